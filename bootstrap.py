@@ -1,0 +1,126 @@
+"""Brings a bare machine with Python and pip to a synced environment with stubs.
+
+Needs nothing but the standard library: it runs before anything is installed.
+
+    python3 bootstrap.py sync [--dev]   fetch uv, sync .venv from uv.lock, generate stubs
+    python3 bootstrap.py stubs          generate the stubs of protos/ when they changed
+"""
+
+import hashlib
+import os
+import pathlib
+import platform
+import shutil
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent
+TOOLS = ROOT / ".tools"
+STUBS = ROOT / "build" / "stubs"
+UV = "uv==0.13.8"
+GLIBC = (2, 31)  # the oldest the Envoy wheel runs on
+
+
+def refuse(sentence: str) -> None:
+    """End with one clear sentence."""
+    sys.exit(f"stockbroker: {sentence}")
+
+
+def check_platform() -> None:
+    """The embedded parts come as wheels for 64-bit Linux with glibc."""
+    if sys.version_info < (3, 11):
+        refuse(f"Python 3.11 or newer is needed, this is {platform.python_version()}.")
+    if sys.platform != "linux" or platform.machine() not in ("x86_64", "aarch64"):
+        refuse(
+            f"PostgreSQL, NATS and Envoy come as wheels for Linux on x86_64 or aarch64; this is "
+            f"{platform.system()} on {platform.machine()}. docker-compose.yml runs anywhere."
+        )
+    name, version = platform.libc_ver()
+    if name != "glibc" or tuple(map(int, version.split(".")[:2])) < GLIBC:
+        refuse(
+            f"the wheels need glibc {'.'.join(map(str, GLIBC))} or newer; "
+            f"this system has {name or 'another libc'} {version}. docker-compose.yml runs anywhere."
+        )
+
+
+def find_uv() -> str:
+    """The uv of .tools, fetched there by pip if need be; else one on the PATH."""
+    own = TOOLS / "bin" / "uv"
+    if own.exists():
+        return str(own)
+    print("stockbroker: fetching uv", flush=True)
+    command = [sys.executable, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+    command += ["--root-user-action=ignore", "--target", str(TOOLS), UV]
+    if subprocess.call(command) == 0 and own.exists():
+        return str(own)
+    found = shutil.which("uv")
+    if found is None:
+        refuse("uv could not be fetched: pip is missing or the package index does not answer.")
+    return str(found)
+
+
+def sync(dev: bool) -> None:
+    """Make .venv what uv.lock says."""
+    check_platform()
+    uv = find_uv()
+    print("stockbroker: syncing the environment", flush=True)
+    command = [uv, "sync", "--quiet", "--frozen", "--extra", "embedded"]
+    command += ["--python", sys.executable, "--no-python-downloads"]
+    if dev or dev_is_synced():
+        command += ["--group", "dev"]
+    environment = dict(os.environ, UV_PROJECT_ENVIRONMENT=str(ROOT / ".venv"))
+    environment.pop("VIRTUAL_ENV", None)
+    if subprocess.call(command, cwd=ROOT, env=environment) != 0:
+        refuse(
+            "the environment could not be synced; the lines above say why. Usual causes: the package "
+            "index does not answer, or it has no wheel for this platform."
+        )
+
+
+def dev_is_synced() -> bool:
+    """Whether the developers' tools are there already, so that `make up` does not take them away."""
+    return (ROOT / ".venv" / "bin" / "pytest").exists()
+
+
+def stubs() -> None:
+    """Generate Python and its types from protos/, when protos/ or the generator changed."""
+    protos = sorted((ROOT / "protos").rglob("*.proto"))
+    names = [str(p.relative_to(ROOT / "protos")) for p in protos]
+    digest = hashlib.sha256((ROOT / "uv.lock").read_bytes())
+    for name, proto in zip(names, protos):
+        digest.update(name.encode() + proto.read_bytes())
+    mark = STUBS / "digest"
+    if mark.exists() and mark.read_text() == digest.hexdigest():
+        return
+    print("stockbroker: generating stubs", flush=True)
+    fresh = STUBS.with_name("stubs.new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(parents=True)
+    python = ROOT / ".venv" / "bin" / "python"
+    command = [str(python), "-m", "grpc_tools.protoc", f"--proto_path={ROOT / 'protos'}"]
+    command += [f"--{kind}_out={fresh}" for kind in ("python", "grpc_python")]
+    command += [f"--{kind}_out=quiet:{fresh}" for kind in ("mypy", "mypy_grpc")]
+    environment = dict(os.environ, PATH=f"{python.parent}{os.pathsep}{os.environ.get('PATH', '')}")
+    if subprocess.call([*command, *names], env=environment) != 0:
+        refuse("the stubs could not be generated; the lines above say why.")
+    for folder in (p for p in (fresh / "stockbroker").rglob("*") if p.is_dir()):
+        (folder / "__init__.py").touch()
+    (fresh / "stockbroker" / "__init__.py").touch()
+    (fresh / mark.name).write_text(digest.hexdigest())
+    shutil.rmtree(STUBS, ignore_errors=True)
+    fresh.rename(STUBS)
+
+
+def main(arguments: list[str]) -> None:
+    """Do what is asked for."""
+    if arguments[:1] == ["sync"] and set(arguments[1:]) <= {"--dev"}:
+        sync(dev="--dev" in arguments)
+        stubs()
+    elif arguments == ["stubs"]:
+        stubs()
+    else:
+        sys.exit(__doc__)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
