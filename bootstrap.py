@@ -72,13 +72,13 @@ def sync(dev: bool) -> None:
     environment.pop("VIRTUAL_ENV", None)
     if subprocess.call(command, cwd=ROOT, env=environment) != 0:
         refuse(
-            "the environment could not be synced; the lines above say why. Usual causes: the package "
-            "index does not answer, or it has no wheel for this platform."
+            "the environment could not be synced; the lines above say why. Usual causes: the "
+            "package index does not answer, or it has no wheel for this platform."
         )
 
 
 def dev_is_synced() -> bool:
-    """Whether the developers' tools are there already, so that `make up` does not take them away."""
+    """Whether the developers' tools are there: `make up` does not take them away."""
     return (ROOT / ".venv" / "bin" / "pytest").exists()
 
 
@@ -87,7 +87,7 @@ def stubs() -> None:
     protos = sorted((ROOT / "protos").rglob("*.proto"))
     names = [str(p.relative_to(ROOT / "protos")) for p in protos]
     digest = hashlib.sha256((ROOT / "uv.lock").read_bytes())
-    for name, proto in zip(names, protos):
+    for name, proto in zip(names, protos, strict=True):
         digest.update(name.encode() + proto.read_bytes())
     mark = STUBS / "digest"
     if mark.exists() and mark.read_text() == digest.hexdigest():

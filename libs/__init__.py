@@ -1,0 +1,1 @@
+"""What every service shares: small, stable, without business rules."""

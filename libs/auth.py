@@ -1,0 +1,147 @@
+"""Who calls: EdDSA tokens (RFC 8037, RFC 7519), verified in every service.
+
+The audience says what kind of caller it is; the subject says who. A customer's id comes from here
+and from nowhere else.
+"""
+
+import json
+import re
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import jwt
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from libs.clock import Clock, SystemClock
+from libs.refusals import Unauthenticated
+from stockbroker.common.v1.reason_pb2 import Reason
+
+ISSUER = "https://auth.stockbroker.local"
+ALGORITHM = "EdDSA"
+SUBJECT = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_MAX_CACHED = 50_000
+
+
+class Role(Enum):
+    """The kind of caller; the value is the token's audience."""
+
+    CUSTOMER = "stockbroker"
+    OPERATOR = "stockbroker-ops"
+    SERVICE = "stockbroker-internal"
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """A caller whose token verified."""
+
+    subject: str
+    role: Role
+
+
+_caller: ContextVar[Principal] = ContextVar("caller")
+
+
+def caller() -> Principal:
+    """The caller of the RPC in progress. LookupError outside of one."""
+    return _caller.get()
+
+
+def set_caller(principal: Principal) -> None:
+    """Make `principal` the caller for the rest of this task."""
+    _caller.set(principal)
+
+
+class Verifier:
+    """Turns a bearer token into a Principal, with the public keys of a JWKS file."""
+
+    def __init__(self, jwks_file: Path | str, clock: Clock | None = None) -> None:
+        self._clock = clock or SystemClock()
+        keys = jwt.PyJWKSet.from_dict(json.loads(Path(jwks_file).read_text()))
+        self._keys = {key.key_id: key for key in keys.keys}
+        self._known: dict[str, tuple[Principal, float]] = {}
+
+    def verify(self, token: str) -> Principal:
+        """The caller named by `token`. Raises Unauthenticated with words that give nothing away."""
+        known = self._known.get(token)
+        if known is not None:
+            principal, expires_at = known
+            if expires_at > self._clock.now().timestamp():
+                return principal
+            del self._known[token]
+        principal, expires_at = self._decode(token)
+        if len(self._known) >= _MAX_CACHED:
+            self._known.clear()
+        self._known[token] = principal, expires_at
+        return principal
+
+    def _decode(self, token: str) -> tuple[Principal, float]:
+        try:
+            key = self._keys[jwt.get_unverified_header(token)["kid"]]
+            claims: dict[str, Any] = jwt.decode(
+                token,
+                key,
+                algorithms=[ALGORITHM],
+                audience=[role.value for role in Role],
+                issuer=ISSUER,
+                options={"require": ["exp", "sub", "aud", "iss"], "verify_iat": False},
+            )
+            role = Role(claims["aud"])
+        except (jwt.PyJWTError, KeyError, ValueError, TypeError):
+            raise _unauthenticated("the token does not verify") from None
+        if not SUBJECT.fullmatch(claims["sub"]):
+            raise _unauthenticated("the token's subject is not a customer id")
+        return Principal(claims["sub"], role), float(claims["exp"])
+
+
+class Signer:
+    """Makes tokens with the private key of a PEM file. For set-up, tools and tests only."""
+
+    def __init__(self, key_file: Path | str, clock: Clock | None = None) -> None:
+        self._clock = clock or SystemClock()
+        key = serialization.load_pem_private_key(Path(key_file).read_bytes(), password=None)
+        if not isinstance(key, Ed25519PrivateKey):
+            raise TypeError(f"{key_file} holds no Ed25519 key")
+        self._key = key
+        self._key_id = _key_id(key)
+
+    def mint(self, subject: str, role: Role, seconds: int = 3600) -> str:
+        """A token for `subject` that is good for `seconds`."""
+        now = self._clock.now()
+        claims = {
+            "iss": ISSUER,
+            "sub": subject,
+            "aud": role.value,
+            "iat": now,
+            "exp": now + timedelta(seconds=seconds),
+        }
+        return jwt.encode(claims, self._key, ALGORITHM, headers={"kid": self._key_id})
+
+
+def make_key(key_file: Path, jwks_file: Path) -> None:
+    """Make a new key: the private half readable by the owner alone, the public half as a JWKS."""
+    key = Ed25519PrivateKey.generate()
+    pem = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    key_file.touch(mode=0o600)
+    key_file.write_bytes(pem)
+    public = jwt.algorithms.OKPAlgorithm.to_jwk(key.public_key(), as_dict=True)
+    public |= {"kid": _key_id(key), "use": "sig", "alg": ALGORITHM}
+    jwks_file.write_text(json.dumps({"keys": [public]}, indent=1) + "\n")
+
+
+def _key_id(key: Ed25519PrivateKey) -> str:
+    """The first characters of the public key: enough to tell keys apart."""
+    raw = key.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+    return raw.hex()[:16]
+
+
+def _unauthenticated(text: str) -> Unauthenticated:
+    return Unauthenticated(Reason.REASON_UNAUTHENTICATED, text)

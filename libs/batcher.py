@@ -1,0 +1,126 @@
+"""Natural batching: one batch in flight, whatever arrives meanwhile is the next one.
+
+An idle system has no timer and no delay; a busy one pays the fixed cost of a step (a commit, an
+RPC) once per batch instead of once per item.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+import structlog
+
+from libs.refusals import Refusal, Throttled
+from stockbroker.common.v1.reason_pb2 import Reason
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_log = structlog.get_logger()
+
+
+class Batcher(Generic[Item, Result]):
+    """Hands items to `handle` in batches, in the order they were submitted.
+
+    `handle` gets 1 to `max_items` items and returns as many results in the same order; a result
+    that is a Refusal is raised to its submitter alone. When `handle` raises on a batch it is called
+    again item by item, so that one poison item fails alone; it must therefore be safe to repeat.
+    """
+
+    def __init__(
+        self,
+        handle: Callable[[list[Item]], Awaitable[Sequence[Result | Refusal]]],
+        *,
+        max_items: int = 500,
+        max_queued: int = 10_000,
+        linger_seconds: float = 0.0,
+    ) -> None:
+        self._handle = handle
+        self._max_items = max_items
+        self._max_queued = max_queued
+        self._linger_seconds = linger_seconds
+        self._queue: deque[tuple[Item, asyncio.Future[Result]]] = deque()
+        self._worker: asyncio.Task[None] | None = None
+        self._is_closed = False
+
+    @property
+    def queued(self) -> int:
+        """Items waiting, the batch in flight not counted."""
+        return len(self._queue)
+
+    async def submit(self, item: Item) -> Result:
+        """The result of one item. Raises Throttled, or what the item is refused for."""
+        return await self._enqueue(item)
+
+    async def submit_all(self, items: Sequence[Item]) -> list[Result | Refusal]:
+        """The results, in order; refusals are returned, other errors are raised."""
+        if len(self._queue) + len(items) > self._max_queued:
+            raise self._overloaded()
+        futures = [self._enqueue(item, is_bounded=False) for item in items]
+        results: list[Result | Refusal] = []
+        for outcome in await asyncio.gather(*futures, return_exceptions=True):
+            if isinstance(outcome, BaseException) and not isinstance(outcome, Refusal):
+                raise outcome
+            results.append(outcome)
+        return results
+
+    async def close(self) -> None:
+        """Take nothing new and finish what is queued."""
+        self._is_closed = True
+        if self._worker is not None:
+            await self._worker
+
+    def _enqueue(self, item: Item, *, is_bounded: bool = True) -> asyncio.Future[Result]:
+        if self._is_closed:
+            raise self._overloaded()
+        if is_bounded and len(self._queue) >= self._max_queued:
+            raise self._overloaded()
+        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self._queue.append((item, future))
+        if self._worker is None or self._worker.done():
+            self._worker = asyncio.create_task(self._work())
+        return future
+
+    def _overloaded(self) -> Throttled:
+        return Throttled(
+            Reason.REASON_OVERLOADED,
+            "more work is queued than can be taken",
+            retry_after_seconds=1.0,
+        )
+
+    async def _work(self) -> None:
+        """Runs while something is queued; an empty queue ends it."""
+        while self._queue:
+            if self._linger_seconds and len(self._queue) < self._max_items:
+                await asyncio.sleep(self._linger_seconds)
+            size = min(len(self._queue), self._max_items)
+            await self._run([self._queue.popleft() for _ in range(size)])
+
+    async def _run(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
+        try:
+            results = await self._handle([item for item, _ in batch])
+        except Exception as error:
+            if len(batch) == 1 or isinstance(error, Refusal):
+                for _, future in batch:
+                    _settle(future, error)
+                return
+            _log.warning("batch_failed_retrying_singly", items=len(batch), exc_info=True)
+            for entry in batch:
+                await self._run([entry])
+            return
+        if len(results) != len(batch):
+            raise AssertionError(f"{len(batch)} items gave {len(results)} results")
+        for (_, future), result in zip(batch, results, strict=True):
+            _settle(future, result)
+
+
+def _settle(future: "asyncio.Future[Result]", outcome: Result | Exception) -> None:
+    """Answer a submitter that may have gone away."""
+    if future.done():
+        return
+    if isinstance(outcome, Exception):
+        future.set_exception(outcome)
+        future.exception()  # a submitter that never looks is no error
+    else:
+        future.set_result(outcome)

@@ -1,0 +1,102 @@
+"""One dedicated connection that does one transaction at a time and comes back when it is lost."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import psycopg
+import structlog
+from tenacity import (
+    AsyncRetrying,
+    retry_if_exception_type,
+    stop_after_delay,
+    wait_random_exponential,
+)
+
+from libs.refusals import Unavailable
+from stockbroker.common.v1.reason_pb2 import Reason
+
+Answer = TypeVar("Answer")
+
+_PASSING = (psycopg.OperationalError, psycopg.InterfaceError)
+_log = structlog.get_logger()
+
+
+class Lane:
+    """Runs functions in transactions, one after the other, on one connection of its own.
+
+    The function must be safe to run again: a connection lost at the commit leaves open whether it
+    was committed, and the lane then runs it once more. `options` are session settings of this
+    lane, for example {"enable_seqscan": "off"} where plans must not depend on statistics.
+    """
+
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        name: str,
+        give_up_seconds: float = 10.0,
+        options: dict[str, str] | None = None,
+    ) -> None:
+        self._dsn = dsn
+        self._name = name
+        self._give_up_seconds = give_up_seconds
+        self._options = " ".join(f"-c {key}={value}" for key, value in (options or {}).items())
+        self._connection: psycopg.AsyncConnection | None = None
+        self._lock = asyncio.Lock()
+
+    async def run(self, work: Callable[[psycopg.AsyncConnection], Awaitable[Answer]]) -> Answer:
+        """The answer of `work`, committed. Raises Unavailable when the database stays away."""
+        async with self._lock:
+            try:
+                async for attempt in AsyncRetrying(
+                    retry=retry_if_exception_type(_PASSING),
+                    wait=wait_random_exponential(multiplier=0.02, max=0.5),
+                    stop=stop_after_delay(self._give_up_seconds),
+                    reraise=True,
+                ):
+                    with attempt:
+                        return await self._attempt(work)
+            except _PASSING as error:
+                _log.warning("database_unavailable", lane=self._name, error=str(error).strip())
+                raise Unavailable(
+                    Reason.REASON_UNAVAILABLE, "the database does not answer"
+                ) from error
+        raise AssertionError("unreachable")
+
+    async def close(self) -> None:
+        """Close the connection once the transaction in progress is over."""
+        async with self._lock:
+            await self._drop()
+
+    async def _attempt(
+        self, work: Callable[[psycopg.AsyncConnection], Awaitable[Answer]]
+    ) -> Answer:
+        connection = await self._connected()
+        try:
+            async with connection.transaction():
+                return await work(connection)
+        except (*_PASSING, asyncio.CancelledError):
+            await self._drop()
+            raise
+
+    async def _connected(self) -> psycopg.AsyncConnection:
+        if self._connection is None or self._connection.closed:
+            self._connection = await psycopg.AsyncConnection.connect(
+                self._dsn,
+                autocommit=True,
+                prepare_threshold=0,
+                connect_timeout=5,
+                keepalives_idle=5,
+                keepalives_interval=2,
+                keepalives_count=3,
+                tcp_user_timeout=15_000,
+                application_name=self._name,
+                options=self._options,
+            )
+        return self._connection
+
+    async def _drop(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()

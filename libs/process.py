@@ -1,0 +1,54 @@
+"""Runs one service as a process: settings, log, event loop, metrics, graceful end."""
+
+import asyncio
+import gc
+import signal
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any, TypeVar
+
+import msgspec
+import structlog
+import uvloop
+from prometheus_client import start_http_server
+
+from libs import log
+from libs.settings import load_or_exit
+
+Settings = TypeVar("Settings", bound=msgspec.Struct)
+
+_log = structlog.get_logger()
+
+
+def run(
+    name: str,
+    kind: type[Settings],
+    house: Callable[[Settings], AbstractAsyncContextManager[Any]],
+) -> None:
+    """Run `house` until SIGTERM or SIGINT; it starts what it needs, yields, and stops it again."""
+    log.configure(name)
+    settings = load_or_exit(kind)
+    uvloop.run(_serve(settings, house))
+
+
+async def _serve(
+    settings: Settings, house: Callable[[Settings], AbstractAsyncContextManager[Any]]
+) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    _serve_metrics(getattr(settings, "metrics_listen", ""))
+    async with house(settings) as rpc:
+        gc.collect()
+        gc.freeze()
+        _log.info("started", listen=getattr(rpc, "address", ""))
+        await stop.wait()
+        _log.info("stopping")
+    _log.info("stopped")
+
+
+def _serve_metrics(listen: str) -> None:
+    if listen:
+        host, _, port = listen.rpartition(":")
+        start_http_server(int(port), addr=host)

@@ -1,0 +1,164 @@
+"""What happens at the door of every RPC: who calls, may they, what came of it, a line, a count.
+
+Roles are given per full method (`/package.Service/Method`); what is not listed is denied.
+"""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any
+
+import grpc
+import structlog
+from prometheus_client import Counter, Histogram
+
+from libs.auth import Principal, Role, Verifier, set_caller
+from libs.clock import Clock
+from libs.refusals import Denied, Refusal, Unauthenticated
+from libs.rpc.status import to_status
+from stockbroker.common.v1.reason_pb2 import Reason
+
+Handler = grpc.RpcMethodHandler[Any, Any]
+Context = grpc.aio.ServicerContext[Any, Any]
+Allow = Mapping[str, frozenset[Role]]
+
+_handled = Counter("grpc_server_handled", "RPCs ended", ["method", "code"])
+_seconds = Histogram("grpc_server_handling_seconds", "Seconds an RPC took", ["method"])
+_log = structlog.get_logger()
+
+
+class Doorkeeper(grpc.aio.ServerInterceptor):
+    """Wraps every handler once. `quiet` methods log only failures: hot paths log per batch."""
+
+    def __init__(
+        self, *, allow: Allow, quiet: frozenset[str], verifier: Verifier, clock: Clock
+    ) -> None:
+        self._allow = allow
+        self._quiet = quiet
+        self._verifier = verifier
+        self._clock = clock
+        self._wrapped: dict[str, Handler | None] = {}
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Any:
+        method = handler_call_details.method
+        if method not in self._wrapped:
+            handler = await continuation(handler_call_details)
+            if handler is None or method.startswith("/grpc.health."):
+                return handler
+            self._wrapped[method] = self._wrap(method, handler)
+        return self._wrapped[method]
+
+    def _wrap(self, method: str, handler: Handler) -> Handler:
+        make = {
+            (False, False): grpc.unary_unary_rpc_method_handler,
+            (False, True): grpc.unary_stream_rpc_method_handler,
+            (True, False): grpc.stream_unary_rpc_method_handler,
+            (True, True): grpc.stream_stream_rpc_method_handler,
+        }[handler.request_streaming, handler.response_streaming]
+        behaviour = (
+            handler.unary_unary
+            or handler.unary_stream
+            or handler.stream_unary
+            or handler.stream_stream
+        )
+        wrap = self._wrap_stream if handler.response_streaming else self._wrap_unary
+        return make(
+            wrap(method, behaviour),
+            request_deserializer=handler.request_deserializer,
+            response_serializer=handler.response_serializer,
+        )
+
+    def _wrap_unary(self, method: str, behaviour: Any) -> Any:
+        async def answer(request: Any, context: Context) -> Any:
+            visit = _Visit(self, method)
+            try:
+                visit.admit(context)
+                response = await behaviour(request, context)
+            except BaseException as error:
+                await visit.fail(error, context)
+            else:
+                visit.end("OK")
+                return response
+
+        return answer
+
+    def _wrap_stream(self, method: str, behaviour: Any) -> Any:
+        async def answer(request: Any, context: Context) -> AsyncIterator[Any]:
+            visit = _Visit(self, method)
+            try:
+                visit.admit(context)
+                async for response in behaviour(request, context):
+                    yield response
+            except BaseException as error:
+                await visit.fail(error, context)
+            else:
+                visit.end("OK")
+
+        return answer
+
+
+class _Visit:
+    """One RPC from the door in to the door out."""
+
+    def __init__(self, door: Doorkeeper, method: str) -> None:
+        self._door = door
+        self._method = method
+        self._began = door._clock.monotonic()
+        self._principal: Principal | None = None
+
+    def admit(self, context: Context) -> None:
+        """Find out who calls and whether they may. Raises Unauthenticated or Denied."""
+        metadata = dict(context.invocation_metadata() or ())
+        trace_id = _trace_id(metadata)
+        structlog.contextvars.bind_contextvars(trace_id=trace_id)
+        scheme, _, token = str(metadata.get("authorization", "")).partition(" ")
+        if scheme.lower() != "bearer" or not token:
+            raise Unauthenticated(Reason.REASON_UNAUTHENTICATED, "a bearer token is needed")
+        self._principal = self._door._verifier.verify(token)
+        if self._principal.role not in self._door._allow.get(self._method, ()):
+            raise Denied(Reason.REASON_PERMISSION_DENIED, "this token may not call this method")
+        set_caller(self._principal)
+
+    async def fail(self, error: BaseException, context: Context) -> None:
+        """Tell the caller what went wrong, and the log why."""
+        if isinstance(error, Refusal):
+            self.end(error.code.name, reason=error.reason_name)
+            await context.abort_with_status(to_status(error))
+        elif isinstance(error, asyncio.CancelledError | GeneratorExit):
+            self.end("CANCELLED")
+            raise error
+        elif isinstance(error, Exception):
+            _log.error("rpc_failed", method=self._method, exc_info=error)
+            self.end("INTERNAL")
+            fault = _Internal(Reason.REASON_INTERNAL, "internal error")
+            await context.abort_with_status(to_status(fault))
+        raise error
+
+    def end(self, code: str, **fields: str) -> None:
+        """Count it and write its line."""
+        took = self._door._clock.monotonic() - self._began
+        _handled.labels(self._method, code).inc()
+        _seconds.labels(self._method).observe(took)
+        if code == "OK" and self._method in self._door._quiet:
+            return
+        subject = self._principal.subject if self._principal else ""
+        milliseconds = round(took * 1000, 1)
+        _log.info("rpc", method=self._method, code=code, caller=subject, ms=milliseconds, **fields)
+
+
+class _Internal(Refusal):
+    """A fault of ours; its cause is in the log only."""
+
+    code = grpc.StatusCode.INTERNAL
+
+
+def _trace_id(metadata: Mapping[str, str | bytes]) -> str:
+    """The caller's trace id (W3C traceparent, else Envoy's request id), or a new one."""
+    parts = str(metadata.get("traceparent", "")).split("-")
+    if len(parts) == 4 and len(parts[1]) == 32:
+        return parts[1]
+    return str(metadata.get("x-request-id", "")) or secrets.token_hex(16)

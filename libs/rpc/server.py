@@ -1,0 +1,123 @@
+"""A gRPC server with health, reflection and a doorkeeper."""
+
+import importlib
+import pkgutil
+
+import grpc
+from google.protobuf import descriptor_pool
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1._async import HealthServicer
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from grpc_reflection.v1alpha._async import ReflectionServicer
+
+import stockbroker
+from libs.auth import Role, Verifier
+from libs.clock import Clock, SystemClock
+from libs.rpc.doorkeeper import Allow, Doorkeeper
+
+_OPTIONS = [
+    ("grpc.so_reuseport", 0),
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    # Envoy and our own clients ping quiet streams; without this the answer is GOAWAY.
+    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+    ("grpc.max_receive_message_length", 4 << 20),
+    # A unary call without a message is never answered by grpc.aio: it must not pile up.
+    ("grpc.max_concurrent_streams", 4096),
+]
+_REFLECTION = ("grpc.reflection.v1alpha.ServerReflection", "grpc.reflection.v1.ServerReflection")
+_LIVENESS = "liveness"
+
+
+class RpcServer:
+    """Serves the servicers added to `server`; deny by default, see Doorkeeper.
+
+    `allow` maps full methods to the roles that may call them. Reflection answers operators, and
+    tells the contracts of the whole house, so that one door can show them all. Health answers
+    everybody: "liveness" while the process runs, "" and the names given to `serves` while
+    it is ready.
+    """
+
+    def __init__(
+        self,
+        *,
+        listen: str,
+        allow: Allow,
+        verifier: Verifier,
+        quiet: frozenset[str] = frozenset(),
+        clock: Clock | None = None,
+    ) -> None:
+        reflection = {
+            f"/{name}/ServerReflectionInfo": frozenset({Role.OPERATOR}) for name in _REFLECTION
+        }
+        doorkeeper = Doorkeeper(
+            allow={**allow, **reflection},
+            quiet=quiet,
+            verifier=verifier,
+            clock=clock or SystemClock(),
+        )
+        self.server = grpc.aio.server(interceptors=[doorkeeper], options=_OPTIONS)
+        self._listen = listen
+        self._names: list[str] = []
+        self._health = HealthServicer()
+        self.port = 0
+
+    @property
+    def address(self) -> str:
+        """host:port as bound."""
+        return f"{self._listen.rpartition(':')[0]}:{self.port}"
+
+    def serves(self, *names: str) -> None:
+        """Name the services whose health this server tells."""
+        self._names.extend(names)
+
+    async def start(self) -> None:
+        """Bind and serve; not ready until set_ready(True). OSError when the port is taken."""
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self.server)
+        _add_reflection(self.server)
+        try:
+            self.port = self.server.add_insecure_port(self._listen)
+        except RuntimeError as error:
+            raise OSError(f"cannot listen on {self._listen}: is the port in use?") from error
+        await self._health.set(_LIVENESS, health_pb2.HealthCheckResponse.SERVING)
+        await self.set_ready(False)
+        await self.server.start()
+
+    async def set_ready(self, is_ready: bool) -> None:
+        """Say whether calls can be answered now."""
+        status = (
+            health_pb2.HealthCheckResponse.SERVING
+            if is_ready
+            else health_pb2.HealthCheckResponse.NOT_SERVING
+        )
+        for name in ("", *self._names):
+            await self._health.set(name, status)
+
+    async def stop(self, grace_seconds: float = 5.0) -> None:
+        """Take no new calls, let those in progress end, then cut off the rest."""
+        await self._health.enter_graceful_shutdown()
+        await self.server.stop(grace_seconds)
+
+
+def _add_reflection(server: grpc.aio.Server) -> None:
+    """Reflection v1alpha as the library has it, and the same under its v1 name for newer tools."""
+    servicer = ReflectionServicer((*_house_services(), *_REFLECTION))
+    reflection_pb2_grpc.add_ServerReflectionServicer_to_server(servicer, server)  # type: ignore[no-untyped-call]
+    handler = grpc.stream_stream_rpc_method_handler(
+        servicer.ServerReflectionInfo,
+        reflection_pb2.ServerReflectionRequest.FromString,
+        reflection_pb2.ServerReflectionResponse.SerializeToString,
+    )
+    v1 = grpc.method_handlers_generic_handler(_REFLECTION[1], {"ServerReflectionInfo": handler})
+    server.add_generic_rpc_handlers((v1,))
+
+
+def _house_services() -> list[str]:
+    """Full names of all services in the contracts."""
+    names = []
+    for module in pkgutil.walk_packages(stockbroker.__path__, "stockbroker."):
+        if module.name.endswith("_service_pb2"):
+            services = importlib.import_module(module.name).DESCRIPTOR.services_by_name.values()
+            names += [service.full_name for service in services]
+    return [name for name in names if descriptor_pool.Default().FindServiceByName(name)]
