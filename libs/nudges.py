@@ -120,7 +120,7 @@ class Nudges:
         self._tell(is_failing=kept < len(subjects))
 
     def _tell(self, *, is_failing: bool) -> None:
-        """One line when nudges begin to fail and one when they flow again; counters say the rest."""
+        """One line when nudges begin to fail and one when they flow again; counters say more."""
         if is_failing and not self._is_failing:
             _log.warning("nudges_failing")
         elif self._is_failing and not is_failing:
