@@ -6,7 +6,7 @@ Roles are given per full method (`/package.Service/Method`); what is not listed 
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 import structlog
@@ -18,8 +18,12 @@ from libs.refusals import Denied, Refusal, Unauthenticated
 from libs.rpc.status import to_status
 from stockbroker.common.v1.reason_pb2 import Reason
 
-Handler = grpc.RpcMethodHandler[Any, Any]
-Context = grpc.aio.ServicerContext[Any, Any]
+if TYPE_CHECKING:
+    Handler = grpc.RpcMethodHandler[Any, Any]
+    Context = grpc.aio.ServicerContext[Any, Any]
+else:  # generic for the type checker only
+    Handler = grpc.RpcMethodHandler
+    Context = grpc.aio.ServicerContext
 Allow = Mapping[str, frozenset[Role]]
 
 _handled = Counter("grpc_server_handled", "RPCs ended", ["method", "code"])

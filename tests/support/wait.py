@@ -4,22 +4,24 @@ import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import TypeVar, cast
 
 Found = TypeVar("Found")
 
 
 async def until(
-    look: Callable[[], Found | Awaitable[Found]], *, seconds: float = 10.0, what: str = ""
+    look: Callable[[], Awaitable[Found]] | Callable[[], Found],
+    *,
+    seconds: float = 10.0,
+    what: str = "",
 ) -> Found:
     """The first truthy answer of `look`, plain or awaited. AssertionError after `seconds`."""
     deadline = time.monotonic() + seconds
     while True:
-        found = look()
-        if inspect.isawaitable(found):
-            found = await found
+        answer = look()
+        found = await answer if inspect.isawaitable(answer) else answer
         if found:
-            return found
+            return cast(Found, found)
         if time.monotonic() > deadline:
             raise AssertionError(
                 f"not within {seconds} s: {what or inspect.getsource(look).strip()}"

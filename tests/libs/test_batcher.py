@@ -1,0 +1,114 @@
+import asyncio
+
+import pytest
+
+from libs.batcher import Batcher
+from libs.refusals import NotFound, Refusal, Throttled
+from stockbroker.common.v1.reason_pb2 import Reason
+
+
+async def test_what_arrives_while_a_batch_is_in_flight_is_the_next_batch() -> None:
+    batches: list[list[int]] = []
+    gate = asyncio.Event()
+
+    async def handle(items: list[int]) -> list[int]:
+        batches.append(items)
+        await gate.wait()
+        return [item * 10 for item in items]
+
+    batcher = Batcher(handle)
+    first = asyncio.create_task(batcher.submit(1))
+    while not batches:
+        await asyncio.sleep(0)
+    rest = [asyncio.create_task(batcher.submit(item)) for item in (2, 3, 4)]
+    while batcher.queued < 3:
+        await asyncio.sleep(0)
+    gate.set()
+    assert await asyncio.gather(first, *rest) == [10, 20, 30, 40]
+    assert batches == [[1], [2, 3, 4]]
+
+
+async def test_a_batch_never_grows_beyond_its_bound() -> None:
+    sizes: list[int] = []
+
+    async def handle(items: list[int]) -> list[int]:
+        sizes.append(len(items))
+        return items
+
+    batcher = Batcher(handle, max_items=4)
+    assert await batcher.submit_all(list(range(10))) == list(range(10))
+    assert sizes == [4, 4, 2]
+
+
+async def test_one_poison_item_fails_alone() -> None:
+    async def handle(items: list[int]) -> list[int]:
+        if 3 in items:
+            raise ValueError("poison")
+        return items
+
+    batcher = Batcher(handle)
+    results = await asyncio.gather(*map(batcher.submit, range(5)), return_exceptions=True)
+    assert [isinstance(result, ValueError) for result in results] == [False] * 3 + [True, False]
+
+
+async def test_a_refusal_among_the_results_reaches_its_submitter_alone() -> None:
+    async def handle(items: list[int]) -> list[int | Refusal]:
+        refusal = NotFound(Reason.REASON_TRADE_NOT_FOUND, "no")
+        return [refusal if item == 1 else item for item in items]
+
+    batcher: Batcher[int, int] = Batcher(handle)
+    first, second = await asyncio.gather(
+        batcher.submit(0), batcher.submit(1), return_exceptions=True
+    )
+    assert first == 0
+    assert isinstance(second, NotFound)
+
+
+async def test_beyond_its_bound_it_says_come_back_later() -> None:
+    gate = asyncio.Event()
+
+    async def handle(items: list[int]) -> list[int]:
+        await gate.wait()
+        return items
+
+    batcher = Batcher(handle, max_items=1, max_queued=2)
+    waiting = [asyncio.create_task(batcher.submit(0))]
+    for _ in range(5):  # the first is in flight, none is queued
+        await asyncio.sleep(0)
+    waiting += [asyncio.create_task(batcher.submit(item)) for item in (1, 2)]
+    while batcher.queued < 2:
+        await asyncio.sleep(0)
+    with pytest.raises(Throttled) as refused:
+        await batcher.submit(9)
+    assert refused.value.retry_after_seconds
+    gate.set()
+    assert await asyncio.gather(*waiting) == [0, 1, 2]
+
+
+async def test_close_finishes_what_is_queued_and_takes_nothing_new() -> None:
+    async def handle(items: list[int]) -> list[int]:
+        await asyncio.sleep(0)
+        return items
+
+    batcher = Batcher(handle, max_items=1)
+    waiting = [asyncio.create_task(batcher.submit(item)) for item in range(3)]
+    await asyncio.sleep(0)
+    await batcher.close()
+    assert [task.result() for task in waiting] == [0, 1, 2]
+    with pytest.raises(Throttled):
+        await batcher.submit(4)
+
+
+async def test_a_submitter_that_goes_away_does_not_disturb_the_others() -> None:
+    gate = asyncio.Event()
+
+    async def handle(items: list[int]) -> list[int]:
+        await gate.wait()
+        return items
+
+    batcher = Batcher(handle)
+    gone, stays = (asyncio.create_task(batcher.submit(item)) for item in (1, 2))
+    await asyncio.sleep(0)
+    gone.cancel()
+    gate.set()
+    assert await stays == 2

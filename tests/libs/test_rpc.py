@@ -1,0 +1,201 @@
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, cast
+
+import grpc
+import pytest
+from google.rpc import error_details_pb2
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from grpc_status import rpc_status
+
+from libs.auth import Role, Verifier, caller
+from libs.refusals import Invalid, NotFound, Throttled
+from libs.rpc import RpcServer, connect
+from libs.rpc.status import reason_of
+from stockbroker.common.v1.reason_pb2 import Reason
+from stockbroker.order.v1 import order_service_pb2 as pb
+from stockbroker.order.v1 import order_service_pb2_grpc as pb_grpc
+from tests.support.keys import Keys, bearer
+
+SERVICE = "stockbroker.order.v1.OrderService"
+CUSTOMERS = frozenset({Role.CUSTOMER})
+
+
+class _Orders(pb_grpc.OrderServiceServicer):
+    async def GetTrade(self, request: pb.GetTradeRequest, context: object) -> pb.GetTradeResponse:
+        refusals = {
+            "missing": NotFound(Reason.REASON_TRADE_NOT_FOUND, "no such trade", trade_id="7"),
+            "invalid": Invalid(Reason.REASON_INVALID_ID, "not a UUID", field="trade_id"),
+            "busy": Throttled(Reason.REASON_OVERLOADED, "later", retry_after_seconds=1.5),
+            "fault": ZeroDivisionError("the password is 1234"),
+        }
+        if request.trade_id in refusals:
+            raise refusals[request.trade_id]
+        response = pb.GetTradeResponse()
+        response.trade.customer_id = caller().subject
+        return response
+
+    async def WatchTrades(
+        self, request: pb.WatchTradesRequest, context: object
+    ) -> AsyncIterator[pb.WatchTradesResponse]:
+        for seq in range(3):
+            yield pb.WatchTradesResponse(heartbeat=pb.WatchTradesResponse.Heartbeat(head_seq=seq))
+        raise NotFound(Reason.REASON_TRADE_NOT_FOUND, "the end")
+
+
+@pytest.fixture
+async def server(keys: Keys) -> AsyncIterator[RpcServer]:
+    methods = ("GetTrade", "WatchTrades")
+    server = RpcServer(
+        listen="127.0.0.1:0",
+        allow={f"/{SERVICE}/{method}": CUSTOMERS for method in methods},
+        verifier=Verifier(keys.jwks_file),
+    )
+    pb_grpc.add_OrderServiceServicer_to_server(_Orders(), server.server)
+    server.serves(SERVICE)
+    await server.start()
+    yield server
+    await server.stop(0)
+
+
+@pytest.fixture
+async def channel(server: RpcServer) -> AsyncIterator[grpc.aio.Channel]:
+    async with grpc.aio.insecure_channel(server.address) as channel:
+        yield channel
+
+
+async def _fails(channel: grpc.aio.Channel, token: str, trade_id: str = "") -> grpc.aio.AioRpcError:
+    with pytest.raises(grpc.aio.AioRpcError) as failed:
+        await pb_grpc.OrderServiceStub(channel).GetTrade(
+            pb.GetTradeRequest(trade_id=trade_id), metadata=bearer(token), timeout=5
+        )
+    return failed.value
+
+
+async def test_the_servicer_learns_who_calls(channel: grpc.aio.Channel, keys: Keys) -> None:
+    response = await pb_grpc.OrderServiceStub(channel).GetTrade(
+        pb.GetTradeRequest(trade_id="x"), metadata=bearer(keys.customer("alice"))
+    )
+    assert response.trade.customer_id == "alice"
+
+
+async def test_without_a_good_token_nobody_enters(channel: grpc.aio.Channel, keys: Keys) -> None:
+    for token in ("", "nonsense", keys.customer("alice", seconds=-1)):
+        error = await _fails(channel, token)
+        assert error.code() is grpc.StatusCode.UNAUTHENTICATED
+        assert reason_of(error) == "UNAUTHENTICATED"
+
+
+async def test_a_role_that_is_not_listed_is_denied(channel: grpc.aio.Channel, keys: Keys) -> None:
+    error = await _fails(channel, keys.operator())
+    assert error.code() is grpc.StatusCode.PERMISSION_DENIED
+    assert reason_of(error) == "PERMISSION_DENIED"
+
+
+async def test_a_method_that_is_not_listed_is_denied(channel: grpc.aio.Channel, keys: Keys) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as failed:
+        await pb_grpc.OrderServiceStub(channel).ListTrades(
+            pb.ListTradesRequest(), metadata=bearer(keys.customer("alice")), timeout=5
+        )
+    assert failed.value.code() is grpc.StatusCode.PERMISSION_DENIED
+
+
+async def test_a_refusal_becomes_a_status_with_details(
+    channel: grpc.aio.Channel, keys: Keys
+) -> None:
+    token = keys.customer("alice")
+    missing = await _fails(channel, token, "missing")
+    assert (missing.code(), missing.details()) == (grpc.StatusCode.NOT_FOUND, "no such trade")
+    info = _detail(missing, error_details_pb2.ErrorInfo)
+    assert (info.reason, info.domain, dict(info.metadata)) == (
+        "TRADE_NOT_FOUND",
+        "stockbroker",
+        {"trade_id": "7"},
+    )
+    invalid = await _fails(channel, token, "invalid")
+    violation = _detail(invalid, error_details_pb2.BadRequest).field_violations[0]
+    assert (invalid.code(), violation.field) == (grpc.StatusCode.INVALID_ARGUMENT, "trade_id")
+    busy = await _fails(channel, token, "busy")
+    delay = _detail(busy, error_details_pb2.RetryInfo).retry_delay
+    assert (busy.code(), delay.ToMilliseconds()) == (grpc.StatusCode.RESOURCE_EXHAUSTED, 1500)
+
+
+def _detail(error: grpc.aio.AioRpcError, kind: type) -> error_details_pb2.ErrorInfo:
+    for detail in rpc_status.from_call(cast(grpc.Call, error)).details:
+        found = kind()
+        if detail.Unpack(found):
+            return found
+    raise AssertionError(f"no {kind.__name__}")
+
+
+async def test_a_fault_of_ours_gives_nothing_away(channel: grpc.aio.Channel, keys: Keys) -> None:
+    error = await _fails(channel, keys.customer("alice"), "fault")
+    assert (error.code(), error.details()) == (grpc.StatusCode.INTERNAL, "internal error")
+    assert reason_of(error) == "INTERNAL"
+    assert "1234" not in str(error)
+
+
+async def test_a_stream_gives_its_messages_and_then_its_refusal(
+    channel: grpc.aio.Channel, keys: Keys
+) -> None:
+    call = pb_grpc.OrderServiceStub(channel).WatchTrades(
+        pb.WatchTradesRequest(), metadata=bearer(keys.customer("alice"))
+    )
+    seen = []
+    with pytest.raises(grpc.aio.AioRpcError) as failed:
+        async for response in call:
+            seen.append(response.heartbeat.head_seq)  # noqa: PERF401 - what came before the end
+    assert seen == [0, 1, 2]
+    assert reason_of(failed.value) == "TRADE_NOT_FOUND"
+
+
+async def test_health_tells_readiness_to_everybody(
+    server: RpcServer, channel: grpc.aio.Channel
+) -> None:
+    health: Any = health_pb2_grpc.HealthStub(channel)
+
+    async def status(name: str) -> int:
+        response = await health.Check(health_pb2.HealthCheckRequest(service=name))
+        return int(response.status)
+
+    serving = health_pb2.HealthCheckResponse.SERVING
+    not_serving = health_pb2.HealthCheckResponse.NOT_SERVING
+    assert (await status("liveness"), await status(SERVICE)) == (serving, not_serving)
+    await server.set_ready(True)
+    assert (await status(""), await status(SERVICE)) == (serving, serving)
+
+
+async def test_reflection_shows_operators_the_contracts_of_the_whole_house(
+    channel: grpc.aio.Channel, keys: Keys
+) -> None:
+    stub: Any = reflection_pb2_grpc.ServerReflectionStub(cast(Any, channel))
+    ask = reflection_pb2.ServerReflectionRequest(list_services="")
+    call = stub.ServerReflectionInfo(iter([ask]), metadata=bearer(keys.operator()))
+    answers = [answer async for answer in call]
+    names = {service.name for service in answers[0].list_services_response.service}
+    assert {SERVICE, "stockbroker.ledger.v1.PortfolioService"} <= names
+    with pytest.raises(grpc.aio.AioRpcError) as failed:
+        customer = bearer(keys.customer("alice"))
+        async for _ in stub.ServerReflectionInfo(iter([ask]), metadata=customer):
+            raise AssertionError("a customer saw the contracts")
+    assert failed.value.code() is grpc.StatusCode.PERMISSION_DENIED
+
+
+async def test_a_service_calls_with_its_token_and_notices_a_new_one(keys: Keys) -> None:
+    server = RpcServer(
+        listen="127.0.0.1:0",
+        allow={f"/{SERVICE}/GetTrade": frozenset({Role.SERVICE})},
+        verifier=Verifier(keys.jwks_file),
+    )
+    pb_grpc.add_OrderServiceServicer_to_server(_Orders(), server.server)
+    await server.start()
+    file = keys.token_file("execution")
+    async with connect(server.address, file) as channel:
+        stub = pb_grpc.OrderServiceStub(channel)
+        first = await stub.GetTrade(pb.GetTradeRequest(trade_id="x"))
+        assert first.trade.customer_id == "execution"
+        keys.write_token(Path(file), "ledger")
+        second = await stub.GetTrade(pb.GetTradeRequest(trade_id="x"))
+        assert second.trade.customer_id == "ledger"
+    await server.stop(0)
