@@ -1,0 +1,44 @@
+"""Asks one server for its health, as a container's health check does.
+
+    python -m libs.rpc.probe host:port [service]
+
+Ends with 0 if `service` (default: the server as a whole) is SERVING, else with 1 and one line that
+says why; with 2 when asked wrongly. `liveness` tells that the process runs, ready or not.
+"""
+
+import sys
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+_SECONDS = 3.0
+
+
+def probe(address: str, service: str = "", *, timeout_seconds: float = _SECONDS) -> str:
+    """Why `service` at `address` (host:port) is not serving; empty if it is."""
+    with grpc.insecure_channel(address) as channel:
+        stub: Any = health_pb2_grpc.HealthStub(channel)  # its types name no methods
+        request = health_pb2.HealthCheckRequest(service=service)
+        try:
+            answer = stub.Check(request, timeout=timeout_seconds)
+        except grpc.RpcError as error:
+            return str(error.code().name)
+    if answer.status == health_pb2.HealthCheckResponse.SERVING:
+        return ""
+    return str(health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status))
+
+
+def main(arguments: list[str]) -> None:
+    """Do what is asked for."""
+    if len(arguments) not in (1, 2):
+        sys.stderr.write(f"{__doc__}\n")
+        raise SystemExit(2)
+    fault = probe(*arguments)
+    if fault:
+        sys.stderr.write(f"{' '.join(arguments)}: {fault}\n")
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
