@@ -1,10 +1,18 @@
-"""What tests of every service share: keys, real PostgreSQL, real NATS."""
+"""What tests of every service share: keys, real PostgreSQL, real NATS.
 
+Each pytest-xdist worker has servers of its own, on free ports, in a temporary folder.
+"""
+
+import itertools
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from libs.embedded import Nats, Postgres, Tuning
 from tests.support.keys import Keys
+
+_numbers = itertools.count(1)
 
 
 @pytest.fixture
@@ -13,3 +21,45 @@ def keys(tmp_path: Path) -> Keys:
     folder = tmp_path / "keys"
     folder.mkdir()
     return Keys(folder)
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """A PostgreSQL server for this worker's tests; do not stop it: others use it too."""
+    tuning = Tuning(shared_buffers_mb=128, max_wal_size_mb=1024, is_durable=False)
+    with Postgres(tmp_path_factory.mktemp("postgres"), tuning=tuning) as server:
+        yield server
+
+
+@pytest.fixture
+def new_database(postgres: Postgres) -> Iterator[Callable[[], str]]:
+    """Makes fresh empty databases, each with its own role, and gives their URLs."""
+    names: list[str] = []
+
+    def make() -> str:
+        names.append(f"test_{next(_numbers)}")
+        postgres.create_role_and_database(names[-1])
+        return postgres.url(names[-1])
+
+    yield make
+    for name in names:
+        postgres.drop_role_and_database(name)
+
+
+@pytest.fixture
+def postgres_url(new_database: Callable[[], str]) -> str:
+    """A fresh empty database with its own role."""
+    return new_database()
+
+
+@pytest.fixture(scope="session")
+def nats(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nats]:
+    """A NATS server with JetStream for this worker's tests; do not stop it."""
+    with Nats(tmp_path_factory.mktemp("nats")) as server:
+        yield server
+
+
+@pytest.fixture
+def nats_url(nats: Nats) -> str:
+    """Where NATS answers. Others use it too: name streams and subjects uniquely."""
+    return nats.url

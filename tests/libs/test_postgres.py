@@ -1,0 +1,151 @@
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from libs.postgres import Lane, Pool, migrate
+from libs.postgres.migrate import BrokenMigrations
+from libs.refusals import Unavailable
+
+
+async def _value(connection: psycopg.AsyncConnection[Any], question: bytes) -> Any:
+    row = await (await connection.execute(question)).fetchone()
+    return row and row[0]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "migrations"
+    folder.mkdir()
+    (folder / "0001_first.sql").write_text(
+        "CREATE TABLE thing (id int); INSERT INTO thing VALUES (1);"
+    )
+    (folder / "0002_second.sql").write_text(
+        "-- no-transaction\nCREATE INDEX CONCURRENTLY thing_id ON thing (id)"
+    )
+    return folder
+
+
+async def test_migrations_are_applied_once_even_by_several_processes_at_once(
+    postgres_url: str, folder: Path
+) -> None:
+    applied = await asyncio.gather(*(migrate(postgres_url, folder) for _ in range(5)))
+    assert sorted(applied) == [0, 0, 0, 0, 2]
+    assert await migrate(postgres_url, folder) == 0
+
+
+async def test_a_changed_or_missing_migration_is_noticed(postgres_url: str, folder: Path) -> None:
+    await migrate(postgres_url, folder)
+    first = folder / "0001_first.sql"
+    first.write_text(first.read_text() + " ")
+    with pytest.raises(BrokenMigrations, match="0001_first"):
+        await migrate(postgres_url, folder)
+    (folder / "0002_second.sql").unlink()
+    with pytest.raises(BrokenMigrations):
+        await migrate(postgres_url, folder)
+
+
+async def test_a_failed_migration_leaves_nothing_behind(postgres_url: str, folder: Path) -> None:
+    (folder / "0003_third.sql").write_text("CREATE TABLE more (id int); SELECT 1/0;")
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        await migrate(postgres_url, folder)
+    async with await psycopg.AsyncConnection.connect(postgres_url) as connection:
+        assert await _value(connection, b"SELECT to_regclass('more')") is None
+        assert await _value(connection, b"SELECT count(*) FROM schema_migration") == 2
+
+
+async def test_a_migration_must_be_numbered_in_sequence(postgres_url: str, folder: Path) -> None:
+    (folder / "0004_fourth.sql").write_text("SELECT 1")
+    with pytest.raises(BrokenMigrations, match="0003"):
+        await migrate(postgres_url, folder)
+
+
+async def test_a_lane_commits_what_its_work_did(postgres_url: str) -> None:
+    lane = Lane(postgres_url, name="test")
+
+    async def work(connection: psycopg.AsyncConnection[Any]) -> int:
+        await connection.execute("CREATE TABLE thing (id int)")
+        return 7
+
+    assert await lane.run(work) == 7
+    async with await psycopg.AsyncConnection.connect(postgres_url) as connection:
+        assert await _value(connection, b"SELECT to_regclass('thing')::text") == "thing"
+    await lane.close()
+
+
+async def test_a_lane_runs_its_work_again_when_the_connection_is_lost(postgres_url: str) -> None:
+    lane = Lane(postgres_url, name="test")
+    attempts = 0
+
+    async def work(connection: psycopg.AsyncConnection[Any]) -> int:
+        nonlocal attempts
+        attempts += 1
+        if attempts == 1:
+            await connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+        return attempts
+
+    assert await lane.run(work) == 2
+    await lane.close()
+
+
+async def test_a_lane_takes_nothing_back_of_a_work_that_raised(postgres_url: str) -> None:
+    lane = Lane(postgres_url, name="test")
+
+    async def fail(connection: psycopg.AsyncConnection[Any]) -> None:
+        await connection.execute("CREATE TABLE thing (id int)")
+        raise ZeroDivisionError
+
+    async def look(connection: psycopg.AsyncConnection[Any]) -> Any:
+        return await _value(connection, b"SELECT to_regclass('thing')")
+
+    with pytest.raises(ZeroDivisionError):
+        await lane.run(fail)
+    assert await lane.run(look) is None
+    await lane.close()
+
+
+async def test_a_lane_has_its_own_settings_and_does_one_thing_at_a_time(postgres_url: str) -> None:
+    lane = Lane(postgres_url, name="test", options={"enable_nestloop": "off"})
+    running = most = 0
+
+    async def work(connection: psycopg.AsyncConnection[Any]) -> Any:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        found = await _value(connection, b"SHOW enable_nestloop")
+        running -= 1
+        return found
+
+    assert await asyncio.gather(*(lane.run(work) for _ in range(5))) == ["off"] * 5
+    assert most == 1
+    await lane.close()
+
+
+async def test_a_database_that_stays_away_is_said_to_be_unavailable() -> None:
+    lane = Lane("postgresql://x@127.0.0.1:1/x", name="test", give_up_seconds=0.05)
+
+    async def work(connection: psycopg.AsyncConnection[Any]) -> None:
+        raise AssertionError("there is no database")
+
+    with pytest.raises(Unavailable):
+        await lane.run(work)
+    pool = Pool("postgresql://x@127.0.0.1:1/x", wait_seconds=0.05)
+    await pool.open()
+    with pytest.raises(Unavailable):
+        async with pool.connection():
+            raise AssertionError("there is no database")
+    await pool.close()
+
+
+async def test_a_pool_notices_that_its_connections_are_gone(postgres_url: str) -> None:
+    pool = Pool(postgres_url, size=1)
+    await pool.open()
+    async with pool.connection() as connection:
+        pid = await _value(connection, b"SELECT pg_backend_pid()")
+    async with await psycopg.AsyncConnection.connect(postgres_url, autocommit=True) as other:
+        await other.execute("SELECT pg_terminate_backend(%s)", [pid])
+    async with pool.connection() as connection:
+        assert await _value(connection, b"SELECT pg_backend_pid()") != pid
+    await pool.close()
