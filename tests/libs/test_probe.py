@@ -23,7 +23,7 @@ async def server(keys: Keys) -> AsyncIterator[RpcServer]:
 async def _probe(*arguments: str) -> tuple[int | None, str]:
     """How the command ends and what it says, without the words of the C library."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "libs.rpc.probe", *arguments, stderr=asyncio.subprocess.PIPE
+        sys.executable, "-m", "libs.probe", *arguments, stderr=asyncio.subprocess.PIPE
     )
     _, said = await process.communicate()
     lines = said.decode().splitlines()

@@ -1,9 +1,11 @@
 """Asks one server for its health, as a container's health check does.
 
-    python -m libs.rpc.probe host:port [service]
+    python -m libs.probe host:port [service]
 
 Ends with 0 if `service` (default: the server as a whole) is SERVING, else with 1 and one line that
 says why; with 2 when asked wrongly. `liveness` tells that the process runs, ready or not.
+
+It stands outside of libs.rpc, whose imports would make every check four times as dear.
 """
 
 import sys
