@@ -1,0 +1,127 @@
+"""`place` and `cancel`."""
+
+import time
+import uuid
+from enum import Enum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from services.cli.failures import ExitCode
+from services.cli.options import AsCustomer, AsJson, Shares
+from services.cli.settings import settings
+
+if TYPE_CHECKING:
+    from services.cli.neighbours import Door
+    from stockbroker.order.v1.order_pb2 import Trade
+    from stockbroker.order.v1.order_service_pb2 import PlaceTradeResponse
+
+
+class Side(Enum):
+    """Which way the shares move."""
+
+    BUY = "buy"
+    SELL = "sell"
+
+
+def place(  # noqa: PLR0913 - a command's parameters are its options
+    symbol: Annotated[str, typer.Argument(metavar="SYMBOL", help="For example AAPL.")],
+    side: Annotated[Side, typer.Argument(metavar="buy|sell", case_sensitive=False)],
+    quantity: Shares,
+    customer: AsCustomer = "",
+    client_order_id: Annotated[
+        str, typer.Option(help="Your own id; placing it again gives the same trade.")
+    ] = "",
+    wait: Annotated[
+        bool, typer.Option("--wait/--no-wait", help="Show events until the trade has ended.")
+    ] = True,
+    timeout_seconds: Annotated[
+        int, typer.Option("--timeout", min=1, help="Seconds to wait at most.")
+    ] = 60,
+    as_json: AsJson = False,
+) -> None:
+    """Place a market order and watch what becomes of it.
+
+    With --json: the answer, then (unless --no-wait) each event, one JSON document a line.
+    Ends with 0 when it is filled whole (or, with --no-wait, recorded), 5 when it ended otherwise, 6
+    when it is still open after --timeout.
+    """
+    from services.cli.neighbours import customers_door
+    from stockbroker.common.v1 import terms_pb2
+    from stockbroker.order.v1 import order_service_pb2 as pb
+    from stockbroker.order.v1.order_service_pb2_grpc import OrderServiceStub
+
+    request = pb.PlaceTradeRequest(
+        # One of our own even when none was given: the call may then be repeated.
+        client_order_id=client_order_id or str(uuid.uuid4()),
+        symbol=symbol,
+        side=terms_pb2.SIDE_BUY if side is Side.BUY else terms_pb2.SIDE_SELL,
+        quantity=quantity,
+        order_type=terms_pb2.ORDER_TYPE_MARKET,
+    )
+    with customers_door(settings(), customer) as door:
+        response = door.call(OrderServiceStub(door.channel).PlaceTrade, request)
+        _show_placed(response, as_json)
+        if wait:
+            _wait_for_end(door, response.trade, time.monotonic() + timeout_seconds, as_json)
+
+
+def cancel(
+    trade_id: Annotated[str, typer.Argument(metavar="TRADE_ID", help="The house's id of it.")],
+    customer: AsCustomer = "",
+    as_json: AsJson = False,
+) -> None:
+    """Ask for what is not filled yet to be canceled."""
+    from services.cli.neighbours import customers_door
+    from services.cli.screen import fields_of, say, show_json
+    from services.cli.wire import status_word, terms_of
+    from stockbroker.order.v1 import order_service_pb2 as pb
+    from stockbroker.order.v1.order_service_pb2_grpc import OrderServiceStub
+
+    with customers_door(settings(), customer) as door:
+        stub = OrderServiceStub(door.channel)
+        response = door.call(stub.CancelTrade, pb.CancelTradeRequest(trade_id=trade_id))
+    if as_json:
+        show_json(fields_of(response))
+    else:
+        trade = response.trade
+        say(f"{status_word(trade.status)} {terms_of(trade)}, trade {trade.trade_id}")
+
+
+def _show_placed(response: "PlaceTradeResponse", as_json: bool) -> None:
+    from services.cli.screen import fields_of, say, show_json_line
+    from services.cli.wire import terms_of
+
+    if as_json:
+        show_json_line(fields_of(response))
+    else:
+        trade = response.trade
+        say(f"trade {trade.trade_id}: {terms_of(trade)} for {trade.customer_id}")
+
+
+def _wait_for_end(door: "Door", trade: "Trade", deadline: float, as_json: bool) -> None:
+    """Show the trade's events to the last one; typer.Exit unless it is filled whole."""
+    from services.cli.screen import fields_of, note, say, show_json_line
+    from services.cli.watching import watch_trades
+    from services.cli.wire import TERMINAL, event_line, outcome_line, status_word
+    from stockbroker.order.v1.order_pb2 import TRADE_STATUS_FILLED
+
+    for response in watch_trades(door, trade.seq - 1, deadline=deadline):
+        if response.event.trade.trade_id != trade.trade_id:
+            continue
+        trade = response.event.trade
+        if as_json:
+            show_json_line(fields_of(response.event))
+        else:
+            say(event_line(response.event))
+        if trade.status in TERMINAL:
+            if not as_json:
+                say(outcome_line(trade))
+            if trade.status != TRADE_STATUS_FILLED:
+                raise typer.Exit(ExitCode.UNFILLED)
+            return
+    note(
+        f"trade {trade.trade_id} is still {status_word(trade.status)}; "
+        f"`stockbroker trade {trade.trade_id}` shows its story"
+    )
+    raise typer.Exit(ExitCode.STILL_OPEN)

@@ -1,0 +1,79 @@
+"""`portfolio` and `entries`: what a customer owns, and how it came about."""
+
+from typing import Annotated
+
+import typer
+
+from services.cli.amounts import format_amount, format_dollars, format_shares
+from services.cli.options import AsCustomer, AsJson
+from services.cli.settings import settings
+
+_PAGE_SIZE = 200
+
+
+def portfolio(customer: AsCustomer = "", as_json: AsJson = False) -> None:
+    """A customer's cash and positions."""
+    from services.cli.neighbours import customers_door
+    from services.cli.screen import fields_of, show_json, table
+    from stockbroker.ledger.v1 import portfolio_service_pb2 as pb
+    from stockbroker.ledger.v1.portfolio_service_pb2_grpc import PortfolioServiceStub
+
+    with customers_door(settings(), customer) as door:
+        stub = PortfolioServiceStub(door.channel)
+        owned = door.call(stub.GetPortfolio, pb.GetPortfolioRequest())
+    if as_json:
+        show_json(fields_of(owned))
+        return
+    cash = owned.cash
+    micros = (cash.total_micros, cash.available_micros, cash.held_micros)
+    rows = [("USD", *map(format_dollars, micros), "")]
+    for position in owned.positions:
+        shares = (position.quantity, position.available_quantity, position.held_quantity)
+        cost = format_dollars(position.cost_micros)
+        rows.append((position.symbol, *map(format_shares, shares), cost))
+    table(("asset", ">owned", ">available", ">held", ">cost"), rows, nothing="nothing")
+
+
+def entries(
+    customer: AsCustomer = "",
+    asset: Annotated[str, typer.Option(help="Only USD, or only this symbol.")] = "",
+    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """Every change to a customer's accounts, newest first."""
+    from services.cli.neighbours import customers_door
+    from services.cli.screen import fields_of, show_json, table
+    from services.cli.wire import date_time
+    from stockbroker.ledger.v1 import portfolio_service_pb2 as pb
+    from stockbroker.ledger.v1.portfolio_service_pb2_grpc import PortfolioServiceStub
+
+    request = pb.ListEntriesRequest(asset=asset)
+    found = pb.ListEntriesResponse()
+    with customers_door(settings(), customer) as door:
+        stub = PortfolioServiceStub(door.channel)
+        while len(found.entries) < limit:
+            request.page_size = min(limit - len(found.entries), _PAGE_SIZE)
+            request.page_token = found.next_page_token
+            page = door.call(stub.ListEntries, request)
+            found.entries.extend(page.entries)
+            found.next_page_token = page.next_page_token
+            if not page.next_page_token:
+                break
+    if as_json:
+        show_json(fields_of(found))
+        return
+    rows = (
+        (
+            date_time(one.recorded_at),
+            one.asset,
+            str(one.version),
+            one.kind,
+            format_amount(one.asset, one.amount),
+            format_amount(one.asset, one.balance_after),
+            format_amount(one.asset, one.held_after),
+            one.reference,
+        )
+        for one in found.entries
+    )
+    headings = ("recorded (UTC)", "asset", ">version", "kind", ">change", ">balance", ">held", "of")
+    table(headings, rows, nothing="no entries")

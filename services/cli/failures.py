@@ -1,0 +1,80 @@
+"""How the command line says that something did not work: one sentence and an exit code.
+
+The codes are a contract with scripts:
+
+    0    done; `place`: filled whole
+    1    this machine: a file, a port, a fault of the command line itself
+    2    the command or a setting is wrong
+    3    the house refused; the sentence holds the stable reason
+    4    the house does not run, or does not answer
+    5    the trade ended without being filled whole
+    6    the trade was still open when the wait was over
+    130  interrupted
+"""
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """What the process ends with."""
+
+    DONE = 0
+    FAULT = 1
+    USAGE = 2
+    REFUSED = 3
+    UNREACHABLE = 4
+    UNFILLED = 5
+    STILL_OPEN = 6
+    INTERRUPTED = 130
+
+
+class Failure(Exception):
+    """A command ends here; the text is a sentence that says what to do."""
+
+    def __init__(self, text: str, exit_code: ExitCode) -> None:
+        super().__init__(text)
+        self.text = text
+        self.exit_code = exit_code
+
+
+# What to do about a refusal, by its reason.
+_ADVICE = {
+    "ACCOUNT_NOT_OPEN": "ask the operator",
+    "CLIENT_ORDER_ID_REUSED": "choose another --client-order-id",
+    "EXISTS_DIFFERENT": "choose another --deposit-id",
+    "INSUFFICIENT_FUNDS": "`stockbroker portfolio` shows what is available",
+    "INSUFFICIENT_SHARES": "`stockbroker portfolio` shows what is available",
+    "INTERNAL": "the service's log holds the cause",
+    "MARKET_CLOSED": "`stockbroker market hours` says when it opens",
+    "NOT_IMPLEMENTED": "this version does not offer it",
+    "PERMISSION_DENIED": "operators' commands need an operator's token",
+    "TRADE_NOT_FOUND": "`stockbroker trades` lists the customer's trades",
+    "UNAUTHENTICATED": "see `stockbroker token --help`, and STOCKBROKER_TOKEN if you set it",
+    "UNKNOWN_SYMBOL": "`stockbroker market` lists the symbols",
+}
+
+
+def refused(reason: str, text: str, retry_after_seconds: float | None = None) -> Failure:
+    """The house's refusal with its stable `reason`, and what to do about it."""
+    sentence = f"refused ({reason}): {text.rstrip('.')}"
+    if retry_after_seconds is not None:
+        advice = f"try again in {retry_after_seconds:.3g} s"
+    else:
+        advice = _ADVICE.get(reason, "")
+    return Failure(f"{sentence}; {advice}" if advice else sentence, ExitCode.REFUSED)
+
+
+def unavailable(text: str) -> Failure:
+    """The door answers, the service behind it does not."""
+    return Failure(
+        f"{text.rstrip('.')}; `stockbroker status` shows what runs", ExitCode.UNREACHABLE
+    )
+
+
+def unreachable(what: str, why: str) -> Failure:
+    """Nobody answers, or not in time."""
+    return Failure(
+        f"{what} does not answer ({why}); `make up` starts the house, "
+        "`stockbroker status` shows what runs",
+        ExitCode.UNREACHABLE,
+    )

@@ -1,0 +1,68 @@
+"""The command line `stockbroker`: wires the commands together."""
+
+import sys
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from services.cli.commands import deposits, halts, house, market, place, portfolio, status, trades
+from services.cli.failures import ExitCode, Failure
+
+
+class _Commands(TyperGroup):
+    """Turns a failure of any command into its sentence and its exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except Failure as failure:
+            _say(failure.text)
+            raise typer.Exit(failure.exit_code) from None
+        except KeyboardInterrupt:
+            raise typer.Exit(ExitCode.INTERRUPTED) from None
+        except BrokenPipeError:  # whoever read the output has had enough
+            raise
+        except OSError as error:
+            _say(f"{error.filename or 'this machine'}: {error.strerror or error}")
+            raise typer.Exit(ExitCode.FAULT) from None
+
+
+def _say(text: str) -> None:
+    from services.cli.screen import note
+
+    note(text)
+
+
+app = typer.Typer(
+    name="stockbroker",
+    cls=_Commands,
+    help="Place trades, watch what becomes of them, and run the house.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+_ANY_OPTIONS = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+app.command(context_settings=_ANY_OPTIONS)(house.up)
+app.command()(status.status)
+app.command()(house.token)
+app.command()(place.place)
+app.command()(place.cancel)
+app.command()(trades.trades)
+app.command()(trades.trade)
+app.command()(trades.watch)
+app.command()(portfolio.portfolio)
+app.command()(portfolio.entries)
+app.add_typer(market.app, name="market")
+app.command()(deposits.deposit)
+app.command()(deposits.deposit_shares)
+app.command()(halts.halt)
+app.command()(halts.resume)
+app.command()(halts.halts)
+
+
+if __name__ == "__main__":
+    sys.exit(app())

@@ -1,0 +1,40 @@
+"""Tokens for the calls of the command line, made with the house's own development key."""
+
+from pathlib import Path
+
+from services.cli.failures import ExitCode, Failure
+from services.cli.house_file import read_house
+from services.cli.settings import Settings
+
+OPERATOR = "operator"
+_CALL_SECONDS = 3600
+
+
+def customer_token(settings: Settings, customer: str, seconds: int = _CALL_SECONDS) -> str:
+    """A customer's token, good for `seconds`. Failure without the key."""
+    return _mint(settings, customer, is_operator=False, seconds=seconds)
+
+
+def operator_token(settings: Settings, name: str = OPERATOR, seconds: int = _CALL_SECONDS) -> str:
+    """An operator's token, good for `seconds`. Failure without the key."""
+    return _mint(settings, name, is_operator=True, seconds=seconds)
+
+
+def _mint(settings: Settings, subject: str, *, is_operator: bool, seconds: int) -> str:
+    from libs.auth import SUBJECT, Role, Signer  # slow to import
+
+    if not SUBJECT.fullmatch(subject):
+        raise Failure(
+            f"{subject!r} cannot be a customer: 1 to 64 of A-Z, a-z, 0-9, underscore and hyphen",
+            ExitCode.USAGE,
+        )
+    key_file = Path(read_house(settings).signing_key_file)
+    try:
+        signer = Signer(key_file)
+    except OSError as error:
+        raise Failure(
+            f"the signing key {key_file} cannot be read ({error.strerror}); "
+            "set STOCKBROKER_TOKEN to a token instead",
+            ExitCode.FAULT,
+        ) from None
+    return signer.mint(subject, Role.OPERATOR if is_operator else Role.CUSTOMER, seconds)

@@ -1,0 +1,93 @@
+"""The contract's messages in a person's words."""
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from services.cli.amounts import format_dollars, format_shares
+from stockbroker.common.v1 import terms_pb2
+from stockbroker.common.v1.reason_pb2 import Reason
+from stockbroker.exchange.v1 import exchange_pb2
+from stockbroker.order.v1 import order_pb2
+
+TERMINAL = frozenset(
+    {
+        order_pb2.TRADE_STATUS_FILLED,
+        order_pb2.TRADE_STATUS_CANCELED,
+        order_pb2.TRADE_STATUS_REJECTED,
+        order_pb2.TRADE_STATUS_EXPIRED,
+    }
+)
+
+
+def status_word(status: order_pb2.TradeStatus.ValueType) -> str:
+    """For example FILLED."""
+    return order_pb2.TradeStatus.Name(status).removeprefix("TRADE_STATUS_")
+
+
+def reason_word(reason: Reason.ValueType) -> str:
+    """For example MARKET_CLOSED; empty when there is none."""
+    return Reason.Name(reason).removeprefix("REASON_") if reason else ""
+
+
+def terms_of(trade: order_pb2.Trade) -> str:
+    """For example BUY 300 AAPL."""
+    side = terms_pb2.Side.Name(trade.side).removeprefix("SIDE_")
+    return f"{side} {format_shares(trade.quantity)} {trade.symbol}"
+
+
+def fills_of(trade: order_pb2.Trade) -> str:
+    """How much is filled and at what average price; empty before the first fill."""
+    if not trade.filled_quantity:
+        return ""
+    average = format_dollars(trade.average_price_micros)
+    return f"{format_shares(trade.filled_quantity)} at {average}"
+
+
+def why_of(trade: order_pb2.Trade) -> str:
+    """The reason and its words; empty when there is none."""
+    why = [reason_word(trade.reason), trade.reason_text]
+    return ": ".join(part for part in why if part)
+
+
+def event_line(event: order_pb2.TradeEvent) -> str:
+    """One event of a trade on one line."""
+    kind = order_pb2.TradeEventKind.Name(event.kind).removeprefix("TRADE_EVENT_KIND_")
+    trade = event.trade
+    line = f"{time_of_day(event.occurred_at)}  {event.seq:>6}  {kind:<9}  {terms_of(trade)}"
+    if event.HasField("execution"):
+        fill = event.execution
+        price = format_dollars(fill.price_micros)
+        line += f"  {format_shares(fill.quantity)} at {price} on {fill.venue}"
+    line += f"  -> {status_word(trade.status)}"
+    if trade.filled_quantity:
+        line += f" {format_shares(trade.filled_quantity)} of {format_shares(trade.quantity)}"
+    why = why_of(trade)
+    return f"{line}  {why}" if why else line
+
+
+def outcome_line(trade: order_pb2.Trade) -> str:
+    """What a trade that has ended came to, and how long it took."""
+    took_millis = (trade.updated_at.ToNanoseconds() - trade.created_at.ToNanoseconds()) // 1_000_000
+    seconds = f"{took_millis // 1000}.{took_millis % 1000:03d}"
+    line = f"{status_word(trade.status)} {terms_of(trade)}"
+    if trade.filled_quantity:
+        notional = format_dollars(trade.filled_notional_micros)
+        line += f": {fills_of(trade)} average, {notional} in all"
+    why = why_of(trade)
+    return f"{line}{f' ({why})' if why else ''}, after {seconds} s"
+
+
+def time_of_day(at: Timestamp) -> str:
+    """UTC, to the millisecond."""
+    return at.ToDatetime().strftime("%H:%M:%S.%f")[:-3]
+
+
+def date_time(at: Timestamp) -> str:
+    """UTC, to the second."""
+    return at.ToDatetime().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def level_of(level: exchange_pb2.PriceLevel | None) -> str:
+    """A side of a quote, for example 18 at $585.33; a dash when nobody offers."""
+    if level is None or not level.quantity:
+        return "-"
+    return f"{format_shares(level.quantity)} at {format_dollars(level.price_micros)}"
