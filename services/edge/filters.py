@@ -1,0 +1,143 @@
+"""The HTTP filters of a door, in the order a call meets them."""
+
+from typing import Any
+
+from libs.auth import ISSUER, Role
+from services.edge.doors import Method
+from services.edge.settings import Settings
+
+_HTTP = "envoy.extensions.filters.http"
+_JWT = "envoy.filters.http.jwt_authn"
+_CLOCK_SKEW_SECONDS = 10
+_LONGEST_TOKEN_SECONDS = 86_400
+_CUSTOMERS_COUNTED = 50_000
+HEALTH_PREFIX = "/grpc.health.v1.Health/"
+CUSTOMER_HEADER = "x-customer-id"
+
+
+def typed(kind: str, **fields: Any) -> dict[str, Any]:
+    """An Any of Envoy's configuration; `kind` is the full name of its message."""
+    return {"@type": f"type.googleapis.com/{kind}", **fields}
+
+
+def customers_filters(settings: Settings, methods: list[Method]) -> list[dict[str, Any]]:
+    """For apps: limits for all together and for each customer; the listed methods only."""
+    return [
+        *_before_the_token(),
+        _limit("everybody", settings.calls_per_second),
+        _token(settings, Role.CUSTOMER, open_prefixes=()),
+        _limit_per_customer(settings.customer_calls_per_second),
+        _only({"customers": _policy(Role.CUSTOMER, [method.path for method in methods])}),
+        *_after_the_token(),
+    ]
+
+
+def operators_filters(settings: Settings) -> list[dict[str, Any]]:
+    """For operators: everything; health without a token, for the probes of a platform."""
+    health = {
+        "permissions": [{"url_path": {"path": {"prefix": HEALTH_PREFIX}}}],
+        "principals": [{"any": True}],
+    }
+    return [
+        *_before_the_token(),
+        _token(settings, Role.OPERATOR, open_prefixes=(HEALTH_PREFIX,)),
+        _only({"health": health, "operators": _policy(Role.OPERATOR, None)}),
+        *_after_the_token(),
+    ]
+
+
+def _before_the_token() -> list[dict[str, Any]]:
+    """Envoy's own health, CORS (a preflight bears no token), and gRPC-web made into gRPC."""
+    healthz = {"name": ":path", "string_match": {"exact": "/healthz"}}
+    return [
+        _filter("health_check", "HealthCheck", pass_through_mode=False, headers=[healthz]),
+        _filter("cors", "Cors"),
+        _filter("grpc_web", "GrpcWeb"),
+    ]
+
+
+def _after_the_token() -> list[dict[str, Any]]:
+    return [
+        _filter("grpc_stats", "FilterConfig", emit_filter_state=True, enable_upstream_stats=True),
+        _filter("router", "Router"),
+    ]
+
+
+def _filter(name: str, kind: str, **fields: Any) -> dict[str, Any]:
+    return {
+        "name": f"envoy.filters.http.{name}",
+        "typed_config": typed(f"{_HTTP}.{name}.v3.{kind}", **fields),
+    }
+
+
+def _token(settings: Settings, role: Role, *, open_prefixes: tuple[str, ...]) -> dict[str, Any]:
+    """Takes only tokens made for callers of this kind. The services check them once more."""
+    provider = {
+        "issuer": ISSUER,
+        "audiences": [role.value],
+        "forward": True,
+        "require_expiration": True,
+        "max_lifetime": f"{_LONGEST_TOKEN_SECONDS}s",
+        "clock_skew_seconds": _CLOCK_SKEW_SECONDS,
+        "payload_in_metadata": "payload",
+        "claim_to_headers": [{"header_name": CUSTOMER_HEADER, "claim_name": "sub"}],
+        "local_jwks": {"filename": settings.jwks_file},
+    }
+    rules: list[dict[str, Any]] = [{"match": {"prefix": prefix}} for prefix in open_prefixes]
+    rules.append({"match": {"prefix": "/"}, "requires": {"provider_name": "house"}})
+    return _filter("jwt_authn", "JwtAuthentication", providers={"house": provider}, rules=rules)
+
+
+def _policy(role: Role, paths: list[str] | None) -> dict[str, Any]:
+    """Callers of this kind may call `paths`; None: anything."""
+    audience = {
+        "filter": _JWT,
+        "path": [{"key": "payload"}, {"key": "aud"}],
+        "value": {"string_match": {"exact": role.value}},
+    }
+    permissions: list[dict[str, Any]] = [{"any": True}]
+    if paths is not None:
+        permissions = [{"url_path": {"path": {"exact": path}}} for path in paths]
+    return {
+        "permissions": permissions,
+        "principals": [{"sourced_metadata": {"metadata_matcher": audience}}],
+    }
+
+
+def _only(policies: dict[str, Any]) -> dict[str, Any]:
+    return _filter("rbac", "RBAC", rules={"action": "ALLOW", "policies": policies})
+
+
+def _limit(name: str, per_second: int) -> dict[str, Any]:
+    """A bucket that holds one second's worth of calls."""
+    always = {"default_value": {"numerator": 100}}
+    return {
+        "name": name,
+        "typed_config": typed(
+            f"{_HTTP}.local_ratelimit.v3.LocalRateLimit",
+            stat_prefix=name,
+            token_bucket=_bucket(per_second),
+            filter_enabled=always,
+            filter_enforced=always,
+            rate_limited_as_resource_exhausted=True,
+        ),
+    }
+
+
+def _limit_per_customer(per_second: int) -> dict[str, Any]:
+    """A bucket for each of the customers seen last; a new one begins full."""
+    limit = _limit("per_customer", per_second)
+    by_customer = {"header_name": CUSTOMER_HEADER, "descriptor_key": "customer"}
+    limit["typed_config"] |= {
+        # What bears no customer meets no bucket here: a million is as good as none.
+        "token_bucket": _bucket(1_000_000),
+        "max_dynamic_descriptors": _CUSTOMERS_COUNTED,
+        "rate_limits": [{"actions": [{"request_headers": by_customer}]}],
+        "descriptors": [{"entries": [{"key": "customer"}], "token_bucket": _bucket(per_second)}],
+        "enable_x_ratelimit_headers": "DRAFT_VERSION_03",
+    }
+    return limit
+
+
+def _bucket(per_second: int) -> dict[str, Any]:
+    return {"max_tokens": per_second, "tokens_per_fill": per_second, "fill_interval": "1s"}

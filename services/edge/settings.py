@@ -1,0 +1,48 @@
+"""The gateway's settings."""
+
+from typing import Annotated
+
+import msgspec
+
+_LOCAL_ORIGINS = r"http://(localhost|127\.0\.0\.1)(:[0-9]+)?"
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Read from the environment, each with the prefix STOCKBROKER_."""
+
+    jwks_file: Annotated[str, msgspec.Meta(description="Public keys that tokens verify with.")]
+    order_address: Annotated[str, msgspec.Meta(description="The order service, host:port.")]
+    ledger_address: Annotated[str, msgspec.Meta(description="The ledger service, host:port.")]
+    execution_address: Annotated[str, msgspec.Meta(description="The execution service, host:port.")]
+    gateway_address: Annotated[str, msgspec.Meta(description="The exchange gateway, host:port.")]
+    exchange_address: Annotated[str, msgspec.Meta(description="The exchange simulator, host:port.")]
+    listen: Annotated[str, msgspec.Meta(description="Customers' door, host:port.")] = (
+        "127.0.0.1:8080"
+    )
+    operators_listen: Annotated[str, msgspec.Meta(description="Operators' door, host:port.")] = (
+        "127.0.0.1:8081"
+    )
+    admin_listen: Annotated[
+        str, msgspec.Meta(description="Envoy's own pages (/ready, /stats), host:port; keep it in.")
+    ] = "127.0.0.1:9901"
+    calls_per_second: Annotated[
+        int, msgspec.Meta(ge=1, description="Calls through the customers' door, per second.")
+    ] = 10_000
+    customer_calls_per_second: Annotated[
+        int, msgspec.Meta(ge=1, description="Calls of one customer, per second.")
+    ] = 200
+    call_timeout_seconds: Annotated[
+        int, msgspec.Meta(ge=1, le=3600, description="Longest time a call takes, streams excepted.")
+    ] = 15
+    cors_origins: Annotated[
+        str, msgspec.Meta(description="Web origins that may call: a regular expression (RE2).")
+    ] = _LOCAL_ORIGINS
+    connections: Annotated[
+        int, msgspec.Meta(ge=1, description="Connections from outside at a time.")
+    ] = 100_000
+    concurrency: Annotated[
+        int, msgspec.Meta(ge=1, le=64, description="Worker threads of Envoy.")
+    ] = 1
+    config_file: Annotated[
+        str, msgspec.Meta(description="Where the configuration is written for Envoy to read.")
+    ] = "/tmp/stockbroker-envoy.yaml"

@@ -1,0 +1,82 @@
+"""gRPC-web as a browser sends it: HTTP/1.1, frames in the body, trailers as the last frame."""
+
+import asyncio
+import http.client
+import struct
+from dataclasses import dataclass, field
+from urllib.parse import unquote
+
+_TRAILERS = 0x80
+
+
+@dataclass(frozen=True)
+class WebAnswer:
+    """What a browser would see."""
+
+    http_status: int
+    headers: dict[str, str]
+    messages: list[bytes] = field(default_factory=list)
+    trailers: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def grpc_status(self) -> int:
+        """The status, wherever it stands: trailers, or headers of an answer without a body."""
+        return int({**self.headers, **self.trailers}["grpc-status"])
+
+    @property
+    def grpc_message(self) -> str:
+        """The words beside it."""
+        return unquote({**self.headers, **self.trailers}.get("grpc-message", ""))
+
+
+async def call(
+    address: str, path: str, message: bytes, token: str = "", **headers: str
+) -> WebAnswer:
+    """POST one message to `path`."""
+    return await asyncio.to_thread(_call, address, path, message, token, headers)
+
+
+async def request(
+    address: str, verb: str, path: str, headers: dict[str, str]
+) -> tuple[int, dict[str, str]]:
+    """A plain HTTP request: its status and headers."""
+    return await asyncio.to_thread(_request, address, verb, path, headers)
+
+
+def _request(
+    address: str, verb: str, path: str, headers: dict[str, str]
+) -> tuple[int, dict[str, str]]:
+    connection = http.client.HTTPConnection(address, timeout=10)
+    try:
+        connection.request(verb, path, headers=headers)
+        response = connection.getresponse()
+        return response.status, {name.lower(): value for name, value in response.getheaders()}
+    finally:
+        connection.close()
+
+
+def _call(
+    address: str, path: str, message: bytes, token: str, headers: dict[str, str]
+) -> WebAnswer:
+    connection = http.client.HTTPConnection(address, timeout=10)
+    sent = {"content-type": "application/grpc-web+proto", "x-grpc-web": "1"}
+    sent |= {name.replace("_", "-"): value for name, value in headers.items()}
+    if token:
+        sent["authorization"] = f"Bearer {token}"
+    try:
+        connection.request("POST", path, struct.pack(">BI", 0, len(message)) + message, sent)
+        response = connection.getresponse()
+        body = response.read()
+        received = {name.lower(): value for name, value in response.getheaders()}
+    finally:
+        connection.close()
+    answer = WebAnswer(response.status, received)
+    while body:
+        flags, length = struct.unpack(">BI", body[:5])
+        frame, body = body[5 : 5 + length], body[5 + length :]
+        if flags & _TRAILERS:
+            lines = (line.split(":", 1) for line in frame.decode().strip().split("\r\n"))
+            answer.trailers.update({name.lower(): value.strip() for name, value in lines})
+        else:
+            answer.messages.append(frame)
+    return answer
