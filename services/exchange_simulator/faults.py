@@ -1,0 +1,51 @@
+"""An operator's script of what goes wrong, drawn from a seed so that a run can be repeated."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+Report = TypeVar("Report")
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """Chances in thousandths, and the milliseconds every report waits."""
+
+    duplicate_report_permille: int = 0
+    reorder_report_permille: int = 0
+    reject_order_permille: int = 0
+    lose_acknowledge_permille: int = 0
+    delay_report_ms: int = 0
+
+
+class Faults:
+    """The script in force."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = random.Random(seed)
+        self.script = Script()
+
+    def rejects_order(self) -> bool:
+        """Whether the next order is refused."""
+        return self._strikes(self.script.reject_order_permille)
+
+    def loses_acknowledge(self) -> bool:
+        """Whether the next acknowledgement is forgotten."""
+        return self._strikes(self.script.lose_acknowledge_permille)
+
+    def disturb(self, reports: Sequence[Report]) -> Sequence[Report]:
+        """Reports of one message as they are sent: some twice, some swapped with the one after."""
+        script = self.script
+        if not script.duplicate_report_permille and not script.reorder_report_permille:
+            return reports
+        sent: list[Report] = []
+        for report in reports:
+            sent += [report] * (2 if self._strikes(script.duplicate_report_permille) else 1)
+        for index in range(len(sent) - 1):
+            if self._strikes(script.reorder_report_permille):
+                sent[index], sent[index + 1] = sent[index + 1], sent[index]
+        return sent
+
+    def _strikes(self, permille: int) -> bool:
+        return permille > 0 and self._random.randrange(1000) < permille

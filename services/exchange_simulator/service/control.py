@@ -1,0 +1,89 @@
+"""ExchangeControlService: the hand of the simulator's operator."""
+
+from collections.abc import AsyncIterator
+
+from grpc.aio import ServicerContext
+
+from services.exchange_simulator import wire
+from services.exchange_simulator.desk import Desk, Player
+from services.exchange_simulator.faults import Faults
+from services.exchange_simulator.floor import Market
+from services.exchange_simulator.trading import Trading
+from stockbroker.exchange.v1 import exchange_control_service_pb2 as pb
+from stockbroker.exchange.v1 import exchange_control_service_pb2_grpc as grpc_pb
+
+
+class ExchangeControlService(grpc_pb.ExchangeControlServiceServicer):
+    """Plays the other participants and sets what goes wrong."""
+
+    def __init__(self, trading: Trading, desk: Desk, faults: Faults) -> None:
+        self._trading = trading
+        self._desk = desk
+        self._faults = faults
+
+    async def LoadBook(
+        self,
+        request: pb.LoadBookRequest,
+        context: ServicerContext[pb.LoadBookRequest, pb.LoadBookResponse],
+    ) -> pb.LoadBookResponse:
+        symbol = self._market(request.symbol).instrument.symbol
+        orders = [wire.resting_from(order) for order in request.orders]
+        try:
+            return pb.LoadBookResponse(orders=await self._desk.load(symbol, orders))
+        except ValueError as error:
+            raise wire.invalid("orders", str(error)) from error
+
+    async def ResetBook(
+        self,
+        request: pb.ResetBookRequest,
+        context: ServicerContext[pb.ResetBookRequest, pb.ResetBookResponse],
+    ) -> pb.ResetBookResponse:
+        symbol = self._market(request.symbol).instrument.symbol
+        return pb.ResetBookResponse(orders=await self._desk.reset(symbol))
+
+    async def PlayTape(
+        self,
+        request_iterator: AsyncIterator[pb.PlayTapeRequest],
+        context: ServicerContext[pb.PlayTapeRequest, pb.PlayTapeResponse],
+    ) -> pb.PlayTapeResponse:
+        player: Player | None = None
+        async for request in request_iterator:
+            if player is None:
+                player = self._player(request)
+            await player.play(
+                (command.at_nanos, wire.command_from(command)) for command in request.commands
+            )
+        if player is None:
+            raise wire.invalid("symbol", "the tape has no message")
+        return pb.PlayTapeResponse(
+            commands=player.commands, missed=player.missed, volume=player.volume
+        )
+
+    async def SetFaults(
+        self,
+        request: pb.SetFaultsRequest,
+        context: ServicerContext[pb.SetFaultsRequest, pb.SetFaultsResponse],
+    ) -> pb.SetFaultsResponse:
+        self._faults.script = wire.script_from(request)
+        return pb.SetFaultsResponse()
+
+    async def SetHalt(
+        self,
+        request: pb.SetHaltRequest,
+        context: ServicerContext[pb.SetHaltRequest, pb.SetHaltResponse],
+    ) -> pb.SetHaltResponse:
+        symbol = self._market(request.symbol).instrument.symbol
+        await self._desk.halt(symbol, request.is_halted)
+        return pb.SetHaltResponse()
+
+    def _player(self, request: pb.PlayTapeRequest) -> Player:
+        if request.speed_millis < 0:
+            raise wire.invalid("speed_millis", "speed_millis is negative")
+        market = self._market(request.symbol)
+        return Player(self._trading, market, speed_millis=request.speed_millis)
+
+    def _market(self, symbol: str) -> Market:
+        market = self._trading.floor.markets.get(symbol)
+        if market is None:
+            raise wire.unknown_symbol(symbol)
+        return market

@@ -1,0 +1,109 @@
+"""ExchangeService: members' sessions, and the market for everybody to read."""
+
+from collections.abc import AsyncIterator, Iterable
+
+from grpc.aio import ServicerContext
+
+from services.exchange_simulator import wire
+from services.exchange_simulator.floor import Market
+from services.exchange_simulator.service import session
+from services.exchange_simulator.trading import Trading
+from services.exchange_simulator.venue import Venue
+from stockbroker.exchange.v1 import exchange_service_pb2 as pb
+from stockbroker.exchange.v1 import exchange_service_pb2_grpc as grpc_pb
+
+_DEFAULT_DEPTH = 10
+_MAX_DEPTH = 1000
+
+
+class ExchangeService(grpc_pb.ExchangeServiceServicer):
+    """Reads the floor as it stands; all that changes it goes through the venue."""
+
+    def __init__(self, trading: Trading, venue: Venue, *, name: str) -> None:
+        self._trading = trading
+        self._venue = venue
+        self._name = name
+
+    async def Session(
+        self,
+        request_iterator: AsyncIterator[pb.SessionRequest],
+        context: ServicerContext[pb.SessionRequest, pb.SessionResponse],
+    ) -> AsyncIterator[pb.SessionResponse]:
+        clock = self._trading.clock
+        async for response in session.serve(
+            request_iterator, self._venue, name=self._name, clock=clock
+        ):
+            yield response
+
+    async def GetOrder(
+        self,
+        request: pb.GetOrderRequest,
+        context: ServicerContext[pb.GetOrderRequest, pb.GetOrderResponse],
+    ) -> pb.GetOrderResponse:
+        reports = await self._venue.reports_of(wire.client_order_id_from(request.client_order_id))
+        return pb.GetOrderResponse(is_known=reports is not None, reports=reports or ())
+
+    async def ListInstruments(
+        self,
+        request: pb.ListInstrumentsRequest,
+        context: ServicerContext[pb.ListInstrumentsRequest, pb.ListInstrumentsResponse],
+    ) -> pb.ListInstrumentsResponse:
+        markets = self._trading.floor.markets.values()
+        return pb.ListInstrumentsResponse(instruments=map(wire.instrument_to, markets))
+
+    async def ListQuotes(
+        self,
+        request: pb.ListQuotesRequest,
+        context: ServicerContext[pb.ListQuotesRequest, pb.ListQuotesResponse],
+    ) -> pb.ListQuotesResponse:
+        return pb.ListQuotesResponse(quotes=map(wire.quote_to, self._markets(request.symbols)))
+
+    async def WatchQuotes(
+        self,
+        request: pb.WatchQuotesRequest,
+        context: ServicerContext[pb.WatchQuotesRequest, pb.WatchQuotesResponse],
+    ) -> AsyncIterator[pb.WatchQuotesResponse]:
+        markets = {market.instrument.symbol: market for market in self._markets(request.symbols)}
+        watcher = self._trading.board.watch(markets)
+        try:
+            async for symbol in watcher.changes():
+                yield pb.WatchQuotesResponse(quote=wire.quote_to(markets[symbol]))
+        finally:
+            self._trading.board.leave(watcher)
+
+    async def GetBook(
+        self,
+        request: pb.GetBookRequest,
+        context: ServicerContext[pb.GetBookRequest, pb.GetBookResponse],
+    ) -> pb.GetBookResponse:
+        if not 0 <= request.depth <= _MAX_DEPTH:
+            raise wire.invalid("depth", f"depth is not within 0 and {_MAX_DEPTH}")
+        (market,) = self._markets([request.symbol])
+        depth = request.depth or _DEFAULT_DEPTH
+        return pb.GetBookResponse(
+            bids=wire.levels_to(market.book.bids, depth),
+            asks=wire.levels_to(market.book.asks, depth),
+        )
+
+    async def GetMarketStatus(
+        self,
+        request: pb.GetMarketStatusRequest,
+        context: ServicerContext[pb.GetMarketStatusRequest, pb.GetMarketStatusResponse],
+    ) -> pb.GetMarketStatusResponse:
+        hours, now = self._trading.hours, self._trading.clock.now()
+        trading_day = hours.session(now)
+        return pb.GetMarketStatusResponse(
+            is_open=hours.is_open(now),
+            is_always_open=hours.is_always_open,
+            opens_at=wire.timestamp_to(trading_day.opens_at) if trading_day else None,
+            closes_at=wire.timestamp_to(trading_day.closes_at) if trading_day else None,
+        )
+
+    def _markets(self, symbols: Iterable[str]) -> list[Market]:
+        """The markets of those symbols, each once, by symbol; of none: all. Raises NotFound."""
+        markets = self._trading.floor.markets
+        wanted = sorted(set(symbols)) or markets
+        for symbol in wanted:
+            if symbol not in markets:
+                raise wire.unknown_symbol(symbol)
+        return [markets[symbol] for symbol in wanted]

@@ -1,0 +1,185 @@
+"""Contract <-> domain. No rules but the shape of what a member may send at all."""
+
+import re
+from collections.abc import Iterable
+from datetime import datetime
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from libs.refusals import Invalid, NotFound
+from services.exchange_simulator.book import BUY, SELL, Half
+from services.exchange_simulator.domain import (
+    MAX_PRICE_MICROS,
+    MAX_QUANTITY,
+    NewOrder,
+    RejectReason,
+    Report,
+)
+from services.exchange_simulator.faults import Script
+from services.exchange_simulator.floor import Market, TapeCommand, TapeKind, Top
+from stockbroker.common.v1.reason_pb2 import Reason
+from stockbroker.exchange.v1 import exchange_control_service_pb2 as control
+from stockbroker.exchange.v1 import exchange_pb2 as pb
+
+_CLIENT_ORDER_ID = re.compile(r"[!-~]{1,64}")
+_SYMBOL = re.compile(r"[A-Z0-9.-]{1,12}")
+_SESSION_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_MAX_PERMILLE = 1000
+_MAX_DELAY_MS = 60_000
+
+
+def session_id_from(text: str) -> str:
+    """A session's name. Raises Invalid."""
+    if not _SESSION_ID.fullmatch(text):
+        raise invalid("session_id", "session_id is not 1 to 64 of A-Z, a-z, 0-9, _ . and -")
+    return text
+
+
+def client_order_id_from(text: str) -> str:
+    """A member's id of an order. Raises Invalid."""
+    if not _CLIENT_ORDER_ID.fullmatch(text):
+        raise invalid("client_order_id", "client_order_id is not 1 to 64 printable characters")
+    return text
+
+
+def order_from(message: pb.NewOrder) -> NewOrder:
+    """An order's terms. Raises Invalid for its ids alone; what else is wrong is for a report."""
+    client_order_id = client_order_id_from(message.client_order_id)
+    if not _SYMBOL.fullmatch(message.symbol):
+        raise invalid("symbol", "symbol is not 1 to 12 of A-Z, 0-9, . and -")
+    return NewOrder(
+        client_order_id=client_order_id,
+        symbol=message.symbol,
+        side=message.side,
+        quantity=message.quantity,
+        order_type=message.order_type,
+        limit_price_micros=message.limit_price_micros,
+        stop_price_micros=message.stop_price_micros,
+        time_in_force=message.time_in_force,
+        max_notional_micros=message.max_notional_micros,
+    )
+
+
+def report_to(report: Report) -> pb.ExecutionReport:
+    """A report as a member gets it."""
+    filing, ending = report.filing, report.ending
+    order = filing.order
+    return pb.ExecutionReport(
+        seq=report.seq,
+        client_order_id=order.client_order_id,
+        exchange_order_id=filing.exchange_order_id,
+        exec_type=pb.ExecutionReport.ExecType.ValueType(report.exec_type),
+        exec_id=report.exec_id,
+        symbol=order.symbol,
+        side=pb.Side.ValueType(order.side),
+        last_quantity=report.last_quantity,
+        last_price_micros=report.last_price_micros,
+        cumulative_quantity=report.cumulative_quantity,
+        leaves_quantity=report.leaves_quantity,
+        reject_reason=pb.RejectReason.ValueType(ending.reason if ending else RejectReason.NONE),
+        reason_text=ending.text if ending else "",
+        transact_time=timestamp_to(filing.transact_time),
+    )
+
+
+def command_from(message: control.TapeCommand) -> TapeCommand:
+    """One step of a tape. Raises Invalid."""
+    try:
+        kind = TapeKind(message.kind)
+    except ValueError:
+        raise invalid("kind", "kind is unknown") from None
+    order = message.order
+    if kind == TapeKind.DELETE:
+        return TapeCommand(kind, _order_id_from(order))
+    if kind == TapeKind.REDUCE:
+        return TapeCommand(kind, _order_id_from(order), quantity=_quantity_from(order))
+    return resting_from(order, kind)
+
+
+def resting_from(message: control.RestingOrder, kind: TapeKind = TapeKind.NEW) -> TapeCommand:
+    """Another participant's order. Raises Invalid."""
+    if not 1 <= message.price_micros <= MAX_PRICE_MICROS:
+        raise invalid("price_micros", f"price_micros is not within 1 and {MAX_PRICE_MICROS}")
+    return TapeCommand(
+        kind,
+        order_id=_order_id_from(message),
+        side=BUY if message.is_bid else SELL,
+        price=message.price_micros,
+        quantity=_quantity_from(message),
+    )
+
+
+def script_from(message: control.SetFaultsRequest) -> Script:
+    """What goes wrong. Raises Invalid."""
+    permille = {
+        "duplicate_report_permille": message.duplicate_report_permille,
+        "reorder_report_permille": message.reorder_report_permille,
+        "reject_order_permille": message.reject_order_permille,
+        "lose_acknowledge_permille": message.lose_acknowledge_permille,
+    }
+    for name, value in permille.items():
+        if not 0 <= value <= _MAX_PERMILLE:
+            raise invalid(name, f"{name} is not within 0 and {_MAX_PERMILLE}")
+    if not 0 <= message.delay_report_ms <= _MAX_DELAY_MS:
+        raise invalid("delay_report_ms", f"delay_report_ms is not within 0 and {_MAX_DELAY_MS}")
+    return Script(**permille, delay_report_ms=message.delay_report_ms)
+
+
+def quote_to(market: Market) -> pb.Quote:
+    """A market at a glance."""
+    quote = market.quote
+    return pb.Quote(
+        symbol=market.instrument.symbol,
+        bid=_top_to(quote.bid),
+        ask=_top_to(quote.ask),
+        last_price_micros=quote.last_price_micros,
+        volume=quote.volume,
+        updated_at=timestamp_to(market.updated_at),
+    )
+
+
+def instrument_to(market: Market) -> pb.Instrument:
+    """Something that is listed."""
+    instrument = market.instrument
+    return pb.Instrument(symbol=instrument.symbol, name=instrument.name, is_halted=market.is_halted)
+
+
+def levels_to(half: Half, depth: int) -> Iterable[pb.PriceLevel]:
+    """The best levels of one side of a book."""
+    for level, _ in zip(half.best_first(), range(depth), strict=False):
+        yield pb.PriceLevel(price_micros=level.price, quantity=level.quantity, orders=level.orders)
+
+
+def timestamp_to(moment: datetime) -> Timestamp:
+    """A moment on the wire."""
+    timestamp = Timestamp()
+    timestamp.FromDatetime(moment)
+    return timestamp
+
+
+def invalid(field: str, text: str) -> Invalid:
+    """A request that breaks the contract in one field."""
+    return Invalid(Reason.REASON_INVALID_REQUEST, text, field=field)
+
+
+def unknown_symbol(symbol: str) -> NotFound:
+    """A symbol that is not listed."""
+    return NotFound(Reason.REASON_UNKNOWN_SYMBOL, f"{symbol[:16]!r} is not listed")
+
+
+def _order_id_from(message: control.RestingOrder) -> int:
+    if message.order_id < 1:
+        raise invalid("order_id", "order_id is not at least 1")
+    return message.order_id
+
+
+def _quantity_from(message: control.RestingOrder) -> int:
+    if not 1 <= message.quantity <= MAX_QUANTITY:
+        raise invalid("quantity", f"quantity is not within 1 and {MAX_QUANTITY}")
+    return message.quantity
+
+
+def _top_to(top: Top | None) -> pb.PriceLevel | None:
+    if top is None:
+        return None
+    return pb.PriceLevel(price_micros=top.price_micros, quantity=top.quantity, orders=top.orders)
