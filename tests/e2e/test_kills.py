@@ -1,0 +1,100 @@
+"""Whatever dies, trades go on: every service and every part, killed in the middle of trading."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import grpc
+import pytest
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
+
+from stockbroker.order.v1 import order_pb2
+from tests.support import books
+from tests.support.app import BUY, App
+from tests.support.house import House, running_house
+
+pytestmark = pytest.mark.xdist_group("kills")
+
+CASH = 100_000 * 1_000_000
+SERVICES = ["order", "ledger", "execution", "exchange_gateway", "exchange_simulator"]
+PARTS = ["edge", "nats", "postgres"]
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
+    """A house of this module's own, to be mistreated."""
+    with running_house(tmp_path_factory.mktemp("kills")) as house:
+        yield house
+
+
+@retry(
+    retry=retry_if_exception_type(grpc.aio.AioRpcError),
+    stop=stop_after_delay(60),
+    wait=wait_fixed(0.1),
+    reraise=True,
+)
+async def _insist(app: App, client_order_id: str) -> str:
+    """Place until it is taken: the same id makes it one trade."""
+    trade = await app.place(BUY, 1, "KO", client_order_id=client_order_id)
+    return trade.trade_id
+
+
+@retry(
+    retry=retry_if_exception_type(grpc.aio.AioRpcError),
+    stop=stop_after_delay(90),
+    wait=wait_fixed(0.2),
+    reraise=True,
+)
+async def _story(app: App, trade_ids: set[str]) -> list[order_pb2.TradeEvent]:
+    return await app.story(trade_ids, seconds=90)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("victim", [*SERVICES, *PARTS])
+async def test_trades_go_on_after_kill_9(house: House, victim: str) -> None:
+    customers = [f"k{uuid.uuid4().hex[:12]}" for _ in range(5)]
+    for customer in customers:
+        await house.endow(customer, cash=CASH)
+
+    async def trade(customer: str) -> None:
+        async with house.app(customer) as app:
+            placed = [await _insist(app, f"order-{number}") for number in range(10)]
+            story = await _story(app, set(placed))
+            assert [event.seq for event in story] == list(range(1, len(story) + 1))
+            filled = [
+                event.trade
+                for event in story
+                if event.trade.status == order_pb2.TRADE_STATUS_FILLED
+            ]
+            assert [trade.trade_id for trade in filled] == placed
+            portfolio = await app.portfolio()
+            paid = sum(trade.filled_notional_micros for trade in filled)
+            assert portfolio.cash.total_micros == CASH - paid
+            assert portfolio.positions[0].quantity == 10
+
+    trading = [asyncio.create_task(trade(customer)) for customer in customers]
+    async with house.app(customers[0]) as app:
+        async for event in app.events():
+            if event.kind == order_pb2.TRADE_EVENT_KIND_STARTED:
+                break
+    house.kill(victim)
+    await asyncio.gather(*trading)
+    books.check(house.database_url("ledger"))
+
+
+async def test_after_kill_9_of_the_supervisor_the_next_start_carries_on(tmp_path: Path) -> None:
+    customer = f"k{uuid.uuid4().hex[:12]}"
+    with running_house(tmp_path) as house:
+        await house.endow(customer, cash=CASH)
+        async with house.app(customer) as app:
+            first = await app.settle(await app.place(BUY, 1, "KO"))
+        house.kill_supervisor()
+        house.wait_gone()
+    with running_house(tmp_path) as house:
+        async with house.app(customer) as app:
+            assert (await app.get(first.trade_id)).status == order_pb2.TRADE_STATUS_FILLED
+            second = await app.settle(await app.place(BUY, 1, "KO"))
+            assert second.status == order_pb2.TRADE_STATUS_FILLED
+            assert (await app.portfolio()).positions[0].quantity == 2
+        books.check(house.database_url("ledger"))
