@@ -119,7 +119,7 @@ def _first_of_all() -> dict[str, Any]:
 def _cors(origins: str) -> dict[str, Any]:
     return typed(
         "envoy.extensions.filters.http.cors.v3.CorsPolicy",
-        allow_origin_string_match=[{"safe_regex": {"regex": origins}}],
+        allow_origin_string_match=[{"safe_regex": {"regex": part}} for part in origins.split(",")],
         allow_methods="GET, POST, OPTIONS",
         allow_headers="authorization,content-type,grpc-timeout,traceparent,x-grpc-web,"
         "x-request-id,x-user-agent",

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import msgspec
 
-_LOCAL_ORIGINS = r"http://(localhost|127\.0\.0\.1)(:[0-9]+)?"
+_LOCAL_ORIGINS = "http://localhost(:[0-9]+)?,http://127[.]0[.]0[.]1(:[0-9]+)?"
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,7 +35,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int, msgspec.Meta(ge=1, le=3600, description="Longest time a call takes, streams excepted.")
     ] = 15
     cors_origins: Annotated[
-        str, msgspec.Meta(description="Web origins that may call: a regular expression (RE2).")
+        str, msgspec.Meta(description="Web origins that may call: regular expressions, by comma.")
     ] = _LOCAL_ORIGINS
     connections: Annotated[
         int, msgspec.Meta(ge=1, description="Connections from outside at a time.")
