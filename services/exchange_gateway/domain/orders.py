@@ -1,0 +1,190 @@
+"""Orders: what may be sent."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+
+from libs.partition import PARTITIONS
+
+MAX_QUANTITY = 2**53
+MAX_MICROS = 2**53
+TRADE_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_CUSTOMER_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_SYMBOL = re.compile(r"[A-Z0-9.-]{1,12}")
+
+
+class Side(IntEnum):
+    """Which way shares move for the customer."""
+
+    BUY = 1
+    SELL = 2
+
+
+class OrderType(IntEnum):
+    """What price."""
+
+    MARKET = 1
+    LIMIT = 2
+    STOP = 3
+    STOP_LIMIT = 4
+
+
+class TimeInForce(IntEnum):
+    """How long."""
+
+    DAY = 1
+    GTC = 2
+    IOC = 3
+    FOK = 4
+
+
+class State(IntEnum):
+    """Where an order stands. UNKNOWN, neither here nor at the venue, is never stored."""
+
+    UNKNOWN = 1
+    PENDING = 2
+    ACCEPTED = 3
+    DONE = 4
+
+
+class Reason(StrEnum):
+    """Why an order is not taken, or was not filled whole: names of the house's stable reasons."""
+
+    INSUFFICIENT_FUNDS = "INSUFFICIENT_FUNDS"
+    MARKET_CLOSED = "MARKET_CLOSED"
+    UNKNOWN_SYMBOL = "UNKNOWN_SYMBOL"
+    SYMBOL_HALTED = "SYMBOL_HALTED"
+    NO_LIQUIDITY = "NO_LIQUIDITY"
+    EXCHANGE_REJECTED = "EXCHANGE_REJECTED"
+    EXPIRED = "EXPIRED"
+    INVALID_REQUEST = "INVALID_REQUEST"
+    INVALID_QUANTITY = "INVALID_QUANTITY"
+    INVALID_SYMBOL = "INVALID_SYMBOL"
+    INVALID_SIDE = "INVALID_SIDE"
+    INVALID_PRICE = "INVALID_PRICE"
+    INVALID_ID = "INVALID_ID"
+    INVALID_CUSTOMER = "INVALID_CUSTOMER"
+    EXISTS_DIFFERENT = "EXISTS_DIFFERENT"
+    STALE_EPOCH = "STALE_EPOCH"
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What is ordered; two orders of one trade id must agree in all of it."""
+
+    customer_id: str
+    partition: int
+    symbol: str
+    side: int
+    quantity: int
+    order_type: int
+    limit_price_micros: int
+    stop_price_micros: int
+    time_in_force: int
+    max_notional_micros: int
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """An order to send, under the epoch its sender leads the partition."""
+
+    trade_id: str
+    epoch: int
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """An order that is stored."""
+
+    terms: Terms
+    state: State
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """What comes of one order: it stands in `state`, or is refused for `reason`."""
+
+    trade_id: str
+    state: State | None
+    reason: Reason | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What the venue is told under a number of the session; `raw` is what goes over the wire."""
+
+    seq: int
+    trade_id: str
+    raw: bytes
+    is_answered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Instrument:
+    """Something that can be traded."""
+
+    symbol: str
+    name: str
+    is_tradable: bool
+
+
+def fault_of(order: Order) -> Reason | None:
+    """The rule an order breaks before anything is looked up; None: none.
+
+    Such an order is a fault of the sender: the house has checked every trade long before.
+    """
+    terms = order.terms
+    checks = (
+        (TRADE_ID.fullmatch(order.trade_id), Reason.INVALID_ID),
+        (_CUSTOMER_ID.fullmatch(terms.customer_id), Reason.INVALID_CUSTOMER),
+        (0 <= terms.partition < PARTITIONS and order.epoch >= 0, Reason.INVALID_REQUEST),
+        (_SYMBOL.fullmatch(terms.symbol), Reason.INVALID_SYMBOL),
+        (terms.side in tuple(Side), Reason.INVALID_SIDE),
+        (1 <= terms.quantity <= MAX_QUANTITY, Reason.INVALID_QUANTITY),
+        (terms.order_type in tuple(OrderType), Reason.INVALID_REQUEST),
+        (terms.time_in_force in tuple(TimeInForce), Reason.INVALID_REQUEST),
+        (_are_amounts(terms), Reason.INVALID_PRICE),
+    )
+    return next((reason for holds, reason in checks if not holds), None)
+
+
+def _are_amounts(terms: Terms) -> bool:
+    amounts = (terms.limit_price_micros, terms.stop_price_micros, terms.max_notional_micros)
+    return all(0 <= amount <= MAX_MICROS for amount in amounts)
+
+
+def highest_epochs(orders: Sequence[Order]) -> dict[int, int]:
+    """The highest epoch per partition among `orders`."""
+    highest: dict[int, int] = {}
+    for order in orders:
+        partition = order.terms.partition
+        highest[partition] = max(order.epoch, highest.get(partition, 0))
+    return highest
+
+
+def sort_out(
+    orders: Sequence[Order], *, epochs: Mapping[int, int], known: Mapping[str, Known]
+) -> tuple[list[Submitted], list[Order]]:
+    """What comes of each order, in the order given, and which of them are new.
+
+    `epochs` is the highest epoch seen per partition, these orders included; `known` what is stored
+    of their trade ids. A trade id given twice counts once.
+    """
+    results = []
+    fresh: dict[str, Order] = {}
+    for order in orders:
+        stored = known.get(order.trade_id)
+        if stored is None and order.trade_id in fresh:
+            stored = Known(fresh[order.trade_id].terms, State.PENDING)
+        if order.epoch < epochs[order.terms.partition]:
+            results.append(Submitted(order.trade_id, None, Reason.STALE_EPOCH))
+        elif stored is None:
+            fresh[order.trade_id] = order
+            results.append(Submitted(order.trade_id, State.PENDING))
+        elif stored.terms != order.terms:
+            results.append(Submitted(order.trade_id, None, Reason.EXISTS_DIFFERENT))
+        else:
+            results.append(Submitted(order.trade_id, stored.state))
+    return results, list(fresh.values())

@@ -1,0 +1,130 @@
+"""ExchangeGatewayService."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import grpc
+
+from libs.postgres import Pool
+from libs.refusals import Invalid, Unavailable
+from services.exchange_gateway import wire
+from services.exchange_gateway.domain import TRADE_ID, Kind, Report, State, told_by
+from services.exchange_gateway.session.listing import Listing
+from services.exchange_gateway.session.tenure import Tenure
+from services.exchange_gateway.store.session import SessionStore, StoredOrder
+from services.exchange_gateway.venues import VenueAway
+from stockbroker.common.v1.reason_pb2 import Reason
+from stockbroker.exchange_gateway.v1 import exchange_gateway_service_pb2 as pb
+from stockbroker.exchange_gateway.v1.exchange_gateway_service_pb2_grpc import (
+    ExchangeGatewayServiceServicer,
+)
+
+_MOST = 1000
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class GatewayService(ExchangeGatewayServiceServicer):
+    """The house's one door to the exchange."""
+
+    def __init__(self, tenure: Tenure, listing: Listing, pool: Pool, *, session_id: str) -> None:
+        self._tenure = tenure
+        self._listing = listing
+        self._pool = pool
+        self._session_id = session_id
+
+    async def SubmitOrders(
+        self, request: pb.SubmitOrdersRequest, context: Context
+    ) -> pb.SubmitOrdersResponse:
+        """Store, answer; the sender does the rest."""
+        session = self._tenure.held()
+        orders = [wire.order_from(order) for order in request.orders]
+        results = await session.submission.submit(orders)
+        return pb.SubmitOrdersResponse(results=[wire.submitted_to(r) for r in results])
+
+    async def GetOrders(
+        self, request: pb.GetOrdersRequest, context: Context
+    ) -> pb.GetOrdersResponse:
+        """From the books; what the venue has not answered there, by asking it."""
+        trade_ids = list(request.trade_ids)
+        _check_ids(trade_ids)
+        session = self._tenure.held()
+        async with self._pool.connection() as connection:
+            stored = await SessionStore(connection, self._session_id).find_orders(trade_ids)
+        open_ids = [i for i in trade_ids if i not in stored or stored[i].state == State.PENDING]
+        try:
+            told = await session.enquiring.ask(open_ids)
+        except VenueAway:
+            if not stored.keys() >= set(trade_ids):
+                raise Unavailable(
+                    Reason.REASON_UNAVAILABLE, "the venue cannot be asked for an unknown order"
+                ) from None
+            told = {}
+        return pb.GetOrdersResponse(orders=[_status(i, stored, told) for i in trade_ids])
+
+    async def GetSession(
+        self, request: pb.GetSessionRequest, context: Context
+    ) -> pb.GetSessionResponse:
+        """From the books, and from the session if this process holds it."""
+        async with self._pool.connection() as connection:
+            summary = await SessionStore(connection, self._session_id).summarise()
+        response = pb.GetSessionResponse(
+            session_id=self._session_id,
+            next_command_seq=summary.next_command_seq,
+            next_report_seq=summary.next_report_seq,
+            pending_orders=summary.pending_orders,
+            unapplied_reports=summary.next_report_seq - summary.next_delivery_seq,
+            parked_reports=summary.parked_reports,
+        )
+        session = self._tenure.session
+        if session is not None:
+            response.is_connected = session.floor.board.is_connected
+            response.changed_at.FromDatetime(session.floor.board.changed_at)
+        return response
+
+    async def ListInstruments(
+        self, request: pb.ListInstrumentsRequest, context: Context
+    ) -> pb.ListInstrumentsResponse:
+        """As last heard from the venue."""
+        instruments = await self._listing.list()
+        return pb.ListInstrumentsResponse(
+            instruments=[wire.instrument_to(instrument) for instrument in instruments]
+        )
+
+
+def _check_ids(trade_ids: Sequence[str]) -> None:
+    if len(trade_ids) > _MOST:
+        text = f"at most {_MOST} trades can be asked for at once"
+        raise Invalid(Reason.REASON_INVALID_REQUEST, text, field="trade_ids")
+    for trade_id in trade_ids:
+        if not TRADE_ID.fullmatch(trade_id):
+            raise Invalid(
+                Reason.REASON_INVALID_ID, "a trade id is a UUID in lower case", field="trade_ids"
+            )
+
+
+def _status(
+    trade_id: str,
+    stored: Mapping[str, StoredOrder],
+    told: Mapping[str, Sequence[Report] | None],
+) -> pb.OrderStatus:
+    """What is known here, or what the venue says where that is more."""
+    order = stored.get(trade_id)
+    reports = told.get(trade_id)
+    if reports is None or not reports:
+        if order is None:
+            known = State.UNKNOWN if reports is None else State.PENDING
+            return wire.order_status_to(trade_id, known)
+        return wire.order_status_to(
+            trade_id,
+            order.state,
+            exchange_order_id=order.exchange_order_id,
+            filled_quantity=order.filled_quantity,
+            created_at=order.created_at,
+        )
+    return wire.order_status_to(
+        trade_id,
+        told_by(reports),
+        exchange_order_id=reports[-1].exchange_order_id,
+        filled_quantity=sum(r.quantity for r in reports if r.kind == Kind.FILLED),
+        created_at=order.created_at if order else None,
+    )

@@ -1,0 +1,79 @@
+"""What the parts of a running session share."""
+
+import asyncio
+from dataclasses import dataclass
+
+import structlog
+from prometheus_client import Gauge
+
+from libs.clock import Clock
+from services.exchange_gateway.domain import Command, Delivery
+from services.exchange_gateway.session.tail import Tail, Watermark
+from services.exchange_gateway.session.unanswered import Unanswered
+from services.exchange_gateway.store.progress import Seat
+from services.exchange_gateway.venues import Venue
+
+_connected = Gauge("gateway_session_connected", "1 while logged on to the venue")
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rhythm:
+    """How long things may take, in seconds.
+
+    `gap`: a hole in the venue's numbers before the session logs on again. `query_after`: an order
+    without an answer before the venue is asked. `retry_most`: between two attempts to reach a
+    neighbour.
+    """
+
+    gap_seconds: float
+    query_after_seconds: float
+    retry_most_seconds: float
+
+
+class Board:
+    """How the session stands in this process, for every part to see.
+
+    `stored`: everything before this number is stored and may be acknowledged. `kept_seq`: the venue
+    has every command up to this one.
+    """
+
+    def __init__(self, clock: Clock, *, venue_name: str, next_report_seq: int) -> None:
+        self._clock = clock
+        self.venue_name = venue_name
+        self.stored = Watermark(next_report_seq)
+        self.kept_seq = 0
+        self.is_connected = False
+        self.changed_at = clock.now()
+        self.connected_since = clock.monotonic()
+        self.wants_logon = asyncio.Event()
+
+    def connected(self, *, is_connected: bool) -> None:
+        """The session is up now, or down."""
+        if is_connected == self.is_connected:
+            return
+        self.is_connected = is_connected
+        self.changed_at = self._clock.now()
+        self.connected_since = self._clock.monotonic()
+        self.wants_logon.clear()
+        _connected.set(is_connected)
+
+    def log_on_again(self, why: str) -> None:
+        """Have the session end and log on anew: each side then tells what it has."""
+        if self.is_connected and not self.wants_logon.is_set():
+            _log.warning("session_logs_on_again", why=why)
+            self.wants_logon.set()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Floor:
+    """The session as one process holds it. `commands` is sent from, `deliveries` delivered from."""
+
+    seat: Seat
+    venue: Venue
+    clock: Clock
+    rhythm: Rhythm
+    board: Board
+    waiting: Unanswered
+    commands: Tail[Command]
+    deliveries: Tail[Delivery]

@@ -1,0 +1,149 @@
+"""Keeps the session with the venue up: logs on, sends, hears, and comes back for ever."""
+
+import asyncio
+from typing import NoReturn
+
+import structlog
+from prometheus_client import Counter
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential
+
+from libs.postgres import Pool
+from services.exchange_gateway.domain import Command
+from services.exchange_gateway.session.floor import Floor
+from services.exchange_gateway.session.reporting import Reporting
+from services.exchange_gateway.session.submission import Submission
+from services.exchange_gateway.store.session import SessionStore
+from services.exchange_gateway.venues import (
+    CommandsKept,
+    LoggedOn,
+    ReportsHeard,
+    VenueAway,
+    VenueStream,
+)
+
+_MOST = 500
+_STEADY_SECONDS = 1.0
+_sent = Counter("gateway_commands_sent", "Commands sent, repeats after a logon counted again")
+_logons = Counter("gateway_session_logons", "Logons the venue answered")
+_log = structlog.get_logger()
+
+
+class Keeping:
+    """The one connection to the venue."""
+
+    def __init__(
+        self, floor: Floor, pool: Pool, reporting: Reporting, submission: Submission
+    ) -> None:
+        self._floor = floor
+        self._pool = pool
+        self._reporting = reporting
+        self._submission = submission
+
+    async def run(self) -> NoReturn:
+        """Work for ever: a session that held comes back at once, one that did not with backoff."""
+        while True:
+            await AsyncRetrying(
+                retry=retry_if_exception_type(VenueAway),
+                wait=wait_exponential(multiplier=0.05, max=self._floor.rhythm.retry_most_seconds),
+                sleep=self._floor.clock.sleep,
+                before_sleep=_tell,
+            )(self._hold)
+
+    async def _hold(self) -> None:
+        """One connection from logon to its end. Raises VenueAway when it did not hold for long."""
+        await self._reporting.start_over()
+        began = self._floor.clock.monotonic()
+        async with self._floor.venue.log_on(self._reporting.sequence.next_venue_seq) as stream:
+            await self._compare(stream.logged_on)
+            self._floor.board.connected(is_connected=True)
+            try:
+                why = await self._converse(stream)
+            finally:
+                self._floor.board.connected(is_connected=False)
+        if self._floor.clock.monotonic() - began < _STEADY_SECONDS:
+            raise VenueAway(why)
+        _log.warning("session_lost", error=why)
+
+    async def _compare(self, said: LoggedOn) -> None:
+        """Hold what the venue has against what is stored here, and heal what either forgot."""
+        sequence, commands = self._reporting.sequence, self._floor.commands
+        _logons.inc()
+        _log.info(
+            "session_logged_on",
+            venue=said.venue,
+            venue_next_command=said.next_command_seq,
+            next_command=commands.head,
+            venue_next_report=said.next_report_seq,
+            next_report=sequence.next_venue_seq,
+        )
+        if said.next_command_seq <= self._floor.board.kept_seq:
+            _log.error("venue_lost_commands", kept=self._floor.board.kept_seq)
+        self._floor.board.kept_seq = said.next_command_seq - 1
+        if said.next_command_seq > commands.head:
+            _log.error("venue_knows_later_commands", next_command=commands.head)
+            await self._submission.skip_to(said.next_command_seq)
+        if said.next_report_seq < sequence.next_venue_seq:
+            _log.error("venue_lost_reports", next_report=sequence.next_venue_seq)
+            sequence.renumber(said.next_report_seq)
+        self._floor.board.venue_name = said.venue
+        async with self._pool.connection() as connection:
+            store = SessionStore(connection, self._floor.seat.session_id)
+            await store.remember(self._floor.seat, venue=said.venue, report_offset=sequence.offset)
+
+    async def _converse(self, stream: VenueStream) -> str:
+        """Send and hear until the connection ends; the answer says why it did."""
+        why = ""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._send(stream))
+                tasks.create_task(self._hear(stream))
+                tasks.create_task(self._acknowledge(stream))
+                tasks.create_task(self._heed())
+        except* VenueAway as lost:
+            why = str(lost.exceptions[0])
+        return why
+
+    async def _send(self, stream: VenueStream) -> None:
+        """Everything the venue lacks, then everything new."""
+        next_seq = stream.logged_on.next_command_seq
+        while True:
+            commands = await self._floor.commands.read(next_seq, _MOST)
+            await stream.send([self._sendable(command) for command in commands])
+            next_seq = commands[-1].seq + 1
+            _sent.inc(len(commands))
+
+    def _sendable(self, command: Command) -> Command:
+        """The command, or one that orders nothing when the venue has answered the order before.
+
+        Only a venue that lost its memory lacks such a command; to send it would execute it twice.
+        """
+        if not command.is_answered:
+            return command
+        _log.error("answered_order_not_sent", trade_id=command.trade_id, seq=command.seq)
+        return Command(command.seq, command.trade_id, self._floor.venue.encode_nothing(command.seq))
+
+    async def _hear(self, stream: VenueStream) -> NoReturn:
+        async for said in stream.hear():
+            match said:
+                case CommandsKept(command_seq=seq):
+                    self._floor.board.kept_seq = max(seq, self._floor.board.kept_seq)
+                case ReportsHeard(reports=reports):
+                    await self._reporting.take(reports)
+        raise VenueAway("the venue ended the session")
+
+    async def _acknowledge(self, stream: VenueStream) -> None:
+        """Tell the venue what is stored: first of all everything, then whenever there is more."""
+        stored, told = self._floor.board.stored, 1
+        while True:
+            told = await stored.beyond(told)
+            await stream.acknowledge(told - 1 - self._reporting.sequence.offset)
+
+    async def _heed(self) -> NoReturn:
+        """End the connection when a part of this service asks for a new logon."""
+        await self._floor.board.wants_logon.wait()
+        raise VenueAway("a new logon was asked for")
+
+
+def _tell(state: RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    _log.warning("venue_away", attempts=state.attempt_number, error=str(error))

@@ -1,0 +1,98 @@
+"""A session as run by the process that holds it: its parts, put together."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from libs.clock import Clock
+from libs.postgres import Lane, Pool
+from services.exchange_gateway.domain import Command, Delivery
+from services.exchange_gateway.session.delivering import Delivering, Execution
+from services.exchange_gateway.session.enquiring import Enquiring
+from services.exchange_gateway.session.floor import Board, Floor, Rhythm
+from services.exchange_gateway.session.keeping import Keeping
+from services.exchange_gateway.session.reporting import Reporting
+from services.exchange_gateway.session.sequence import ReportSequence
+from services.exchange_gateway.session.submission import Submission
+from services.exchange_gateway.session.tail import Tail
+from services.exchange_gateway.session.unanswered import Unanswered
+from services.exchange_gateway.store.commands import CommandStore
+from services.exchange_gateway.store.lease import Start
+from services.exchange_gateway.store.progress import Seat, Step
+from services.exchange_gateway.store.reports import ReportStore
+from services.exchange_gateway.venues import Venue
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outside:
+    """What a session needs from outside; it lasts from one session to the next."""
+
+    submit_lane: Lane
+    report_lane: Lane
+    delivery_lane: Lane
+    pool: Pool
+    venue: Venue
+    execution: Execution
+    clock: Clock
+    rhythm: Rhythm
+
+
+class RunningSession:
+    """The parts of a session at work, from where `start` says the last process left off."""
+
+    def __init__(self, outside: Outside, start: Start) -> None:
+        head = start.next_seq
+        self.floor = floor = Floor(
+            seat=start.seat,
+            venue=outside.venue,
+            clock=outside.clock,
+            rhythm=outside.rhythm,
+            board=Board(outside.clock, venue_name=start.venue, next_report_seq=head[Step.STORED]),
+            waiting=Unanswered(start.unanswered, outside.clock),
+            commands=Tail(_load_commands(outside.pool, start.seat), head=head[Step.COMMANDS]),
+            deliveries=Tail(_load_deliveries(outside, start.seat), head=head[Step.JUDGED]),
+        )
+        sequence = ReportSequence(next_seq=head[Step.STORED], offset=start.report_offset)
+        self.submission = Submission(floor, outside.submit_lane)
+        self._reporting = Reporting(
+            floor, outside.report_lane, sequence, next_to_judge=head[Step.JUDGED]
+        )
+        self._delivering = Delivering(
+            floor,
+            outside.delivery_lane,
+            outside.execution,
+            next_to_deliver=head[Step.DELIVERED],
+        )
+        self._keeping = Keeping(floor, outside.pool, self._reporting, self.submission)
+        self.enquiring = Enquiring(floor, self._reporting, self.submission)
+
+    async def run(self) -> None:
+        """Work until cancelled, or until a part cannot go on: then all of it ends."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._reporting.run(), name="reporting")
+            tasks.create_task(self._delivering.run(), name="delivering")
+            tasks.create_task(self._keeping.run(), name="keeping")
+            tasks.create_task(self.enquiring.run(), name="enquiring")
+
+    async def close(self) -> None:
+        """Answer the submits in progress, take no new ones."""
+        await self.submission.close()
+
+
+def _load_commands(pool: Pool, seat: Seat) -> Callable[[int, int], Awaitable[Sequence[Command]]]:
+    async def load(start: int, end: int) -> Sequence[Command]:
+        async with pool.connection() as connection:
+            return await CommandStore(connection, seat).load(start, end)
+
+    return load
+
+
+def _load_deliveries(
+    outside: Outside, seat: Seat
+) -> Callable[[int, int], Awaitable[Sequence[Delivery]]]:
+    async def load(start: int, end: int) -> Sequence[Delivery]:
+        async with outside.pool.connection() as connection:
+            store = ReportStore(connection, seat)
+            return await store.load_deliveries(start, end, outside.venue.decode)
+
+    return load

@@ -1,0 +1,119 @@
+"""Orders in: numbered, stored, answered; then the sender has them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import psycopg
+import structlog
+from prometheus_client import Counter
+
+from libs.batcher import Batcher
+from libs.postgres import Lane
+from libs.refusals import Refusal
+from services.exchange_gateway.domain import (
+    Command,
+    Order,
+    Submitted,
+    fault_of,
+    highest_epochs,
+    sort_out,
+)
+from services.exchange_gateway.session.floor import Floor
+from services.exchange_gateway.store.commands import CommandStore
+
+_submitted = Counter("gateway_orders_submitted", "Orders taken, repeats not counted")
+_resent = Counter("gateway_orders_resent", "Orders sent again, the venue having lost them")
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What a transaction came to: results for the callers, commands for the sender."""
+
+    results: Sequence[Submitted]
+    commands: Sequence[Command]
+    head: int
+
+
+class Submission:
+    """The submit lane: the only place where commands get their numbers.
+
+    Numbers are given under the lock of the lane's progress row, so that commit order is number
+    order and the session has no gaps.
+    """
+
+    def __init__(self, floor: Floor, lane: Lane) -> None:
+        self._floor = floor
+        self._lane = lane
+        self._batcher: Batcher[Order, Submitted] = Batcher(self._keep, max_items=1000)
+
+    async def submit(self, orders: Sequence[Order]) -> list[Submitted]:
+        """What came of each order, in the order given. Raises Unavailable or Throttled."""
+        faults = [fault_of(order) for order in orders]
+        sound = [order for order, fault in zip(orders, faults, strict=True) if fault is None]
+        answers = iter(await self._batcher.submit_all(sound))
+        results = []
+        for order, fault in zip(orders, faults, strict=True):
+            answer = Submitted(order.trade_id, None, fault) if fault else next(answers)
+            if isinstance(answer, Refusal):
+                raise answer
+            results.append(answer)
+        return results
+
+    async def send_again(self, trade_ids: Sequence[str]) -> None:
+        """Give orders the venue does not know a new number; answered ones are left alone."""
+
+        async def renumber(connection: psycopg.AsyncConnection) -> _Kept:
+            store = CommandStore(connection, self._floor.seat)
+            first = await store.lock()
+            commands = self._numbered(await store.find_pending(trade_ids), first)
+            await store.keep_again(commands)
+            await store.advance(first + len(commands))
+            return _Kept([], commands, first + len(commands))
+
+        kept = await self._lane.run(renumber)
+        _resent.inc(len(kept.commands))
+        _log.warning("orders_sent_again", trade_ids=[c.trade_id for c in kept.commands])
+        self._hand_over(kept)
+
+    async def skip_to(self, head: int) -> None:
+        """Number the next command at least `head`: the venue has seen the numbers before it."""
+
+        async def raise_head(connection: psycopg.AsyncConnection) -> None:
+            await CommandStore(connection, self._floor.seat).advance(head)
+
+        await self._lane.run(raise_head)
+        self._floor.commands.announce(head)
+
+    async def close(self) -> None:
+        """Finish what is queued, take nothing new."""
+        await self._batcher.close()
+
+    async def _keep(self, orders: list[Order]) -> Sequence[Submitted]:
+        async def keep(connection: psycopg.AsyncConnection) -> _Kept:
+            store = CommandStore(connection, self._floor.seat)
+            first = await store.lock()
+            epochs = await store.raise_epochs(highest_epochs(orders))
+            known = await store.find([order.trade_id for order in orders])
+            results, fresh = sort_out(orders, epochs=epochs, known=known)
+            commands = self._numbered(fresh, first)
+            if fresh:
+                await store.keep(fresh, commands)
+                await store.advance(first + len(fresh))
+            return _Kept(results, commands, first + len(fresh))
+
+        kept = await self._lane.run(keep)
+        _submitted.inc(len(kept.commands))
+        _log.info("orders_kept", orders=len(orders), fresh=len(kept.commands), head=kept.head)
+        self._hand_over(kept)
+        return kept.results
+
+    def _numbered(self, orders: Sequence[Order], first: int) -> list[Command]:
+        return [
+            Command(seq, order.trade_id, self._floor.venue.encode(order, seq))
+            for seq, order in enumerate(orders, start=first)
+        ]
+
+    def _hand_over(self, kept: _Kept) -> None:
+        self._floor.waiting.add(kept.commands)
+        self._floor.commands.announce(kept.head, kept.commands)

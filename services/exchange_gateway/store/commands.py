@@ -1,0 +1,160 @@
+"""Orders and the commands that carry them, written by the submit lane alone."""
+
+from collections.abc import Mapping, Sequence
+
+import psycopg
+from psycopg.rows import TupleRow
+
+from services.exchange_gateway.domain import Command, Known, Order, State, Terms
+from services.exchange_gateway.store.progress import Seat, Step, advance, lock
+
+_RAISE_EPOCHS = """
+WITH raised AS (
+    INSERT INTO partition_epoch (partition, epoch)
+    SELECT i.partition, i.epoch
+    FROM unnest(%(partitions)s::smallint[], %(epochs)s::bigint[]) AS i (partition, epoch)
+    WHERE NOT EXISTS (
+        SELECT FROM partition_epoch p WHERE p.partition = i.partition AND p.epoch >= i.epoch)
+    ORDER BY i.partition
+    ON CONFLICT (partition) DO UPDATE SET epoch = excluded.epoch
+    WHERE partition_epoch.epoch < excluded.epoch
+)
+SELECT partition, epoch FROM partition_epoch WHERE partition = ANY(%(partitions)s::smallint[])
+"""
+
+_FIND = """
+SELECT trade_id::text, customer_id, partition, symbol, side, quantity, order_type,
+       limit_price_micros, stop_price_micros, time_in_force, max_notional_micros, epoch, state
+FROM venue_order WHERE trade_id = ANY(%(trade_ids)s::uuid[])
+"""
+
+_KEEP = """
+WITH fresh AS (
+    SELECT * FROM unnest(
+        %(trade_ids)s::uuid[], %(seqs)s::bigint[], %(customer_ids)s::text[],
+        %(partitions)s::smallint[], %(epochs)s::bigint[], %(symbols)s::text[],
+        %(sides)s::smallint[], %(quantities)s::bigint[], %(order_types)s::smallint[],
+        %(limit_prices)s::bigint[], %(stop_prices)s::bigint[], %(times_in_force)s::smallint[],
+        %(max_notionals)s::bigint[], %(raws)b::bytea[])
+    AS i (trade_id, seq, customer_id, partition, epoch, symbol, side, quantity, order_type,
+          limit_price_micros, stop_price_micros, time_in_force, max_notional_micros, raw)
+), ordered AS (
+    INSERT INTO venue_order (
+        trade_id, session_id, command_seq, customer_id, partition, epoch, symbol, side, quantity,
+        order_type, limit_price_micros, stop_price_micros, time_in_force, max_notional_micros)
+    SELECT trade_id, %(session_id)s, seq, customer_id, partition, epoch, symbol, side, quantity,
+           order_type, limit_price_micros, stop_price_micros, time_in_force, max_notional_micros
+    FROM fresh
+), commanded AS (
+    INSERT INTO venue_command (session_id, seq, trade_id, raw)
+    SELECT %(session_id)s, seq, trade_id, raw FROM fresh
+)
+INSERT INTO unanswered_order (trade_id, session_id) SELECT trade_id, %(session_id)s FROM fresh
+"""
+
+_RENUMBER = """
+WITH again AS (
+    SELECT * FROM unnest(%(trade_ids)s::uuid[], %(seqs)s::bigint[], %(raws)b::bytea[])
+    AS i (trade_id, seq, raw)
+), ordered AS (
+    UPDATE venue_order o SET command_seq = i.seq, updated_at = clock_timestamp()
+    FROM again i WHERE o.trade_id = i.trade_id AND o.trade_id = ANY(%(trade_ids)s::uuid[])
+)
+INSERT INTO venue_command (session_id, seq, trade_id, raw)
+SELECT %(session_id)s, seq, trade_id, raw FROM again
+"""
+
+_LOAD = """
+SELECT c.seq, c.trade_id::text, c.raw, o.state <> %(pending)s
+FROM venue_command c JOIN venue_order o ON o.trade_id = c.trade_id
+WHERE c.session_id = %(session_id)s AND c.seq >= %(start)s AND c.seq < %(end)s
+ORDER BY c.seq
+"""
+
+
+class CommandStore:
+    """Speaks within the caller's transaction."""
+
+    def __init__(self, connection: psycopg.AsyncConnection, seat: Seat) -> None:
+        self._connection = connection
+        self._seat = seat
+
+    async def lock(self) -> int:
+        """The number of the next command; nobody else numbers until the end. Raises Deposed."""
+        return await lock(self._connection, self._seat, Step.COMMANDS)
+
+    async def advance(self, to: int) -> None:
+        """Say the number of the next command."""
+        await advance(self._connection, self._seat, Step.COMMANDS, to=to)
+
+    async def raise_epochs(self, highest: Mapping[int, int]) -> dict[int, int]:
+        """The highest epoch ever seen of each partition in `highest`, that one included."""
+        cursor = await self._connection.execute(
+            _RAISE_EPOCHS, {"partitions": list(highest), "epochs": list(highest.values())}
+        )
+        before: dict[int, int] = dict(await cursor.fetchall())
+        return {key: max(epoch, before.get(key, 0)) for key, epoch in highest.items()}
+
+    async def find(self, trade_ids: Sequence[str]) -> dict[str, Known]:
+        """What is stored of these orders."""
+        rows = await self._find(trade_ids)
+        return {row[0]: Known(Terms(*row[1:11]), State(row[12])) for row in rows}
+
+    async def find_pending(self, trade_ids: Sequence[str]) -> list[Order]:
+        """These orders, as far as the venue has not answered them."""
+        rows = await self._find(trade_ids)
+        return [Order(r[0], r[11], Terms(*r[1:11])) for r in rows if r[12] == State.PENDING]
+
+    async def keep(self, orders: Sequence[Order], commands: Sequence[Command]) -> None:
+        """Store new orders, each with its command."""
+        terms = [order.terms for order in orders]
+        await self._connection.execute(
+            _KEEP,
+            {
+                "session_id": self._seat.session_id,
+                "trade_ids": [order.trade_id for order in orders],
+                "seqs": [command.seq for command in commands],
+                "customer_ids": [t.customer_id for t in terms],
+                "partitions": [t.partition for t in terms],
+                "epochs": [order.epoch for order in orders],
+                "symbols": [t.symbol for t in terms],
+                "sides": [t.side for t in terms],
+                "quantities": [t.quantity for t in terms],
+                "order_types": [t.order_type for t in terms],
+                "limit_prices": [t.limit_price_micros for t in terms],
+                "stop_prices": [t.stop_price_micros for t in terms],
+                "times_in_force": [t.time_in_force for t in terms],
+                "max_notionals": [t.max_notional_micros for t in terms],
+                "raws": [command.raw for command in commands],
+            },
+        )
+
+    async def keep_again(self, commands: Sequence[Command]) -> None:
+        """Store further commands for orders that have one already."""
+        await self._connection.execute(
+            _RENUMBER,
+            {
+                "session_id": self._seat.session_id,
+                "trade_ids": [command.trade_id for command in commands],
+                "seqs": [command.seq for command in commands],
+                "raws": [command.raw for command in commands],
+            },
+        )
+
+    async def load(self, start: int, end: int) -> list[Command]:
+        """The commands numbered start <= seq < end, in order."""
+        cursor = await self._connection.execute(
+            _LOAD,
+            {
+                "session_id": self._seat.session_id,
+                "start": start,
+                "end": end,
+                "pending": State.PENDING,
+            },
+            binary=True,
+        )
+        return [Command(*row) for row in await cursor.fetchall()]
+
+    async def _find(self, trade_ids: Sequence[str]) -> list[TupleRow]:
+        cursor = await self._connection.execute(_FIND, {"trade_ids": list(trade_ids)}, binary=True)
+        return await cursor.fetchall()

@@ -1,0 +1,174 @@
+"""What the venue said: stored as heard, judged, delivered, by the report and delivery lanes."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import psycopg
+
+from services.exchange_gateway.domain import (
+    TRADE_ID,
+    Delivery,
+    Parked,
+    Report,
+    Standing,
+    State,
+)
+from services.exchange_gateway.store.progress import Seat, Step, advance, lock
+
+_STORE = """
+INSERT INTO venue_report (session_id, seq, trade_id, kind, execution_id, raw)
+SELECT %(session_id)s, i.seq, i.trade_id, i.kind, i.execution_id, i.raw
+FROM unnest(%(seqs)s::bigint[], %(trade_ids)s::uuid[], %(kinds)s::smallint[],
+            %(execution_ids)s::text[], %(raws)b::bytea[])
+AS i (seq, trade_id, kind, execution_id, raw)
+ON CONFLICT (session_id, seq) DO NOTHING
+"""
+
+_STANDINGS = """
+SELECT trade_id::text, customer_id, symbol, side, quantity, state, filled_quantity,
+       exchange_order_id, filled_by_seq
+FROM venue_order WHERE trade_id = ANY(%(trade_ids)s::uuid[])
+"""
+
+_JUDGE = """
+WITH judged AS (
+    UPDATE venue_order o
+    SET state = i.state, filled_quantity = i.filled_quantity, filled_by_seq = i.filled_by_seq,
+        exchange_order_id = i.exchange_order_id, updated_at = clock_timestamp()
+    FROM unnest(%(trade_ids)s::uuid[], %(states)s::smallint[], %(filled_quantities)s::bigint[],
+                %(filled_by_seqs)s::bigint[], %(exchange_order_ids)s::text[])
+    AS i (trade_id, state, filled_quantity, filled_by_seq, exchange_order_id)
+    WHERE o.trade_id = i.trade_id AND o.trade_id = ANY(%(trade_ids)s::uuid[])
+)
+DELETE FROM unanswered_order WHERE trade_id = ANY(%(trade_ids)s::uuid[])
+"""
+
+_PARK = """
+INSERT INTO parked_report (session_id, seq, breach, detail)
+SELECT %(session_id)s, i.seq, i.breach, i.detail
+FROM unnest(%(seqs)s::bigint[], %(breaches)s::text[], %(details)s::text[])
+AS i (seq, breach, detail)
+ON CONFLICT (session_id, seq) DO NOTHING
+"""
+
+_LOAD = """
+SELECT r.seq, r.raw FROM venue_report r
+WHERE r.session_id = %(session_id)s AND r.seq >= %(start)s AND r.seq < %(end)s
+ORDER BY r.seq
+"""
+
+_LOAD_DELIVERIES = """
+SELECT r.seq, r.raw, coalesce(o.customer_id, ''), coalesce(o.filled_by_seq = r.seq, false),
+       p.seq IS NOT NULL
+FROM venue_report r
+LEFT JOIN venue_order o ON o.trade_id = r.trade_id
+LEFT JOIN parked_report p ON p.session_id = r.session_id AND p.seq = r.seq
+WHERE r.session_id = %(session_id)s AND r.seq >= %(start)s AND r.seq < %(end)s
+ORDER BY r.seq
+"""
+
+
+class ReportStore:
+    """Speaks within the caller's transaction."""
+
+    def __init__(self, connection: psycopg.AsyncConnection, seat: Seat) -> None:
+        self._connection = connection
+        self._seat = seat
+
+    async def lock(self, step: Step) -> int:
+        """The number of the next report to take this step. Raises Deposed."""
+        return await lock(self._connection, self._seat, step)
+
+    async def advance(self, step: Step, to: int) -> None:
+        """Say the number of the next report to take this step."""
+        await advance(self._connection, self._seat, step, to=to)
+
+    async def store(self, first_seq: int, reports: Sequence[Report]) -> None:
+        """Keep reports as heard, numbered from `first_seq`. Safe to repeat."""
+        await self._connection.execute(
+            _STORE,
+            {
+                "session_id": self._seat.session_id,
+                "seqs": list(range(first_seq, first_seq + len(reports))),
+                "trade_ids": [r.trade_id if is_ours(r.trade_id) else None for r in reports],
+                "kinds": [r.kind for r in reports],
+                "execution_ids": [_storable(r.execution_id) for r in reports],
+                "raws": [r.raw for r in reports],
+            },
+        )
+
+    async def find_standings(self, trade_ids: Sequence[str]) -> dict[str, Standing]:
+        """How these orders stand; what is not stored is left out."""
+        cursor = await self._connection.execute(
+            _STANDINGS, {"trade_ids": list(trade_ids)}, binary=True
+        )
+        rows = await cursor.fetchall()
+        return {row[0]: _standing(*row) for row in rows}
+
+    async def save_standings(self, standings: Sequence[Standing]) -> None:
+        """Write how orders stand now; the venue has answered them."""
+        await self._connection.execute(
+            _JUDGE,
+            {
+                "trade_ids": [s.trade_id for s in standings],
+                "states": [s.state for s in standings],
+                "filled_quantities": [s.filled_quantity for s in standings],
+                "filled_by_seqs": [s.filled_by_seq for s in standings],
+                "exchange_order_ids": [_storable(s.exchange_order_id) for s in standings],
+            },
+        )
+
+    async def park(self, parked: Sequence[Parked]) -> None:
+        """Keep reports for an operator. Safe to repeat."""
+        await self._connection.execute(
+            _PARK,
+            {
+                "session_id": self._seat.session_id,
+                "seqs": [p.seq for p in parked],
+                "breaches": [p.breach for p in parked],
+                "details": [_storable(p.detail) for p in parked],
+            },
+        )
+
+    async def load(self, start: int, end: int, decode: Callable[[bytes], Report]) -> list[Report]:
+        """The stored reports numbered start <= seq < end, in order."""
+        cursor = await self._connection.execute(
+            _LOAD, {"session_id": self._seat.session_id, "start": start, "end": end}, binary=True
+        )
+        return [decode(row[1]) for row in await cursor.fetchall()]
+
+    async def load_deliveries(
+        self, start: int, end: int, decode: Callable[[bytes], Report]
+    ) -> list[Delivery]:
+        """The judged reports numbered start <= seq < end as they are delivered, in order."""
+        cursor = await self._connection.execute(
+            _LOAD_DELIVERIES,
+            {"session_id": self._seat.session_id, "start": start, "end": end},
+            binary=True,
+        )
+        return [Delivery(row[0], decode(row[1]), *row[2:]) for row in await cursor.fetchall()]
+
+
+def _standing(trade_id: str, customer_id: str, symbol: str, *rest: Any) -> Standing:
+    side, quantity, state, filled_quantity, exchange_order_id, filled_by_seq = rest
+    return Standing(
+        trade_id,
+        customer_id,
+        symbol,
+        side,
+        quantity,
+        State(state),
+        filled_quantity,
+        exchange_order_id,
+        filled_by_seq,
+    )
+
+
+def is_ours(trade_id: str) -> bool:
+    """Whether it can be a trade's id."""
+    return TRADE_ID.fullmatch(trade_id) is not None
+
+
+def _storable(text: str) -> str:
+    """PostgreSQL's text holds no zero character; the raw bytes keep it."""
+    return text.replace("\0", "")

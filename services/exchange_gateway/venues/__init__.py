@@ -1,0 +1,81 @@
+"""What the house needs of a venue. One module here per way of speaking to one.
+
+The rest of the service knows only these words: numbered commands out, numbered reports in, each
+side telling the other what it has.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from services.exchange_gateway.domain import Command, Instrument, Order, Report
+
+
+class VenueAway(Exception):
+    """The venue does not answer, or has hung up."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedOn:
+    """What the venue says at logon: its name, and what it has."""
+
+    venue: str
+    next_command_seq: int
+    next_report_seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class CommandsKept:
+    """The venue has stored every command up to this one."""
+
+    command_seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReportsHeard:
+    """Reports, numbered by the venue."""
+
+    reports: Sequence[Report]
+
+
+class VenueStream(Protocol):
+    """One connection of a session, logged on. Every method raises VenueAway once it is lost."""
+
+    @property
+    def logged_on(self) -> LoggedOn:
+        """What the venue said at logon."""
+
+    async def send(self, commands: Sequence[Command]) -> None:
+        """Send commands, in order."""
+
+    async def acknowledge(self, venue_seq: int) -> None:
+        """Tell the venue that every report up to this number of its own is stored."""
+
+    def hear(self) -> AsyncIterator[CommandsKept | ReportsHeard]:
+        """What the venue says, until the connection is lost."""
+
+
+class Venue(Protocol):
+    """A place that takes orders."""
+
+    def encode(self, order: Order, seq: int) -> bytes:
+        """The bytes of a new order under a number of the session."""
+
+    def encode_nothing(self, seq: int) -> bytes:
+        """The bytes that use a number up and order nothing."""
+
+    def decode(self, raw: bytes) -> Report:
+        """A report from its stored bytes. Of kind UNREADABLE when they make no sense."""
+
+    def log_on(self, next_report_seq: int) -> AbstractAsyncContextManager[VenueStream]:
+        """Open the session; `next_report_seq` is the first report that is not stored here.
+
+        It is the venue's number. Raises VenueAway.
+        """
+
+    async def ask(self, trade_id: str) -> Sequence[Report] | None:
+        """Every report of an order, oldest first; None: never heard of it. Raises VenueAway."""
+
+    async def list_instruments(self) -> list[Instrument]:
+        """What is listed, by symbol. Raises VenueAway."""

@@ -1,0 +1,202 @@
+"""The exchange in the box, by stockbroker.exchange.v1."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import grpc
+from google.protobuf.message import DecodeError
+
+from services.exchange_gateway.domain import Command, Instrument, Kind, Order, Reason, Report
+from services.exchange_gateway.venues import CommandsKept, LoggedOn, ReportsHeard, VenueAway
+from stockbroker.exchange.v1 import exchange_pb2 as market
+from stockbroker.exchange.v1 import exchange_service_pb2 as pb
+from stockbroker.exchange.v1.exchange_service_pb2_grpc import ExchangeServiceStub
+
+_KINDS = {
+    market.ExecutionReport.EXEC_TYPE_NEW: Kind.ACCEPTED,
+    market.ExecutionReport.EXEC_TYPE_TRADE: Kind.FILLED,
+    market.ExecutionReport.EXEC_TYPE_REJECTED: Kind.REJECTED,
+    market.ExecutionReport.EXEC_TYPE_CANCELED: Kind.CANCELED,
+    market.ExecutionReport.EXEC_TYPE_EXPIRED: Kind.EXPIRED,
+}
+_REASONS = {
+    market.REJECT_REASON_UNSPECIFIED: None,
+    market.REJECT_REASON_UNKNOWN_SYMBOL: Reason.UNKNOWN_SYMBOL,
+    market.REJECT_REASON_MARKET_CLOSED: Reason.MARKET_CLOSED,
+    market.REJECT_REASON_HALTED: Reason.SYMBOL_HALTED,
+    market.REJECT_REASON_NO_LIQUIDITY: Reason.NO_LIQUIDITY,
+    market.REJECT_REASON_MAX_NOTIONAL: Reason.INSUFFICIENT_FUNDS,
+    market.REJECT_REASON_EXPIRED: Reason.EXPIRED,
+}
+_ENDS = (Kind.REJECTED, Kind.CANCELED, Kind.EXPIRED)
+
+_Call = grpc.aio.StreamStreamCall[pb.SessionRequest, pb.SessionResponse]
+
+
+class SimulatorVenue:
+    """Speaks ExchangeService over `channel` under the name `session_id`."""
+
+    def __init__(
+        self, channel: grpc.aio.Channel, *, session_id: str, answer_seconds: float = 5.0
+    ) -> None:
+        self._exchange: Any = ExchangeServiceStub(channel)
+        self._session_id = session_id
+        self._answer_seconds = answer_seconds
+
+    def encode(self, order: Order, seq: int) -> bytes:
+        """A Command with the order. Sides, types and times in force have the same numbers."""
+        terms = order.terms
+        new_order = market.NewOrder(
+            client_order_id=order.trade_id,
+            symbol=terms.symbol,
+            side=market.Side.ValueType(terms.side),
+            quantity=terms.quantity,
+            order_type=market.OrderType.ValueType(terms.order_type),
+            limit_price_micros=terms.limit_price_micros,
+            stop_price_micros=terms.stop_price_micros,
+            time_in_force=market.TimeInForce.ValueType(terms.time_in_force),
+            max_notional_micros=terms.max_notional_micros,
+        )
+        return pb.SessionRequest.Command(seq=seq, new_order=new_order).SerializeToString()
+
+    def encode_nothing(self, seq: int) -> bytes:
+        """A Command that holds nothing but its number."""
+        return pb.SessionRequest.Command(seq=seq).SerializeToString()
+
+    def decode(self, raw: bytes) -> Report:
+        """A report from its stored bytes."""
+        try:
+            return _report(market.ExecutionReport.FromString(raw))
+        except DecodeError:
+            return _report(market.ExecutionReport())
+
+    @asynccontextmanager
+    async def log_on(self, next_report_seq: int) -> AsyncIterator["SimulatorStream"]:
+        """A session stream, logged on."""
+        call: _Call = self._exchange.Session()
+        try:
+            yield await self._greet(call, next_report_seq)
+        except grpc.aio.AioRpcError as error:
+            raise VenueAway(_words(error)) from error
+        finally:
+            call.cancel()
+
+    async def ask(self, trade_id: str) -> Sequence[Report] | None:
+        """GetOrder."""
+        request = pb.GetOrderRequest(client_order_id=trade_id)
+        try:
+            answer = await self._exchange.GetOrder(request, timeout=self._answer_seconds)
+        except grpc.aio.AioRpcError as error:
+            raise VenueAway(_words(error)) from error
+        return [_report(report) for report in answer.reports] if answer.is_known else None
+
+    async def list_instruments(self) -> list[Instrument]:
+        """ListInstruments."""
+        request = pb.ListInstrumentsRequest()
+        try:
+            answer = await self._exchange.ListInstruments(request, timeout=self._answer_seconds)
+        except grpc.aio.AioRpcError as error:
+            raise VenueAway(_words(error)) from error
+        return [Instrument(i.symbol, i.name, not i.is_halted) for i in answer.instruments]
+
+    async def _greet(self, call: _Call, next_report_seq: int) -> "SimulatorStream":
+        logon = pb.SessionRequest.Logon(
+            session_id=self._session_id, next_report_seq=next_report_seq
+        )
+        try:
+            async with asyncio.timeout(self._answer_seconds):
+                await _write(call, pb.SessionRequest(logon=logon))
+                answer = await _read(call)
+        except TimeoutError:
+            raise VenueAway("no answer to the logon") from None
+        if not answer.HasField("logged_on"):
+            raise VenueAway(f"the logon was answered by {answer.WhichOneof('message')}")
+        said = answer.logged_on
+        return SimulatorStream(
+            call, LoggedOn(said.venue, said.next_command_seq, said.next_report_seq)
+        )
+
+
+class SimulatorStream:
+    """One logged-on stream."""
+
+    def __init__(self, call: _Call, logged_on: LoggedOn) -> None:
+        self._call = call
+        self._logged_on = logged_on
+        self._pen = asyncio.Lock()  # a gRPC stream takes one write at a time
+
+    @property
+    def logged_on(self) -> LoggedOn:
+        """What the exchange said at logon."""
+        return self._logged_on
+
+    async def send(self, commands: Sequence[Command]) -> None:
+        """Send commands in one message."""
+        parsed = [pb.SessionRequest.Command.FromString(command.raw) for command in commands]
+        await self._write(pb.SessionRequest(commands=pb.SessionRequest.Commands(commands=parsed)))
+
+    async def acknowledge(self, venue_seq: int) -> None:
+        """Acknowledge every report up to this one."""
+        acknowledge = pb.SessionRequest.Acknowledge(report_seq=venue_seq)
+        await self._write(pb.SessionRequest(acknowledge=acknowledge))
+
+    async def hear(self) -> AsyncIterator[CommandsKept | ReportsHeard]:
+        """What the exchange says, until it hangs up."""
+        while True:
+            response = await _read(self._call)
+            if response.HasField("reports"):
+                yield ReportsHeard([_report(report) for report in response.reports.reports])
+            elif response.HasField("commands_kept"):
+                yield CommandsKept(response.commands_kept.command_seq)
+
+    async def _write(self, request: pb.SessionRequest) -> None:
+        async with self._pen:
+            await _write(self._call, request)
+
+
+async def _write(call: _Call, request: pb.SessionRequest) -> None:
+    try:
+        await call.write(request)
+    except grpc.aio.AioRpcError as error:
+        raise VenueAway(_words(error)) from error
+    except asyncio.InvalidStateError as error:
+        raise VenueAway("the stream is closed") from error
+
+
+async def _read(call: _Call) -> pb.SessionResponse:
+    try:
+        response = await call.read()
+    except grpc.aio.AioRpcError as error:
+        raise VenueAway(_words(error)) from error
+    if not isinstance(response, pb.SessionResponse):
+        raise VenueAway("the exchange ended the session")
+    return response
+
+
+def _report(said: market.ExecutionReport) -> Report:
+    kind = _KINDS.get(said.exec_type, Kind.UNREADABLE)
+    reason = _REASONS.get(said.reject_reason, Reason.EXCHANGE_REJECTED)
+    if reason is None and kind in _ENDS:
+        reason = Reason.EXPIRED if kind == Kind.EXPIRED else Reason.EXCHANGE_REJECTED
+    return Report(
+        venue_seq=said.seq,
+        trade_id=said.client_order_id,
+        kind=kind,
+        symbol=said.symbol,
+        side=said.side,
+        exchange_order_id=said.exchange_order_id,
+        execution_id=said.exec_id,
+        quantity=said.last_quantity,
+        price_micros=said.last_price_micros,
+        leaves_quantity=said.leaves_quantity,
+        executed_at_nanos=said.transact_time.ToNanoseconds(),
+        reason=reason,
+        reason_text=said.reason_text,
+        raw=said.SerializeToString(),
+    )
+
+
+def _words(error: grpc.aio.AioRpcError) -> str:
+    return f"{error.code().name}: {error.details()}"

@@ -1,0 +1,107 @@
+"""Contract and domain, one into the other. No rules."""
+
+from datetime import datetime
+
+from services.exchange_gateway.domain import (
+    Delivery,
+    Instrument,
+    Kind,
+    Order,
+    Reason,
+    Submitted,
+    Terms,
+)
+from stockbroker.common.v1 import terms_pb2
+from stockbroker.common.v1.reason_pb2 import Reason as ReasonValue
+from stockbroker.exchange_gateway.v1 import exchange_gateway_service_pb2 as pb
+from stockbroker.execution.v1 import execution_service_pb2 as execution
+
+_ENDS = {
+    Kind.REJECTED: execution.Report.Ended.KIND_REJECTED,
+    Kind.CANCELED: execution.Report.Ended.KIND_CANCELED,
+    Kind.EXPIRED: execution.Report.Ended.KIND_EXPIRED,
+}
+
+
+def order_from(order: pb.Order) -> Order:
+    """An order as the house gives it."""
+    terms = Terms(
+        customer_id=order.customer_id,
+        partition=order.partition,
+        symbol=order.symbol,
+        side=order.side,
+        quantity=order.quantity,
+        order_type=order.order_type,
+        limit_price_micros=order.limit_price_micros,
+        stop_price_micros=order.stop_price_micros,
+        time_in_force=order.time_in_force,
+        max_notional_micros=order.max_notional_micros,
+    )
+    return Order(order.trade_id, order.epoch, terms)
+
+
+def submitted_to(submitted: Submitted) -> pb.SubmitResult:
+    """What came of one order."""
+    return pb.SubmitResult(
+        trade_id=submitted.trade_id,
+        reason=reason_to(submitted.reason),
+        state=pb.OrderState.ValueType(submitted.state or 0),
+    )
+
+
+def reason_to(reason: Reason | None) -> ReasonValue.ValueType:
+    """The house's stable reason."""
+    return ReasonValue.Value(f"REASON_{reason}") if reason else ReasonValue.REASON_UNSPECIFIED
+
+
+def instrument_to(instrument: Instrument) -> pb.Instrument:
+    """Something that can be traded."""
+    return pb.Instrument(
+        symbol=instrument.symbol, name=instrument.name, is_tradable=instrument.is_tradable
+    )
+
+
+def order_status_to(
+    trade_id: str,
+    state: int,
+    *,
+    exchange_order_id: str = "",
+    filled_quantity: int = 0,
+    created_at: datetime | None = None,
+) -> pb.OrderStatus:
+    """What is known of one order."""
+    status = pb.OrderStatus(
+        trade_id=trade_id,
+        state=pb.OrderState.ValueType(state),
+        exchange_order_id=exchange_order_id,
+        filled_quantity=filled_quantity,
+    )
+    if created_at is not None:
+        status.created_at.FromDatetime(created_at)
+    return status
+
+
+def report_to(delivery: Delivery, venue: str) -> execution.Report:
+    """A report as execution books it."""
+    said = delivery.report
+    report = execution.Report(
+        report_seq=delivery.seq,
+        trade_id=said.trade_id,
+        customer_id=delivery.customer_id,
+        side=terms_pb2.Side.ValueType(said.side),
+        symbol=said.symbol,
+        venue=venue,
+    )
+    if said.kind == Kind.ACCEPTED:
+        report.accepted.exchange_order_id = said.exchange_order_id
+    elif said.kind == Kind.FILLED:
+        report.filled.execution_id = said.execution_id
+        report.filled.quantity = said.quantity
+        report.filled.price_micros = said.price_micros
+        report.filled.executed_at.FromNanoseconds(said.executed_at_nanos)
+        report.filled.is_last = delivery.is_last
+    else:
+        report.ended.kind = _ENDS[said.kind]
+        report.ended.reason = reason_to(said.reason)
+        report.ended.reason_text = said.reason_text
+    return report

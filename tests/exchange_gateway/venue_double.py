@@ -1,0 +1,208 @@
+"""A venue by the contract, with a memory that a test can read and faults that a test can set."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
+
+import grpc
+
+from stockbroker.exchange.v1 import exchange_pb2 as market
+from stockbroker.exchange.v1 import exchange_service_pb2 as pb
+from stockbroker.exchange.v1.exchange_service_pb2_grpc import (
+    ExchangeServiceServicer,
+    add_ExchangeServiceServicer_to_server,
+)
+
+Report = market.ExecutionReport
+Answer = Callable[[market.NewOrder], Sequence[Report]]
+PRICE = 100_000_000
+
+
+def accept(order: market.NewOrder) -> Report:
+    """The order is taken."""
+    return _about(order, Report.EXEC_TYPE_NEW, leaves_quantity=order.quantity)
+
+
+def fill(order: market.NewOrder, quantity: int = 0, *, so_far: int = 0) -> Report:
+    """A fill of `quantity` shares (0: all), after `so_far` before."""
+    quantity = quantity or order.quantity
+    return _about(
+        order,
+        Report.EXEC_TYPE_TRADE,
+        last_quantity=quantity,
+        last_price_micros=PRICE,
+        cumulative_quantity=so_far + quantity,
+        leaves_quantity=max(0, order.quantity - so_far - quantity),
+    )
+
+
+def reject(order: market.NewOrder, reason: int, text: str = "") -> Report:
+    """The order is refused."""
+    return _about(order, Report.EXEC_TYPE_REJECTED, reject_reason=reason, reason_text=text)
+
+
+def accept_and_fill(order: market.NewOrder) -> Sequence[Report]:
+    """Taken and filled at once."""
+    return [accept(order), fill(order)]
+
+
+def _about(order: market.NewOrder, exec_type: int, **fields: Any) -> Report:
+    return Report(
+        client_order_id=order.client_order_id,
+        exchange_order_id=f"X-{order.client_order_id}",
+        symbol=order.symbol,
+        side=order.side,
+        exec_type=Report.ExecType.ValueType(exec_type),
+        **fields,
+    )
+
+
+class VenueDouble(ExchangeServiceServicer):
+    """Keeps commands and reports as the contract says, in memory; outlives its own connections."""
+
+    def __init__(self) -> None:
+        self.answer: Answer = accept_and_fill
+        self.orders: dict[str, market.NewOrder] = {}
+        self.sends: Counter[str] = Counter()
+        self.reports: list[Report] = []
+        self.next_command_seq = 1
+        self.acknowledged = 0
+        self.logons: list[pb.SessionRequest.Logon] = []
+        self.instruments = [market.Instrument(symbol="AAPL", name="Apple Inc.")]
+        # Faults.
+        self.drops_commands = 0
+        self.forgets_orders = 0
+        self.withholds_reports: set[int] = set()
+        self.sends_twice = False
+        self.sends_in_reverse = False
+        self.ignores_acknowledge = False
+        self._live: asyncio.Queue[pb.SessionResponse | None] | None = None
+        self._server: grpc.aio.Server | None = None
+        self.port = 0
+
+    async def start(self) -> None:
+        """Listen, on the same port as before."""
+        self._server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+        add_ExchangeServiceServicer_to_server(self, self._server)
+        self.port = self._server.add_insecure_port(f"127.0.0.1:{self.port}")
+        await self._server.start()
+
+    async def stop(self) -> None:
+        """Go away; everything is remembered."""
+        if self._server is not None:
+            await self._server.stop(0)
+            self._server = None
+
+    def hang_up(self) -> None:
+        """End the connection in use."""
+        if self._live is not None:
+            self._live.put_nowait(None)
+            self._live = None
+
+    def say(self, *reports: Report) -> None:
+        """Report something."""
+        fresh = []
+        for report in reports:
+            seq = len(self.reports) + 1
+            numbered = Report(seq=seq, exec_id=report.exec_id or f"E-{seq}-{id(self)}")
+            numbered.MergeFrom(report)
+            numbered.transact_time.FromNanoseconds(1_700_000_000_000_000_000 + seq)
+            self.reports.append(numbered)
+            fresh.append(numbered)
+        sent = [r for r in fresh if r.seq not in self.withholds_reports]
+        if self.sends_in_reverse:
+            sent.reverse()
+        for _ in range(2 if self.sends_twice else 1):
+            self._send(sent)
+
+    def acknowledge_all(self) -> bool:
+        """Whether every report is acknowledged."""
+        return self.acknowledged == len(self.reports)
+
+    def lose_memory(self) -> None:
+        """Forget everything, as if made anew."""
+        self.hang_up()
+        self.orders.clear()
+        self.reports.clear()
+        self.next_command_seq = 1
+        self.acknowledged = 0
+
+    async def Session(self, request_iterator: Any, context: Any) -> AsyncIterator[Any]:
+        """A member's session."""
+        logon = (await anext(aiter(request_iterator))).logon
+        self.logons.append(logon)
+        self.hang_up()
+        live: asyncio.Queue[pb.SessionResponse | None] = asyncio.Queue()
+        self._live = live
+        yield pb.SessionResponse(
+            logged_on=pb.SessionResponse.LoggedOn(
+                next_command_seq=self.next_command_seq,
+                next_report_seq=len(self.reports) + 1,
+                venue="XTEST",
+            )
+        )
+        first = min(logon.next_report_seq, self.acknowledged + 1)
+        self._send(self.reports[first - 1 :])
+        listener = asyncio.create_task(self._listen(request_iterator, live))
+        try:
+            while (response := await live.get()) is not None:
+                yield response
+        finally:
+            listener.cancel()
+
+    async def GetOrder(self, request: pb.GetOrderRequest, context: Any) -> pb.GetOrderResponse:
+        """What is known of an order."""
+        known = request.client_order_id in self.orders
+        reports = [r for r in self.reports if r.client_order_id == request.client_order_id]
+        return pb.GetOrderResponse(is_known=known, reports=reports)
+
+    async def ListInstruments(
+        self, request: pb.ListInstrumentsRequest, context: Any
+    ) -> pb.ListInstrumentsResponse:
+        """What is listed."""
+        return pb.ListInstrumentsResponse(instruments=self.instruments)
+
+    async def _listen(self, requests: Any, live: Any) -> None:
+        async for request in requests:
+            if self._live is not live:
+                return
+            if request.HasField("acknowledge"):
+                if not self.ignores_acknowledge:
+                    self.acknowledged = max(self.acknowledged, request.acknowledge.report_seq)
+            elif self.drops_commands:
+                self.drops_commands -= 1
+            else:
+                self._keep(request.commands.commands)
+
+    def _keep(self, commands: Sequence[pb.SessionRequest.Command]) -> None:
+        for command in commands:
+            if command.seq < self.next_command_seq:
+                continue
+            if command.seq > self.next_command_seq:
+                self.hang_up()
+                return
+            self.next_command_seq += 1
+            if command.HasField("new_order"):
+                self._take(command.new_order)
+        self._put(
+            pb.SessionResponse(
+                commands_kept=pb.SessionResponse.CommandsKept(command_seq=self.next_command_seq - 1)
+            )
+        )
+
+    def _take(self, order: market.NewOrder) -> None:
+        self.sends[order.client_order_id] += 1
+        if self.forgets_orders:
+            self.forgets_orders -= 1
+        elif order.client_order_id not in self.orders:
+            self.orders[order.client_order_id] = order
+            self.say(*self.answer(order))
+
+    def _send(self, reports: Sequence[Report]) -> None:
+        if reports:
+            self._put(pb.SessionResponse(reports=pb.SessionResponse.Reports(reports=reports)))
+
+    def _put(self, response: pb.SessionResponse) -> None:
+        if self._live is not None:
+            self._live.put_nowait(response)
