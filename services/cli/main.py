@@ -6,7 +6,17 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from services.cli.commands import deposits, halts, house, market, place, portfolio, status, trades
+from services.cli.commands import (
+    deposits,
+    halts,
+    house,
+    market,
+    place,
+    portfolio,
+    status,
+    tape,
+    trades,
+)
 from services.cli.failures import ExitCode, Failure
 
 
@@ -57,6 +67,7 @@ app.command()(trades.watch)
 app.command()(portfolio.portfolio)
 app.command()(portfolio.entries)
 app.add_typer(market.app, name="market")
+app.command()(tape.tape)
 app.command()(deposits.deposit)
 app.command()(deposits.deposit_shares)
 app.command()(halts.halt)

@@ -1,0 +1,154 @@
+"""Ledger, exchange, gateway and execution out of memory, as small as the command line needs."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from libs.auth import caller
+from libs.refusals import NotFound
+from stockbroker.common.v1.reason_pb2 import Reason
+from stockbroker.exchange.v1 import exchange_control_service_pb2 as control
+from stockbroker.exchange.v1 import exchange_pb2
+from stockbroker.exchange.v1 import exchange_service_pb2 as exchange
+from stockbroker.exchange.v1.exchange_control_service_pb2_grpc import (
+    ExchangeControlServiceServicer,
+)
+from stockbroker.exchange.v1.exchange_service_pb2_grpc import ExchangeServiceServicer
+from stockbroker.exchange_gateway.v1 import exchange_gateway_service_pb2 as gateway
+from stockbroker.exchange_gateway.v1.exchange_gateway_service_pb2_grpc import (
+    ExchangeGatewayServiceServicer,
+)
+from stockbroker.execution.v1 import execution_service_pb2 as execution
+from stockbroker.execution.v1.execution_service_pb2_grpc import ExecutionServiceServicer
+from stockbroker.ledger.v1 import ledger_service_pb2 as ledger
+from stockbroker.ledger.v1 import portfolio_service_pb2 as portfolio
+from stockbroker.ledger.v1.ledger_service_pb2_grpc import LedgerServiceServicer
+from stockbroker.ledger.v1.portfolio_service_pb2_grpc import PortfolioServiceServicer
+
+OWNED = portfolio.GetPortfolioResponse(
+    cash=portfolio.Cash(available_micros=1, held_micros=2_000_000, total_micros=2_000_001),
+    positions=[
+        portfolio.Position(
+            symbol="AAPL",
+            quantity=1_300,
+            available_quantity=1_000,
+            held_quantity=300,
+            cost_micros=761_805_000_001,
+        )
+    ],
+    version=7,
+)
+ENTRIES = [
+    portfolio.Entry(asset="USD", version=2, kind="execution", amount=-175_787_658_200),
+    portfolio.Entry(asset="AAPL", version=1, kind="deposit", amount=1_000, balance_after=1_000),
+]
+QUOTE = exchange_pb2.Quote(
+    symbol="AAPL",
+    bid=exchange_pb2.PriceLevel(price_micros=585_330_000, quantity=18, orders=1),
+    ask=exchange_pb2.PriceLevel(price_micros=585_940_000, quantity=200, orders=2),
+    last_price_micros=585_900_000,
+    volume=12_345,
+)
+
+
+class SmallPortfolio(PortfolioServiceServicer):
+    """Everybody owns the same; one entry a page."""
+
+    async def GetPortfolio(self, request: portfolio.GetPortfolioRequest, context: Any) -> Any:
+        return OWNED
+
+    async def ListEntries(self, request: portfolio.ListEntriesRequest, context: Any) -> Any:
+        index = int(request.page_token or 0)
+        is_last = index == len(ENTRIES) - 1
+        return portfolio.ListEntriesResponse(
+            entries=[ENTRIES[index]], next_page_token="" if is_last else str(index + 1)
+        )
+
+
+class SmallLedger(LedgerServiceServicer):
+    """Remembers what was brought in."""
+
+    def __init__(self) -> None:
+        self.deposits: list[ledger.DepositRequest] = []
+        self.share_deposits: list[ledger.DepositSharesRequest] = []
+
+    async def Deposit(self, request: ledger.DepositRequest, context: Any) -> Any:
+        self.deposits.append(request)
+        balance = ledger.Balance(asset="USD", posted=request.amount_micros)
+        return ledger.DepositResponse(balance=balance)
+
+    async def DepositShares(self, request: ledger.DepositSharesRequest, context: Any) -> Any:
+        self.share_deposits.append(request)
+        balance = ledger.Balance(asset=request.symbol, posted=request.quantity)
+        return ledger.DepositSharesResponse(balance=balance)
+
+
+class SmallExchange(ExchangeServiceServicer):
+    """One symbol; a watcher gets one quote and is cut off."""
+
+    async def ListQuotes(self, request: exchange.ListQuotesRequest, context: Any) -> Any:
+        if request.symbols not in ([], ["AAPL"]):
+            raise NotFound(Reason.REASON_UNKNOWN_SYMBOL, "the symbol is not listed")
+        return exchange.ListQuotesResponse(quotes=[QUOTE])
+
+    async def WatchQuotes(
+        self, request: exchange.WatchQuotesRequest, context: Any
+    ) -> AsyncIterator[exchange.WatchQuotesResponse]:
+        yield exchange.WatchQuotesResponse(quote=QUOTE)
+
+    async def GetBook(self, request: exchange.GetBookRequest, context: Any) -> Any:
+        return exchange.GetBookResponse(bids=[QUOTE.bid], asks=[QUOTE.ask, QUOTE.ask])
+
+    async def GetMarketStatus(self, request: exchange.GetMarketStatusRequest, context: Any) -> Any:
+        return exchange.GetMarketStatusResponse(is_open=True, is_always_open=True)
+
+
+class SmallControl(ExchangeControlServiceServicer):
+    """Remembers what was loaded and played."""
+
+    def __init__(self) -> None:
+        self.loaded: list[control.LoadBookRequest] = []
+        self.played: list[control.PlayTapeRequest] = []
+
+    async def LoadBook(self, request: control.LoadBookRequest, context: Any) -> Any:
+        self.loaded.append(request)
+        return control.LoadBookResponse(orders=len(request.orders))
+
+    async def PlayTape(
+        self, requests: AsyncIterator[control.PlayTapeRequest], context: Any
+    ) -> control.PlayTapeResponse:
+        async for request in requests:
+            self.played.append(request)
+        return control.PlayTapeResponse(commands=sum(len(one.commands) for one in self.played))
+
+
+class SmallGateway(ExchangeGatewayServiceServicer):
+    """A session that is logged on."""
+
+    async def GetSession(self, request: gateway.GetSessionRequest, context: Any) -> Any:
+        return gateway.GetSessionResponse(is_connected=True, session_id="house", parked_reports=3)
+
+
+class SmallExecution(ExecutionServiceServicer):
+    """Keeps halts by what they cover."""
+
+    def __init__(self) -> None:
+        self._halts: dict[str, execution.TradingHalt] = {}
+
+    async def GetStatus(self, request: execution.GetStatusRequest, context: Any) -> Any:
+        return execution.GetStatusResponse(
+            worker="w1", leads=[0, 1, 2, 5], is_broker_connected=True
+        )
+
+    async def Halt(self, request: execution.HaltRequest, context: Any) -> Any:
+        halt = execution.TradingHalt(
+            scope=request.scope, reason_text=request.reason_text, actor=caller().subject
+        )
+        self._halts[str(request.scope)] = halt
+        return execution.HaltResponse(halt=halt)
+
+    async def Resume(self, request: execution.ResumeRequest, context: Any) -> Any:
+        was_halted = self._halts.pop(str(request.scope), None) is not None
+        return execution.ResumeResponse(resumed=was_halted)
+
+    async def ListHalts(self, request: execution.ListHaltsRequest, context: Any) -> Any:
+        return execution.ListHaltsResponse(halts=self._halts.values())

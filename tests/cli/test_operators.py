@@ -1,0 +1,119 @@
+"""Status, halts, tapes, market data and tokens from the command line."""
+
+import json
+from pathlib import Path
+
+from google.protobuf import json_format
+
+from libs.auth import Role, Verifier
+from stockbroker.exchange.v1 import exchange_service_pb2
+from tests.cli.conftest import Run, SmallHouse
+from tests.cli.small_neighbours import QUOTE
+
+
+async def test_status_of_a_house_that_is_well_ends_with_0(run: Run) -> None:
+    result = await run("status")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.count("SERVING") == 2
+    assert "0-2 5" in result.stdout  # the partitions led
+
+
+async def test_status_tells_which_service_is_down_and_ends_with_4(
+    house: SmallHouse, run: Run
+) -> None:
+    await house.public.set_ready(False)
+    result = await run("status", "--json")
+    assert result.exit_code == 4
+    found = json.loads(result.stdout)
+    assert {one["name"]: one["health"] for one in found["services"]} == {
+        "order": "NOT_SERVING",
+        "ledger": "SERVING",
+    }
+    assert found["parts"][0]["is_reachable"] is True
+    assert found["session"]["parked_reports"] == "3"
+
+
+async def test_status_without_the_operators_listener_still_tells_the_rest(
+    house: SmallHouse, run: Run
+) -> None:
+    house.write_file(operators="127.0.0.1:1")
+    result = await run("status", "--json")
+    assert result.exit_code == 4
+    found = json.loads(result.stdout)
+    assert "does not answer" in found["worker"]["failure"]
+    assert found["services"][0]["health"] == "SERVING"
+
+
+async def test_a_halt_is_placed_listed_and_ended(run: Run) -> None:
+    halted = await run("halt", "--symbol", "AAPL", "--reason", "news")
+    assert halted.stdout.startswith("halted: symbol AAPL | news | operator")
+    assert "symbol AAPL" in (await run("halts")).stdout
+    resumed = await run("resume", "--symbol", "AAPL", "--reason", "over", "--json")
+    assert json.loads(resumed.stdout) == {"resumed": True}
+    assert (await run("halts")).stdout == "nothing is halted\n"
+
+
+async def test_a_halt_covers_exactly_one_thing(run: Run) -> None:
+    for scope in ([], ["--firm", "--customer", "bob"]):
+        assert (await run("halt", "--reason", "x", *scope)).exit_code == 2
+
+
+async def test_quotes_are_shown_and_told_as_json(run: Run) -> None:
+    shown = await run("market", "--symbol", "AAPL")
+    assert "18 at $585.33" in shown.stdout
+    told = await run("market", "--json")
+    listed = json_format.Parse(told.stdout, exchange_service_pb2.ListQuotesResponse())
+    assert list(listed.quotes) == [QUOTE]
+    unknown = await run("market", "--symbol", "NONE")
+    assert "UNKNOWN_SYMBOL" in unknown.stderr
+
+
+async def test_a_book_stands_side_by_side(run: Run) -> None:
+    result = await run("market", "book", "AAPL")
+    first, second = [line.split() for line in result.stdout.splitlines()[-2:]]
+    assert first == ["1", "18", "$585.33", "$585.94", "200", "2"]
+    assert second == ["$585.94", "200", "2"]
+
+
+async def test_the_hours_are_told(run: Run) -> None:
+    assert (await run("market", "hours")).stdout == "the exchange is always open\n"
+
+
+async def test_a_tape_is_loaded_and_played(house: SmallHouse, run: Run, tmp_path: Path) -> None:
+    seed, commands = tmp_path / "seed.csv", tmp_path / "commands.csv"
+    seed.write_text("order_id,side,price_e4,qty\nSB1,B,5853300,18\nSA1,S,5859400,200\n")
+    commands.write_text(
+        "t,cmd,order_id,side,price_e4,qty\n34200.5,NEW,7,B,5859400,50\n34201,DELETE,SB1,B,5853300,18\n"
+    )
+    result = await run(
+        "tape", "AAPL", "--seed", str(seed), "--commands", str(commands), "--speed", "max"
+    )
+    assert result.exit_code == 0, result.output
+    assert result.stdout == "2 orders rest in AAPL\n2 commands played, 0 missed, 0 shares traded\n"
+    (loaded,), played = house.control.loaded, house.control.played
+    assert [order.price_micros for order in loaded.orders] == [585_330_000, 585_940_000]
+    assert (played[0].symbol, played[0].speed_millis) == ("AAPL", 0)
+
+
+async def test_a_file_that_is_no_tape_is_refused_before_anything_is_played(
+    house: SmallHouse, run: Run, tmp_path: Path
+) -> None:
+    path = tmp_path / "commands.csv"
+    path.write_text("t,cmd,order_id,side,price_e4,qty\n1,NEW,7,B,1,5\n2,NEW,7,X,1,5\n")
+    result = await run("tape", "AAPL", "--commands", str(path))
+    assert (result.exit_code, house.control.played) == (2, [])
+    assert "commands.csv line 3: side 'X' is neither B nor S" in result.stderr
+
+
+async def test_a_minted_token_verifies_as_who_was_asked_for(house: SmallHouse, run: Run) -> None:
+    verifier = Verifier(house.keys.jwks_file)
+    customer = verifier.verify((await run("token", "bob")).stdout.strip())
+    operator = json.loads((await run("token", "--operator", "olivia", "--json")).stdout)
+    assert (customer.subject, customer.role) == ("bob", Role.CUSTOMER)
+    principal = verifier.verify(operator["token"])
+    assert (principal.subject, principal.role) == ("olivia", Role.OPERATOR)
+
+
+async def test_a_token_for_an_impossible_customer_is_refused(run: Run) -> None:
+    result = await run("token", "no such customer")
+    assert (result.exit_code, result.stdout) == (2, "")

@@ -1,0 +1,92 @@
+"""The command line as a process: it starts quickly, ends cleanly, and never shows a traceback."""
+
+import asyncio
+import json
+import os
+import re
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from pathlib import Path
+
+import pytest
+
+from services.cli.failures import ExitCode
+from tests.cli.conftest import Run, SmallHouse
+
+README = Path(__file__).parents[2] / "services" / "cli" / "README.md"
+
+
+async def _start(house: SmallHouse, *arguments: str) -> Process:
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "services.cli.main", *arguments),
+        env=os.environ | house.environment(),
+        stdout=PIPE,
+        stderr=PIPE,
+    )
+
+
+async def test_a_watch_shows_what_happens_until_it_is_interrupted(
+    house: SmallHouse, run: Run
+) -> None:
+    house.orders.cut_off_after = [2]
+    watch = await _start(house, "watch", "--after-seq", "1", "--json")
+    assert watch.stdout is not None
+    await run("place", "AAPL", "buy", "300", "--no-wait")
+    seqs: list[str] = []
+    while seqs[-1:] != ["4"]:
+        line = json.loads(await asyncio.wait_for(watch.stdout.readline(), 20))
+        seqs += [line["event"]["seq"]] if "event" in line else []
+    assert seqs == ["2", "3", "4"]
+    watch.send_signal(signal.SIGINT)
+    _, errors = await asyncio.wait_for(watch.communicate(), 20)
+    assert watch.returncode == ExitCode.INTERRUPTED
+    assert b"Traceback" not in errors
+
+
+async def test_nothing_slow_is_imported_before_a_command_runs(house: SmallHouse) -> None:
+    code = "import services.cli.main, sys; sys.exit('grpc' in sys.modules or 'jwt' in sys.modules)"
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", code)
+    assert await process.wait() == 0
+
+
+async def test_a_house_that_is_not_there_is_said_with_what_to_do(
+    house: SmallHouse, run: Run
+) -> None:
+    (house.folder / "house.json").unlink()
+    for command in (["portfolio"], ["status"], ["token"], ["halts"], ["market"]):
+        result = await run(*command)
+        assert (result.exit_code, result.stdout) == (4, "")
+        assert "the house is not running" in result.stderr
+        assert "`make up` starts it" in result.stderr
+
+
+async def test_a_house_that_does_not_answer_is_said_with_what_to_do(
+    house: SmallHouse, run: Run
+) -> None:
+    house.write_file(public="127.0.0.1:1", operators="127.0.0.1:1")
+    for command in (["portfolio"], ["watch"], ["halts"], ["place", "AAPL", "buy", "1"]):
+        result = await run(*command)
+        assert (result.exit_code, result.stdout) == (4, "")
+        assert re.search(r"listener at 127\.0\.0\.1:1 does not answer .* `make up`", result.stderr)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"public": 1}'])
+async def test_a_damaged_house_file_is_one_sentence(
+    house: SmallHouse, run: Run, content: str
+) -> None:
+    (house.folder / "house.json").write_text(content)
+    result = await run("portfolio")
+    assert (result.exit_code, len(result.stderr.splitlines())) == (1, 1)
+
+
+async def test_a_missing_key_is_one_sentence(house: SmallHouse, run: Run) -> None:
+    house.write_file(signing_key_file=str(house.folder / "none.pem"))
+    result = await run("portfolio")
+    assert result.exit_code == 1
+    assert "set STOCKBROKER_TOKEN to a token instead" in result.stderr
+
+
+async def test_the_table_of_exit_codes_is_the_enum() -> None:
+    told = re.findall(r"^\| (\d+) \| ", README.read_text(), re.MULTILINE)
+    assert [int(code) for code in told] == [code.value for code in ExitCode]
