@@ -1,0 +1,190 @@
+"""One operation tried out on the books, apart from them until it is kept."""
+
+from typing import Protocol
+
+from msgspec.structs import replace
+
+from libs.reasons import Reason
+from services.ledger.domain.books import (
+    CASH,
+    NOWHERE,
+    Account,
+    AccountKey,
+    AccountState,
+    Entry,
+    Hold,
+)
+from services.ledger.domain.operations import Leg, Operation, PlaceHold, Post
+
+MOST = 2**63 - 1
+LEAST = -(2**63)
+
+
+class CannotDo(Exception):
+    """The operation is refused, for `reason`."""
+
+    def __init__(self, reason: Reason.ValueType) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Books(Protocol):
+    """What the operations before left."""
+
+    @property
+    def next_seq(self) -> int:
+        """Of the transfer in hand."""
+
+    @property
+    def next_account_id(self) -> int:
+        """Of the first account it opens."""
+
+    def account(self, key: AccountKey) -> Account | None:
+        """As it stands, if there is one."""
+
+    def hold(self, hold_id: str) -> Hold | None:
+        """As it stands, if there is one."""
+
+
+class Attempt:
+    """One operation tried out: what it would change, apart from the books until it is kept."""
+
+    def __init__(self, books: Books) -> None:
+        self._books = books
+        self._opened = 0
+        self.accounts: dict[AccountKey, Account] = {}
+        self.holds: dict[str, Hold] = {}
+        self.entries: list[Entry] = []
+
+    def make(self, operation: Operation) -> int:
+        """The amount held or freed. Raises CannotDo."""
+        if isinstance(operation, PlaceHold):
+            return self._place(operation)
+        return self._post(operation)
+
+    def forbid_hold(self, post: Post) -> None:
+        """A release that came before its hold: should the hold come late, it is refused.
+
+        Otherwise it could never be released, because its release has had its answer.
+        """
+        if post.hold_id and not post.legs:
+            self.holds[post.hold_id] = Hold(
+                id=post.hold_id, account=NOWHERE, account_id=0, remaining=0, is_open=False
+            )
+
+    def _place(self, hold: PlaceHold) -> int:
+        if self._books.hold(hold.id) is not None:
+            raise CannotDo(Reason.REASON_HOLD_CLOSED)
+        account = self._books.account(hold.account)
+        if account is None:
+            raise CannotDo(_lack_of(hold.account.asset))
+        if account.state is not AccountState.OPEN:
+            raise CannotDo(Reason.REASON_ACCOUNT_NOT_OPEN)
+        amount = hold.amount or account.available
+        if amount < 1:
+            raise CannotDo(_lack_of(hold.account.asset))
+        self._enter(account, held=amount)
+        self.holds[hold.id] = Hold(
+            id=hold.id, account=account.key, account_id=account.id, remaining=amount, is_open=True
+        )
+        return amount
+
+    def _post(self, post: Post) -> int:
+        hold = self._hold_of(post) if post.hold_id else None
+        self._check_open(post, has_hold=hold is not None)
+        rest = 0 if hold is None else self._draw(hold, post)
+        unfreed = rest
+        for leg in post.legs:
+            freed = 0
+            if leg.from_hold:
+                freed, unfreed = leg.amount + unfreed, 0
+            self._move(leg, freed)
+        if hold is not None and unfreed:
+            self._enter(self._account(hold.account), held=-unfreed)
+        return rest
+
+    def _hold_of(self, post: Post) -> Hold:
+        """The hold the post names, if it is on the account of every leg that draws on it."""
+        hold = self._books.hold(post.hold_id) if post.hold_id else None
+        if hold is None or hold.account == NOWHERE:
+            raise CannotDo(Reason.REASON_HOLD_NOT_FOUND)
+        if any(leg.from_hold and leg.debited != hold.account for leg in post.legs):
+            raise CannotDo(Reason.REASON_HOLD_NOT_FOUND)
+        if not hold.is_open:
+            raise CannotDo(Reason.REASON_HOLD_CLOSED)
+        return hold
+
+    def _check_open(self, post: Post, *, has_hold: bool) -> None:
+        for key in post.accounts():
+            account = self._books.account(key)
+            state = AccountState.OPEN if account is None else account.state
+            if state is AccountState.CLOSED or (state is AccountState.FROZEN and not has_hold):
+                raise CannotDo(Reason.REASON_ACCOUNT_NOT_OPEN)
+
+    def _draw(self, hold: Hold, post: Post) -> int:
+        """Lessen the hold by what the legs draw; the rest, if the post frees it."""
+        left = hold.remaining - sum(leg.amount for leg in post.legs if leg.from_hold)
+        if left < 0:
+            raise CannotDo(Reason.REASON_HOLD_EXCEEDED)
+        rest = left if post.frees_rest else 0
+        self.holds[hold.id] = replace(hold, remaining=left - rest, is_open=not post.frees_rest)
+        return rest
+
+    def _move(self, leg: Leg, freed: int) -> None:
+        """One leg: an entry on either side."""
+        source = self._account(leg.debited)
+        self._enter(source, amount=-leg.amount, held=-freed, cost=-_cost_of(source, leg.amount))
+        target = self._account(leg.credited)
+        cost = leg.cost_micros if target.has_floor else 0
+        self._enter(target, amount=leg.amount, cost=cost)
+
+    def _account(self, key: AccountKey) -> Account:
+        """As it stands in this attempt; opened if it is not there."""
+        account = self.accounts.get(key) or self._books.account(key)
+        if account is None:
+            account = Account(
+                id=self._books.next_account_id + self._opened, key=key, has_floor=key.has_floor
+            )
+            self._opened += 1
+        return account
+
+    def _enter(self, account: Account, *, amount: int = 0, held: int = 0, cost: int = 0) -> None:
+        """Change an account by one entry. Raises CannotDo where a figure leaves its range."""
+        after = replace(
+            account,
+            posted=account.posted + amount,
+            held=account.held + held,
+            cost_micros=account.cost_micros + cost,
+            version=account.version + 1,
+        )
+        if after.has_floor and after.available < 0:
+            raise CannotDo(_lack_of(after.key.asset))
+        if not LEAST <= after.posted <= MOST or after.held > MOST or after.cost_micros > MOST:
+            raise CannotDo(Reason.REASON_BALANCE_OVERFLOW)
+        self.accounts[after.key] = after
+        self.entries.append(
+            Entry(
+                account_id=after.id,
+                version=after.version,
+                transfer_seq=self._books.next_seq,
+                amount=amount,
+                balance_after=after.posted,
+                held_after=after.held,
+                cost_after=after.cost_micros,
+            )
+        )
+
+
+def _cost_of(account: Account, amount: int) -> int:
+    """What `amount` of the shares owned cost, by average cost, in micros, rounded down.
+
+    What rounding leaves over stays with the shares that are left; the last share takes it along.
+    """
+    return account.cost_micros * amount // account.posted if account.cost_micros else 0
+
+
+def _lack_of(asset: str) -> Reason.ValueType:
+    """Why an account cannot give what it does not have."""
+    if asset == CASH:
+        return Reason.REASON_INSUFFICIENT_FUNDS
+    return Reason.REASON_INSUFFICIENT_SHARES

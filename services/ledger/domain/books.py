@@ -1,0 +1,162 @@
+"""What the books hold, and what a batch changes in them.
+
+An account is a name (`customer/alice`, `house/clearing`) and an asset (USD in micros, or a symbol
+in whole shares). All amounts are integers within a signed 64-bit one.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import NamedTuple
+
+import msgspec
+
+from libs.reasons import Reason
+
+CASH = "USD"
+HOUSE = "house/"
+CUSTOMER = "customer/"
+
+
+class AccountKey(NamedTuple):
+    """How the world names an account."""
+
+    name: str
+    asset: str
+
+    @property
+    def has_floor(self) -> bool:
+        """True if it may never go below zero: all accounts but the house's own."""
+        return not self.name.startswith(HOUSE)
+
+
+NOWHERE = AccountKey("", "")
+
+
+class AccountState(StrEnum):
+    """Whether an account may be used."""
+
+    OPEN = "open"
+    FROZEN = "frozen"
+    CLOSED = "closed"
+
+
+class Account(msgspec.Struct, frozen=True, kw_only=True):
+    """An account as it stands after `version` entries."""
+
+    id: int
+    key: AccountKey
+    has_floor: bool
+    posted: int = 0  # owned, the held part included
+    held: int = 0  # set aside by open holds, never negative
+    cost_micros: int = 0  # what the shares owned cost; 0 for cash and for the house
+    version: int = 0
+    state: AccountState = AccountState.OPEN
+
+    @property
+    def available(self) -> int:
+        """What may be held or spent."""
+        return self.posted - self.held
+
+
+class Hold(msgspec.Struct, frozen=True, kw_only=True):
+    """Something set aside: many posts may draw on it, then one release frees the rest."""
+
+    id: str
+    account: AccountKey  # NOWHERE: released before it was placed, so it never will be
+    account_id: int  # 0: NOWHERE
+    remaining: int
+    is_open: bool
+
+
+class Balance(msgspec.Struct, frozen=True):
+    """An account's figures right after a transfer."""
+
+    account: AccountKey
+    account_id: int
+    version: int
+    posted: int
+    held: int
+
+
+class Result(msgspec.Struct, frozen=True):
+    """What an operation came to, then and whenever it is asked again."""
+
+    id: str
+    reason: Reason.ValueType  # REASON_UNSPECIFIED: done
+    amount: int = 0  # held by a hold; freed by a post or release
+    balances: tuple[Balance, ...] = ()  # the accounts it named, as far as they exist
+
+
+class Recorded(msgspec.Struct, frozen=True):
+    """What is on record under an id."""
+
+    fingerprint: bytes
+    result: Result
+
+
+class Kind(StrEnum):
+    """What a transfer was for. The database knows the same words."""
+
+    HOLD = "hold"
+    RELEASE = "release"
+    EXECUTION = "execution"
+    DEPOSIT = "deposit"
+    DEPOSIT_SHARES = "deposit_shares"
+
+
+class Transfer(msgspec.Struct, frozen=True, kw_only=True):
+    """The record of one operation, refused ones included. Never changed."""
+
+    seq: int  # 1, 2, 3, ... in the order of decision, which is the order of commits
+    kind: Kind
+    fingerprint: bytes
+    result: Result
+    hold_id: str | None  # the hold it draws on or releases
+    reference: str
+    actor: str  # the operator; empty: the house itself
+    terms: str | None  # what was asked, of a refused one; else the entries tell
+    effective_at: datetime
+    recorded_at: datetime
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One change of one account. Never changed."""
+
+    account_id: int
+    version: int  # 1, 2, 3, ... per account
+    transfer_seq: int
+    amount: int  # 0 where only the held part changes
+    balance_after: int
+    held_after: int
+    cost_after: int
+
+
+class Head(msgspec.Struct, frozen=True):
+    """Where the journal ends."""
+
+    transfer_seq: int = 0  # of the latest transfer
+    account_id: int = 0  # of the latest account
+    recorded_at: datetime | None = None  # of the latest transfer
+
+
+class State(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a batch of operations needs to be decided."""
+
+    head: Head
+    accounts: Mapping[AccountKey, Account]
+    holds: Mapping[str, Hold]
+    recorded: Mapping[str, Recorded]
+
+
+class Writes(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a batch changes, to be kept whole or not at all."""
+
+    before: Head
+    after: Head
+    opened: tuple[Account, ...]
+    changed: tuple[Account, ...]
+    placed: tuple[Hold, ...]
+    drawn: tuple[Hold, ...]  # holds that were there and changed
+    transfers: tuple[Transfer, ...]
+    entries: tuple[Entry, ...]

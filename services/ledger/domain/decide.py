@@ -1,0 +1,156 @@
+"""The rule of the books: what a batch of operations comes to.
+
+Operations are decided strictly in order, each on what those before it left, exactly as if each came
+alone. Each is kept whole or not at all, and refusals are recorded like successes: the same id gives
+the same answer for ever. Of several reasons to refuse, the first of this order is given:
+
+1. EXISTS_DIFFERENT: the id is on record with other terms (the one refusal that is not recorded)
+2. HOLD_NOT_FOUND: there is no such hold on the account to be debited
+3. HOLD_CLOSED: the hold was released
+4. ACCOUNT_NOT_OPEN: an account named is frozen or closed. A frozen one still takes part in what a
+   hold was placed for before
+5. HOLD_EXCEEDED: the legs draw more than what is left of the hold
+6. leg by leg, INSUFFICIENT_FUNDS or INSUFFICIENT_SHARES, then BALANCE_OVERFLOW
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from msgspec.structs import replace
+
+from libs.reasons import Reason
+from services.ledger.domain.attempt import Attempt, CannotDo
+from services.ledger.domain.books import (
+    Account,
+    AccountKey,
+    Balance,
+    Entry,
+    Hold,
+    Recorded,
+    Result,
+    State,
+    Transfer,
+    Writes,
+)
+from services.ledger.domain.operations import Operation, Post, fingerprint
+
+
+def decide(
+    state: State, operations: Sequence[Operation], *, at: datetime
+) -> tuple[list[Result], Writes]:
+    """The results, in the order of `operations`, and what has to be written for them.
+
+    `state` holds, as far as they exist, all accounts, holds and recorded ids that the operations
+    name. `at` is the time; should it lie before the latest record's, that one's is taken.
+    """
+    books = _Books(state, max(at, state.head.recorded_at or at))
+    results = [books.take(operation) for operation in operations]
+    return results, books.writes()
+
+
+class _Books:
+    """The state as the batch changes it."""
+
+    def __init__(self, state: State, at: datetime) -> None:
+        self._state = state
+        self._at = at
+        self._recorded = dict(state.recorded)
+        self._transfers: list[Transfer] = []
+        self._entries: list[Entry] = []
+        self._opened: dict[AccountKey, Account] = {}
+        self._changed: dict[AccountKey, Account] = {}
+        self._placed: dict[str, Hold] = {}
+        self._drawn: dict[str, Hold] = {}
+
+    @property
+    def next_seq(self) -> int:
+        return self._state.head.transfer_seq + len(self._transfers) + 1
+
+    @property
+    def next_account_id(self) -> int:
+        return self._state.head.account_id + len(self._opened) + 1
+
+    def account(self, key: AccountKey) -> Account | None:
+        """As it stands now, if there is one."""
+        return self._changed.get(key) or self._opened.get(key) or self._state.accounts.get(key)
+
+    def hold(self, hold_id: str) -> Hold | None:
+        """As it stands now, if there is one."""
+        return (
+            self._drawn.get(hold_id) or self._placed.get(hold_id) or self._state.holds.get(hold_id)
+        )
+
+    def take(self, operation: Operation) -> Result:
+        """Decide one operation and keep what it changes."""
+        terms = operation.terms()
+        mark = fingerprint(terms)
+        recorded = self._recorded.get(operation.id)
+        if recorded is not None:
+            if recorded.fingerprint == mark:
+                return recorded.result
+            return Result(operation.id, Reason.REASON_EXISTS_DIFFERENT)
+        attempt = Attempt(self)
+        try:
+            amount, reason = attempt.make(operation), Reason.REASON_UNSPECIFIED
+        except CannotDo as fault:
+            amount, reason = 0, fault.reason
+            attempt = Attempt(self)
+            if reason == Reason.REASON_HOLD_NOT_FOUND and isinstance(operation, Post):
+                attempt.forbid_hold(operation)
+        self._keep(attempt)
+        result = Result(operation.id, reason, amount, self._balances(operation, reason))
+        self._record(operation, result, mark, terms)
+        return result
+
+    def writes(self) -> Writes:
+        """All that changed since the state was read."""
+        before = self._state.head
+        after = replace(
+            before,
+            transfer_seq=before.transfer_seq + len(self._transfers),
+            account_id=before.account_id + len(self._opened),
+            recorded_at=self._at if self._transfers else before.recorded_at,
+        )
+        return Writes(
+            before=before,
+            after=after,
+            opened=tuple(self._opened.values()),
+            changed=tuple(self._changed.values()),
+            placed=tuple(self._placed.values()),
+            drawn=tuple(self._drawn.values()),
+            transfers=tuple(self._transfers),
+            entries=tuple(self._entries),
+        )
+
+    def _keep(self, attempt: Attempt) -> None:
+        for key, account in attempt.accounts.items():
+            (self._changed if key in self._state.accounts else self._opened)[key] = account
+        for hold_id, hold in attempt.holds.items():
+            (self._drawn if hold_id in self._state.holds else self._placed)[hold_id] = hold
+        self._entries += attempt.entries
+
+    def _balances(self, operation: Operation, reason: Reason.ValueType) -> tuple[Balance, ...]:
+        """The accounts the operation names, and that of its hold if it was its to draw on."""
+        keys = dict.fromkeys(operation.accounts())
+        hold = self.hold(operation.hold_id) if operation.hold_id and not reason else None
+        if hold is not None:
+            keys[hold.account] = None
+        accounts = filter(None, map(self.account, keys))
+        return tuple(Balance(a.key, a.id, a.version, a.posted, a.held) for a in accounts)
+
+    def _record(self, operation: Operation, result: Result, mark: bytes, terms: bytes) -> None:
+        self._recorded[operation.id] = Recorded(mark, result)
+        self._transfers.append(
+            Transfer(
+                seq=self.next_seq,
+                kind=operation.kind,
+                fingerprint=mark,
+                result=result,
+                hold_id=operation.hold_id,
+                reference=operation.reference,
+                actor=operation.actor,
+                terms=terms.decode() if result.reason else None,
+                effective_at=operation.effective_at or self._at,
+                recorded_at=self._at,
+            )
+        )

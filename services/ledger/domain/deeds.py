@@ -1,0 +1,147 @@
+"""What this house does with money and shares, made of the two operations.
+
+Every function checks the form of what it is given and raises Malformed.
+"""
+
+import hashlib
+from datetime import datetime
+
+import msgspec
+
+from libs.reasons import Reason
+from services.ledger.domain import forms
+from services.ledger.domain.attempt import MOST
+from services.ledger.domain.books import CASH, CUSTOMER, HOUSE, AccountKey, Kind
+from services.ledger.domain.operations import Leg, PlaceHold, Post
+
+CLEARING = f"{HOUSE}clearing"  # what the exchange owes the house, and the house the exchange
+DEPOSITS = f"{HOUSE}deposits"  # what came in from outside, as a debt to the outside
+
+BUY, SELL = 1, 2
+
+
+class Execution(msgspec.Struct, frozen=True, kw_only=True):
+    """A fill as it is told."""
+
+    venue: str
+    execution_id: str
+    trade_id: str
+    customer_id: str
+    side: int
+    symbol: str
+    quantity: int
+    price_micros: int
+    executed_at: datetime | None
+    releases_rest: bool
+
+
+class Incoming(msgspec.Struct, frozen=True, kw_only=True):
+    """Cash or shares that an operator brings in from outside."""
+
+    deposit_id: str
+    customer_id: str
+    amount: int
+    reference: str
+    operator: str
+
+
+def account_of(customer_id: str) -> str:
+    """The name of a customer's accounts."""
+    return CUSTOMER + forms.a_customer(customer_id)
+
+
+def place_hold(*, hold_id: str, customer_id: str, asset: str, amount: int) -> PlaceHold:
+    """Set `amount` aside for the trade `hold_id`; 0: all that is available."""
+    hold_id = forms.an_id(hold_id, field="hold_id")
+    account = AccountKey(account_of(customer_id), forms.an_asset(asset))
+    forms.an_amount(amount, field="amount", least=0, most=MOST)
+    return PlaceHold(id=hold_id, account=account, amount=amount)
+
+
+def release(hold_id: str) -> Post:
+    """Free what is left of a hold."""
+    hold_id = forms.an_id(hold_id, field="hold_id")
+    return Post(
+        id=_derived("release", hold_id), kind=Kind.RELEASE, hold_id=hold_id, frees_rest=True
+    )
+
+
+def execution(fill: Execution) -> Post:
+    """Book a fill: BUY pays out of the hold and receives shares, SELL the reverse."""
+    venue, execution_id = forms.an_execution(fill.venue, fill.execution_id)
+    trade_id = forms.an_id(fill.trade_id, field="trade_id")
+    customer = account_of(fill.customer_id)
+    symbol = forms.a_symbol(fill.symbol)
+    notional = forms.a_notional(fill.quantity, fill.price_micros)
+    if fill.side == BUY:
+        legs = (
+            Leg(source=customer, target=CLEARING, asset=CASH, amount=notional, from_hold=True),
+            Leg(
+                source=CLEARING,
+                target=customer,
+                asset=symbol,
+                amount=fill.quantity,
+                cost_micros=notional,
+            ),
+        )
+    elif fill.side == SELL:
+        legs = (
+            Leg(
+                source=customer,
+                target=CLEARING,
+                asset=symbol,
+                amount=fill.quantity,
+                from_hold=True,
+            ),
+            Leg(source=CLEARING, target=customer, asset=CASH, amount=notional),
+        )
+    else:
+        raise forms.Malformed(Reason.REASON_INVALID_SIDE, "side", "side must be BUY or SELL")
+    return Post(
+        id=_derived("execution", venue, execution_id),
+        kind=Kind.EXECUTION,
+        legs=legs,
+        hold_id=trade_id,
+        frees_rest=fill.releases_rest,
+        reference=f"{venue}/{execution_id}",
+        effective_at=fill.executed_at,
+    )
+
+
+def deposit(incoming: Incoming) -> Post:
+    """Bring cash in; `amount` in micros."""
+    amount = forms.an_amount(incoming.amount, field="amount_micros")
+    return _incoming(incoming, Kind.DEPOSIT, CASH, amount, cost_micros=0)
+
+
+def deposit_shares(incoming: Incoming, *, symbol: str, cost_micros: int) -> Post:
+    """Bring shares in; `amount` in shares, which cost `cost_micros` in all."""
+    symbol = forms.a_symbol(symbol)
+    quantity = forms.an_amount(incoming.amount, field="quantity")
+    cost_micros = forms.an_amount(cost_micros, field="cost_micros", least=0)
+    return _incoming(incoming, Kind.DEPOSIT_SHARES, symbol, quantity, cost_micros=cost_micros)
+
+
+def _incoming(incoming: Incoming, kind: Kind, asset: str, amount: int, *, cost_micros: int) -> Post:
+    leg = Leg(
+        source=DEPOSITS,
+        target=account_of(incoming.customer_id),
+        asset=asset,
+        amount=amount,
+        cost_micros=cost_micros,
+    )
+    return Post(
+        id=forms.an_id(incoming.deposit_id, field="deposit_id"),
+        kind=kind,
+        legs=(leg,),
+        reference=forms.a_reference(incoming.reference),
+        actor=incoming.operator,
+    )
+
+
+def _derived(*names: str) -> str:
+    """A UUID (version 8, RFC 9562) that follows from `names`: always the same for the same."""
+    digest = hashlib.sha256(b"".join(len(n).to_bytes(2, "big") + n.encode() for n in names))
+    text = digest.hexdigest()
+    variant = "89ab"[int(text[16], 16) & 3]
+    return f"{text[:8]}-{text[8:12]}-8{text[13:16]}-{variant}{text[17:20]}-{text[20:32]}"

@@ -1,0 +1,100 @@
+"""What may be asked of the books: two operations, of which everything else is made.
+
+`Post` is a linked group of legs, all or none; it may draw on a hold and free the rest of it, and
+with no legs at all it is a release. `PlaceHold` sets something aside.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from services.ledger.domain.books import AccountKey, Kind
+
+
+class Leg(msgspec.Struct, frozen=True, kw_only=True):
+    """Moves `amount` (at least 1) of `asset` from account `source` to account `target`."""
+
+    source: str
+    target: str
+    asset: str
+    amount: int
+    from_hold: bool = False  # drawn from the hold of the post, instead of what is available
+    cost_micros: int = 0  # what it cost the target, for its cost basis
+
+    @property
+    def debited(self) -> AccountKey:
+        """The account that gives."""
+        return AccountKey(self.source, self.asset)
+
+    @property
+    def credited(self) -> AccountKey:
+        """The account that gets."""
+        return AccountKey(self.target, self.asset)
+
+
+class PlaceHold(msgspec.Struct, frozen=True, kw_only=True):
+    """Sets `amount` aside, or all that is available where it is 0. The hold bears the same id."""
+
+    id: str
+    account: AccountKey
+    amount: int
+
+    kind = Kind.HOLD
+    reference = ""
+    actor = ""
+    effective_at = None
+
+    @property
+    def hold_id(self) -> str:
+        """Its own."""
+        return self.id
+
+    def accounts(self) -> Iterator[AccountKey]:
+        """The accounts it names."""
+        yield self.account
+
+    def terms(self) -> bytes:
+        """Everything that makes it this operation and no other, in one spelling."""
+        return _spelled(self.kind, *self.account, self.amount)
+
+
+class Post(msgspec.Struct, frozen=True, kw_only=True):
+    """Moves every leg, in order, or none."""
+
+    id: str
+    kind: Kind
+    legs: tuple[Leg, ...] = ()
+    hold_id: str | None = None
+    frees_rest: bool = False
+    reference: str = ""
+    actor: str = ""
+    effective_at: datetime | None = None  # None: when it is recorded
+
+    def accounts(self) -> Iterator[AccountKey]:
+        """The accounts it names; that of its hold may be one more."""
+        for leg in self.legs:
+            yield leg.debited
+            yield leg.credited
+
+    def terms(self) -> bytes:
+        """Everything that makes it this operation and no other, in one spelling.
+
+        Not who asked and not when: the same fill told twice is the same fill.
+        """
+        legs = [msgspec.structs.astuple(leg) for leg in self.legs]
+        return _spelled(self.kind, self.hold_id, self.frees_rest, legs, self.reference)
+
+
+Operation = PlaceHold | Post
+
+
+def fingerprint(terms: bytes) -> bytes:
+    """16 bytes that differ where terms differ."""
+    return hashlib.sha256(terms).digest()[:16]
+
+
+def _spelled(*terms: Any) -> bytes:
+    return msgspec.json.encode(terms)

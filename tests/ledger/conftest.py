@@ -1,0 +1,17 @@
+"""A ledger of a test's own, spoken to over a real channel on a real database."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from services.ledger.main import Settings, house
+from tests.ledger.desk import Desk
+from tests.support.keys import Keys
+
+
+@pytest.fixture
+async def desk(postgres_url: str, keys: Keys) -> AsyncIterator[Desk]:
+    """Callers of a ledger that has just been opened."""
+    settings = Settings(database_url=postgres_url, jwks_file=keys.jwks_file)
+    async with house(settings) as rpc, Desk(rpc.address, postgres_url, keys) as desk:
+        yield desk

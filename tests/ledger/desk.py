@@ -1,0 +1,202 @@
+"""Calls to a ledger in the words of a trade, and looks into its tables."""
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import grpc
+import psycopg
+
+from libs.clock import SystemClock
+from libs.ids import SystemIds
+from stockbroker.common.v1.terms_pb2 import SIDE_BUY, SIDE_SELL
+from stockbroker.ledger.v1 import ledger_service_pb2 as pb
+from stockbroker.ledger.v1 import portfolio_service_pb2 as portfolio_pb
+from stockbroker.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
+from stockbroker.ledger.v1.portfolio_service_pb2_grpc import PortfolioServiceStub
+from tests.support.keys import Keys, bearer
+
+USD = 1_000_000
+BUY, SELL = SIDE_BUY, SIDE_SELL
+_ids = SystemIds(SystemClock())
+_executions = itertools.count(1)
+
+
+def new_id() -> str:
+    return _ids.new()
+
+
+def a_fill(
+    trade_id: str,
+    *,
+    customer: str = "alice",
+    side: Any = BUY,
+    symbol: str = "AAPL",
+    quantity: int = 10,
+    price: int = 100 * USD,
+    execution: str = "",
+    last: bool = False,
+) -> pb.ExecutionPosting:
+    return pb.ExecutionPosting(
+        execution_id=execution or f"E{next(_executions)}",
+        venue="XSIM",
+        trade_id=trade_id,
+        customer_id=customer,
+        side=side,
+        symbol=symbol,
+        quantity=quantity,
+        price_micros=price,
+        releases_rest=last,
+    )
+
+
+def a_hold(
+    *, customer: str = "alice", asset: str = "USD", amount: int = 0, trade: str = ""
+) -> pb.Hold:
+    return pb.Hold(hold_id=trade or new_id(), customer_id=customer, asset=asset, amount=amount)
+
+
+class Desk:
+    """Speaks as the execution service, as an operator, or as a customer."""
+
+    def __init__(self, address: str, database_url: str, keys: Keys) -> None:
+        self.address = address
+        self.database_url = database_url
+        self.keys = keys
+        self._execution = bearer(keys.service("execution"))
+        self._operator = bearer(keys.operator())
+
+    async def __aenter__(self) -> "Desk":
+        self.channel = grpc.aio.insecure_channel(self.address)
+        self.ledger = LedgerServiceStub(self.channel)
+        self.portfolio = PortfolioServiceStub(self.channel)
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self.channel.close()
+
+    async def hold(self, *holds: pb.Hold) -> Sequence[pb.ItemResult]:
+        request = pb.PlaceHoldsRequest(holds=holds)
+        return (await self.ledger.PlaceHolds(request, metadata=self._execution)).results
+
+    async def release(self, *trades: str) -> Sequence[pb.ItemResult]:
+        request = pb.ReleaseHoldsRequest(releases=[pb.Release(hold_id=t) for t in trades])
+        return (await self.ledger.ReleaseHolds(request, metadata=self._execution)).results
+
+    async def post(self, *fills: pb.ExecutionPosting) -> Sequence[pb.ItemResult]:
+        request = pb.PostExecutionsRequest(executions=fills)
+        return (await self.ledger.PostExecutions(request, metadata=self._execution)).results
+
+    async def deposit(
+        self, amount: int, *, customer: str = "alice", deposit: str = "", reference: str = "gift"
+    ) -> pb.Balance:
+        request = pb.DepositRequest(
+            deposit_id=deposit or new_id(),
+            customer_id=customer,
+            amount_micros=amount,
+            reference=reference,
+        )
+        return (await self.ledger.Deposit(request, metadata=self._operator)).balance
+
+    async def deposit_shares(
+        self,
+        quantity: int,
+        *,
+        customer: str = "alice",
+        symbol: str = "AAPL",
+        cost: int = 0,
+        deposit: str = "",
+    ) -> pb.Balance:
+        request = pb.DepositSharesRequest(
+            deposit_id=deposit or new_id(),
+            customer_id=customer,
+            symbol=symbol,
+            quantity=quantity,
+            cost_micros=cost,
+            reference="transfer in",
+        )
+        return (await self.ledger.DepositShares(request, metadata=self._operator)).balance
+
+    async def owned_by(self, customer: str = "alice") -> portfolio_pb.GetPortfolioResponse:
+        """What the customer sees."""
+        return await self.portfolio.GetPortfolio(
+            portfolio_pb.GetPortfolioRequest(), metadata=bearer(self.keys.customer(customer))
+        )
+
+    async def cash_of(self, customer: str = "alice") -> tuple[int, int]:
+        """Available and held, in micros."""
+        cash = (await self.owned_by(customer)).cash
+        assert cash.total_micros == cash.available_micros + cash.held_micros
+        return cash.available_micros, cash.held_micros
+
+    async def shares_of(
+        self, customer: str = "alice", symbol: str = "AAPL"
+    ) -> tuple[int, int, int]:
+        """Available, held, and what all of them cost in micros."""
+        for position in (await self.owned_by(customer)).positions:
+            if position.symbol == symbol:
+                assert position.quantity == position.available_quantity + position.held_quantity
+                return (
+                    position.available_quantity,
+                    position.held_quantity,
+                    position.cost_micros,
+                )
+        return 0, 0, 0
+
+    async def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        """What the database answers."""
+        async with await psycopg.AsyncConnection.connect(self.database_url) as connection:
+            cursor = await connection.execute(query.encode(), values)
+            return await cursor.fetchall()
+
+    async def assert_books_balance(self) -> None:
+        """Every invariant that the tables alone can show."""
+        for name, query in BROKEN.items():
+            assert await self.rows(query) == [], name
+
+
+BROKEN = {
+    "the accounts of an asset add up to zero": """
+        SELECT asset, sum(posted) FROM account GROUP BY asset HAVING sum(posted) <> 0""",
+    "the entries of a transfer add up to zero per asset": """
+        SELECT e.transfer_seq, a.asset FROM entry e JOIN account a ON a.id = e.account_id
+        GROUP BY 1, 2 HAVING sum(e.amount) <> 0""",
+    "an account is the sum of its entries": """
+        SELECT a.name, a.asset FROM account a
+        JOIN entry e ON e.account_id = a.id
+        GROUP BY a.id
+        HAVING sum(e.amount) <> a.posted OR count(*) <> a.version OR max(e.version) <> a.version""",
+    "an account stands as its latest entry says": """
+        SELECT a.name, a.asset FROM account a
+        LEFT JOIN entry e ON e.account_id = a.id AND e.version = a.version
+        WHERE (e.balance_after, e.held_after, coalesce(e.cost_after, 0))
+            IS DISTINCT FROM (a.posted, a.held, a.cost_micros)""",
+    "each entry goes on where the one before ended": """
+        SELECT * FROM (
+            SELECT account_id, version, amount, balance_after, transfer_seq,
+                lag(version, 1, 0::bigint) OVER w AS version_before,
+                lag(balance_after, 1, 0::bigint) OVER w AS balance_before,
+                lag(transfer_seq, 1, 0::bigint) OVER w AS seq_before
+            FROM entry WINDOW w AS (PARTITION BY account_id ORDER BY version)
+        ) AS e
+        WHERE version <> version_before + 1 OR balance_after <> balance_before + amount
+            OR transfer_seq < seq_before""",
+    "no version of a customer's account is below zero": """
+        SELECT a.name, e.version FROM entry e JOIN account a ON a.id = e.account_id
+        WHERE a.has_floor AND e.balance_after < e.held_after""",
+    "open holds add up to what is held": """
+        SELECT a.name, a.asset FROM account a LEFT JOIN hold h ON h.account_id = a.id AND h.is_open
+        GROUP BY a.id HAVING coalesce(sum(h.remaining), 0) <> a.held""",
+    "a refused transfer has no entry": """
+        SELECT t.id FROM transfer t JOIN entry e ON e.transfer_seq = t.seq WHERE t.reason <> 0""",
+    "transfers are numbered without gap, in the order of their time": """
+        SELECT * FROM (
+            SELECT seq, recorded_at, lag(seq, 1, 0::bigint) OVER w AS before,
+                lag(recorded_at) OVER w AS recorded_before
+            FROM transfer WINDOW w AS (ORDER BY seq)
+        ) AS t WHERE seq <> before + 1 OR recorded_at < recorded_before""",
+    "the head stands where the journal ends": """
+        SELECT * FROM journal_head
+        WHERE transfer_seq <> (SELECT count(*) FROM transfer)
+            OR account_id <> (SELECT count(*) FROM account)""",
+}
