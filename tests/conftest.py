@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from libs.embedded import Nats, Postgres, Tuning
+from tests.support.house import House, running_house
 from tests.support.keys import Keys
 
 _numbers = itertools.count(1)
@@ -63,3 +64,10 @@ def nats(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nats]:
 def nats_url(nats: Nats) -> str:
     """Where NATS answers. Others use it too: name streams and subjects uniquely."""
     return nats.url
+
+
+@pytest.fixture(scope="session")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """A whole running house, for tests marked `xdist_group("house")`; name customers uniquely."""
+    with running_house(tmp_path_factory.mktemp("house")) as house:
+        yield house
