@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from services.exchange_simulator import store
+from services.exchange_simulator.database import Database
 from services.exchange_simulator.floor import Market, TapeCommand
 from services.exchange_simulator.trading import Trading
 
@@ -12,7 +13,7 @@ _MAX_STEPS = 200  # of a tape in one turn, so that members' orders get theirs
 class Desk:
     """Changes books from outside, in turn with the members. Symbols given here are listed."""
 
-    def __init__(self, trading: Trading, database: store.Database) -> None:
+    def __init__(self, trading: Trading, database: Database) -> None:
         self._trading = trading
         self._database = database
 
@@ -33,7 +34,7 @@ class Desk:
     async def halt(self, symbol: str, is_halted: bool) -> None:
         """Halt or resume trading, durably. Raises Unavailable."""
         async with self._trading.turn:
-            await self._database.lane.run(lambda c: store.keep_halt(c, symbol, is_halted))
+            await self._database.run(lambda c, _: store.keep_halt(c, symbol, is_halted))
             self._trading.floor.markets[symbol].is_halted = is_halted
 
     async def drift(self) -> None:

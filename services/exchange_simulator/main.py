@@ -2,20 +2,20 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from itertools import count
-from pathlib import Path
 from typing import Annotated
 
 import msgspec
+import structlog
 from msgspec import Meta
 
 from libs import process
 from libs.auth import Role, Verifier
 from libs.clock import Clock, SystemClock
-from libs.postgres import Lane, Pool, migrate
 from libs.rpc import RpcServer
-from services.exchange_simulator import store, tables
+from services.exchange_simulator import tables
+from services.exchange_simulator.database import Database
 from services.exchange_simulator.desk import Desk
 from services.exchange_simulator.faults import Faults
 from services.exchange_simulator.floor import Floor
@@ -24,21 +24,25 @@ from services.exchange_simulator.service.control import ExchangeControlService
 from services.exchange_simulator.service.exchange import ExchangeService
 from services.exchange_simulator.trading import Trading
 from services.exchange_simulator.venue import Venue
-from stockbroker.exchange.v1 import (
-    exchange_control_service_pb2_grpc,
-    exchange_service_pb2_grpc,
+from stockbroker.exchange.v1.exchange_control_service_pb2_grpc import (
+    add_ExchangeControlServiceServicer_to_server,
+)
+from stockbroker.exchange.v1.exchange_service_pb2_grpc import (
+    add_ExchangeServiceServicer_to_server,
 )
 
-EXCHANGE = "stockbroker.exchange.v1.ExchangeService"
-CONTROL = "stockbroker.exchange.v1.ExchangeControlService"
+_log = structlog.get_logger()
+
+_EXCHANGE = "stockbroker.exchange.v1.ExchangeService"
+_CONTROL = "stockbroker.exchange.v1.ExchangeControlService"
 _MEMBERS = frozenset({Role.SERVICE})
 _READERS = frozenset({Role.SERVICE, Role.OPERATOR, Role.CUSTOMER})
 _OPERATORS = frozenset({Role.OPERATOR})
-ALLOW = {
-    f"/{EXCHANGE}/Session": _MEMBERS,
-    f"/{EXCHANGE}/GetOrder": _MEMBERS | _OPERATORS,
+_ALLOW = {
+    f"/{_EXCHANGE}/Session": _MEMBERS,
+    f"/{_EXCHANGE}/GetOrder": _MEMBERS | _OPERATORS,
     **{
-        f"/{EXCHANGE}/{method}": _READERS
+        f"/{_EXCHANGE}/{method}": _READERS
         for method in (
             "ListInstruments",
             "ListQuotes",
@@ -48,7 +52,7 @@ ALLOW = {
         )
     },
     **{
-        f"/{CONTROL}/{method}": _OPERATORS
+        f"/{_CONTROL}/{method}": _OPERATORS
         for method in ("LoadBook", "ResetBook", "PlayTape", "SetFaults", "SetHalt")
     },
 }
@@ -78,48 +82,57 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 @asynccontextmanager
 async def house(settings: Settings, clock: Clock | None = None) -> AsyncIterator[RpcServer]:
-    """The running exchange. Waits for its database for ever."""
+    """The exchange, serving; ready once its database is."""
     clock = clock or SystemClock()
-    await migrate(settings.database_url, Path(__file__).parent / "migrations")
-    lane = Lane(settings.database_url, name="exchange-keep", options={"enable_seqscan": "off"})
-    pool = Pool(settings.database_url, size=2, name="exchange-read")
-    await pool.open()
-    database = store.Database(lane, pool, epoch=await lane.run(store.raise_epoch))
+    database = Database(settings.database_url, clock)
     hours = Hours(None if settings.always_open else tables.read_sessions())
     floor = Floor(tables.read_instruments(), seed=settings.seed, opened_at=clock.now())
-    for symbol in await lane.run(store.read_halts):
-        if symbol in floor.markets:
-            floor.markets[symbol].is_halted = True
     trading, faults = Trading(floor, hours, clock), Faults(settings.fault_seed)
-    next_id = (f"{settings.venue}-{database.epoch}-{number}" for number in count(1)).__next__
-    venue = Venue(trading, database, faults=faults, next_id=next_id)
-    desk = Desk(trading, database)
-    rpc = RpcServer(
-        listen=settings.listen,
-        allow=ALLOW,
-        verifier=Verifier(settings.jwks_file, clock),
-        clock=clock,
+    numbers = count(1)
+    venue = Venue(
+        trading,
+        database,
+        faults=faults,
+        next_id=lambda: f"{settings.venue}-{database.epoch}-{next(numbers)}",
     )
-    exchange_service_pb2_grpc.add_ExchangeServiceServicer_to_server(
+    desk = Desk(trading, database)
+    verifier = Verifier(settings.jwks_file, clock)
+    rpc = RpcServer(listen=settings.listen, allow=_ALLOW, verifier=verifier, clock=clock)
+    add_ExchangeServiceServicer_to_server(
         ExchangeService(trading, venue, name=settings.venue), rpc.server
     )
-    exchange_control_service_pb2_grpc.add_ExchangeControlServiceServicer_to_server(
+    add_ExchangeControlServiceServicer_to_server(
         ExchangeControlService(trading, desk, faults), rpc.server
     )
-    rpc.serves(EXCHANGE, CONTROL)
+    rpc.serves(_EXCHANGE, _CONTROL)
     await rpc.start()
-    moves = asyncio.create_task(_move(desk, clock, settings.market_moves_per_second))
+    tasks = [
+        asyncio.create_task(_attend(database, floor, rpc), name="attend"),
+        asyncio.create_task(_move(desk, clock, settings.market_moves_per_second), name="move"),
+    ]
+    for task in tasks:
+        task.add_done_callback(_tell_failure)
     try:
-        await rpc.set_ready(True)
         yield rpc
     finally:
-        moves.cancel()
-        with suppress(asyncio.CancelledError):
-            await moves
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
         await venue.close()
         await rpc.stop()
-        await lane.close()
-        await pool.close()
+        await database.close()
+
+
+async def _attend(database: Database, floor: Floor, rpc: RpcServer) -> None:
+    """Everything that waits for the database, so that serving does not."""
+    for symbol in await database.open():
+        if symbol in floor.markets:
+            floor.markets[symbol].is_halted = True
+    while True:
+        await rpc.set_ready(True)
+        await database.trouble()
+        await rpc.set_ready(False)
+        await database.recover()
 
 
 async def _move(desk: Desk, clock: Clock, moves_per_second: float) -> None:
@@ -127,6 +140,12 @@ async def _move(desk: Desk, clock: Clock, moves_per_second: float) -> None:
     while moves_per_second:
         await clock.sleep(1 / moves_per_second)
         await desk.drift()
+
+
+def _tell_failure(task: asyncio.Task[None]) -> None:
+    """A task of the house should only ever end with it."""
+    if not task.cancelled() and task.exception() is not None:
+        _log.error("task_failed", task=task.get_name(), exc_info=task.exception())
 
 
 if __name__ == "__main__":

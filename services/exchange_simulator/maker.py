@@ -56,21 +56,22 @@ class Maker:
         self._bid = max(self._lowest, self._bid + steps * self._step)
 
     def _quote(self, book: Book) -> None:
-        """Withdraw what stands off the ladder, then fill every rung that is less than half full."""
-        ladder = {BUY: self._rungs(self._bid, -1)}
-        ladder[SELL] = self._rungs(self._bid + self._instrument.spread_cents, 1)
-        for side, rungs in ladder.items():
-            stray = [o.order_id for o in book.orders(side) if o.price not in rungs]
-            for order_id in stray:
-                if order_id in self._mine:
-                    book.delete(order_id)
+        """Withdraw from every price that is no rung, or holds too little or too much; quote anew."""
+        missing = []
+        ask_cents = self._bid + self._instrument.spread_cents
+        for side, rungs in ((BUY, self._rungs(self._bid, -1)), (SELL, self._rungs(ask_cents, 1))):
+            mine = [order for order in book.orders(side) if order.order_id in self._mine]
+            stands = dict.fromkeys(rungs, 0)
+            for order in mine:
+                stands[order.price] = stands.get(order.price, 0) + order.quantity
+            good = {p for p, depth in rungs.items() if depth <= 2 * stands[p] <= 4 * depth}
+            for order in mine:
+                if order.price not in good:
+                    book.delete(order.order_id)
+            missing += [(side, p, depth) for p, depth in rungs.items() if p not in good]
         self._mine = {order_id for order_id in self._mine if order_id in book}
-        for side, rungs in ladder.items():
-            for price, depth in rungs.items():
-                level = book.half(side).levels.get(price if side == BUY else -price)
-                missing = depth - (level.quantity if level else 0)
-                if missing * 2 > depth:
-                    self._post(book, side, price, missing)
+        for side, price, depth in missing:
+            self._post(book, side, price, depth)
 
     def _rungs(self, best_cents: int, direction: int) -> dict[int, int]:
         """Price in micros -> shares wanted there, best first."""
@@ -80,9 +81,9 @@ class Maker:
             for rung in range(RUNGS)
         }
 
-    def _post(self, book: Book, side: int, price: int, wanted: int) -> None:
-        """Two orders of uneven size, as a real queue has, about as much as wanted."""
-        quantity = max(1, wanted * self._random.randint(80, 120) // 100)
+    def _post(self, book: Book, side: int, price: int, depth: int) -> None:
+        """Two orders of uneven size, as a real queue has, of about `depth` shares."""
+        quantity = max(1, depth * self._random.randint(80, 120) // 100)
         first = self._random.randint(0, quantity)
         for part in (first, quantity - first):
             if part:

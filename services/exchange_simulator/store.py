@@ -7,17 +7,7 @@ from operator import attrgetter
 
 from psycopg import AsyncConnection
 
-from libs.postgres import Lane, Pool
 from services.exchange_simulator.domain import NewOrder
-
-
-@dataclass(frozen=True, slots=True)
-class Database:
-    """The exchange's own database: a lane to write, a pool to read, and the run this process is."""
-
-    lane: Lane
-    pool: Pool
-    epoch: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +63,14 @@ class Superseded(Exception):
 async def raise_epoch(connection: AsyncConnection) -> int:
     """Begin a new run of the exchange; older ones can write no more. Its number."""
     cursor = await connection.execute("UPDATE venue SET epoch = epoch + 1 RETURNING epoch")
+    row = await cursor.fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+async def read_epoch(connection: AsyncConnection) -> int:
+    """The number of the run that may write."""
+    cursor = await connection.execute("SELECT epoch FROM venue")
     row = await cursor.fetchone()
     assert row is not None
     return int(row[0])

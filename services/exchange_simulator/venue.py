@@ -16,6 +16,7 @@ from libs.batcher import Batcher
 from libs.refusals import Conflict, Invalid, Refusal, Refused, Unavailable
 from services.exchange_simulator import store
 from services.exchange_simulator.clerk import Batch, Parcel, Progress
+from services.exchange_simulator.database import Database
 from services.exchange_simulator.domain import NewOrder, Outcome, RejectReason, refused
 from services.exchange_simulator.faults import Faults
 from services.exchange_simulator.sessions import Connection, Session
@@ -38,7 +39,7 @@ class Venue:
     def __init__(
         self,
         trading: Trading,
-        database: store.Database,
+        database: Database,
         *,
         faults: Faults,
         next_id: Callable[[], str],
@@ -69,7 +70,9 @@ class Venue:
             text = "next_report_seq is not at least 1"
             raise Invalid(Reason.REASON_INVALID_SEQUENCE, text, field="next_report_seq")
         async with self._trading.turn:
-            sequences = await self._open_session(session_id)
+            sequences = await self._database.run(
+                lambda c, epoch: store.open_session(c, epoch, session_id)
+            )
             below = sequences.next_report_seq
             if next_report_seq > below:
                 text = f"the member has reports that were never sent: the next one is {below}"
@@ -100,7 +103,7 @@ class Venue:
         """What the member has to hear before anything new. Raises Unavailable."""
         missed = connection.missed
         for first in range(missed.start, missed.stop, _PAGE):
-            async with self._database.pool.connection() as reader:
+            async with self._database.reader() as reader:
                 below = min(first + _PAGE, missed.stop)
                 bodies = await store.read_reports(reader, connection.session_id, first, below)
             yield self._message([exchange_pb2.ExecutionReport.FromString(b) for b in bodies])
@@ -124,7 +127,7 @@ class Venue:
 
     async def reports_of(self, client_order_id: str) -> list[exchange_pb2.ExecutionReport] | None:
         """Every report of an order, oldest first; None: never seen. Raises Unavailable."""
-        async with self._database.pool.connection() as reader:
+        async with self._database.reader() as reader:
             bodies = await store.read_reports_of_order(reader, client_order_id)
         if bodies is None:
             return None
@@ -150,21 +153,16 @@ class Venue:
         """Match and commit. Runs again after a lost connection, with the same matches."""
         batch: Batch | None = None
 
-        async def work(connection: AsyncConnection) -> Batch:
+        async def work(connection: AsyncConnection, epoch: int) -> Batch:
             nonlocal batch
             if batch is None:
                 batch = await self._match(connection, parcels)
             advances = [progress.advance() for progress in batch.moved()]
             if advances:
-                epoch = self._database.epoch
                 await store.keep_batch(connection, epoch, advances, batch.orders, batch.reports)
             return batch
 
-        try:
-            return await self._database.lane.run(work)
-        except store.Superseded as error:
-            text = "another process has moved the session"
-            raise Unavailable(Reason.REASON_UNAVAILABLE, text) from error
+        return await self._database.run(work)
 
     async def _match(self, connection: AsyncConnection, parcels: list[Parcel]) -> Batch:
         ids = [order.client_order_id for parcel in parcels for _, order in parcel.commands]
@@ -211,22 +209,13 @@ class Venue:
             connection.end(error if isinstance(error, Refusal) else fault)
             self._sessions.pop(connection.session_id, None)
 
-    async def _open_session(self, session_id: str) -> store.Sequences:
-        try:
-            return await self._database.lane.run(
-                lambda c: store.open_session(c, self._database.epoch, session_id)
-            )
-        except store.Superseded as error:
-            text = "another process runs the exchange"
-            raise Unavailable(Reason.REASON_UNAVAILABLE, text) from error
-
     async def _keep_acknowledged(self) -> None:
         """Keep acknowledgements a moment later, many at once; lost ones only repeat reports."""
         await self._trading.clock.sleep(_FLUSH_SECONDS)
         acknowledged, self._acknowledged = self._acknowledged, {}
         try:
-            await self._database.lane.run(
-                lambda c: store.keep_acknowledged(c, self._database.epoch, acknowledged)
+            await self._database.run(
+                lambda c, epoch: store.keep_acknowledged(c, epoch, acknowledged)
             )
         except Unavailable:
             _log.warning("acknowledgements_not_kept", sessions=len(acknowledged))
