@@ -1,0 +1,195 @@
+"""What is done in one transaction: placing, taking up, and recording outcomes, a batch each.
+
+Always in this order: lock the customers, read, decide by the rules, write. So whoever holds a
+customer's lock sees everything that was decided before.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import psycopg
+import structlog
+from prometheus_client import Counter
+
+from libs.clock import Clock
+from libs.partition import partition_of
+from libs.postgres import Lane
+from libs.refusals import Refusal
+from services.order.announcer import Announcer
+from services.order.domain.journal import Journal, Told, fault_of
+from services.order.domain.outcomes import Code, Executed, Verdict
+from services.order.domain.placing import Placement, Placing, place
+from services.order.domain.trade import Trade
+from services.order.domain.turns import Applied, Claimed, Waiting
+from services.order.store.customers import Customers
+from services.order.store.events import Events
+from services.order.store.queue import Partitions, Queue
+from services.order.store.trades import Trades
+
+_placed = Counter("order_trades_placed", "New trades recorded")
+_outcomes = Counter("order_outcomes", "Outcomes of trades told", ["code"])
+_log = structlog.get_logger()
+
+
+class Placer:
+    """Places trades on a lane of its own, and tells who is to know after the commit."""
+
+    def __init__(self, lane: Lane, announcer: Announcer, clock: Clock) -> None:
+        self._lane = lane
+        self._announcer = announcer
+        self._clock = clock
+
+    async def place(self, placements: Sequence[Placement]) -> list[Trade | Refusal]:
+        """One answer per placement, in order. Safe to repeat."""
+        began = self._clock.monotonic()
+        answers = await self._lane.run(
+            lambda connection: place_trades(connection, placements, self._clock)
+        )
+        new_ids = {placement.trade_id for placement in placements}
+        new = [each for each in answers if isinstance(each, Trade) and each.trade_id in new_ids]
+        self._announcer.placed(trade.customer_id for trade in new)
+        _placed.inc(len(new))
+        took_ms = round((self._clock.monotonic() - began) * 1000, 1)
+        _log.info("trades_placed", placements=len(placements), new=len(new), ms=took_ms)
+        return answers
+
+
+class Applier:
+    """Records outcomes on a lane of its own, and tells who watches after the commit."""
+
+    def __init__(self, lane: Lane, announcer: Announcer, clock: Clock) -> None:
+        self._lane = lane
+        self._announcer = announcer
+        self._clock = clock
+
+    async def apply(self, told: Sequence[Told]) -> list[Applied]:
+        """One answer per outcome, in order. Safe to repeat."""
+        began = self._clock.monotonic()
+        applied = await self._lane.run(
+            lambda connection: apply_outcomes(connection, told, self._clock)
+        )
+        self._announcer.changed(each.customer_id for each in applied if each.is_news)
+        took_ms = round((self._clock.monotonic() - began) * 1000, 1)
+        _log.info("outcomes_applied", outcomes=len(told), ms=took_ms)
+        for each, outcome in zip(applied, told, strict=True):
+            _count(each, outcome)
+        return applied
+
+
+def _count(applied: Applied, told: Told) -> None:
+    verdict = applied.verdict
+    _outcomes.labels(verdict.code.name).inc()
+    if verdict.code is Code.IMPOSSIBLE:
+        _log.error("outcome_impossible", trade_id=told.trade_id[:36], detail=verdict.detail)
+
+
+async def place_trades(
+    connection: psycopg.AsyncConnection, placements: Sequence[Placement], clock: Clock
+) -> list[Trade | Refusal]:
+    """Record what is new; one answer per placement, in order."""
+    customers, trades = Customers(connection), Trades(connection)
+    customer_ids = sorted({placement.customer_id for placement in placements})
+    await customers.lock(customer_ids)
+    heads = await customers.heads(customer_ids)
+    keys = sorted({placement.key for placement in placements})
+    recorded = await trades.by_client_order_ids(keys)
+    placing = place(placements, recorded, heads, at=clock.now())
+    if placing.events:
+        await _keep_placed(connection, placing)
+    return placing.answers
+
+
+async def _keep_placed(connection: psycopg.AsyncConnection, placing: Placing) -> None:
+    trades = [event.trade for event in placing.events]
+    heads = {trade.customer_id: trade.seq for trade in trades}
+    async with connection.pipeline():
+        await Customers(connection).raise_heads(heads)
+        await Trades(connection).add(trades)
+        await Events(connection).add(placing.events)
+        await Queue(connection).add(trades)
+
+
+async def apply_outcomes(
+    connection: psycopg.AsyncConnection, told: Sequence[Told], clock: Clock
+) -> list[Applied]:
+    """Record outcomes strictly in order; one answer each."""
+    sound = [each for each in told if not fault_of(each)]
+    trade_ids = sorted({each.trade_id for each in sound})
+    customers = Customers(connection)
+    await customers.lock_owners(trade_ids)
+    trades = await Trades(connection).by_ids(trade_ids)
+    customer_ids = sorted({trade.customer_id for trade in trades.values()})
+    journal = Journal(trades, await customers.heads(customer_ids), at=clock.now())
+    fills = {each.outcome.execution.key for each in sound if isinstance(each.outcome, Executed)}
+    if fills:
+        journal.executions = await Events(connection).executions(sorted(fills))
+    judged = [(each, journal.apply(each), journal.trades.get(each.trade_id)) for each in told]
+    await _keep(connection, journal)
+    unclaimed = await Queue(connection).unclaimed(customer_ids)
+    waiting = {each.customer_id: each for each in unclaimed}
+    return [_applied(verdict, trade, waiting) for _, verdict, trade in judged]
+
+
+def _applied(verdict: Verdict, trade: Trade | None, waiting: Mapping[str, Waiting]) -> Applied:
+    if trade is None:
+        return Applied(verdict, None, "", None)
+    return Applied(verdict, trade.status, trade.customer_id, waiting.get(trade.customer_id))
+
+
+async def _keep(connection: psycopg.AsyncConnection, journal: Journal) -> None:
+    """Write what the journal holds."""
+    if not journal.events:
+        return
+    changed = journal.changed()
+    fills = [event.execution for event in journal.events if event.execution is not None]
+    ended = [trade for trade in changed if trade.status.is_terminal]
+    customer_ids = sorted({trade.customer_id for trade in changed})
+    async with connection.pipeline():
+        heads = {customer_id: journal.heads[customer_id] for customer_id in customer_ids}
+        await Customers(connection).raise_heads(heads)
+        await Trades(connection).save(changed)
+        if fills:
+            await Events(connection).add_executions(fills)
+        await Events(connection).add(journal.events)
+        if ended:
+            queue = Queue(connection)
+            await queue.remove(ended)
+            await queue.promote(sorted({trade.customer_id for trade in ended}))
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What was taken up, and the partitions the caller leads no more."""
+
+    trades: list[tuple[Claimed, Trade]]
+    lost_partitions: list[int]
+    started: frozenset[str]
+
+
+async def claim_trades(
+    connection: psycopg.AsyncConnection,
+    epochs: Mapping[int, int],
+    customer_ids: Iterable[str],
+    clock: Clock,
+) -> Claims:
+    """Take up each customer's oldest open trade, in the partitions whose epoch is as given.
+
+    Customers of other partitions are left out. `started`: customers whose trade got its turn now.
+    """
+    held = await Partitions(connection).hold(sorted(epochs))
+    lost = sorted(partition for partition, epoch in epochs.items() if held.get(partition) != epoch)
+    led = epochs.keys() - set(lost)
+    wanted = sorted({each for each in customer_ids if partition_of(each) in led})
+    if not wanted:
+        return Claims([], lost, frozenset())
+    customers, queue = Customers(connection), Queue(connection)
+    await customers.lock_known(wanted)
+    claimed = await queue.claim(wanted, epochs)
+    trades = await Trades(connection).by_ids([each.trade_id for each in claimed])
+    heads = await customers.heads(sorted({trade.customer_id for trade in trades.values()}))
+    journal = Journal(trades, heads, at=clock.now())
+    for each in claimed:
+        journal.start(each.trade_id)
+    await _keep(connection, journal)
+    started = frozenset(event.trade.customer_id for event in journal.events)
+    return Claims([(each, journal.trades[each.trade_id]) for each in claimed], lost, started)

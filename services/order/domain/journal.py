@@ -1,0 +1,134 @@
+"""A transaction's view of the customers it has locked, and the events it is going to record."""
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from services.order.domain.asking import is_trade_id
+from services.order.domain.outcomes import (
+    REPEATED,
+    Accepted,
+    Canceled,
+    Executed,
+    Outcome,
+    Rejected,
+    Step,
+    Verdict,
+    impossible,
+    judge,
+    start,
+)
+from services.order.domain.trade import Execution, Trade, TradeEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An outcome as it was told; None: it could not be read."""
+
+    trade_id: str
+    outcome: Outcome | None
+
+
+def fault_of(told: Told) -> str:
+    """Why this cannot be an outcome of any trade, in words; empty when it can."""
+    if not is_trade_id(told.trade_id):
+        return "the trade id is not a UUID"
+    match told.outcome:
+        case None:
+            return "it says nothing, or no time of the fill"
+        case Accepted(exchange_order_id):
+            return _fault_of_id("exchange_order_id", exchange_order_id)
+        case Executed(execution):
+            return _fault_of_execution(execution, told.trade_id)
+        case Rejected(reason=0) | Canceled(reason=0):
+            return "it gives no reason"
+    return ""
+
+
+def _fault_of_execution(execution: Execution, trade_id: str) -> str:
+    if execution.trade_id != trade_id:
+        return "the execution is of another trade"
+    if execution.quantity < 1 or execution.price_micros < 1:
+        return "a fill has at least 1 share and 1 micro"
+    return _fault_of_id("execution_id", execution.execution_id) or _fault_of_id(
+        "venue", execution.venue
+    )
+
+
+def _fault_of_id(name: str, text: str) -> str:
+    """Ids of the venue are 1 to 128 printable characters."""
+    return "" if 1 <= len(text) <= 128 and text.isprintable() else f"{name} is not an id"
+
+
+@dataclass(slots=True)
+class Journal:
+    """Applies steps strictly in order; every event gets the customer's next seq.
+
+    `trades` and `heads` (seq of each customer's latest event) are as read under the lock and
+    move on with each event; so do the `executions` known by their keys.
+    """
+
+    trades: dict[str, Trade]
+    heads: dict[str, int]
+    at: datetime
+    executions: dict[tuple[str, str], Execution] = field(default_factory=dict)
+    events: list[TradeEvent] = field(default_factory=list)
+
+    def start(self, trade_id: str) -> None:
+        """Take a trade up, if it was not before."""
+        step = start(self.trades[trade_id])
+        if step is not None:
+            self._record(trade_id, step)
+
+    def apply(self, told: Told) -> Verdict:
+        """Judge an outcome and record what it means."""
+        verdict = self._judge(told)
+        for step in verdict.steps:
+            self._record(told.trade_id, step)
+        return verdict
+
+    def changed(self) -> list[Trade]:
+        """The trades that got events, as they stand after the last, by trade id."""
+        ids = sorted({event.trade.trade_id for event in self.events})
+        return [self.trades[trade_id] for trade_id in ids]
+
+    def _judge(self, told: Told) -> Verdict:
+        fault = fault_of(told)
+        if fault or told.outcome is None:
+            return impossible(fault)
+        trade = self.trades.get(told.trade_id)
+        if trade is None:
+            return impossible("no such trade")
+        if isinstance(told.outcome, Executed):
+            known = self.executions.get(told.outcome.execution.key)
+            if known is not None:
+                return _same_execution(known, told.outcome.execution)
+        return judge(trade, told.outcome)
+
+    def _record(self, trade_id: str, step: Step) -> None:
+        before = self.trades[trade_id]
+        seq = self.heads[before.customer_id] + 1
+        trade = replace(before, standing=step.standing, seq=seq, updated_at=self.at)
+        self.trades[trade_id] = trade
+        self.heads[before.customer_id] = seq
+        if step.execution is not None:
+            self.executions[step.execution.key] = step.execution
+        self.events.append(
+            TradeEvent(
+                trade=trade,
+                kind=step.kind,
+                cause=step.cause,
+                previous_seq=before.seq,
+                execution=step.execution,
+            )
+        )
+
+
+def _same_execution(known: Execution, told: Execution) -> Verdict:
+    is_same = (known.trade_id, known.quantity, known.price_micros) == (
+        told.trade_id,
+        told.quantity,
+        told.price_micros,
+    )
+    if is_same:
+        return REPEATED
+    return impossible(f"execution {told.execution_id} was told before with other terms")

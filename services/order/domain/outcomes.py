@@ -1,0 +1,294 @@
+"""What becomes of a trade once its turn has come: one total table, (status, outcome) -> rule.
+
+A venue's fill is a fact: it counts in every status in which an order can be at the venue, also
+while a cancel is on its way. What cannot be true of the trade is IMPOSSIBLE and changes nothing.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from enum import IntEnum
+
+from libs.reasons import Reason
+from services.order.domain.trade import (
+    Cause,
+    Execution,
+    Standing,
+    Trade,
+    TradeEventKind,
+    TradeStatus,
+)
+
+_MAX_INT64 = 2**63 - 1
+# Reasons that say who ended a trade.
+_ENDED_BY: Mapping[int, Cause] = {
+    Reason.REASON_CANCELED_BY_CUSTOMER: Cause.CUSTOMER,
+    Reason.REASON_CANCELED_BY_OPERATOR: Cause.OPERATOR,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The exchange took the order."""
+
+    exchange_order_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Executed:
+    """A fill."""
+
+    execution: Execution
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """The house or the exchange refused it."""
+
+    reason: int
+    reason_text: str
+    cause: Cause
+
+
+@dataclass(frozen=True, slots=True)
+class Canceled:
+    """The rest will not be filled; `expired`: because its time ran out."""
+
+    reason: int
+    reason_text: str
+    expired: bool
+
+
+@dataclass(frozen=True, slots=True)
+class InDoubt:
+    """The order was sent and no answer came."""
+
+    reason_text: str
+
+
+Outcome = Accepted | Executed | Rejected | Canceled | InDoubt
+
+
+class Code(IntEnum):
+    """What is done about an outcome; the numbers of the contract."""
+
+    APPLIED = 1
+    REPEATED = 2
+    IMPOSSIBLE = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One event to record, and the trade's standing after it."""
+
+    kind: TradeEventKind
+    standing: Standing
+    cause: Cause
+    execution: Execution | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What an outcome means for a trade. Steps only when APPLIED; detail only when IMPOSSIBLE."""
+
+    code: Code
+    steps: tuple[Step, ...] = ()
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """The rules of one status, one per kind of outcome."""
+
+    accepted: Callable[[Trade, Accepted], Verdict]
+    executed: Callable[[Trade, Executed], Verdict]
+    rejected: Callable[[Trade, Rejected], Verdict]
+    canceled: Callable[[Trade, Canceled], Verdict]
+    in_doubt: Callable[[Trade, InDoubt], Verdict]
+
+
+REPEATED = Verdict(Code.REPEATED)
+
+
+def impossible(detail: str) -> Verdict:
+    """A verdict with its reason in words."""
+    return Verdict(Code.IMPOSSIBLE, detail=detail)
+
+
+def start(trade: Trade) -> Step | None:
+    """The step of taking a trade up; None when it was taken up before."""
+    if trade.status is not TradeStatus.PLACED:
+        return None
+    standing = replace(trade.standing, status=TradeStatus.IN_PROGRESS)
+    return Step(TradeEventKind.STARTED, standing, Cause.HOUSE)
+
+
+def judge(trade: Trade, outcome: Outcome) -> Verdict:
+    """Look the rule up and apply it."""
+    row = TABLE[trade.status]
+    match outcome:
+        case Accepted():
+            return row.accepted(trade, outcome)
+        case Executed():
+            return row.executed(trade, outcome)
+        case Rejected():
+            return row.rejected(trade, outcome)
+        case Canceled():
+            return row.canceled(trade, outcome)
+        case InDoubt():
+            return row.in_doubt(trade, outcome)
+
+
+def _apply(trade: Trade, step: Step) -> Verdict:
+    """One step; when the trade was in doubt, first that it no longer is."""
+    if not trade.standing.in_doubt or step.standing.in_doubt:
+        return Verdict(Code.APPLIED, (step,))
+    return Verdict(Code.APPLIED, (_resolve(trade, step.cause), step))
+
+
+def _resolve(trade: Trade, cause: Cause) -> Step:
+    standing = replace(trade.standing, in_doubt=False, reason_text="")
+    return Step(TradeEventKind.RESOLVED, standing, cause)
+
+
+def _accept(trade: Trade, outcome: Accepted) -> Verdict:
+    known = trade.standing.exchange_order_id
+    if known and known != outcome.exchange_order_id:
+        return impossible(f"the exchange accepted it before as {known}")
+    if known and not trade.standing.in_doubt:
+        return REPEATED
+    if known:
+        return Verdict(Code.APPLIED, (_resolve(trade, Cause.EXCHANGE),))
+    standing = replace(
+        trade.standing,
+        exchange_order_id=outcome.exchange_order_id,
+        in_doubt=False,
+        reason_text="",
+    )
+    return _apply(trade, Step(TradeEventKind.ACCEPTED, standing, Cause.EXCHANGE))
+
+
+def _fill(trade: Trade, outcome: Executed) -> Verdict:
+    execution, before = outcome.execution, trade.standing
+    filled_quantity = before.filled_quantity + execution.quantity
+    if filled_quantity > trade.terms.quantity:
+        return impossible(f"{filled_quantity} shares of {trade.terms.quantity} would be filled")
+    notional_micros = before.filled_notional_micros + execution.quantity * execution.price_micros
+    if notional_micros > _MAX_INT64:
+        return impossible("the notional would not fit 64 bits")
+    standing = replace(
+        before,
+        status=_status_after_fill(trade, filled_quantity),
+        filled_quantity=filled_quantity,
+        filled_notional_micros=notional_micros,
+        executed_at=execution.executed_at,
+        in_doubt=False,
+        reason_text="",
+    )
+    return _apply(trade, Step(TradeEventKind.EXECUTED, standing, Cause.EXCHANGE, execution))
+
+
+def _status_after_fill(trade: Trade, filled_quantity: int) -> TradeStatus:
+    if filled_quantity == trade.terms.quantity:
+        return TradeStatus.FILLED
+    if trade.status is TradeStatus.IN_PROGRESS:
+        return TradeStatus.PARTIALLY_FILLED
+    return trade.status
+
+
+def _reject(trade: Trade, outcome: Rejected) -> Verdict:
+    if trade.standing.filled_quantity:
+        return impossible("a trade with fills cannot be rejected any more")
+    standing = replace(
+        trade.standing,
+        status=TradeStatus.REJECTED,
+        reason=outcome.reason,
+        reason_text=outcome.reason_text,
+        in_doubt=False,
+    )
+    return _apply(trade, Step(TradeEventKind.REJECTED, standing, outcome.cause))
+
+
+def _reject_waiting(trade: Trade, outcome: Rejected) -> Verdict:
+    if outcome.cause is Cause.EXCHANGE:
+        return impossible("it was never sent to the exchange")
+    return _reject(trade, outcome)
+
+
+def _end(trade: Trade, outcome: Canceled) -> Verdict:
+    return _end_by(Cause.EXCHANGE, trade, outcome)
+
+
+def _end_waiting(trade: Trade, outcome: Canceled) -> Verdict:
+    return _end_by(Cause.HOUSE, trade, outcome)
+
+
+def _end_by(cause: Cause, trade: Trade, outcome: Canceled) -> Verdict:
+    """`cause`: who ended it when the reason names nobody."""
+    status, kind = _ending(outcome)
+    standing = replace(
+        trade.standing,
+        status=status,
+        reason=outcome.reason,
+        reason_text=outcome.reason_text,
+        in_doubt=False,
+    )
+    return _apply(trade, Step(kind, standing, _ENDED_BY.get(outcome.reason, cause)))
+
+
+def _ending(outcome: Canceled) -> tuple[TradeStatus, TradeEventKind]:
+    if outcome.expired:
+        return TradeStatus.EXPIRED, TradeEventKind.EXPIRED
+    return TradeStatus.CANCELED, TradeEventKind.CANCELED
+
+
+def _doubt(trade: Trade, outcome: InDoubt) -> Verdict:
+    if trade.standing.in_doubt:
+        return REPEATED
+    standing = replace(trade.standing, in_doubt=True, reason_text=outcome.reason_text)
+    return Verdict(Code.APPLIED, (Step(TradeEventKind.IN_DOUBT, standing, Cause.HOUSE),))
+
+
+def _never(trade: Trade, _: Outcome) -> Verdict:
+    return impossible(f"a trade that is {trade.status.name} was never sent to the exchange")
+
+
+def _is_over(trade: Trade, _: Outcome) -> Verdict:
+    return impossible(f"the trade has ended before: {trade.status.name}")
+
+
+def _same_acceptance(trade: Trade, outcome: Accepted) -> Verdict:
+    is_same = trade.standing.exchange_order_id == outcome.exchange_order_id
+    return REPEATED if is_same else _is_over(trade, outcome)
+
+
+def _same_rejection(trade: Trade, outcome: Rejected) -> Verdict:
+    return REPEATED if trade.standing.reason == outcome.reason else _is_over(trade, outcome)
+
+
+def _same_ending(trade: Trade, outcome: Canceled) -> Verdict:
+    is_same = (trade.status, trade.standing.reason) == (_ending(outcome)[0], outcome.reason)
+    return REPEATED if is_same else _is_over(trade, outcome)
+
+
+def _doubt_answered(_: Trade, __: InDoubt) -> Verdict:
+    """A doubt that comes after the end was answered by the end."""
+    return REPEATED
+
+
+_WAITING = Row(_never, _never, _reject_waiting, _end_waiting, _never)
+_WORKING = Row(_accept, _fill, _reject, _end, _doubt)
+_FILLED = Row(_same_acceptance, _is_over, _is_over, _is_over, _doubt_answered)
+_ENDED = Row(_same_acceptance, _is_over, _is_over, _same_ending, _doubt_answered)
+_REJECTED = Row(_same_acceptance, _is_over, _same_rejection, _is_over, _doubt_answered)
+
+TABLE: Mapping[TradeStatus, Row] = {
+    TradeStatus.PLACED: _WAITING,
+    TradeStatus.IN_PROGRESS: _WORKING,
+    TradeStatus.PARTIALLY_FILLED: _WORKING,
+    TradeStatus.PENDING_CANCEL: _WORKING,
+    TradeStatus.PENDING_REPLACE: _WORKING,
+    TradeStatus.FILLED: _FILLED,
+    TradeStatus.CANCELED: _ENDED,
+    TradeStatus.REJECTED: _REJECTED,
+    TradeStatus.EXPIRED: _ENDED,
+}

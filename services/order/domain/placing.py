@@ -1,0 +1,180 @@
+"""The rules of placing a trade.
+
+A request is checked field by field in the order of the contract, and the first fault is the answer.
+Whether the symbol is traded here is asked after that; what is not offered yet is refused last.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from libs.refusals import Refusal
+from services.order import refusals
+from services.order.domain.trade import (
+    Cause,
+    OrderType,
+    Side,
+    Standing,
+    Terms,
+    TimeInForce,
+    Trade,
+    TradeEvent,
+    TradeEventKind,
+)
+
+MAX_QUANTITY = 10_000_000
+# The largest order at the highest price is worth less than 2**63 micros.
+MAX_PRICE_MICROS = 900_000_000_000
+
+_CLIENT_ORDER_ID = re.compile(r"[ -~]{1,64}")
+_SYMBOL = re.compile(r"[A-Z0-9.-]{1,12}")
+_WITH_LIMIT = frozenset({OrderType.LIMIT, OrderType.STOP_LIMIT})
+_WITH_STOP = frozenset({OrderType.STOP, OrderType.STOP_LIMIT})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What a request says, nothing checked; enums as the numbers that were sent, 0 for unsaid."""
+
+    client_order_id: str
+    symbol: str
+    side: int
+    quantity: int
+    order_type: int = 0
+    limit_price_micros: int = 0
+    stop_price_micros: int = 0
+    time_in_force: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """A checked request with the ids its trade gets if it is new."""
+
+    trade_id: str
+    client_order_id: str
+    customer_id: str
+    terms: Terms
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What makes a repeated call the same call."""
+        return self.customer_id, self.client_order_id
+
+
+@dataclass(frozen=True, slots=True)
+class Placing:
+    """What becomes of a batch of placements.
+
+    `answers`: one per placement, in order. `events`: one per new trade, by customer in sequence.
+    """
+
+    answers: list[Trade | Refusal]
+    events: list[TradeEvent]
+
+
+def check_client_order_id(text: str) -> None:
+    """1 to 64 printable ASCII characters, or raise Invalid."""
+    if not _CLIENT_ORDER_ID.fullmatch(text):
+        raise refusals.invalid_client_order_id()
+
+
+def check_symbol(text: str) -> None:
+    """A symbol by its form, or raise Invalid, saying what was meant where that is plain."""
+    if not _SYMBOL.fullmatch(text):
+        meant = text.strip().upper() if len(text) <= 64 else ""
+        raise refusals.invalid_symbol(meant if _SYMBOL.fullmatch(meant) else "")
+
+
+def check(wanted: Wanted) -> Terms:
+    """The terms asked for. Raises Invalid, or Unimplemented for sound terms not offered yet."""
+    if wanted.client_order_id:
+        check_client_order_id(wanted.client_order_id)
+    check_symbol(wanted.symbol)
+    if wanted.side not in (Side.BUY, Side.SELL):
+        raise refusals.invalid_side()
+    if not 1 <= wanted.quantity <= MAX_QUANTITY:
+        raise refusals.invalid_quantity()
+    order_type = _order_type(wanted.order_type)
+    _check_price("limit_price_micros", wanted.limit_price_micros, order_type in _WITH_LIMIT)
+    _check_price("stop_price_micros", wanted.stop_price_micros, order_type in _WITH_STOP)
+    time_in_force = _time_in_force(wanted.time_in_force)
+    if order_type is not OrderType.MARKET:
+        raise refusals.order_type_not_offered()
+    return Terms(
+        symbol=wanted.symbol,
+        side=Side(wanted.side),
+        quantity=wanted.quantity,
+        order_type=order_type,
+        limit_price_micros=wanted.limit_price_micros,
+        stop_price_micros=wanted.stop_price_micros,
+        time_in_force=time_in_force,
+    )
+
+
+def _order_type(number: int) -> OrderType:
+    if number not in (0, *OrderType):
+        raise refusals.invalid_request("order_type", "must be MARKET, LIMIT, STOP or STOP_LIMIT")
+    return OrderType(number or OrderType.MARKET)
+
+
+def _time_in_force(number: int) -> TimeInForce:
+    if number not in (0, *TimeInForce):
+        raise refusals.invalid_request("time_in_force", "must be DAY, GTC, IOC or FOK")
+    return TimeInForce(number or TimeInForce.DAY)
+
+
+def _check_price(field: str, price_micros: int, is_wanted: bool) -> None:
+    if is_wanted and not 1 <= price_micros <= MAX_PRICE_MICROS:
+        raise refusals.invalid_price(
+            field, f"must be 1 to {MAX_PRICE_MICROS} micros for this order type"
+        )
+    if not is_wanted and price_micros != 0:
+        raise refusals.invalid_price(field, "is not wanted for this order type: leave it 0")
+
+
+def place(
+    placements: Sequence[Placement],
+    recorded: Mapping[tuple[str, str], Trade],
+    heads: Mapping[str, int],
+    *,
+    at: datetime,
+) -> Placing:
+    """Decide a batch in order.
+
+    `recorded`: the trades known by the keys of the placements. `heads`: the seq of each customer's
+    latest event. A repeated call gets the trade as first recorded, whatever became of it since.
+    """
+    known = dict(recorded)
+    next_seqs = {customer_id: head + 1 for customer_id, head in heads.items()}
+    placing = Placing([], [])
+    for placement in placements:
+        trade = known.get(placement.key)
+        if trade is None:
+            seq = next_seqs[placement.customer_id]
+            next_seqs[placement.customer_id] = seq + 1
+            trade = known[placement.key] = _new_trade(placement, seq, at)
+            event = TradeEvent(trade=trade, kind=TradeEventKind.PLACED, cause=Cause.CUSTOMER)
+            placing.events.append(event)
+        is_same = trade.terms == placement.terms
+        placing.answers.append(as_placed(trade) if is_same else refusals.client_order_id_reused())
+    return placing
+
+
+def _new_trade(placement: Placement, seq: int, at: datetime) -> Trade:
+    return Trade(
+        trade_id=placement.trade_id,
+        client_order_id=placement.client_order_id,
+        customer_id=placement.customer_id,
+        terms=placement.terms,
+        placed_seq=seq,
+        created_at=at,
+        standing=Standing(),
+        seq=seq,
+        updated_at=at,
+    )
+
+
+def as_placed(trade: Trade) -> Trade:
+    """The trade as it was first recorded."""
+    return replace(trade, standing=Standing(), seq=trade.placed_seq, updated_at=trade.created_at)

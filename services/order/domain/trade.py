@@ -1,0 +1,187 @@
+"""A trade, its events, and the words for them.
+
+Enums bear the numbers of the contract, which are stored as they are.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import IntEnum, StrEnum
+
+
+class Side(IntEnum):
+    """Which way shares move for the customer."""
+
+    BUY = 1
+    SELL = 2
+
+
+class OrderType(IntEnum):
+    """What price the customer accepts."""
+
+    MARKET = 1
+    LIMIT = 2
+    STOP = 3
+    STOP_LIMIT = 4
+
+
+class TimeInForce(IntEnum):
+    """How long an order may wait for a fill."""
+
+    DAY = 1
+    GTC = 2
+    IOC = 3
+    FOK = 4
+
+
+class TradeStatus(IntEnum):
+    """Where a trade stands."""
+
+    PLACED = 1
+    IN_PROGRESS = 2
+    PARTIALLY_FILLED = 3
+    FILLED = 4
+    PENDING_CANCEL = 5
+    PENDING_REPLACE = 6
+    CANCELED = 7
+    REJECTED = 8
+    EXPIRED = 9
+
+    @property
+    def is_terminal(self) -> bool:
+        """A trade never leaves such a status."""
+        return self in _TERMINAL
+
+
+_TERMINAL = frozenset(
+    {TradeStatus.FILLED, TradeStatus.CANCELED, TradeStatus.REJECTED, TradeStatus.EXPIRED}
+)
+
+
+class TradeEventKind(IntEnum):
+    """What happened to a trade."""
+
+    PLACED = 1
+    STARTED = 2
+    ACCEPTED = 3
+    EXECUTED = 4
+    REJECTED = 5
+    CANCELED = 6
+    EXPIRED = 7
+    IN_DOUBT = 8
+    RESOLVED = 9
+
+
+class Cause(StrEnum):
+    """Who or what made an event happen."""
+
+    CUSTOMER = "customer"
+    HOUSE = "house"
+    EXCHANGE = "exchange"
+    OPERATOR = "operator"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What the customer asked for. Prices in micros per share; 0 where the type has none."""
+
+    symbol: str
+    side: Side
+    quantity: int
+    order_type: OrderType = OrderType.MARKET
+    limit_price_micros: int = 0
+    stop_price_micros: int = 0
+    time_in_force: TimeInForce = TimeInForce.DAY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """What an event may change of a trade.
+
+    `reason` is a number of stockbroker.common.v1.Reason, 0 for none. `filled_notional_micros` is
+    the exact sum of price x quantity.
+    """
+
+    status: TradeStatus = TradeStatus.PLACED
+    reason: int = 0
+    reason_text: str = ""
+    in_doubt: bool = False
+    filled_quantity: int = 0
+    filled_notional_micros: int = 0
+    exchange_order_id: str = ""
+    executed_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trade:
+    """One trade of one customer as it stood right after its event `seq`."""
+
+    trade_id: str
+    client_order_id: str
+    customer_id: str
+    terms: Terms
+    placed_seq: int
+    created_at: datetime
+    standing: Standing
+    seq: int
+    updated_at: datetime
+
+    @property
+    def status(self) -> TradeStatus:
+        """Where it stands."""
+        return self.standing.status
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Execution:
+    """One fill: whole shares at a price in micros per share."""
+
+    execution_id: str
+    trade_id: str
+    quantity: int
+    price_micros: int
+    venue: str
+    executed_at: datetime
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What makes it unique for ever."""
+        return self.venue, self.execution_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TradeEvent:
+    """One entry of a customer's sequence; `trade` is the trade right after it."""
+
+    trade: Trade
+    kind: TradeEventKind
+    cause: Cause
+    previous_seq: int = 0
+    execution: Execution | None = None
+
+    @property
+    def seq(self) -> int:
+        """1, 2, 3, ... per customer."""
+        return self.trade.seq
+
+    @property
+    def occurred_at(self) -> datetime:
+        """When the house recorded it."""
+        return self.trade.updated_at
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """There is nothing newer than `head_seq`."""
+
+    head_seq: int
+
+
+def average_price_micros(filled_quantity: int, filled_notional_micros: int) -> int:
+    """The notional per share, rounded half up; 0 before the first fill.
+
+    >>> average_price_micros(2, 3), average_price_micros(3, 4), average_price_micros(0, 0)
+    (2, 1, 0)
+    """
+    if filled_quantity == 0:
+        return 0
+    return (2 * filled_notional_micros + filled_quantity) // (2 * filled_quantity)

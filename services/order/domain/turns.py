@@ -1,0 +1,45 @@
+"""Whose turn it is: the oldest open trade of each customer, and who has taken it up."""
+
+from dataclasses import dataclass
+
+from services.order.domain.outcomes import Verdict
+from services.order.domain.trade import TradeStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A trade taken up: under which epoch, and how often so far, this time included."""
+
+    trade_id: str
+    partition: int
+    epoch: int
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A customer's oldest open trade; `claimed_epoch` 0: not taken up yet."""
+
+    customer_id: str
+    partition: int
+    trade_id: str
+    claimed_epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What was done about one outcome.
+
+    `status`: where the trade stood after it, None for an unknown trade. `waiting`: the customer's
+    next trade, if its turn has come and nobody has taken it up.
+    """
+
+    verdict: Verdict
+    status: TradeStatus | None
+    customer_id: str
+    waiting: Waiting | None
+
+    @property
+    def is_news(self) -> bool:
+        """Whether the customer has new events by it."""
+        return bool(self.verdict.steps)

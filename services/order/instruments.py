@@ -1,0 +1,103 @@
+"""Which symbols are traded: as the exchange gateway says, kept in the database, held in memory."""
+
+import asyncio
+from typing import Protocol
+
+import structlog
+
+from libs.clock import Clock
+from libs.postgres import Pool
+from libs.refusals import Unavailable
+from services.order import refusals
+from services.order.domain.instrument import Instrument
+from services.order.store.instruments import InstrumentShelf
+
+_log = structlog.get_logger()
+_RETRY_SECONDS = 1.0
+
+
+class Gateway(Protocol):
+    """Who knows what is traded."""
+
+    async def list_instruments(self) -> list[Instrument]:
+        """The whole list. Raises Unavailable."""
+
+
+class Instruments:
+    """The list of this process.
+
+    It is asked for again every `refresh_seconds`, and for a symbol it does not have, then at most
+    once a second: so a newly listed symbol can be traded at once and a wrong one costs little.
+    """
+
+    def __init__(
+        self, gateway: Gateway, pool: Pool, clock: Clock, *, refresh_seconds: float
+    ) -> None:
+        self._gateway = gateway
+        self._pool = pool
+        self._clock = clock
+        self._refresh_seconds = refresh_seconds
+        self._tradable: frozenset[str] = frozenset()
+        self._asked_at = float("-inf")
+        self._asking: asyncio.Task[None] | None = None
+        self._upkeep: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Take the list from the database, and begin to ask the gateway."""
+        async with self._pool.connection() as connection:
+            self._hold(await InstrumentShelf(connection).all())
+        self._upkeep = asyncio.create_task(self._keep_fresh(), name="instruments")
+
+    async def close(self) -> None:
+        """Stop asking."""
+        tasks = [task for task in (self._upkeep, self._asking) if task is not None]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    async def is_tradable(self, symbol: str) -> bool:
+        """Whether orders are taken in it. Raises Unavailable while no list was ever heard."""
+        if symbol in self._tradable:
+            return True
+        await self._ask()
+        if not self._tradable:
+            raise refusals.symbols_not_known_yet()
+        return symbol in self._tradable
+
+    async def _keep_fresh(self) -> None:
+        while True:
+            await self._ask()
+            is_known = bool(self._tradable)
+            await self._clock.sleep(self._refresh_seconds if is_known else _RETRY_SECONDS)
+
+    async def _ask(self) -> None:
+        """Ask now, unless it was asked within the last second; join in when asking is under way."""
+        if self._asking is None or self._asking.done():
+            if self._clock.monotonic() - self._asked_at < _RETRY_SECONDS:
+                return
+            self._asked_at = self._clock.monotonic()
+            self._asking = asyncio.create_task(self._refresh(), name="instruments-refresh")
+        await asyncio.shield(self._asking)
+
+    async def _refresh(self) -> None:
+        """The list stays as it is while the gateway or the database does not answer."""
+        try:
+            heard = await self._gateway.list_instruments()
+            if heard:
+                self._hold(heard)
+                await self._shelve(heard)
+        except Unavailable as error:
+            _log.debug("instruments_not_heard", error=error.text)
+        except Exception:
+            _log.exception("instruments_failed")
+
+    async def _shelve(self, instruments: list[Instrument]) -> None:
+        async with self._pool.connection() as connection:
+            await InstrumentShelf(connection).replace(instruments, at=self._clock.now())
+
+    def _hold(self, instruments: list[Instrument]) -> None:
+        tradable = frozenset(each.symbol for each in instruments if each.is_tradable)
+        if tradable != self._tradable:
+            _log.info("instruments", tradable=len(tradable))
+        self._tradable = tradable

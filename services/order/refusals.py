@@ -1,0 +1,129 @@
+"""Every way this house says no to a call: one reason and one wording each.
+
+Nothing a caller sent is said back, whatever its size or content.
+"""
+
+from libs.reasons import Reason
+from libs.refusals import (
+    AlreadyExists,
+    Invalid,
+    NotFound,
+    Unavailable,
+    Unimplemented,
+)
+
+
+def invalid_client_order_id() -> Invalid:
+    return Invalid(
+        Reason.REASON_INVALID_CLIENT_ORDER_ID,
+        "client_order_id must be at most 64 printable ASCII characters",
+        field="client_order_id",
+    )
+
+
+def invalid_symbol(meant: str = "") -> Invalid:
+    """`meant`: what the caller probably meant, already checked for form."""
+    text = "symbol must be 1 to 12 characters of A-Z, 0-9, dot and hyphen"
+    return Invalid(
+        Reason.REASON_INVALID_SYMBOL,
+        f"{text}; did you mean {meant}?" if meant else text,
+        field="symbol",
+    )
+
+
+def unknown_symbol(symbol: str) -> Invalid:
+    """`symbol`: already checked for form."""
+    return Invalid(
+        Reason.REASON_UNKNOWN_SYMBOL, f"{symbol} is not traded here", field="symbol", symbol=symbol
+    )
+
+
+def symbols_not_known_yet() -> Unavailable:
+    return Unavailable(
+        Reason.REASON_UNAVAILABLE,
+        "what can be traded is not known yet: the exchange gateway has not answered",
+        retry_after_seconds=1.0,
+    )
+
+
+def invalid_side() -> Invalid:
+    return Invalid(Reason.REASON_INVALID_SIDE, "side must be BUY or SELL", field="side")
+
+
+def invalid_quantity() -> Invalid:
+    return Invalid(
+        Reason.REASON_INVALID_QUANTITY, "quantity must be 1 to 10000000", field="quantity"
+    )
+
+
+def invalid_price(field: str, text: str) -> Invalid:
+    return Invalid(Reason.REASON_INVALID_PRICE, f"{field} {text}", field=field)
+
+
+def invalid_request(field: str, text: str) -> Invalid:
+    return Invalid(Reason.REASON_INVALID_REQUEST, f"{field} {text}", field=field)
+
+
+def invalid_trade_id() -> Invalid:
+    return Invalid(Reason.REASON_INVALID_ID, "trade_id must be a UUID", field="trade_id")
+
+
+def no_id() -> Invalid:
+    return Invalid(
+        Reason.REASON_INVALID_ID, "one of trade_id and client_order_id is needed", field="trade_id"
+    )
+
+
+def operators_name_trades_by_trade_id() -> Invalid:
+    return Invalid(
+        Reason.REASON_INVALID_ID,
+        "operators name a trade by trade_id: client_order_id is unique within a customer only",
+        field="trade_id",
+    )
+
+
+def invalid_page_size() -> Invalid:
+    return Invalid(
+        Reason.REASON_INVALID_PAGE_SIZE, "page_size must be 0 to 1000", field="page_size"
+    )
+
+
+def invalid_sequence() -> Invalid:
+    return Invalid(
+        Reason.REASON_INVALID_SEQUENCE,
+        "after_seq must be 0 to the seq of the customer's latest event",
+        field="after_seq",
+    )
+
+
+def order_type_not_offered() -> Unimplemented:
+    return Unimplemented(
+        Reason.REASON_NOT_IMPLEMENTED, "only MARKET orders are offered yet", field="order_type"
+    )
+
+
+def cancel_not_offered() -> Unimplemented:
+    return Unimplemented(Reason.REASON_NOT_IMPLEMENTED, "trades cannot be canceled yet")
+
+
+def replace_not_offered() -> Unimplemented:
+    return Unimplemented(Reason.REASON_NOT_IMPLEMENTED, "trades cannot be replaced yet")
+
+
+def no_such_trade() -> NotFound:
+    """The same words whether it does not exist or is another customer's."""
+    return NotFound(Reason.REASON_TRADE_NOT_FOUND, "no such trade")
+
+
+def client_order_id_reused() -> AlreadyExists:
+    return AlreadyExists(
+        Reason.REASON_CLIENT_ORDER_ID_REUSED, "client_order_id was used before with other terms"
+    )
+
+
+def stopping() -> Unavailable:
+    return Unavailable(
+        Reason.REASON_UNAVAILABLE,
+        "this process is stopping; resume after the last seq seen",
+        retry_after_seconds=1.0,
+    )

@@ -1,0 +1,1 @@
+"""What the service answers: customers in `trades`, execution workers in `execution`."""

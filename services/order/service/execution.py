@@ -1,0 +1,129 @@
+"""OrderExecutionService: how execution workers take trades up and tell what became of them."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+import psycopg
+
+from libs.auth import SUBJECT
+from libs.batcher import Batcher
+from libs.clock import Clock
+from libs.partition import PARTITIONS
+from libs.postgres import Lane, Pool
+from libs.refusals import Refusal
+from libs.rpc import Context
+from services.order import wire
+from services.order.announcer import Announcer
+from services.order.batches import Claims, claim_trades
+from services.order.domain.journal import Told
+from services.order.domain.leading import (
+    check_age,
+    check_epochs,
+    check_limit,
+    check_partitions,
+    check_worker,
+)
+from services.order.domain.turns import Applied, Waiting
+from services.order.store.queue import Partitions, Queue
+from stockbroker.order.v1 import order_execution_service_pb2 as pb
+from stockbroker.order.v1.order_execution_service_pb2_grpc import OrderExecutionServiceServicer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackOffice:
+    """What the service works with."""
+
+    applier: Batcher[Told, Applied]
+    claims: Lane
+    pool: Pool
+    announcer: Announcer
+    clock: Clock
+
+
+class ExecutionService(OrderExecutionServiceServicer):
+    """See the contract for each method."""
+
+    def __init__(self, office: BackOffice) -> None:
+        self._office = office
+
+    async def LeadPartitions(
+        self, request: pb.LeadPartitionsRequest, context: Context
+    ) -> pb.LeadPartitionsResponse:
+        check_worker(request.worker)
+        partitions = check_partitions(request.partitions)
+
+        async def lead(connection: psycopg.AsyncConnection) -> dict[int, int]:
+            at = self._office.clock.now()
+            return await Partitions(connection).lead(partitions, request.worker, at=at)
+
+        epochs = await self._office.claims.run(lead)
+        return pb.LeadPartitionsResponse(
+            grants=[
+                pb.PartitionGrant(partition=partition, epoch=epochs[partition])
+                for partition in partitions
+            ]
+        )
+
+    async def ClaimTrades(
+        self, request: pb.ClaimTradesRequest, context: Context
+    ) -> pb.ClaimTradesResponse:
+        epochs = check_epochs((each.grant.partition, each.grant.epoch) for each in request.claims)
+        customer_ids = {
+            customer_id
+            for claim in request.claims
+            for customer_id in claim.customer_ids
+            if SUBJECT.fullmatch(customer_id)
+        }
+
+        async def claim(connection: psycopg.AsyncConnection) -> Claims:
+            return await claim_trades(connection, epochs, customer_ids, self._office.clock)
+
+        claims = await self._office.claims.run(claim)
+        self._office.announcer.changed(claims.started)
+        return pb.ClaimTradesResponse(
+            trades=[wire.claimed_to(claimed, trade) for claimed, trade in claims.trades],
+            lost_partitions=claims.lost_partitions,
+        )
+
+    async def ListOpenCustomers(
+        self, request: pb.ListOpenCustomersRequest, context: Context
+    ) -> pb.ListOpenCustomersResponse:
+        partitions = check_partitions(request.partitions) or range(PARTITIONS)
+        limit = check_limit(request.limit)
+        check_age(request.older_than_ms)
+        placed_before = self._office.clock.now() - timedelta(milliseconds=request.older_than_ms)
+        async with self._office.pool.connection() as connection:
+            waiting = await Queue(connection).waiting(
+                partitions, placed_before=placed_before, limit=limit
+            )
+        return pb.ListOpenCustomersResponse(customers=map(wire.waiting_to, waiting))
+
+    async def ApplyOutcomes(
+        self, request: pb.ApplyOutcomesRequest, context: Context
+    ) -> pb.ApplyOutcomesResponse:
+        told = [wire.told_from(outcome) for outcome in request.outcomes]
+        applied = _unrefused(await self._office.applier.submit_all(told))
+        return pb.ApplyOutcomesResponse(
+            results=[
+                wire.result_to(each.trade_id, done)
+                for each, done in zip(told, applied, strict=True)
+            ],
+            open_customers=map(wire.waiting_to, _waiting(applied)),
+        )
+
+
+def _unrefused(results: Sequence[Applied | Refusal]) -> list[Applied]:
+    """All of them; raises the first refusal: the caller then tells everything again."""
+    applied = []
+    for result in results:
+        if isinstance(result, Refusal):
+            raise result
+        applied.append(result)
+    return applied
+
+
+def _waiting(applied: Iterable[Applied]) -> list[Waiting]:
+    """Each customer's next trade as seen last: later outcomes may have been a later batch."""
+    latest = {each.customer_id: each.waiting for each in applied}
+    return [waiting for waiting in latest.values() if waiting is not None]

@@ -1,0 +1,154 @@
+"""OrderService: where customers place trades and watch what becomes of them."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from libs.auth import Principal, Role, caller
+from libs.batcher import Batcher
+from libs.ids import Ids
+from libs.page_token import PageTokens
+from libs.postgres import Pool
+from libs.rpc import Context
+from services.order import refusals, wire
+from services.order.domain.asking import (
+    check_filters,
+    check_new_terms,
+    check_page_size,
+    check_trade_id,
+)
+from services.order.domain.placing import Placement, Wanted, check, check_client_order_id
+from services.order.domain.trade import Trade
+from services.order.feed import Feed
+from services.order.instruments import Instruments
+from services.order.store.lists import Lists
+from services.order.store.trades import Trades
+from stockbroker.order.v1 import order_service_pb2 as pb
+from stockbroker.order.v1.order_service_pb2_grpc import OrderServiceServicer
+
+_LAST_SEQ = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """What the service works with."""
+
+    placer: Batcher[Placement, Trade]
+    feed: Feed
+    instruments: Instruments
+    pool: Pool
+    page_tokens: PageTokens
+    ids: Ids
+
+
+class TradesService(OrderServiceServicer):
+    """See the contract for each method."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    async def PlaceTrade(
+        self, request: pb.PlaceTradeRequest, context: Context
+    ) -> pb.PlaceTradeResponse:
+        placement = self._placement(wire.wanted_from(request), caller().subject)
+        if not await self._desk.instruments.is_tradable(placement.terms.symbol):
+            await self._check_repeats(placement)
+        trade = await self._desk.placer.submit(placement)
+        return pb.PlaceTradeResponse(trade=wire.trade_to(trade))
+
+    def _placement(self, wanted: Wanted, customer_id: str) -> Placement:
+        return Placement(
+            terms=check(wanted),
+            trade_id=self._desk.ids.new(),
+            client_order_id=wanted.client_order_id or self._desk.ids.new(),
+            customer_id=customer_id,
+        )
+
+    async def _check_repeats(self, placement: Placement) -> None:
+        """A symbol may leave the list; a call that was taken before is still the same call."""
+        async with self._desk.pool.connection() as connection:
+            known = await Trades(connection).by_client_order_ids([placement.key])
+        if not known:
+            raise refusals.unknown_symbol(placement.terms.symbol)
+
+    async def GetTrade(self, request: pb.GetTradeRequest, context: Context) -> pb.GetTradeResponse:
+        if request.WhichOneof("id") == "client_order_id":
+            trade = await self._find_by_client_order_id(request.client_order_id)
+        else:
+            trade = await self._find(request.trade_id)
+        return pb.GetTradeResponse(trade=wire.trade_to(trade))
+
+    async def ListTrades(
+        self, request: pb.ListTradesRequest, context: Context
+    ) -> pb.ListTradesResponse:
+        customer_id = caller().subject
+        filters = check_filters(request.statuses, request.symbol)
+        size = check_page_size(request.page_size)
+        scope = f"trades/{customer_id}/{filters.label}"
+        before_seq = _LAST_SEQ
+        if request.page_token:
+            before_seq = int(self._desk.page_tokens.open(scope, request.page_token))
+        async with self._desk.pool.connection() as connection:
+            trades = await Lists(connection).page(
+                customer_id, filters, before_seq=before_seq, limit=size + 1
+            )
+        response = pb.ListTradesResponse(trades=map(wire.trade_to, trades[:size]))
+        if len(trades) > size:
+            position = str(trades[size - 1].placed_seq)
+            response.next_page_token = self._desk.page_tokens.seal(scope, position)
+        return response
+
+    async def CancelTrade(
+        self, request: pb.CancelTradeRequest, context: Context
+    ) -> pb.CancelTradeResponse:
+        await self._find(request.trade_id)
+        raise refusals.cancel_not_offered()
+
+    async def ReplaceTrade(
+        self, request: pb.ReplaceTradeRequest, context: Context
+    ) -> pb.ReplaceTradeResponse:
+        check_new_terms(wire.new_terms_from(request))
+        await self._find(request.trade_id)
+        raise refusals.replace_not_offered()
+
+    async def WatchTrades(
+        self, request: pb.WatchTradesRequest, context: Context
+    ) -> AsyncIterator[pb.WatchTradesResponse]:
+        async for item in self._desk.feed.follow(caller().subject, request.after_seq):
+            yield wire.watched_to(item)
+
+    async def ListTradeEvents(
+        self, request: pb.ListTradeEventsRequest, context: Context
+    ) -> pb.ListTradeEventsResponse:
+        check_trade_id(request.trade_id)
+        async with self._desk.pool.connection() as connection:
+            events = await Lists(connection).story(request.trade_id)
+        if not events or not _may_see(caller(), events[0].trade):
+            raise refusals.no_such_trade()
+        return pb.ListTradeEventsResponse(events=map(wire.event_to, events))
+
+    async def _find(self, trade_id: str) -> Trade:
+        """The trade, if the caller may see it. Raises Invalid or NotFound."""
+        check_trade_id(trade_id)
+        async with self._desk.pool.connection() as connection:
+            trades = await Trades(connection).by_ids([trade_id])
+        trade = trades.get(trade_id)
+        if trade is None or not _may_see(caller(), trade):
+            raise refusals.no_such_trade()
+        return trade
+
+    async def _find_by_client_order_id(self, client_order_id: str) -> Trade:
+        """The caller's trade. Raises Invalid or NotFound."""
+        if caller().role is Role.OPERATOR:
+            raise refusals.operators_name_trades_by_trade_id()
+        check_client_order_id(client_order_id)
+        key = caller().subject, client_order_id
+        async with self._desk.pool.connection() as connection:
+            trades = await Trades(connection).by_client_order_ids([key])
+        if key not in trades:
+            raise refusals.no_such_trade()
+        return trades[key]
+
+
+def _may_see(principal: Principal, trade: Trade) -> bool:
+    """Customers see their own trades, operators all."""
+    return principal.role is Role.OPERATOR or trade.customer_id == principal.subject

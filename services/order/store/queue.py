@@ -1,0 +1,220 @@
+"""The queue of open trades, and who may take them up."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+import psycopg
+
+from libs.partition import partition_of
+from services.order.domain.trade import Trade
+from services.order.domain.turns import Claimed, Waiting
+from services.order.store.arrays import Bigints, Texts
+
+
+class Queue:
+    """Open trades, each customer's oldest first. Changed only under the lock of their customers.
+
+    The table is never partitioned: a ctid names a row within a statement.
+    """
+
+    def __init__(self, connection: psycopg.AsyncConnection) -> None:
+        self._connection = connection
+
+    async def add(self, trades: Sequence[Trade]) -> None:
+        """Put new trades at the end of their customers' queues. Ordered by seq per customer."""
+        await self._connection.execute(
+            """
+            INSERT INTO open_trade
+                (customer_id, placed_seq, trade_id, partition, placed_at, is_head)
+            SELECT i.customer_id, i.placed_seq, i.trade_id, i.partition, %(at)s,
+                i.is_first = 1 AND older.is_open IS NULL
+            FROM unnest(%(customer_ids)s::text[], %(seqs)s::bigint[], %(trade_ids)s::uuid[],
+                %(partitions)s::bigint[], %(firsts)s::bigint[])
+                AS i (customer_id, placed_seq, trade_id, partition, is_first)
+            LEFT JOIN LATERAL (
+                SELECT true AS is_open FROM open_trade WHERE customer_id = i.customer_id LIMIT 1
+            ) AS older ON true
+            """,
+            {
+                "at": trades[0].created_at,
+                "customer_ids": Texts([trade.customer_id for trade in trades]),
+                "seqs": Bigints([trade.placed_seq for trade in trades]),
+                "trade_ids": Texts([trade.trade_id for trade in trades]),
+                "partitions": Bigints([partition_of(trade.customer_id) for trade in trades]),
+                "firsts": Bigints(_firsts(trades)),
+            },
+        )
+
+    async def claim(self, customer_ids: Sequence[str], epochs: Mapping[int, int]) -> list[Claimed]:
+        """Take up the oldest open trade of each customer whose partition still has the epoch given.
+
+        `epochs`: by partition. A trade claimed under the same epoch or an older one is given again;
+        one claimed under a newer epoch is not.
+        """
+        partitions = [partition_of(customer_id) for customer_id in customer_ids]
+        cursor = await self._connection.execute(
+            """
+            UPDATE open_trade AS o
+            SET claimed_epoch = p.epoch, attempts = o.attempts + 1
+            FROM execution_partition AS p
+            WHERE p.partition = o.partition
+                AND p.partition = ANY (%(partitions)s::bigint[])
+                AND o.claimed_epoch <= p.epoch
+                AND o.ctid = ANY (ARRAY(
+                    SELECT head.ctid
+                    FROM unnest(%(customer_ids)s::text[], %(partitions)s::bigint[],
+                        %(epochs)s::bigint[]) AS i (customer_id, partition, epoch)
+                    CROSS JOIN LATERAL (
+                        SELECT FROM execution_partition AS led
+                        WHERE led.partition = i.partition AND led.epoch = i.epoch
+                        LIMIT 1
+                    ) AS fence
+                    CROSS JOIN LATERAL (
+                        SELECT ctid FROM open_trade
+                        WHERE customer_id = i.customer_id
+                        ORDER BY placed_seq
+                        LIMIT 1
+                    ) AS head
+                ))
+            RETURNING o.trade_id::text, o.partition, o.claimed_epoch, o.attempts
+            """,
+            {
+                "customer_ids": Texts(customer_ids),
+                "partitions": Bigints(partitions),
+                "epochs": Bigints([epochs[partition] for partition in partitions]),
+            },
+            binary=True,
+        )
+        return [Claimed(*row) async for row in cursor]
+
+    async def remove(self, trades: Sequence[Trade]) -> None:
+        """Take trades that are over out of the queue."""
+        await self._connection.execute(
+            """
+            DELETE FROM open_trade
+            WHERE ctid = ANY (ARRAY(
+                SELECT over.ctid
+                FROM unnest(%(customer_ids)s::text[], %(seqs)s::bigint[])
+                    AS i (customer_id, placed_seq)
+                CROSS JOIN LATERAL (
+                    SELECT ctid FROM open_trade
+                    WHERE customer_id = i.customer_id AND placed_seq = i.placed_seq
+                    LIMIT 1
+                ) AS over
+            ))
+            """,
+            {
+                "customer_ids": Texts([trade.customer_id for trade in trades]),
+                "seqs": Bigints([trade.placed_seq for trade in trades]),
+            },
+        )
+
+    async def promote(self, customer_ids: Sequence[str]) -> None:
+        """Mark each customer's oldest open trade as the head, after heads were taken out."""
+        await self._connection.execute(
+            """
+            UPDATE open_trade
+            SET is_head = true
+            WHERE ctid = ANY (ARRAY(
+                SELECT head.ctid
+                FROM unnest(%(customer_ids)s::text[]) AS i (customer_id)
+                CROSS JOIN LATERAL (
+                    SELECT ctid, is_head FROM open_trade
+                    WHERE customer_id = i.customer_id
+                    ORDER BY placed_seq
+                    LIMIT 1
+                ) AS head
+                WHERE NOT head.is_head
+            ))
+            """,
+            {"customer_ids": Texts(customer_ids)},
+        )
+
+    async def unclaimed(self, customer_ids: Sequence[str]) -> list[Waiting]:
+        """Those of the customers whose oldest open trade nobody has taken up yet."""
+        cursor = await self._connection.execute(
+            """
+            SELECT i.customer_id, head.partition, head.trade_id::text, head.claimed_epoch
+            FROM unnest(%(customer_ids)s::text[]) AS i (customer_id)
+            CROSS JOIN LATERAL (
+                SELECT partition, trade_id, claimed_epoch FROM open_trade
+                WHERE customer_id = i.customer_id
+                ORDER BY placed_seq
+                LIMIT 1
+            ) AS head
+            WHERE head.claimed_epoch = 0
+            """,
+            {"customer_ids": Texts(customer_ids)},
+            binary=True,
+        )
+        return [Waiting(*row) async for row in cursor]
+
+    async def waiting(
+        self, partitions: Sequence[int], *, placed_before: datetime, limit: int
+    ) -> list[Waiting]:
+        """Customers whose oldest open trade is that old, longest waiting first."""
+        cursor = await self._connection.execute(
+            """
+            SELECT head.customer_id, head.partition, head.trade_id::text, head.claimed_epoch
+            FROM unnest(%(partitions)s::bigint[]) AS i (partition)
+            CROSS JOIN LATERAL (
+                SELECT customer_id, partition, trade_id, claimed_epoch, placed_at FROM open_trade
+                WHERE partition = i.partition AND is_head AND placed_at < %(placed_before)s
+                ORDER BY placed_at
+                LIMIT %(limit)s
+            ) AS head
+            ORDER BY head.placed_at
+            LIMIT %(limit)s
+            """,
+            {"partitions": Bigints(partitions), "placed_before": placed_before, "limit": limit},
+            binary=True,
+        )
+        return [Waiting(*row) async for row in cursor]
+
+
+class Partitions:
+    """Who leads which partition."""
+
+    def __init__(self, connection: psycopg.AsyncConnection) -> None:
+        self._connection = connection
+
+    async def lead(self, partitions: Sequence[int], worker: str, *, at: datetime) -> dict[int, int]:
+        """Raise the epoch of each partition by one and give it to the worker. The new epochs."""
+        cursor = await self._connection.execute(
+            """
+            WITH locked AS (
+                SELECT partition FROM execution_partition
+                WHERE partition = ANY (%(partitions)s::bigint[])
+                ORDER BY partition
+                FOR NO KEY UPDATE
+            )
+            UPDATE execution_partition AS p
+            SET epoch = p.epoch + 1, worker = %(worker)s, led_at = %(at)s
+            FROM locked
+            WHERE p.partition = locked.partition
+            RETURNING p.partition, p.epoch
+            """,
+            {"partitions": Bigints(partitions), "worker": worker, "at": at},
+            binary=True,
+        )
+        return dict(await cursor.fetchall())
+
+    async def hold(self, partitions: Sequence[int]) -> dict[int, int]:
+        """The epochs, which stay as they are until the transaction ends."""
+        cursor = await self._connection.execute(
+            """
+            SELECT partition, epoch FROM execution_partition
+            WHERE partition = ANY (%(partitions)s::bigint[])
+            ORDER BY partition
+            FOR SHARE
+            """,
+            {"partitions": Bigints(partitions)},
+            binary=True,
+        )
+        return dict(await cursor.fetchall())
+
+
+def _firsts(trades: Sequence[Trade]) -> list[int]:
+    """1 for each customer's first trade of the batch, 0 for the others."""
+    first_seqs = {trade.customer_id: trade.placed_seq for trade in reversed(trades)}
+    return [int(first_seqs[trade.customer_id] == trade.placed_seq) for trade in trades]

@@ -1,0 +1,96 @@
+"""Rows as the statements of this room select them, into what the rules speak of."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from services.order.domain.trade import (
+    Cause,
+    Execution,
+    OrderType,
+    Side,
+    Standing,
+    Terms,
+    TimeInForce,
+    Trade,
+    TradeEvent,
+    TradeEventKind,
+    TradeStatus,
+)
+
+# Looking a number up in a table is several times faster than calling the enum.
+_SIDES = {int(side): side for side in Side}
+_ORDER_TYPES = {int(order_type): order_type for order_type in OrderType}
+_TIMES_IN_FORCE = {int(time_in_force): time_in_force for time_in_force in TimeInForce}
+_STATUSES = {int(status): status for status in TradeStatus}
+_KINDS = {int(kind): kind for kind in TradeEventKind}
+
+
+def trade_from(row: Sequence[Any]) -> Trade:
+    """21 columns: ids and placement (5), terms (7), standing (8 less 2 times), updated_at, seq."""
+    trade_id, client_order_id, customer_id, placed_seq, created_at = row[:5]
+    updated_at, seq = row[20:22]
+    return Trade(
+        trade_id=trade_id,
+        client_order_id=client_order_id,
+        customer_id=customer_id,
+        placed_seq=placed_seq,
+        created_at=created_at,
+        terms=_terms(row[5:12]),
+        standing=_standing(row[12:20]),
+        updated_at=updated_at,
+        seq=seq,
+    )
+
+
+def event_from(row: Sequence[Any]) -> TradeEvent:
+    """The columns of a trade, then kind, cause, previous_seq, and the 5 of the fill or nulls."""
+    trade = trade_from(row)
+    kind, cause, previous_seq = row[22:25]
+    return TradeEvent(
+        trade=trade,
+        kind=_KINDS[kind],
+        cause=Cause(cause),
+        previous_seq=previous_seq,
+        execution=execution_from((*row[25:27], trade.trade_id, *row[27:30])) if row[25] else None,
+    )
+
+
+def execution_from(row: Sequence[Any]) -> Execution:
+    """Venue, execution_id, trade_id, quantity, price, time."""
+    venue, execution_id, trade_id, quantity, price_micros, executed_at = row
+    return Execution(
+        execution_id=execution_id,
+        trade_id=trade_id,
+        quantity=quantity,
+        price_micros=price_micros,
+        venue=venue,
+        executed_at=executed_at,
+    )
+
+
+def _terms(row: Sequence[Any]) -> Terms:
+    symbol, side, quantity, order_type, limit_price_micros, stop_price_micros, time_in_force = row
+    return Terms(
+        symbol=symbol,
+        side=_SIDES[side],
+        quantity=quantity,
+        order_type=_ORDER_TYPES[order_type],
+        limit_price_micros=limit_price_micros,
+        stop_price_micros=stop_price_micros,
+        time_in_force=_TIMES_IN_FORCE[time_in_force],
+    )
+
+
+def _standing(row: Sequence[Any]) -> Standing:
+    executed_at: datetime | None = row[7]
+    return Standing(
+        status=_STATUSES[row[0]],
+        reason=row[1],
+        reason_text=row[2],
+        in_doubt=row[3],
+        filled_quantity=row[4],
+        filled_notional_micros=row[5],
+        exchange_order_id=row[6],
+        executed_at=executed_at,
+    )

@@ -1,0 +1,126 @@
+"""Trades as they stand."""
+
+from collections.abc import Sequence
+
+import psycopg
+
+from services.order.domain.trade import Trade
+from services.order.store.arrays import Bigints, Texts
+from services.order.store.rows import trade_from
+
+
+class Trades:
+    """Changed only under the lock of their customers."""
+
+    def __init__(self, connection: psycopg.AsyncConnection) -> None:
+        self._connection = connection
+
+    async def by_ids(self, trade_ids: Sequence[str]) -> dict[str, Trade]:
+        """The trades with these ids, those that exist, by id."""
+        cursor = await self._connection.execute(
+            """
+            SELECT trade_id::text, client_order_id, customer_id, placed_seq, created_at,
+                symbol, side, quantity, order_type, limit_price_micros, stop_price_micros,
+                time_in_force, status, reason, reason_text, in_doubt, filled_quantity,
+                filled_notional_micros, exchange_order_id, executed_at, updated_at, seq
+            FROM trade
+            WHERE trade_id = ANY (%(trade_ids)s::uuid[])
+            """,
+            {"trade_ids": Texts(trade_ids)},
+            binary=True,
+        )
+        return {row[0]: trade_from(row) async for row in cursor}
+
+    async def by_client_order_ids(
+        self, keys: Sequence[tuple[str, str]]
+    ) -> dict[tuple[str, str], Trade]:
+        """The trades with these (customer_id, client_order_id), those that exist, by key."""
+        cursor = await self._connection.execute(
+            """
+            SELECT trade_id::text, client_order_id, customer_id, placed_seq, created_at,
+                symbol, side, quantity, order_type, limit_price_micros, stop_price_micros,
+                time_in_force, status, reason, reason_text, in_doubt, filled_quantity,
+                filled_notional_micros, exchange_order_id, executed_at, updated_at, seq
+            FROM unnest(%(customer_ids)s::text[], %(client_order_ids)s::text[]) AS i (c, o)
+            CROSS JOIN LATERAL (
+                SELECT * FROM trade WHERE customer_id = i.c AND client_order_id = i.o LIMIT 1
+            ) AS t
+            """,
+            {
+                "customer_ids": Texts([customer_id for customer_id, _ in keys]),
+                "client_order_ids": Texts([client_order_id for _, client_order_id in keys]),
+            },
+            binary=True,
+        )
+        trades = [trade_from(row) async for row in cursor]
+        return {(trade.customer_id, trade.client_order_id): trade for trade in trades}
+
+    async def add(self, trades: Sequence[Trade]) -> None:
+        """Record new trades as placed."""
+        terms = [trade.terms for trade in trades]
+        await self._connection.execute(
+            """
+            INSERT INTO trade (trade_id, client_order_id, customer_id, placed_seq, created_at,
+                symbol, side, quantity, order_type, limit_price_micros, stop_price_micros,
+                time_in_force, status, reason, reason_text, in_doubt, filled_quantity,
+                filled_notional_micros, exchange_order_id, executed_at, updated_at, seq)
+            SELECT i.trade_id, i.client_order_id, i.customer_id, i.seq, %(at)s,
+                i.symbol, i.side, i.quantity, i.order_type, i.limit_price_micros,
+                i.stop_price_micros, i.time_in_force, 1, 0, '', false, 0,
+                0, '', NULL, %(at)s, i.seq
+            FROM unnest(%(trade_ids)s::uuid[], %(client_order_ids)s::text[],
+                %(customer_ids)s::text[], %(seqs)s::bigint[], %(symbols)s::text[],
+                %(sides)s::bigint[], %(quantities)s::bigint[], %(order_types)s::bigint[],
+                %(limits)s::bigint[], %(stops)s::bigint[], %(times_in_force)s::bigint[])
+                AS i (trade_id, client_order_id, customer_id, seq, symbol, side, quantity,
+                    order_type, limit_price_micros, stop_price_micros, time_in_force)
+            """,
+            {
+                "at": trades[0].created_at,
+                "trade_ids": Texts([trade.trade_id for trade in trades]),
+                "client_order_ids": Texts([trade.client_order_id for trade in trades]),
+                "customer_ids": Texts([trade.customer_id for trade in trades]),
+                "seqs": Bigints([trade.placed_seq for trade in trades]),
+                "symbols": Texts([each.symbol for each in terms]),
+                "sides": Bigints([each.side for each in terms]),
+                "quantities": Bigints([each.quantity for each in terms]),
+                "order_types": Bigints([each.order_type for each in terms]),
+                "limits": Bigints([each.limit_price_micros for each in terms]),
+                "stops": Bigints([each.stop_price_micros for each in terms]),
+                "times_in_force": Bigints([each.time_in_force for each in terms]),
+            },
+        )
+
+    async def save(self, trades: Sequence[Trade]) -> None:
+        """Record where trades stand."""
+        standings = [trade.standing for trade in trades]
+        await self._connection.execute(
+            """
+            UPDATE trade AS t
+            SET status = i.status, reason = i.reason, reason_text = i.reason_text,
+                in_doubt = i.in_doubt = 1, filled_quantity = i.filled_quantity,
+                filled_notional_micros = i.filled_notional_micros,
+                exchange_order_id = i.exchange_order_id, executed_at = i.executed_at,
+                updated_at = %(at)s, seq = i.seq
+            FROM unnest(%(trade_ids)s::uuid[], %(statuses)s::bigint[], %(reasons)s::bigint[],
+                %(texts)s::text[], %(doubts)s::bigint[], %(quantities)s::bigint[],
+                %(notionals)s::bigint[], %(exchange_order_ids)s::text[],
+                %(executed_ats)s::timestamptz[], %(seqs)s::bigint[])
+                AS i (trade_id, status, reason, reason_text, in_doubt, filled_quantity,
+                    filled_notional_micros, exchange_order_id, executed_at, seq)
+            WHERE t.trade_id = i.trade_id AND t.trade_id = ANY (%(trade_ids)s::uuid[])
+            """,
+            {
+                "at": trades[0].updated_at,
+                "trade_ids": Texts([trade.trade_id for trade in trades]),
+                "statuses": Bigints([each.status for each in standings]),
+                "reasons": Bigints([each.reason for each in standings]),
+                "texts": Texts([each.reason_text for each in standings]),
+                "doubts": Bigints([each.in_doubt for each in standings]),
+                "quantities": Bigints([each.filled_quantity for each in standings]),
+                "notionals": Bigints([each.filled_notional_micros for each in standings]),
+                "exchange_order_ids": Texts([each.exchange_order_id for each in standings]),
+                "executed_ats": [each.executed_at for each in standings],
+                "seqs": Bigints([trade.seq for trade in trades]),
+            },
+        )

@@ -1,0 +1,90 @@
+"""The order service on real PostgreSQL and NATS, with a gateway that only lists instruments."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import grpc
+import pytest
+
+from services.order.main import Settings, house
+from stockbroker.exchange_gateway.v1 import exchange_gateway_service_pb2 as gateway_pb
+from stockbroker.exchange_gateway.v1.exchange_gateway_service_pb2_grpc import (
+    ExchangeGatewayServiceServicer,
+    add_ExchangeGatewayServiceServicer_to_server,
+)
+from tests.order.client import Order
+from tests.support.keys import Keys
+
+MakeHouse = Callable[..., AbstractAsyncContextManager[Order]]
+
+
+class ListingGateway(ExchangeGatewayServiceServicer):
+    """Lists `symbols`; the rest of a gateway is not needed here."""
+
+    def __init__(self) -> None:
+        self.symbols = {"AAPL": True, "MSFT": True, "BRK.B": True, "HALT": False}
+        self.asked = 0
+
+    async def ListInstruments(
+        self, request: gateway_pb.ListInstrumentsRequest, context: Any
+    ) -> gateway_pb.ListInstrumentsResponse:
+        self.asked += 1
+        return gateway_pb.ListInstrumentsResponse(
+            instruments=[
+                gateway_pb.Instrument(symbol=symbol, name=symbol, is_tradable=is_tradable)
+                for symbol, is_tradable in sorted(self.symbols.items())
+            ]
+        )
+
+
+@pytest.fixture
+async def gateway() -> AsyncIterator[tuple[ListingGateway, str]]:
+    """The listing gateway and its address."""
+    server, servicer = grpc.aio.server(), ListingGateway()
+    add_ExchangeGatewayServiceServicer_to_server(servicer, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    yield servicer, f"127.0.0.1:{port}"
+    await server.stop(None)
+
+
+@pytest.fixture
+def make_house(
+    postgres_url: str,
+    nats_url: str,
+    keys: Keys,
+    gateway: tuple[ListingGateway, str],
+    request: pytest.FixtureRequest,
+) -> MakeHouse:
+    """Runs an order service on this test's database; several at once are several processes."""
+    name = f"t{abs(hash(postgres_url)):x}"
+    defaults = {
+        "database_url": postgres_url,
+        "nats_url": nats_url,
+        "jwks_file": keys.jwks_file,
+        "service_token_file": keys.token_file("order"),
+        "gateway_address": gateway[1],
+        "nudge_stream": name.upper(),
+        "nudge_prefix": name,
+        "heartbeat_seconds": 0.2,
+    }
+
+    @asynccontextmanager
+    async def make(**changes: Any) -> AsyncIterator[Order]:
+        async with AsyncExitStack() as stack:
+            rpc = await stack.enter_async_context(house(Settings(**{**defaults, **changes})))
+            channel = grpc.aio.insecure_channel(
+                rpc.address, options=[("grpc.use_local_subchannel_pool", 1)]
+            )
+            await stack.enter_async_context(channel)
+            yield Order(channel, keys)
+
+    return make
+
+
+@pytest.fixture
+async def order(make_house: MakeHouse) -> AsyncIterator[Order]:
+    """One order service."""
+    async with make_house() as client:
+        yield client
