@@ -4,8 +4,11 @@ Needs nothing but the standard library: it runs before anything is installed.
 
     python3 bootstrap.py sync [--dev]   fetch uv, sync .venv from uv.lock, generate stubs
     python3 bootstrap.py stubs          generate the stubs of protos/ when they changed
+    python3 bootstrap.py up [OPTION...] sync, then become the house (services/house)
+    python3 bootstrap.py clean          wipe the data folder, unless a house runs in it
 """
 
+import fcntl
 import hashlib
 import os
 import pathlib
@@ -13,6 +16,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import time
 
 ROOT = pathlib.Path(__file__).resolve().parent
 TOOLS = ROOT / ".tools"
@@ -111,6 +115,33 @@ def stubs() -> None:
     fresh.rename(STUBS)
 
 
+def up(options: list[str]) -> None:
+    """Become the house, which shows how long it took from here."""
+    began_at = time.time()
+    sync(dev=False)
+    stubs()
+    python = str(ROOT / ".venv" / "bin" / "python")
+    os.chdir(ROOT)
+    house = [python, "-m", "services.house.main", "--began-at", str(began_at)]
+    os.execv(python, [*house, *options])
+
+
+def clean() -> None:
+    """Wipe the data folder. Whoever holds its lock keeps it."""
+    folder = ROOT / os.environ.get("STOCKBROKER_DATA_FOLDER", ".stockbroker")
+    if not folder.exists():
+        return
+    if not (folder / "lock").exists():
+        refuse(f"{folder} does not look like a data folder (it has no lock); nothing was wiped.")
+    with (folder / "lock").open("r+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            refuse(f"a house runs in {folder} (process {lock.read()}); stop it first (Ctrl-C).")
+        shutil.rmtree(folder)
+    print(f"stockbroker: {folder} is wiped")
+
+
 def main(arguments: list[str]) -> None:
     """Do what is asked for."""
     if arguments[:1] == ["sync"] and set(arguments[1:]) <= {"--dev"}:
@@ -118,6 +149,10 @@ def main(arguments: list[str]) -> None:
         stubs()
     elif arguments == ["stubs"]:
         stubs()
+    elif arguments[:1] == ["up"]:
+        up(arguments[1:])
+    elif arguments == ["clean"]:
+        clean()
     else:
         sys.exit(__doc__)
 

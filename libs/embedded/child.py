@@ -1,6 +1,7 @@
 """A process of ours: started, watched, ended; it never outlives us."""
 
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -35,6 +36,16 @@ def script(name: str, *, wheel: str) -> str:
             f"(`python3 bootstrap.py sync` installs it)"
         )
     return str(path)
+
+
+def write_secret(path: Path) -> None:
+    """A new random secret that its owner alone can read; whole, or not there at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f"{path.name}.new")
+    fresh.unlink(missing_ok=True)
+    fresh.touch(mode=0o600)
+    fresh.write_text(secrets.token_hex(32))
+    fresh.replace(path)
 
 
 def wait_until(is_so: Callable[[], bool], *, seconds: float) -> bool:

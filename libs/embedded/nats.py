@@ -3,13 +3,12 @@
 import http.client
 import json
 import os
-import secrets
 import shutil
 import signal
 from pathlib import Path
 from types import TracebackType
 
-from libs.embedded.child import CannotRun, Child, end_leftovers, script, wait_until
+from libs.embedded.child import CannotRun, Child, end_leftovers, script, wait_until, write_secret
 from libs.embedded.ports import HOST, free_port, is_free
 
 
@@ -122,7 +121,5 @@ class Nats:
     def _password(self) -> str:
         secret = self._folder / "secret"
         if not secret.exists():
-            secret.parent.mkdir(parents=True, exist_ok=True)
-            secret.touch(mode=0o600)
-            secret.write_text(secrets.token_hex(16))
+            write_secret(secret)
         return secret.read_text()

@@ -8,7 +8,6 @@ import hashlib
 import hmac
 import importlib.util
 import os
-import secrets
 import shutil
 import signal
 import subprocess
@@ -27,6 +26,7 @@ from libs.embedded.child import (
     end_leftovers,
     launched,
     wait_until,
+    write_secret,
 )
 from libs.embedded.ports import HOST, free_port, is_free
 
@@ -195,11 +195,9 @@ class Postgres:
         fresh.mkdir(mode=0o700)
         if self._uid != STAY:
             os.chown(fresh, self._uid, self._uid)
-        secret = self._folder / "secret"
-        secret.unlink(missing_ok=True)
-        secret.touch(mode=0o600)
-        secret.write_text(secrets.token_hex(32))
-        command = [_program("initdb"), "-D", str(fresh), "-U", SUPERUSER, f"--pwfile={secret}"]
+        self._secret()
+        command = [_program("initdb"), "-D", str(fresh), "-U", SUPERUSER]
+        command += [f"--pwfile={self._secret_file}"]
         command += ["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--data-checksums"]
         command += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
         command += [] if self._tuning.is_durable else ["--no-sync"]
@@ -224,13 +222,25 @@ class Postgres:
                 f"{self._data} belongs to user {owner}; PostgreSQL would run as {expected}. "
                 "Run as the user who made it, or wipe it with `make clean`"
             )
-        if not version.exists() or not (self._folder / "secret").exists():
+        if not version.exists() or not self._secret_file.exists():
             raise CannotRun(f"{self._data} is not a whole data folder; `make clean` wipes it")
         if (found := version.read_text().strip()) != MAJOR:
             raise CannotRun(f"{self._data} is of PostgreSQL {found}, this is {MAJOR}")
 
+    @property
+    def _secret_file(self) -> Path:
+        return self._folder / "secret"
+
+    def _secret(self) -> str:
+        """What all passwords come from; made when there is none yet. Raises CannotRun."""
+        if not self._secret_file.exists():
+            if self._data.exists():
+                raise CannotRun(f"{self._secret_file} is missing; `make clean` wipes the rest")
+            write_secret(self._secret_file)
+        return self._secret_file.read_text()
+
     def _password(self, role: str) -> str:
-        secret = (self._folder / "secret").read_text()
+        secret = self._secret()
         if role == SUPERUSER:
             return secret
         return hmac.new(secret.encode(), role.encode(), hashlib.sha256).hexdigest()

@@ -20,6 +20,15 @@ _IDLE_STREAM_SECONDS = 3600  # streams tell a sign of life long before
 _MAX_STREAMS_PER_CONNECTION = 1000
 _BUFFER_BYTES = 1 << 20
 _NO_LIMIT = 1_000_000
+# Refused by a service: it says so itself. Called too often: counted only, or the log would flood.
+_LOGGED = [
+    "UNAUTHENTICATED",
+    "PERMISSION_DENIED",
+    "UNIMPLEMENTED",
+    "DEADLINE_EXCEEDED",
+    "UNAVAILABLE",
+    "INTERNAL",
+]
 # Says which service answers health and reflection, which every service has.
 SERVICE_HEADER = "x-service"
 _OF_EVERY_SERVICE = (HEALTH_PREFIX, "/grpc.reflection.")
@@ -201,7 +210,7 @@ def _cluster(name: str, address: str) -> dict[str, Any]:
 
 
 def _access_log() -> dict[str, Any]:
-    """A line for each call that came to nothing; what went well the services count."""
+    """A line for each call turned away or broken off; the services tell about the others."""
     kind = "envoy.extensions.access_loggers.stream.v3.StdoutAccessLog"
     line = {
         "timestamp": "%START_TIME%",
@@ -215,11 +224,10 @@ def _access_log() -> dict[str, Any]:
         "trace_id": "%REQ(X-REQUEST-ID)%",
         "ms": "%DURATION%",
     }
-    refused = {"comparison": {"op": "GE", "value": {"default_value": 400, "runtime_key": "unused"}}}
-    failed = {"grpc_status_filter": {"statuses": ["OK"], "exclude": True}}
+    failed = {"grpc_status_filter": {"statuses": _LOGGED}}
     return {
         "name": "envoy.access_loggers.stdout",
-        "filter": {"or_filter": {"filters": [{"status_code_filter": refused}, failed]}},
+        "filter": failed,
         "typed_config": typed(kind, log_format={"json_format": line}),
     }
 

@@ -1,0 +1,50 @@
+# `make` alone lists the verbs.
+
+PYTHON := $(shell for name in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	command -v $$name >/dev/null 2>&1 && \
+	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && \
+	echo $$name && break; done)
+ifeq ($(PYTHON),)
+$(error stockbroker needs Python 3.11 or newer: no python3, python3.11 ... python3.14 here is one)
+endif
+
+BIN := .venv/bin
+# What contracts are compared with; without such a branch there is nothing to break.
+BASE := main
+
+.DEFAULT_GOAL := help
+.PHONY: help up test lint format stubs sync clean
+
+help: ## List the verbs
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | \
+	awk -F '\t' '{ printf "  make %-8s %s\n", $$1, $$2 }'
+
+up: ## Start the whole house and show trades; Ctrl-C stops it (OPTIONS=--no-demo: without)
+	@$(PYTHON) bootstrap.py up $(OPTIONS)
+
+test: sync ## Run all tests on real PostgreSQL, NATS and Envoy (TESTS=tests/edge: some)
+	@$(BIN)/pytest -n auto --dist loadgroup $(TESTS)
+
+lint: sync ## ruff, mypy --strict, import-linter, buf lint, format and breaking
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy .
+	$(BIN)/lint-imports
+	$(BIN)/buf lint
+	$(BIN)/buf format --diff --exit-code
+	@if git rev-parse --verify --quiet $(BASE):protos >/dev/null; then \
+	set -x; $(BIN)/buf breaking --against '.git#branch=$(BASE)'; \
+	else echo "no branch $(BASE): nothing to compare the contracts with"; fi
+
+format: sync ## Put code and contracts into shape
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format .
+	$(BIN)/buf format --write
+
+stubs: sync ## Generate Python from protos/ when they changed
+
+sync: ## Make .venv and the stubs what the lock file and protos/ say, developers' tools included
+	@$(PYTHON) bootstrap.py sync --dev
+
+clean: ## Wipe the data of the house in .stockbroker/
+	@$(PYTHON) bootstrap.py clean

@@ -1,0 +1,139 @@
+"""This house: its parts, what each is told, and what is told about them."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from libs.embedded import Nats, Postgres, Tuning
+from libs.probe import probe
+from services.house.folder import DataFolder
+from services.house.parts import NatsPart, Part, PostgresPart, Program, answers_http
+from services.house.ports import SERVICES, Ports
+from services.house.settings import Settings
+
+_PROBE_SECONDS = 1.0
+
+
+class House:
+    """All parts, made but not started."""
+
+    def __init__(self, settings: Settings, folder: DataFolder) -> None:
+        self.folder = folder
+        self.ports = Ports(settings)
+        self._postgres = Postgres(
+            folder.path / "postgres",
+            port=self.ports.of("postgres"),
+            tuning=Tuning(
+                shared_buffers_mb=settings.postgres_shared_buffers_mb,
+                max_wal_size_mb=settings.postgres_max_wal_size_mb,
+                max_connections=settings.postgres_max_connections,
+            ),
+            log=folder.log("postgres"),
+        )
+        self._nats = Nats(
+            folder.path / "nats",
+            port=self.ports.of("nats"),
+            monitor_port=self.ports.of("nats_monitor"),
+            log=folder.log("nats"),
+        )
+        self._workers = settings.execution_workers
+
+    def stages(self) -> list[list[Part]]:
+        """What starts together, in the order of starting."""
+        workers = range(2, self._workers + 1)
+        services: list[Part] = [self._service(name) for name in SERVICES]
+        services += [self._another_worker(number) for number in workers]
+        return [
+            [PostgresPart(self._postgres, SERVICES), NatsPart(self._nats)],
+            services,
+            [self._edge()],
+        ]
+
+    def describe(self, stages: list[list[Part]]) -> dict[str, Any]:
+        """What `house.json` says."""
+        parts = [part for stage in stages for part in stage]
+        return {
+            "public": self.ports.address("public"),
+            "operators": self.ports.address("operators"),
+            "signing_key_file": str(self.folder.signing_key_file),
+            "services": {name: self.ports.address(name) for name in SERVICES},
+            "parts": {
+                "postgres": self.ports.address("postgres"),
+                "nats": self.ports.address("nats"),
+                "edge": self.ports.address("public"),
+            },
+            "metrics": {name: self.ports.address(f"{name}_metrics") for name in SERVICES},
+            "databases": {name: self._postgres.url(name) for name in SERVICES},
+            "nats_url": self._nats.url,
+            "supervisor_pid": os.getpid(),
+            "pids": {part.name: part.child.pid for part in parts},
+        }
+
+    def _service(self, name: str) -> Program:
+        address = self.ports.address(name)
+        own = {
+            "listen": address,
+            "metrics_listen": self.ports.address(f"{name}_metrics"),
+        }
+        return self._program(name, of=name, own=own, address=address)
+
+    def _another_worker(self, number: int) -> Program:
+        """One more process of the execution service; only the first has an address to be called."""
+        own = {"listen": f"{self.ports.address('execution').rpartition(':')[0]}:0"}
+        return self._program(f"execution_{number}", of="execution", own=own, address=None)
+
+    def _program(self, name: str, *, of: str, own: dict[str, str], address: str | None) -> Program:
+        """A process of the service `of`. Without an address it is taken for ready at once."""
+        told = {
+            **self._addresses(),
+            "database_url": self._postgres.url(of),
+            "nats_url": self._nats.url,
+            "service_token_file": str(self.folder.token_file(of)),
+            **own,
+        }
+
+        def is_ready() -> bool:
+            return address is None or not probe(address, timeout_seconds=_PROBE_SECONDS)
+
+        return Program(
+            name,
+            f"services.{of}.main",
+            environment=_environment(told),
+            log=self.folder.log(name),
+            is_ready=is_ready,
+        )
+
+    def _edge(self) -> Program:
+        told = {
+            **self._addresses(),
+            "listen": self.ports.address("public"),
+            "operators_listen": self.ports.address("operators"),
+            "admin_listen": self.ports.address("edge_admin"),
+            "config_file": str(self.folder.path / "edge" / "envoy.yaml"),
+        }
+        admin_port = self.ports.of("edge_admin")
+        return Program(
+            "edge",
+            "services.edge.main",
+            environment=_environment(told),
+            log=self.folder.log("edge"),
+            is_ready=lambda: answers_http(admin_port, "/ready"),
+        )
+
+    def _addresses(self) -> dict[str, str]:
+        """What everybody is told."""
+        return {
+            "jwks_file": str(self.folder.jwks_file),
+            "order_address": self.ports.address("order"),
+            "ledger_address": self.ports.address("ledger"),
+            "execution_address": self.ports.address("execution"),
+            "gateway_address": self.ports.address("exchange_gateway"),
+            "exchange_address": self.ports.address("exchange_simulator"),
+        }
+
+
+def _environment(told: dict[str, str]) -> dict[str, str]:
+    """Our own environment, which may hold settings of services, and what the house decides."""
+    own = {f"STOCKBROKER_{name.upper()}": value for name, value in told.items()}
+    root = str(Path(__file__).parents[2])
+    return {**os.environ, "PYTHONPATH": root, "GRPC_VERBOSITY": "ERROR", **own}
