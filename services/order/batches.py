@@ -13,9 +13,9 @@ from prometheus_client import Counter
 
 from libs.clock import Clock
 from libs.partition import partition_of
-from libs.postgres import Lane
 from libs.refusals import Refusal
 from services.order.announcer import Announcer
+from services.order.database import Change, Database
 from services.order.domain.journal import Journal, Told, fault_of
 from services.order.domain.outcomes import Code, Executed, Verdict
 from services.order.domain.placing import Placement, Placing, place
@@ -32,18 +32,18 @@ _log = structlog.get_logger()
 
 
 class Placer:
-    """Places trades on a lane of its own, and tells who is to know after the commit."""
+    """Places trades batch by batch, and tells who is to know after the commit."""
 
-    def __init__(self, lane: Lane, announcer: Announcer, clock: Clock) -> None:
-        self._lane = lane
+    def __init__(self, database: Database, announcer: Announcer, clock: Clock) -> None:
+        self._database = database
         self._announcer = announcer
         self._clock = clock
 
     async def place(self, placements: Sequence[Placement]) -> list[Trade | Refusal]:
         """One answer per placement, in order. Safe to repeat."""
         began = self._clock.monotonic()
-        answers = await self._lane.run(
-            lambda connection: place_trades(connection, placements, self._clock)
+        answers = await self._database.run(
+            Change.PLACE, lambda connection: place_trades(connection, placements, self._clock)
         )
         new_ids = {placement.trade_id for placement in placements}
         new = [each for each in answers if isinstance(each, Trade) and each.trade_id in new_ids]
@@ -55,18 +55,18 @@ class Placer:
 
 
 class Applier:
-    """Records outcomes on a lane of its own, and tells who watches after the commit."""
+    """Records outcomes batch by batch, and tells who watches after the commit."""
 
-    def __init__(self, lane: Lane, announcer: Announcer, clock: Clock) -> None:
-        self._lane = lane
+    def __init__(self, database: Database, announcer: Announcer, clock: Clock) -> None:
+        self._database = database
         self._announcer = announcer
         self._clock = clock
 
     async def apply(self, told: Sequence[Told]) -> list[Applied]:
         """One answer per outcome, in order. Safe to repeat."""
         began = self._clock.monotonic()
-        applied = await self._lane.run(
-            lambda connection: apply_outcomes(connection, told, self._clock)
+        applied = await self._database.run(
+            Change.APPLY, lambda connection: apply_outcomes(connection, told, self._clock)
         )
         self._announcer.changed(each.customer_id for each in applied if each.is_news)
         took_ms = round((self._clock.monotonic() - began) * 1000, 1)

@@ -7,8 +7,8 @@ a lost or doubled bell can neither lose nor double an event.
 from collections.abc import AsyncIterator, Sequence
 
 from libs.batcher import Batcher
-from libs.postgres import Pool
 from services.order import refusals
+from services.order.database import Database
 from services.order.domain.trade import Heartbeat, TradeEvent
 from services.order.store.customers import Customers
 from services.order.store.lists import Lists
@@ -22,8 +22,8 @@ _MAX_READERS = 100_000
 class Feed:
     """Streams of events. Reads of all streams that are due go to the database together."""
 
-    def __init__(self, pool: Pool, watchers: Watchers, *, heartbeat_seconds: float) -> None:
-        self._pool = pool
+    def __init__(self, database: Database, watchers: Watchers, *, heartbeat_seconds: float) -> None:
+        self._database = database
         self._watchers = watchers
         self._heartbeat_seconds = heartbeat_seconds
         self._pages: Batcher[tuple[str, int], list[TradeEvent]] = Batcher(
@@ -55,11 +55,11 @@ class Feed:
     async def _check(self, customer_id: str, after_seq: int) -> None:
         if after_seq == 0:
             return
-        async with self._pool.connection() as connection:
+        async with self._database.connection() as connection:
             heads = await Customers(connection).heads([customer_id])
         if not 0 < after_seq <= heads.get(customer_id, 0):
             raise refusals.invalid_sequence()
 
     async def _read(self, positions: Sequence[tuple[str, int]]) -> list[list[TradeEvent]]:
-        async with self._pool.connection() as connection:
+        async with self._database.connection() as connection:
             return await Lists(connection).events_after(positions, limit=_PAGE)

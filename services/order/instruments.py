@@ -4,11 +4,12 @@ import asyncio
 from typing import Protocol
 
 import structlog
+from tenacity import AsyncRetrying, retry_if_exception_type, wait_random_exponential
 
 from libs.clock import Clock
-from libs.postgres import Pool
 from libs.refusals import Unavailable
 from services.order import refusals
+from services.order.database import Database
 from services.order.domain.instrument import Instrument
 from services.order.store.instruments import InstrumentShelf
 
@@ -31,10 +32,10 @@ class Instruments:
     """
 
     def __init__(
-        self, gateway: Gateway, pool: Pool, clock: Clock, *, refresh_seconds: float
+        self, gateway: Gateway, database: Database, clock: Clock, *, refresh_seconds: float
     ) -> None:
         self._gateway = gateway
-        self._pool = pool
+        self._database = database
         self._clock = clock
         self._refresh_seconds = refresh_seconds
         self._tradable: frozenset[str] = frozenset()
@@ -43,9 +44,10 @@ class Instruments:
         self._upkeep: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Take the list from the database, and begin to ask the gateway."""
-        async with self._pool.connection() as connection:
-            self._hold(await InstrumentShelf(connection).all())
+        """Take the list from the database, waiting for it, and begin to ask the gateway."""
+        wait = wait_random_exponential(multiplier=0.1, max=2)
+        patience = AsyncRetrying(retry=retry_if_exception_type(Unavailable), wait=wait)
+        self._hold(await patience(self._take_down))
         self._upkeep = asyncio.create_task(self._keep_fresh(), name="instruments")
 
     async def close(self) -> None:
@@ -92,8 +94,12 @@ class Instruments:
         except Exception:
             _log.exception("instruments_failed")
 
+    async def _take_down(self) -> list[Instrument]:
+        async with self._database.connection() as connection:
+            return await InstrumentShelf(connection).all()
+
     async def _shelve(self, instruments: list[Instrument]) -> None:
-        async with self._pool.connection() as connection:
+        async with self._database.connection() as connection:
             await InstrumentShelf(connection).replace(instruments, at=self._clock.now())
 
     def _hold(self, instruments: list[Instrument]) -> None:

@@ -1,29 +1,26 @@
 """The order service: settings and wiring."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import msgspec
+import structlog
 from msgspec import Meta
-from psycopg.conninfo import make_conninfo
-from tenacity import retry, retry_if_exception_type, wait_random_exponential
 
 from libs import process
 from libs.auth import Role, Verifier
 from libs.batcher import Batcher
-from libs.clock import Clock, SystemClock
+from libs.clock import SystemClock
 from libs.ids import SystemIds
 from libs.nudges import Nudges, NudgeStream
-from libs.page_token import PageTokens
-from libs.postgres import Lane, Pool, migrate
 from libs.refusals import Unavailable
 from libs.rpc import RpcServer, connect
 from services.order import consumer
 from services.order.announcer import Announcer
 from services.order.batches import Applier, Placer
+from services.order.database import Database
 from services.order.domain.journal import Told
 from services.order.domain.placing import Placement
 from services.order.domain.trade import Trade
@@ -33,45 +30,45 @@ from services.order.instruments import Instruments
 from services.order.neighbours import Gateway
 from services.order.service.execution import BackOffice, ExecutionService
 from services.order.service.trades import Desk, TradesService
-from services.order.store import PLANS, READING_PLANS
-from services.order.store.instruments import page_token_key
 from services.order.watchers import Watchers
 from stockbroker.order.v1.order_execution_service_pb2_grpc import (
     add_OrderExecutionServiceServicer_to_server,
 )
 from stockbroker.order.v1.order_service_pb2_grpc import add_OrderServiceServicer_to_server
 
-TRADES = "stockbroker.order.v1.OrderService"
-EXECUTION = "stockbroker.order.v1.OrderExecutionService"
-_MIGRATIONS = Path(__file__).parent / "migrations"
+_TRADES = "stockbroker.order.v1.OrderService"
+_EXECUTION = "stockbroker.order.v1.OrderExecutionService"
 _CUSTOMERS = frozenset({Role.CUSTOMER})
 _CUSTOMERS_AND_OPERATORS = frozenset({Role.CUSTOMER, Role.OPERATOR})
 _SERVICES = frozenset({Role.SERVICE})
-ALLOW = {
-    f"/{TRADES}/PlaceTrade": _CUSTOMERS,
-    f"/{TRADES}/GetTrade": _CUSTOMERS_AND_OPERATORS,
-    f"/{TRADES}/ListTrades": _CUSTOMERS,
-    f"/{TRADES}/CancelTrade": _CUSTOMERS,
-    f"/{TRADES}/ReplaceTrade": _CUSTOMERS,
-    f"/{TRADES}/WatchTrades": _CUSTOMERS,
-    f"/{TRADES}/ListTradeEvents": _CUSTOMERS_AND_OPERATORS,
-    f"/{EXECUTION}/LeadPartitions": _SERVICES,
-    f"/{EXECUTION}/ClaimTrades": _SERVICES,
-    f"/{EXECUTION}/ListOpenCustomers": _SERVICES,
-    f"/{EXECUTION}/ApplyOutcomes": _SERVICES,
+_ALLOW = {
+    f"/{_TRADES}/PlaceTrade": _CUSTOMERS,
+    f"/{_TRADES}/GetTrade": _CUSTOMERS_AND_OPERATORS,
+    f"/{_TRADES}/ListTrades": _CUSTOMERS,
+    f"/{_TRADES}/CancelTrade": _CUSTOMERS,
+    f"/{_TRADES}/ReplaceTrade": _CUSTOMERS,
+    f"/{_TRADES}/WatchTrades": _CUSTOMERS,
+    f"/{_TRADES}/ListTradeEvents": _CUSTOMERS_AND_OPERATORS,
+    f"/{_EXECUTION}/LeadPartitions": _SERVICES,
+    f"/{_EXECUTION}/ClaimTrades": _SERVICES,
+    f"/{_EXECUTION}/ListOpenCustomers": _SERVICES,
+    f"/{_EXECUTION}/ApplyOutcomes": _SERVICES,
 }
 # Their batches have a line each.
 _QUIET = frozenset(
     {
-        f"/{TRADES}/PlaceTrade",
-        f"/{EXECUTION}/ClaimTrades",
-        f"/{EXECUTION}/ListOpenCustomers",
-        f"/{EXECUTION}/ApplyOutcomes",
+        f"/{_TRADES}/PlaceTrade",
+        f"/{_EXECUTION}/ClaimTrades",
+        f"/{_EXECUTION}/ListOpenCustomers",
+        f"/{_EXECUTION}/ApplyOutcomes",
     }
 )
 
+_MAX_OUTCOMES = 100_000
+_HEALTH_SECONDS = 1.0
+_log = structlog.get_logger()
+
 Seconds = Annotated[float, Meta(gt=0, le=3600)]
-Found = TypeVar("Found")
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,64 +105,38 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 @asynccontextmanager
 async def house(settings: Settings) -> AsyncIterator[RpcServer]:
-    """The order service, serving. Waits for its database for ever; needs nobody else to start."""
+    """The order service, serving; ready whenever its database answers. Needs nobody else."""
     clock = SystemClock()
-    rpc = RpcServer(
-        listen=settings.listen,
-        allow=ALLOW,
-        quiet=_QUIET,
-        verifier=Verifier(settings.jwks_file, clock),
-        clock=clock,
-    )
-    await migrate(settings.database_url, _MIGRATIONS)
+    database = Database(settings.database_url, read_connections=settings.read_connections)
     async with AsyncExitStack() as stack:
-        pool = await _open_pool(settings, stack)
+        stack.push_async_callback(database.close)
         watchers = Watchers()
         announcer = await _announcer(settings, stack, watchers)
-        lanes = _lanes(settings, stack)
-        office = BackOffice(
-            applier=_applier(stack, Applier(lanes["apply"], announcer, clock)),
-            claims=lanes["claim"],
-            pool=pool,
-            announcer=announcer,
-            clock=clock,
+        instruments = _instruments(settings, stack, database)
+        placer: Batcher[Placement, Trade] = Batcher(
+            Placer(database, announcer, clock).place,
+            max_items=settings.max_batch,
+            max_queued=settings.max_queued,
         )
+        applier: Batcher[Told, Applied] = Batcher(
+            Applier(database, announcer, clock).apply, max_queued=_MAX_OUTCOMES
+        )
+        stack.push_async_callback(placer.close)
+        stack.push_async_callback(applier.close)
         desk = Desk(
-            placer=_placer(settings, stack, Placer(lanes["place"], announcer, clock)),
-            feed=Feed(pool, watchers, heartbeat_seconds=settings.heartbeat_seconds),
-            instruments=await _instruments(settings, stack, pool, clock),
-            pool=pool,
-            page_tokens=PageTokens(await _patiently(lambda: _page_token_key(pool))),
+            placer=placer,
+            feed=Feed(database, watchers, heartbeat_seconds=settings.heartbeat_seconds),
+            instruments=instruments,
+            database=database,
             ids=SystemIds(clock),
         )
-        add_OrderServiceServicer_to_server(TradesService(desk), rpc.server)
-        add_OrderExecutionServiceServicer_to_server(ExecutionService(office), rpc.server)
-        rpc.serves(TRADES, EXECUTION)
-        await rpc.start()
-        stack.push_async_callback(rpc.stop)
+        office = BackOffice(applier=applier, database=database, announcer=announcer, clock=clock)
+        rpc = await _serve(settings, stack, desk, office)
         stack.callback(watchers.close)
-        stack.callback(asyncio.create_task(_tell_health(rpc, pool, clock)).cancel)
+        attending = asyncio.create_task(_attend(database, instruments, rpc), name="attend")
+        attending.add_done_callback(_tell_failure)
+        stack.callback(attending.cancel)
         yield rpc
-
-
-async def _open_pool(settings: Settings, stack: AsyncExitStack) -> Pool:
-    options = " ".join(f"-c {key}={value}" for key, value in READING_PLANS.items())
-    dsn = make_conninfo(settings.database_url, options=options)
-    pool = Pool(dsn, size=settings.read_connections, name="order-read")
-    await pool.open()
-    stack.push_async_callback(pool.close)
-    return pool
-
-
-def _lanes(settings: Settings, stack: AsyncExitStack) -> dict[str, Lane]:
-    """A connection for each kind of change; closed with `stack`."""
-    lanes = {
-        name: Lane(settings.database_url, name=f"order-{name}", options=PLANS)
-        for name in ("place", "claim", "apply")
-    }
-    for lane in lanes.values():
-        stack.push_async_callback(lane.close)
-    return lanes
 
 
 async def _announcer(settings: Settings, stack: AsyncExitStack, watchers: Watchers) -> Announcer:
@@ -181,53 +152,55 @@ async def _announcer(settings: Settings, stack: AsyncExitStack, watchers: Watche
     return announcer
 
 
-def _placer(settings: Settings, stack: AsyncExitStack, placer: Placer) -> Batcher[Placement, Trade]:
-    batcher: Batcher[Placement, Trade] = Batcher(
-        placer.place, max_items=settings.max_batch, max_queued=settings.max_queued
-    )
-    stack.push_async_callback(batcher.close)
-    return batcher
-
-
-def _applier(stack: AsyncExitStack, applier: Applier) -> Batcher[Told, Applied]:
-    batcher: Batcher[Told, Applied] = Batcher(applier.apply, max_queued=100_000)
-    stack.push_async_callback(batcher.close)
-    return batcher
-
-
-async def _instruments(
-    settings: Settings, stack: AsyncExitStack, pool: Pool, clock: Clock
-) -> Instruments:
+def _instruments(settings: Settings, stack: AsyncExitStack, database: Database) -> Instruments:
+    """Not asked for yet; closed with `stack`."""
     channel = connect(settings.gateway_address, settings.service_token_file)
     stack.push_async_callback(channel.close)
-    refresh_seconds = settings.instruments_refresh_seconds
-    instruments = Instruments(Gateway(channel), pool, clock, refresh_seconds=refresh_seconds)
-    await _patiently(instruments.start)
+    instruments = Instruments(
+        Gateway(channel),
+        database,
+        SystemClock(),
+        refresh_seconds=settings.instruments_refresh_seconds,
+    )
     stack.push_async_callback(instruments.close)
     return instruments
 
 
-async def _page_token_key(pool: Pool) -> bytes:
-    async with pool.connection() as connection:
-        return await page_token_key(connection)
+async def _serve(
+    settings: Settings, stack: AsyncExitStack, desk: Desk, office: BackOffice
+) -> RpcServer:
+    """Listening, not ready yet; stopped with `stack`."""
+    clock = SystemClock()
+    verifier = Verifier(settings.jwks_file, clock)
+    rpc = RpcServer(
+        listen=settings.listen, allow=_ALLOW, quiet=_QUIET, verifier=verifier, clock=clock
+    )
+    add_OrderServiceServicer_to_server(TradesService(desk), rpc.server)
+    add_OrderExecutionServiceServicer_to_server(ExecutionService(office), rpc.server)
+    rpc.serves(_TRADES, _EXECUTION)
+    await rpc.start()
+    stack.push_async_callback(rpc.stop)
+    return rpc
 
 
-async def _patiently(ask: Callable[[], Awaitable[Found]]) -> Found:
-    """Ask until the database answers."""
-    wait = wait_random_exponential(multiplier=0.1, max=2)
-    return await retry(retry=retry_if_exception_type(Unavailable), wait=wait)(ask)()
-
-
-async def _tell_health(rpc: RpcServer, pool: Pool, clock: Clock) -> None:
-    """Ready whenever the database answers."""
+async def _attend(database: Database, instruments: Instruments, rpc: RpcServer) -> None:
+    """Everything that waits for the database, so that serving does not."""
+    await database.open()
+    await instruments.start()
     while True:
         try:
-            async with pool.connection() as connection:
+            async with database.connection() as connection:
                 await connection.execute("SELECT 1")
             await rpc.set_ready(True)
         except Unavailable:
             await rpc.set_ready(False)
-        await clock.sleep(1.0)
+        await asyncio.sleep(_HEALTH_SECONDS)
+
+
+def _tell_failure(task: asyncio.Task[None]) -> None:
+    """Attending should only ever end with the house."""
+    if not task.cancelled() and task.exception() is not None:
+        _log.error("task_failed", task=task.get_name(), exc_info=task.exception())
 
 
 if __name__ == "__main__":

@@ -121,6 +121,14 @@ def client_order_id_reused() -> AlreadyExists:
     )
 
 
+def starting() -> Unavailable:
+    return Unavailable(
+        Reason.REASON_UNAVAILABLE,
+        "this process is starting: its database has not answered yet",
+        retry_after_seconds=1.0,
+    )
+
+
 def stopping() -> Unavailable:
     return Unavailable(
         Reason.REASON_UNAVAILABLE,

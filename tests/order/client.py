@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import grpc
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from grpc_health.v1.health_pb2_grpc import HealthStub
 
 from libs.partition import partition_of
 from libs.rpc.status import reason_of
@@ -77,7 +79,14 @@ class Order:
         self.keys = keys
         self.trades: Any = OrderServiceStub(channel)
         self.execution: Any = OrderExecutionServiceStub(channel)
+        self._health: Any = HealthStub(channel)
         self._tokens: dict[str, str] = {}
+
+    async def is_ready(self) -> bool:
+        """What a probe would hear."""
+        request = HealthCheckRequest(service="stockbroker.order.v1.OrderService")
+        answer = await self._health.Check(request, timeout=_SECONDS)
+        return bool(answer.status == HealthCheckResponse.SERVING)
 
     def as_customer(self, customer: str) -> dict[str, Any]:
         """What a customer's app adds to a call."""

@@ -15,6 +15,7 @@ from stockbroker.exchange_gateway.v1.exchange_gateway_service_pb2_grpc import (
 )
 from tests.order.client import Order
 from tests.support.keys import Keys
+from tests.support.wait import until
 
 MakeHouse = Callable[..., AbstractAsyncContextManager[Order]]
 
@@ -71,14 +72,17 @@ def make_house(
     }
 
     @asynccontextmanager
-    async def make(**changes: Any) -> AsyncIterator[Order]:
+    async def make(*, is_ready: bool = True, **changes: Any) -> AsyncIterator[Order]:
         async with AsyncExitStack() as stack:
             rpc = await stack.enter_async_context(house(Settings(**{**defaults, **changes})))
             channel = grpc.aio.insecure_channel(
                 rpc.address, options=[("grpc.use_local_subchannel_pool", 1)]
             )
             await stack.enter_async_context(channel)
-            yield Order(channel, keys)
+            order = Order(channel, keys)
+            if is_ready:
+                await until(order.is_ready, what="the order service is ready")
+            yield order
 
     return make
 

@@ -10,12 +10,12 @@ from libs.auth import SUBJECT
 from libs.batcher import Batcher
 from libs.clock import Clock
 from libs.partition import PARTITIONS
-from libs.postgres import Lane, Pool
 from libs.refusals import Refusal
 from libs.rpc import Context
 from services.order import wire
 from services.order.announcer import Announcer
 from services.order.batches import Claims, claim_trades
+from services.order.database import Change, Database
 from services.order.domain.journal import Told
 from services.order.domain.leading import (
     check_age,
@@ -35,8 +35,7 @@ class BackOffice:
     """What the service works with."""
 
     applier: Batcher[Told, Applied]
-    claims: Lane
-    pool: Pool
+    database: Database
     announcer: Announcer
     clock: Clock
 
@@ -57,7 +56,7 @@ class ExecutionService(OrderExecutionServiceServicer):
             at = self._office.clock.now()
             return await Partitions(connection).lead(partitions, request.worker, at=at)
 
-        epochs = await self._office.claims.run(lead)
+        epochs = await self._office.database.run(Change.CLAIM, lead)
         return pb.LeadPartitionsResponse(
             grants=[
                 pb.PartitionGrant(partition=partition, epoch=epochs[partition])
@@ -79,7 +78,7 @@ class ExecutionService(OrderExecutionServiceServicer):
         async def claim(connection: psycopg.AsyncConnection) -> Claims:
             return await claim_trades(connection, epochs, customer_ids, self._office.clock)
 
-        claims = await self._office.claims.run(claim)
+        claims = await self._office.database.run(Change.CLAIM, claim)
         self._office.announcer.changed(claims.started)
         return pb.ClaimTradesResponse(
             trades=[wire.claimed_to(claimed, trade) for claimed, trade in claims.trades],
@@ -93,7 +92,7 @@ class ExecutionService(OrderExecutionServiceServicer):
         limit = check_limit(request.limit)
         check_age(request.older_than_ms)
         placed_before = self._office.clock.now() - timedelta(milliseconds=request.older_than_ms)
-        async with self._office.pool.connection() as connection:
+        async with self._office.database.connection() as connection:
             waiting = await Queue(connection).waiting(
                 partitions, placed_before=placed_before, limit=limit
             )

@@ -7,9 +7,9 @@ from libs.auth import Principal, Role, caller
 from libs.batcher import Batcher
 from libs.ids import Ids
 from libs.page_token import PageTokens
-from libs.postgres import Pool
 from libs.rpc import Context
 from services.order import refusals, wire
+from services.order.database import Database
 from services.order.domain.asking import (
     check_filters,
     check_new_terms,
@@ -20,6 +20,7 @@ from services.order.domain.placing import Placement, Wanted, check, check_client
 from services.order.domain.trade import Trade
 from services.order.feed import Feed
 from services.order.instruments import Instruments
+from services.order.store.instruments import page_token_key
 from services.order.store.lists import Lists
 from services.order.store.trades import Trades
 from stockbroker.order.v1 import order_service_pb2 as pb
@@ -35,8 +36,7 @@ class Desk:
     placer: Batcher[Placement, Trade]
     feed: Feed
     instruments: Instruments
-    pool: Pool
-    page_tokens: PageTokens
+    database: Database
     ids: Ids
 
 
@@ -45,6 +45,7 @@ class TradesService(OrderServiceServicer):
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+        self._page_tokens: PageTokens | None = None
 
     async def PlaceTrade(
         self, request: pb.PlaceTradeRequest, context: Context
@@ -65,7 +66,7 @@ class TradesService(OrderServiceServicer):
 
     async def _check_repeats(self, placement: Placement) -> None:
         """A symbol may leave the list; a call that was taken before is still the same call."""
-        async with self._desk.pool.connection() as connection:
+        async with self._desk.database.connection() as connection:
             known = await Trades(connection).by_client_order_ids([placement.key])
         if not known:
             raise refusals.unknown_symbol(placement.terms.symbol)
@@ -84,18 +85,26 @@ class TradesService(OrderServiceServicer):
         filters = check_filters(request.statuses, request.symbol)
         size = check_page_size(request.page_size)
         scope = f"trades/{customer_id}/{filters.label}"
+        page_tokens = await self._tokens()
         before_seq = _LAST_SEQ
         if request.page_token:
-            before_seq = int(self._desk.page_tokens.open(scope, request.page_token))
-        async with self._desk.pool.connection() as connection:
+            before_seq = int(page_tokens.open(scope, request.page_token))
+        async with self._desk.database.connection() as connection:
             trades = await Lists(connection).page(
                 customer_id, filters, before_seq=before_seq, limit=size + 1
             )
         response = pb.ListTradesResponse(trades=map(wire.trade_to, trades[:size]))
         if len(trades) > size:
             position = str(trades[size - 1].placed_seq)
-            response.next_page_token = self._desk.page_tokens.seal(scope, position)
+            response.next_page_token = page_tokens.seal(scope, position)
         return response
+
+    async def _tokens(self) -> PageTokens:
+        """Made with the key all processes of this service share."""
+        if self._page_tokens is None:
+            async with self._desk.database.connection() as connection:
+                self._page_tokens = PageTokens(await page_token_key(connection))
+        return self._page_tokens
 
     async def CancelTrade(
         self, request: pb.CancelTradeRequest, context: Context
@@ -120,7 +129,7 @@ class TradesService(OrderServiceServicer):
         self, request: pb.ListTradeEventsRequest, context: Context
     ) -> pb.ListTradeEventsResponse:
         check_trade_id(request.trade_id)
-        async with self._desk.pool.connection() as connection:
+        async with self._desk.database.connection() as connection:
             events = await Lists(connection).story(request.trade_id)
         if not events or not _may_see(caller(), events[0].trade):
             raise refusals.no_such_trade()
@@ -129,7 +138,7 @@ class TradesService(OrderServiceServicer):
     async def _find(self, trade_id: str) -> Trade:
         """The trade, if the caller may see it. Raises Invalid or NotFound."""
         check_trade_id(trade_id)
-        async with self._desk.pool.connection() as connection:
+        async with self._desk.database.connection() as connection:
             trades = await Trades(connection).by_ids([trade_id])
         trade = trades.get(trade_id)
         if trade is None or not _may_see(caller(), trade):
@@ -142,7 +151,7 @@ class TradesService(OrderServiceServicer):
             raise refusals.operators_name_trades_by_trade_id()
         check_client_order_id(client_order_id)
         key = caller().subject, client_order_id
-        async with self._desk.pool.connection() as connection:
+        async with self._desk.database.connection() as connection:
             trades = await Trades(connection).by_client_order_ids([key])
         if key not in trades:
             raise refusals.no_such_trade()

@@ -1,0 +1,69 @@
+"""The way to the service's own database: it may be away at any time, and comes back."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TypeVar
+
+from psycopg import AsyncConnection
+from psycopg.conninfo import make_conninfo
+
+from libs.postgres import Lane, Pool, migrate
+from services.order import refusals
+from services.order.store import PLANS, READING_PLANS
+
+Answer = TypeVar("Answer")
+
+_MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+class Change(StrEnum):
+    """The kinds of change; each has a connection of its own."""
+
+    PLACE = "place"
+    CLAIM = "claim"
+    APPLY = "apply"
+
+
+class Database:
+    """Lanes for what is written, a pool for what is read. Refuses both until it is open."""
+
+    def __init__(self, url: str, *, read_connections: int) -> None:
+        options = " ".join(f"-c {key}={value}" for key, value in READING_PLANS.items())
+        self._url = url
+        self._pool = Pool(
+            make_conninfo(url, options=options), size=read_connections, name="order-read"
+        )
+        self._lanes = {
+            change: Lane(url, name=f"order-{change}", options=PLANS) for change in Change
+        }
+        self._is_open = False
+
+    async def open(self) -> None:
+        """Wait for the database, for ever if need be, and bring it to the newest schema."""
+        await migrate(self._url, _MIGRATIONS)
+        await self._pool.open()
+        self._is_open = True
+
+    async def close(self) -> None:
+        """Close every connection."""
+        for lane in self._lanes.values():
+            await lane.close()
+        await self._pool.close()
+
+    async def run(
+        self, change: Change, work: Callable[[AsyncConnection], Awaitable[Answer]]
+    ) -> Answer:
+        """The answer of `work`, committed. Raises Unavailable. It must be safe to run again."""
+        if not self._is_open:
+            raise refusals.starting()
+        return await self._lanes[change].run(work)
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[AsyncConnection]:
+        """A connection in autocommit, for reads and rare writes. Raises Unavailable."""
+        if not self._is_open:
+            raise refusals.starting()
+        async with self._pool.connection() as connection:
+            yield connection
