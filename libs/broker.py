@@ -83,10 +83,6 @@ class Broker:
         except (NatsError, TimeoutError) as error:
             raise BrokerAway(f"no answer on {subject}: {error}") from error
 
-    def new_inbox(self) -> str:
-        """A subject nobody else uses. Raises BrokerAway."""
-        return self._connected().new_inbox()
-
     def _connected(self) -> Client:
         if self._client is None or not self._client.is_connected:
             raise BrokerAway("not connected to NATS")

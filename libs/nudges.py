@@ -127,6 +127,11 @@ class Nudges:
             _log.info("nudges_flowing")
         self._is_failing = is_failing
 
+    def ensure_stream_soon(self) -> None:
+        """Set the stream up again in the background: it may be gone."""
+        if self.broker.is_connected:
+            self._is_stream_missing.set()
+
     async def _publish(self, subject: str) -> bool:
         """Whether the stream has it."""
         try:
@@ -135,8 +140,8 @@ class Nudges:
             is_kept = False
         else:
             is_kept = bool(message.data) and "error" not in orjson.loads(message.data)
-        if not is_kept and self.broker.is_connected:
-            self._is_stream_missing.set()
+        if not is_kept:
+            self.ensure_stream_soon()
         return is_kept
 
     async def _keep_stream(self) -> None:

@@ -1,0 +1,126 @@
+"""Which customers are being worked for, and which wait for the exchange.
+
+A customer is worked for by one flight at a time. A nudge that comes meanwhile marks the customer
+dirty, and the flight looks once more before it ends: nothing that came after a claim is missed.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+_MAX_WAIT_SECONDS = 60.0
+
+
+@dataclass(slots=True)
+class Flight:
+    """Work for one customer. `acks`: nudges to acknowledge after the next claim."""
+
+    acks: list[str] = field(default_factory=list)
+    is_dirty: bool = False
+    is_swept: bool = False
+
+
+@dataclass(slots=True)
+class Resting:
+    """A trade that is out of the worker's hands: at the exchange, or held back by a symbol's halt.
+
+    `since` and `ask_at` are monotonic seconds; a trade at the exchange is asked after at `ask_at`.
+    """
+
+    trade_id: str
+    epoch: int
+    symbol: str
+    since: float
+    ask_at: float
+    is_halted: bool = False
+
+
+class Attention:
+    """The worker's memory of customers. Losing it costs work done twice, never a trade."""
+
+    def __init__(self, *, ask_after_seconds: float) -> None:
+        self._ask_after_seconds = ask_after_seconds
+        self._flights: dict[str, Flight] = {}
+        self._resting: dict[str, Resting] = {}
+
+    @property
+    def in_flight(self) -> int:
+        """Customers worked for now."""
+        return len(self._flights)
+
+    @property
+    def resting(self) -> int:
+        """Customers whose trade is at the exchange or held back."""
+        return len(self._resting)
+
+    def begin(self, customer_id: str, *, ack: str = "", is_swept: bool = False) -> bool:
+        """True if work for the customer must start; otherwise the flight under way is marked."""
+        flight = self._flights.get(customer_id)
+        is_new = flight is None
+        if flight is None:
+            flight = self._flights[customer_id] = Flight(is_swept=is_swept)
+        else:
+            flight.is_dirty = True
+        if ack:
+            flight.acks.append(ack)
+        return is_new
+
+    def is_in_flight(self, customer_id: str) -> bool:
+        """Whether the customer is worked for now."""
+        return customer_id in self._flights
+
+    def look(self, customer_id: str) -> tuple[list[str], bool]:
+        """A claim begins: what came until now is answered by it.
+
+        Gives the nudges to acknowledge after it, and whether the sweep found the customer.
+        """
+        flight = self._flights[customer_id]
+        acks, is_swept = flight.acks, flight.is_swept
+        flight.acks, flight.is_dirty, flight.is_swept = [], False, False
+        return acks, is_swept
+
+    def end(self, customer_id: str) -> bool:
+        """End the flight, unless something came since its last look: then false."""
+        if self._flights[customer_id].is_dirty:
+            return False
+        del self._flights[customer_id]
+        return True
+
+    def abandon(self, customer_id: str) -> None:
+        """End the flight whatever came; the sweep comes back to the customer."""
+        del self._flights[customer_id]
+
+    def rest(self, customer_id: str, resting: Resting) -> None:
+        """The customer's trade is out of the worker's hands."""
+        resting.ask_at = resting.since + self._ask_after_seconds
+        self._resting[customer_id] = resting
+
+    def resting_of(self, customer_id: str) -> Resting | None:
+        """The trade that is out of the worker's hands, if there is one."""
+        return self._resting.get(customer_id)
+
+    def forget(self, customer_id: str) -> None:
+        """The customer's trade has moved on."""
+        self._resting.pop(customer_id, None)
+
+    def due(self, customer_ids: Iterable[str], now: float) -> list[str]:
+        """Of these, the customers whose trade has been at the exchange for long.
+
+        Each is given again after twice the time, at most a minute.
+        """
+        found = []
+        for customer_id in customer_ids:
+            resting = self._resting.get(customer_id)
+            if resting is not None and not resting.is_halted and resting.ask_at <= now:
+                wait = min(max(now - resting.since, self._ask_after_seconds), _MAX_WAIT_SECONDS)
+                resting.ask_at = now + wait
+                found.append(customer_id)
+        return found
+
+    def forget_settled(self, open_trades: Iterable[tuple[str, str]], before: float) -> None:
+        """Forget what rests since before `before` and is no open (customer, trade) pair."""
+        still_open = set(open_trades)
+        self._resting = {
+            customer_id: resting
+            for customer_id, resting in self._resting.items()
+            if resting.since >= before or (customer_id, resting.trade_id) in still_open
+        }

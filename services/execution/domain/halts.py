@@ -1,0 +1,65 @@
+"""What operators have halted."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+_CUSTOMER = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_SYMBOL = re.compile(r"[A-Z0-9.-]{1,12}")
+MAX_REASON_LENGTH = 500
+
+
+class ScopeKind(StrEnum):
+    """How much a halt covers."""
+
+    FIRM = "firm"
+    CUSTOMER = "customer"
+    SYMBOL = "symbol"
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a halt covers; `name` is the customer or the symbol, empty for the firm."""
+
+    kind: ScopeKind
+    name: str = ""
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether such a customer or symbol can exist."""
+        match self.kind:
+            case ScopeKind.FIRM:
+                return self.name == ""
+            case ScopeKind.CUSTOMER:
+                return _CUSTOMER.fullmatch(self.name) is not None
+            case ScopeKind.SYMBOL:
+                return _SYMBOL.fullmatch(self.name) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """A halt in force."""
+
+    scope: Scope
+    reason_text: str
+    actor: str
+    halted_at: datetime
+
+
+class Halts:
+    """The halts in force, oldest first."""
+
+    def __init__(self, halts: Iterable[Halt] = ()) -> None:
+        self.in_force = tuple(halts)
+        self._scopes = frozenset(halt.scope for halt in self.in_force)
+        self._is_firm = Scope(ScopeKind.FIRM) in self._scopes
+
+    def stops_customer(self, customer_id: str) -> bool:
+        """Whether nothing of the customer may be taken up."""
+        return self._is_firm or Scope(ScopeKind.CUSTOMER, customer_id) in self._scopes
+
+    def stops_symbol(self, symbol: str) -> bool:
+        """Whether nothing in the symbol may be sent to the exchange."""
+        return Scope(ScopeKind.SYMBOL, symbol) in self._scopes

@@ -1,0 +1,89 @@
+"""What the exchange said of an order."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+
+from services.execution.domain.trade import Side
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The exchange took the order."""
+
+    exchange_order_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """Shares changed hands. `executed_at_nanos`: since 1970; `is_last`: all is filled."""
+
+    execution_id: str
+    quantity: int
+    price_micros: int
+    executed_at_nanos: int
+    is_last: bool
+
+
+class EndKind(IntEnum):
+    """How an order ended before it was filled whole; numbers of the contract."""
+
+    REJECTED = 1
+    CANCELED = 2
+    EXPIRED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The order is over."""
+
+    kind: EndKind
+    reason: int
+    reason_text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One report; `news` is None when it said nothing this house knows."""
+
+    report_seq: int
+    trade_id: str
+    customer_id: str
+    side: Side | None
+    symbol: str
+    venue: str
+    news: Accepted | Fill | Ended | None
+
+
+def flaw_of(report: Report) -> str:
+    """Why the report cannot be true on its face; empty if it can."""
+    if report.news is None:
+        return "it says nothing"
+    if not report.trade_id or not report.customer_id:
+        return "it names no trade or no customer"
+    if isinstance(report.news, Fill):
+        if report.side is None or not report.symbol or not report.venue:
+            return "a fill without side, symbol or venue"
+        if not report.news.execution_id:
+            return "a fill without an id"
+        if report.news.quantity < 1 or report.news.price_micros < 1:
+            return "a fill of nothing, or for nothing"
+    return ""
+
+
+def runs(reports: Iterable[Report]) -> Iterator[list[Report]]:
+    """Cut reports so that within a run all fills may be booked before all ends.
+
+    Within a run no fill follows the end of the same trade; order within and between runs is kept.
+    """
+    run: list[Report] = []
+    ended: set[str] = set()
+    for report in reports:
+        if isinstance(report.news, Fill) and report.trade_id in ended:
+            yield run
+            run, ended = [], set()
+        if isinstance(report.news, Ended):
+            ended.add(report.trade_id)
+        run.append(report)
+    if run:
+        yield run

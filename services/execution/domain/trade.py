@@ -1,0 +1,110 @@
+"""A trade that was taken up, and what must be set aside for it."""
+
+from dataclasses import dataclass
+from enum import Enum, IntEnum
+
+CASH = "USD"
+ALL_AVAILABLE = 0
+
+
+class Side(IntEnum):
+    """Which way shares move; numbers of the contract."""
+
+    BUY = 1
+    SELL = 2
+
+
+class OrderType(IntEnum):
+    """What price is accepted; numbers of the contract."""
+
+    MARKET = 1
+    LIMIT = 2
+    STOP = 3
+    STOP_LIMIT = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trade:
+    """A trade taken up under an epoch. `attempts` above 1: work on it was cut off before."""
+
+    trade_id: str
+    customer_id: str
+    partition: int
+    epoch: int
+    attempts: int
+    symbol: str
+    side: Side
+    quantity: int
+    order_type: OrderType
+    limit_price_micros: int
+    stop_price_micros: int
+    time_in_force: int
+
+    @property
+    def has_limit(self) -> bool:
+        """Whether the customer bounds the price."""
+        return self.order_type in (OrderType.LIMIT, OrderType.STOP_LIMIT)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenCustomer:
+    """A customer with an open trade, the oldest one named."""
+
+    customer_id: str
+    partition: int
+    trade_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """What is set aside: micros of USD or whole shares; ALL_AVAILABLE: whatever there is."""
+
+    asset: str
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The ledger's answer to a hold. `reason` 0: `amount` is held; otherwise why nothing is."""
+
+    amount: int
+    reason: int = 0
+
+
+class OrderState(Enum):
+    """Where an order stands at the gateway."""
+
+    UNKNOWN = "unknown"
+    UNANSWERED = "unanswered"
+    KNOWN = "known"
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """The gateway's answer to an order. `reason` 0: it has the order durably."""
+
+    reason: int = 0
+    is_stale: bool = False
+
+
+def hold_for(trade: Trade) -> Hold:
+    """A SELL holds the shares, a BUY with a limit the most it can cost, any other BUY all cash."""
+    if trade.side is Side.SELL:
+        return Hold(trade.symbol, trade.quantity)
+    if trade.has_limit:
+        return Hold(CASH, trade.limit_price_micros * trade.quantity)
+    return Hold(CASH, ALL_AVAILABLE)
+
+
+def max_notional_micros(trade: Trade, held: Held) -> int:
+    """What the exchange may spend on a BUY without a limit; 0: no such bound."""
+    return held.amount if trade.side is Side.BUY and not trade.has_limit else 0
+
+
+def rejects(reason: int) -> bool:
+    """Whether a reason of the ledger means that the trade is rejected.
+
+    Numbers 1 to 99 say why a trade was not filled; any other reason is a fault of the house, and a
+    fault never rejects a trade.
+    """
+    return 1 <= reason <= 99

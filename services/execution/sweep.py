@@ -1,0 +1,155 @@
+"""Finds in the database what no nudge told of: the leader's sweep, and everybody's reaper."""
+
+import asyncio
+from collections.abc import Collection, Sequence
+
+import structlog
+from prometheus_client import Counter
+
+from libs.broker import Broker
+from libs.refusals import Unavailable
+from services.execution.domain.trade import OpenCustomer, OrderState
+from services.execution.neighbours import NeighbourFault, Neighbours
+from services.execution.pipeline import Bell, Pipeline
+from services.execution.worker import Worker
+
+_EVERY_SECONDS = 1.0
+_OLDER_THAN_SECONDS = 1.0
+# While NATS is away nothing else finds new trades.
+_HURRIED_SECONDS = 0.25
+_REAP_OLDER_THAN_SECONDS = 5.0
+_LIMIT = 1_000
+_MAX_LIMIT = 50_000
+_MAX_ASKED = 1_000
+_PROBE_AFTER_SECONDS = 2.0
+
+_reaped = Counter("execution_reaped", "Customers of other leaders nudged by the reaper")
+_log = structlog.get_logger()
+
+
+class Sweeper:
+    """Looks for open trades that wait for nobody."""
+
+    def __init__(
+        self,
+        worker: Worker,
+        neighbours: Neighbours,
+        pipeline: Pipeline,
+        bell: Bell,
+        broker: Broker,
+    ) -> None:
+        self._worker = worker
+        self._neighbours = neighbours
+        self._pipeline = pipeline
+        self._bell = bell
+        self._broker = broker
+        self._hurried: set[int] = set()
+        self._due_at = 0.0
+        self._skipped = 0
+        self._asking: asyncio.Task[None] | None = None
+
+    def hurry(self, partitions: Collection[int]) -> None:
+        """Sweep these at once, all that is open: this worker has just become their leader."""
+        self._hurried.update(partitions)
+
+    async def sweep(self) -> None:
+        """One look, when it is time for one. Raises Unavailable."""
+        now = self._worker.clock.monotonic()
+        hurried = self._hurried & self._worker.leads.partitions
+        if hurried:
+            await self._look(hurried, older_than_seconds=0.0)
+            self._hurried -= hurried
+        elif now >= self._due_at:
+            is_blind = not self._broker.is_connected
+            self._due_at = now + (_HURRIED_SECONDS if is_blind else _EVERY_SECONDS)
+            await self._look(
+                self._worker.leads.partitions,
+                older_than_seconds=0.0 if is_blind else _OLDER_THAN_SECONDS,
+            )
+
+    async def reap(self) -> None:
+        """Nudge the customers of other leaders that wait for long. Raises Unavailable."""
+        waiting = await self._neighbours.order.open_customers(
+            (), older_than_seconds=_REAP_OLDER_THAN_SECONDS, limit=_LIMIT
+        )
+        elsewhere = [
+            customer.customer_id
+            for customer in waiting
+            if customer.partition not in self._worker.leads
+        ]
+        if elsewhere:
+            _reaped.inc(len(elsewhere))
+            await self._bell.ring(elsewhere)
+
+    async def close(self) -> None:
+        """End what is being asked."""
+        if self._asking is not None:
+            self._asking.cancel()
+            await asyncio.wait([self._asking])
+
+    async def _look(self, partitions: Collection[int], *, older_than_seconds: float) -> None:
+        order = self._neighbours.order
+        if not partitions:
+            if order.silent_seconds > _PROBE_AFTER_SECONDS:
+                await order.open_customers([0], older_than_seconds=0.0, limit=1)
+            return
+        began_at = self._worker.clock.monotonic()
+        attention = self._worker.attention
+        limit = min(_LIMIT + attention.in_flight + attention.resting + self._skipped, _MAX_LIMIT)
+        found = await order.open_customers(
+            partitions, older_than_seconds=older_than_seconds, limit=limit
+        )
+        wanted = [customer for customer in found if self._is_wanted(customer)]
+        self._skipped = len(found) - len(wanted)
+        for customer in wanted:
+            if not self._pipeline.is_full:
+                self._pipeline.attend(customer.customer_id, is_swept=True)
+        self._ask([customer.customer_id for customer in found])
+        if len(found) < limit and partitions == self._worker.leads.partitions:
+            open_trades = [(customer.customer_id, customer.trade_id) for customer in found]
+            attention.forget_settled(open_trades, began_at - 2 * _OLDER_THAN_SECONDS)
+
+    def _is_wanted(self, customer: OpenCustomer) -> bool:
+        """Whether nobody works for the customer though somebody could."""
+        halts = self._worker.board.current
+        if self._worker.attention.is_in_flight(customer.customer_id):
+            return False
+        if halts.stops_customer(customer.customer_id):
+            return False
+        resting = self._worker.attention.resting_of(customer.customer_id)
+        if resting is None or resting.trade_id != customer.trade_id:
+            return True
+        if resting.epoch != self._worker.leads.epoch_of(customer.partition):
+            return True
+        return resting.is_halted and not halts.stops_symbol(resting.symbol)
+
+    def _ask(self, customer_ids: Sequence[str]) -> None:
+        """Ask after orders that are at the exchange for long, in the background."""
+        if self._asking is not None and not self._asking.done():
+            return
+        now = self._worker.clock.monotonic()
+        due = self._worker.attention.due(customer_ids, now)[:_MAX_ASKED]
+        if due:
+            self._asking = asyncio.create_task(self._ask_gateway(due))
+
+    async def _ask_gateway(self, customer_ids: list[str]) -> None:
+        """UNKNOWN: submit again, the gateway has lost it. UNANSWERED: the trade is in doubt."""
+        attention = self._worker.attention
+        resting = {
+            customer_id: found.trade_id
+            for customer_id in customer_ids
+            if (found := attention.resting_of(customer_id)) is not None
+        }
+        try:
+            states = await self._neighbours.gateway.states(list(resting.values()))
+            doubted = []
+            for (customer_id, trade_id), state in zip(resting.items(), states, strict=True):
+                if state is OrderState.UNKNOWN:
+                    attention.forget(customer_id)
+                    self._pipeline.attend(customer_id)
+                elif state is OrderState.UNANSWERED:
+                    doubted.append(trade_id)
+            if doubted:
+                await self._pipeline.doubt(doubted, "the exchange does not answer")
+        except (Unavailable, NeighbourFault) as error:
+            _log.warning("orders_not_asked_after", orders=len(resting), error=str(error))

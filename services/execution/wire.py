@@ -1,0 +1,238 @@
+"""Contract <-> domain."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from libs.refusals import Invalid
+from services.execution.domain.halts import Halt, Scope, ScopeKind
+from services.execution.domain.report import Accepted, Ended, EndKind, Fill, Report
+from services.execution.domain.trade import (
+    Held,
+    OrderType,
+    Side,
+    Trade,
+    hold_for,
+    max_notional_micros,
+)
+from stockbroker.common.v1 import terms_pb2 as terms_pb
+from stockbroker.common.v1.reason_pb2 import Reason
+from stockbroker.exchange_gateway.v1 import exchange_gateway_service_pb2 as gateway_pb
+from stockbroker.execution.v1 import execution_service_pb2 as pb
+from stockbroker.ledger.v1 import ledger_service_pb2 as ledger_pb
+from stockbroker.order.v1 import order_execution_service_pb2 as order_pb
+from stockbroker.order.v1 import order_pb2 as trade_pb
+
+_SIDES: dict[int, Side] = {side.value: side for side in Side}
+_END_KINDS: dict[int, EndKind] = {kind.value: kind for kind in EndKind}
+_HOUSE_WORDS = {
+    Reason.REASON_INSUFFICIENT_FUNDS: "the available cash does not cover the trade",
+    Reason.REASON_INSUFFICIENT_SHARES: "there are not that many available shares",
+    Reason.REASON_ACCOUNT_NOT_OPEN: "an account of the trade is frozen or closed",
+}
+
+
+def trade_from(claimed: order_pb.ClaimedTrade) -> Trade:
+    """A trade taken up."""
+    trade = claimed.trade
+    return Trade(
+        trade_id=trade.trade_id,
+        customer_id=trade.customer_id,
+        partition=claimed.partition,
+        epoch=claimed.epoch,
+        attempts=claimed.attempts,
+        symbol=trade.symbol,
+        side=Side(trade.side),
+        quantity=trade.quantity,
+        order_type=OrderType(trade.order_type),
+        limit_price_micros=trade.limit_price_micros,
+        stop_price_micros=trade.stop_price_micros,
+        time_in_force=trade.time_in_force,
+    )
+
+
+def claims_to(
+    epochs: Mapping[int, int], customers: Mapping[int, Sequence[str]]
+) -> order_pb.ClaimTradesRequest:
+    """Customers to take trades up for, by partition."""
+    request = order_pb.ClaimTradesRequest()
+    for partition, customer_ids in customers.items():
+        claim = request.claims.add(customer_ids=customer_ids)
+        claim.grant.partition = partition
+        claim.grant.epoch = epochs[partition]
+    return request
+
+
+def holds_to(trades: Iterable[Trade]) -> ledger_pb.PlaceHoldsRequest:
+    """What to set aside."""
+    request = ledger_pb.PlaceHoldsRequest()
+    for trade in trades:
+        hold = hold_for(trade)
+        request.holds.add(
+            hold_id=trade.trade_id,
+            customer_id=trade.customer_id,
+            asset=hold.asset,
+            amount=hold.amount,
+        )
+    return request
+
+
+def order_to(trade: Trade, held: Held) -> gateway_pb.Order:
+    """An order for the exchange."""
+    return gateway_pb.Order(
+        trade_id=trade.trade_id,
+        customer_id=trade.customer_id,
+        partition=trade.partition,
+        epoch=trade.epoch,
+        symbol=trade.symbol,
+        side=terms_pb.Side.ValueType(trade.side),
+        quantity=trade.quantity,
+        order_type=terms_pb.OrderType.ValueType(trade.order_type),
+        limit_price_micros=trade.limit_price_micros,
+        stop_price_micros=trade.stop_price_micros,
+        time_in_force=terms_pb.TimeInForce.ValueType(trade.time_in_force),
+        max_notional_micros=max_notional_micros(trade, held),
+    )
+
+
+def rejection_to(trade: Trade, held: Held) -> order_pb.Outcome:
+    """The house refuses the trade."""
+    outcome = order_pb.Outcome(trade_id=trade.trade_id)
+    reason = Reason.ValueType(held.reason)
+    outcome.rejected.reason = reason
+    outcome.rejected.reason_text = _HOUSE_WORDS.get(reason, "the house's books do not allow it")
+    outcome.rejected.cause = "house"
+    return outcome
+
+
+def doubt_to(trade_id: str, reason_text: str) -> order_pb.Outcome:
+    """The order was sent and nobody says what became of it."""
+    outcome = order_pb.Outcome(trade_id=trade_id)
+    outcome.in_doubt.reason_text = reason_text
+    return outcome
+
+
+def report_from(report: pb.Report) -> Report:
+    """What the exchange said."""
+    news: Accepted | Fill | Ended | None = None
+    match report.WhichOneof("report"):
+        case "accepted":
+            news = Accepted(report.accepted.exchange_order_id)
+        case "filled":
+            filled = report.filled
+            news = Fill(
+                execution_id=filled.execution_id,
+                quantity=filled.quantity,
+                price_micros=filled.price_micros,
+                executed_at_nanos=filled.executed_at.ToNanoseconds(),
+                is_last=filled.is_last,
+            )
+        case "ended" if report.ended.kind in _END_KINDS:
+            ended = report.ended
+            news = Ended(_END_KINDS[ended.kind], ended.reason, ended.reason_text)
+    return Report(
+        report_seq=report.report_seq,
+        trade_id=report.trade_id,
+        customer_id=report.customer_id,
+        side=_SIDES.get(report.side),
+        symbol=report.symbol,
+        venue=report.venue,
+        news=news,
+    )
+
+
+def report_result_to(report: Report, flaw: str) -> pb.ReportResult:
+    """What was done with a report."""
+    code = pb.ReportResult.CODE_IMPOSSIBLE if flaw else pb.ReportResult.CODE_APPLIED
+    return pb.ReportResult(report_seq=report.report_seq, code=code, detail=flaw)
+
+
+def posting_to(report: Report, fill: Fill) -> ledger_pb.ExecutionPosting:
+    """A fill for the ledger."""
+    assert report.side is not None
+    return ledger_pb.ExecutionPosting(
+        execution_id=fill.execution_id,
+        venue=report.venue,
+        trade_id=report.trade_id,
+        customer_id=report.customer_id,
+        side=terms_pb.Side.ValueType(report.side),
+        symbol=report.symbol,
+        quantity=fill.quantity,
+        price_micros=fill.price_micros,
+        executed_at=_timestamp(fill.executed_at_nanos),
+        releases_rest=fill.is_last,
+    )
+
+
+def outcome_to(report: Report) -> order_pb.Outcome:
+    """What the exchange said, for the order service."""
+    outcome = order_pb.Outcome(trade_id=report.trade_id)
+    match report.news:
+        case Accepted(exchange_order_id):
+            outcome.accepted.exchange_order_id = exchange_order_id
+        case Fill() as fill:
+            outcome.execution.CopyFrom(_execution_to(report, fill))
+        case Ended(EndKind.REJECTED, reason, reason_text):
+            outcome.rejected.reason = Reason.ValueType(reason)
+            outcome.rejected.reason_text = reason_text
+            outcome.rejected.cause = "exchange"
+        case Ended(kind, reason, reason_text):
+            outcome.canceled.reason = Reason.ValueType(reason)
+            outcome.canceled.reason_text = reason_text
+            outcome.canceled.expired = kind is EndKind.EXPIRED
+    return outcome
+
+
+def _execution_to(report: Report, fill: Fill) -> trade_pb.Execution:
+    return trade_pb.Execution(
+        execution_id=fill.execution_id,
+        trade_id=report.trade_id,
+        quantity=fill.quantity,
+        price_micros=fill.price_micros,
+        venue=report.venue,
+        executed_at=_timestamp(fill.executed_at_nanos),
+    )
+
+
+def scope_from(scope: pb.HaltScope) -> Scope:
+    """What a halt covers. Raises Invalid."""
+    match scope.WhichOneof("scope"):
+        case "firm" if scope.firm:
+            found = Scope(ScopeKind.FIRM)
+        case "customer_id":
+            found = Scope(ScopeKind.CUSTOMER, scope.customer_id)
+        case "symbol":
+            found = Scope(ScopeKind.SYMBOL, scope.symbol)
+        case _:
+            raise Invalid(
+                Reason.REASON_INVALID_REQUEST,
+                "scope must be the firm, one customer or one symbol",
+                field="scope",
+            )
+    if not found.is_valid:
+        reason = {
+            ScopeKind.CUSTOMER: Reason.REASON_INVALID_CUSTOMER,
+            ScopeKind.SYMBOL: Reason.REASON_INVALID_SYMBOL,
+        }[found.kind]
+        raise Invalid(reason, f"no such {found.kind.value} can exist", field="scope")
+    return found
+
+
+def halt_to(halt: Halt) -> pb.TradingHalt:
+    """A halt in force."""
+    answer = pb.TradingHalt(reason_text=halt.reason_text, actor=halt.actor)
+    match halt.scope.kind:
+        case ScopeKind.FIRM:
+            answer.scope.firm = True
+        case ScopeKind.CUSTOMER:
+            answer.scope.customer_id = halt.scope.name
+        case ScopeKind.SYMBOL:
+            answer.scope.symbol = halt.scope.name
+    answer.halted_at.FromDatetime(halt.halted_at)
+    return answer
+
+
+def _timestamp(nanos: int) -> Timestamp:
+    timestamp = Timestamp()
+    timestamp.FromNanoseconds(nanos)
+    return timestamp

@@ -1,0 +1,177 @@
+"""A test's own floor: workers, an exchange that fills what it gets, and a customers' app."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AsyncExitStack, suppress
+from types import TracebackType
+
+import grpc
+
+from libs.nudges import Nudges, NudgeStream
+from libs.rpc import connect
+from services.execution.main import Settings, house
+from stockbroker.common.v1.terms_pb2 import Side
+from stockbroker.exchange_gateway.v1 import exchange_gateway_service_pb2 as gateway_pb
+from stockbroker.execution.v1 import execution_service_pb2 as pb
+from stockbroker.execution.v1 import execution_service_pb2_grpc as pb_grpc
+from tests.execution.fakes import Street
+from tests.support.keys import Keys, bearer
+from tests.support.wait import until
+
+PRICE_MICROS = 10_000_000
+
+
+class WorkerDouble:
+    """A worker in this process: its door, and a way to end it gracefully."""
+
+    def __init__(self, name: str, address: str, stack: AsyncExitStack, keys: Keys) -> None:
+        self.name = name
+        self.address = address
+        self._stack = stack
+        self._operator = bearer(keys.operator())
+        self.channel = grpc.aio.insecure_channel(address)
+        self.stub = pb_grpc.ExecutionServiceStub(self.channel)
+
+    async def status(self) -> pb.GetStatusResponse:
+        """What an operator is told."""
+        return await self.stub.GetStatus(pb.GetStatusRequest(), metadata=self._operator)
+
+    async def leads(self) -> int:
+        """How many partitions it says it leads."""
+        return len((await self.status()).leads)
+
+    async def end(self) -> None:
+        """Gracefully, as SIGTERM does."""
+        await self.channel.close()
+        await self._stack.aclose()
+
+
+class Desk:
+    """Workers and what is around them."""
+
+    def __init__(
+        self, keys: Keys, street: Street, nats_url: str, new_settings: Callable[..., Settings]
+    ) -> None:
+        self.keys = keys
+        self.street = street
+        self.order, self.ledger, self.gateway = street.order, street.ledger, street.gateway
+        self._nats_url = nats_url
+        self._new_settings = new_settings
+        self._workers: list[WorkerDouble] = []
+        settings = new_settings(nats_url)
+        self.stream = NudgeStream(settings.nudge_stream, settings.nudge_prefix)
+        self.nudges = Nudges(nats_url, stream=self.stream, name="app")
+        self._gateway_channel: grpc.aio.Channel | None = None
+        self._exchange: asyncio.Task[None] | None = None
+        self.report_seq = 0
+
+    async def __aenter__(self) -> "Desk":
+        self.nudges.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._exchange is not None:
+            self._exchange.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._exchange
+        for worker in self._workers:
+            await worker.end()
+        if self._gateway_channel is not None:
+            await self._gateway_channel.close()
+        await self.nudges.close()
+
+    def settings(self, **more: object) -> Settings:
+        """Settings of a worker here."""
+        return self._new_settings(self._nats_url, **more)
+
+    async def start_worker(self, name: str = "one", **more: object) -> WorkerDouble:
+        """A worker, serving; it may lead nothing yet."""
+        stack = AsyncExitStack()
+        rpc = await stack.enter_async_context(house(self.settings(worker=name, **more)))
+        worker = WorkerDouble(name, rpc.address, stack, self.keys)
+        self._workers.append(worker)
+        return worker
+
+    async def start_leader(self, name: str = "one", **more: object) -> WorkerDouble:
+        """A worker that leads everything and has swept it once."""
+        worker = await self.start_worker(name, **more)
+        await until(lambda: self.leads_all(worker))
+        await until(lambda: len(self.order.swept_whole) == 128)
+        return worker
+
+    async def leads_all(self, *workers: WorkerDouble) -> bool:
+        """Whether these workers lead every partition between them, each once."""
+        leads = [partition for worker in workers for partition in (await worker.status()).leads]
+        return sorted(leads) == list(range(128))
+
+    async def place(self, customer_id: str, **terms: object) -> str:
+        """Record a trade and nudge, as the order service does."""
+        trade_id = self.order.place(customer_id, **terms)  # type: ignore[arg-type]
+        await self.nudges.publish([customer_id])
+        return trade_id
+
+    def report(self, trade_id: str, **news: object) -> pb.Report:
+        """A report of a trade, with what it says: accepted=, filled= or ended=."""
+        self.report_seq += 1
+        trade = self.order.trade(trade_id)
+        return pb.Report(
+            report_seq=self.report_seq,
+            trade_id=trade_id,
+            customer_id=trade.customer_id,
+            side=trade.side,
+            symbol=trade.symbol,
+            venue="XSIM",
+            **news,  # type: ignore[arg-type]
+        )
+
+    def fill(self, trade_id: str, quantity: int = 0) -> pb.Report:
+        """A fill of all, or of part."""
+        ordered = self.order.trade(trade_id).quantity
+        quantity = quantity or ordered
+        filled = pb.Report.Filled(
+            execution_id=f"{trade_id}/{self.report_seq + 1}",
+            quantity=quantity,
+            price_micros=PRICE_MICROS,
+            is_last=self.order.trade(trade_id).filled_quantity + quantity >= ordered,
+        )
+        return self.report(trade_id, filled=filled)
+
+    async def deliver(self, worker: WorkerDouble, *reports: pb.Report) -> pb.ApplyReportsResponse:
+        """Bring reports as the gateway does, until they are answered."""
+        if self._gateway_channel is None:
+            self._gateway_channel = connect(
+                worker.address, self.keys.token_file("exchange_gateway")
+            )
+        stub = pb_grpc.ExecutionServiceStub(self._gateway_channel)
+        while True:
+            try:
+                return await stub.ApplyReports(pb.ApplyReportsRequest(reports=reports), timeout=5)
+            except grpc.aio.AioRpcError as error:
+                if error.code() is not grpc.StatusCode.UNAVAILABLE:
+                    raise
+                await asyncio.sleep(0.02)
+
+    def open_exchange(self, worker: WorkerDouble) -> None:
+        """From now on every order is accepted and filled whole, and reported to `worker`."""
+        self._exchange = asyncio.create_task(self._trade(worker))
+
+    async def _trade(self, worker: WorkerDouble) -> None:
+        while True:
+            trade_ids = [await self.gateway.news.get()]
+            while not self.gateway.news.empty():
+                trade_ids.append(self.gateway.news.get_nowait())
+            reports = []
+            for trade_id in trade_ids:
+                self.gateway.states[trade_id] = gateway_pb.ORDER_STATE_DONE
+                accepted = pb.Report.Accepted(exchange_order_id=f"X{trade_id}")
+                reports += [self.report(trade_id, accepted=accepted), self.fill(trade_id)]
+            answer = await self.deliver(worker, *reports)
+            assert {result.code for result in answer.results} == {pb.ReportResult.CODE_APPLIED}
+
+
+BUY, SELL = Side.SIDE_BUY, Side.SIDE_SELL
