@@ -82,7 +82,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 @asynccontextmanager
 async def house(settings: Settings, clock: Clock | None = None) -> AsyncIterator[RpcServer]:
-    """The exchange, serving; ready once its database is."""
+    """The exchange, serving; ready once its database is. `clock` is the time on the floor."""
     clock = clock or SystemClock()
     database = Database(settings.database_url, clock)
     hours = Hours(None if settings.always_open else tables.read_sessions())
@@ -96,8 +96,9 @@ async def house(settings: Settings, clock: Clock | None = None) -> AsyncIterator
         next_id=lambda: f"{settings.venue}-{database.epoch}-{next(numbers)}",
     )
     desk = Desk(trading, database)
-    verifier = Verifier(settings.jwks_file, clock)
-    rpc = RpcServer(listen=settings.listen, allow=_ALLOW, verifier=verifier, clock=clock)
+    # Tokens go by the real time, whatever time it is on the floor.
+    verifier = Verifier(settings.jwks_file)
+    rpc = RpcServer(listen=settings.listen, allow=_ALLOW, verifier=verifier)
     add_ExchangeServiceServicer_to_server(
         ExchangeService(trading, venue, name=settings.venue), rpc.server
     )

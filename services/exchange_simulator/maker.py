@@ -56,7 +56,7 @@ class Maker:
         self._bid = max(self._lowest, self._bid + steps * self._step)
 
     def _quote(self, book: Book) -> None:
-        """Withdraw from every price that is no rung, or holds too little or too much; quote anew."""
+        """Quote anew where a price is no rung, or holds less than half or more than twice."""
         missing = []
         ask_cents = self._bid + self._instrument.spread_cents
         for side, rungs in ((BUY, self._rungs(self._bid, -1)), (SELL, self._rungs(ask_cents, 1))):

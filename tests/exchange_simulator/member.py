@@ -10,6 +10,7 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from stockbroker.exchange.v1 import exchange_control_service_pb2 as control_pb
 from stockbroker.exchange.v1 import exchange_control_service_pb2_grpc as control_grpc
 from stockbroker.exchange.v1 import exchange_pb2 as pb
 from stockbroker.exchange.v1 import exchange_service_pb2 as service_pb
@@ -205,6 +206,11 @@ class Exchange:
         request = service_pb.GetOrderRequest(client_order_id=order.client_order_id)
         response = await self.service.GetOrder(request, metadata=self.reader)
         return list(response.reports) if response.is_known else None
+
+    async def halt(self, symbol: str, *, is_halted: bool) -> None:
+        """Halt or resume trading, as an operator."""
+        request = control_pb.SetHaltRequest(symbol=symbol, is_halted=is_halted)
+        await self.control.SetHalt(request, metadata=self.operator)
 
     async def levels(self, symbol: str) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
         """Bids and asks as (price, quantity), best first."""
