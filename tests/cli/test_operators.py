@@ -59,12 +59,12 @@ async def test_a_halt_covers_exactly_one_thing(run: Run) -> None:
 
 
 async def test_quotes_are_shown_and_told_as_json(run: Run) -> None:
-    shown = await run("market", "--symbol", "AAPL")
+    shown = await run("market", "quotes", "AAPL")
     assert "18 at $585.33" in shown.stdout
     told = await run("market", "--json")
     listed = json_format.Parse(told.stdout, exchange_service_pb2.ListQuotesResponse())
     assert list(listed.quotes) == [QUOTE]
-    unknown = await run("market", "--symbol", "NONE")
+    unknown = await run("market", "quotes", "NONE")
     assert "UNKNOWN_SYMBOL" in unknown.stderr
 
 

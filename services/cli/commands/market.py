@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from services.cli.neighbours import Door
     from stockbroker.exchange.v1.exchange_pb2 import PriceLevel, Quote
 
-app = typer.Typer(help="Quotes, books and hours of the exchange.")
+app = typer.Typer()
+
+Watch = Annotated[bool, typer.Option("--watch", help="Show every change from now on.")]
 
 _HEADINGS = ("symbol", ">bid", ">ask", ">last", ">volume", "changed (UTC)")
 
@@ -20,23 +22,31 @@ _HEADINGS = ("symbol", ">bid", ">ask", ">last", ">volume", "changed (UTC)")
 @app.callback(invoke_without_command=True)
 def market(
     context: typer.Context,
-    symbol: Annotated[
-        list[str] | None, typer.Option(help="Only this; may be given several times.")
-    ] = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Show every change from now on.")] = False,
+    watch: Watch = False,
     customer: AsCustomer = "",
     as_json: AsJson = False,
 ) -> None:
-    """The best bid and ask of every symbol."""
-    if context.invoked_subcommand is not None:
-        return
+    """Quotes, books and hours of the exchange; alone: the quotes of every symbol."""
+    if context.invoked_subcommand is None:
+        quotes(watch=watch, customer=customer, as_json=as_json)
+
+
+@app.command()
+def quotes(
+    symbols: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[SYMBOL]...", help="For example AAPL KO; else all."),
+    ] = None,
+    watch: Watch = False,
+    customer: AsCustomer = "",
+    as_json: AsJson = False,
+) -> None:
+    """The best bid and ask."""
     from services.cli.neighbours import customers_door
 
     with customers_door(settings(), customer) as door:
-        if watch:
-            _watch_quotes(door, symbol or [], as_json)
-        else:
-            _list_quotes(door, symbol or [], as_json)
+        show = _watch_quotes if watch else _list_quotes
+        show(door, symbols or [], as_json)
 
 
 @app.command()

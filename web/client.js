@@ -1,0 +1,86 @@
+// A client of the house for browsers and Node: gRPC-web, a token on every call, one stable reason per
+// refusal. Money is BigInt micros of a dollar (1 USD = 1,000,000n), quantities are BigInt shares.
+
+import { Code, ConnectError, createClient } from "@connectrpc/connect";
+import { createGrpcWebTransport } from "@connectrpc/connect-web";
+
+import { ErrorInfoSchema } from "./gen/google/rpc/error_details_pb.js";
+import { ExchangeService } from "./gen/stockbroker/exchange/v1/exchange_service_pb.js";
+import { PortfolioService } from "./gen/stockbroker/ledger/v1/portfolio_service_pb.js";
+import { OrderService } from "./gen/stockbroker/order/v1/order_service_pb.js";
+
+const CALL_TIMEOUT_MS = 10_000;
+const NO_TIMEOUT_MS = 0;
+const FIRST_PAUSE_MS = 200;
+const LONGEST_PAUSE_MS = 5_000;
+// A stream that ends so was cut off, and goes on where it was.
+const CUT_OFF = new Set([Code.Unavailable, Code.Internal, Code.Unknown, Code.Aborted]);
+
+/**
+ * The house at `address`, for example http://127.0.0.1:7400.
+ * @param {{address: string, token: () => string}} door `token` is asked before every call.
+ */
+export function openHouse({ address, token }) {
+  const authorize = (next) => (request) => {
+    request.header.set("authorization", `Bearer ${token()}`);
+    return next(request);
+  };
+  const transport = createGrpcWebTransport({
+    baseUrl: address,
+    interceptors: [authorize],
+    defaultTimeoutMs: CALL_TIMEOUT_MS,
+  });
+  return {
+    orders: createClient(OrderService, transport),
+    portfolio: createClient(PortfolioService, transport),
+    exchange: createClient(ExchangeService, transport),
+  };
+}
+
+/** The stable reason of a refusal, for example INVALID_QUANTITY; empty when there is none. */
+export function reasonOf(error) {
+  const [info] = ConnectError.from(error).findDetails(ErrorInfoSchema);
+  return info?.reason ?? "";
+}
+
+/**
+ * Every event of the caller after `afterSeq`, then live ones, until `signal` is aborted. Connects again
+ * when it is cut off, without gap or repeat. Throws what the house refuses.
+ */
+export async function* watchEvents(orders, { afterSeq = 0n, signal } = {}) {
+  let pauseMs = FIRST_PAUSE_MS;
+  while (!signal?.aborted) {
+    try {
+      // A stream has no deadline: heartbeats tell that it lives.
+      const stream = orders.watchTrades({ afterSeq }, { signal, timeoutMs: NO_TIMEOUT_MS });
+      for await (const { message } of stream) {
+        pauseMs = FIRST_PAUSE_MS;
+        if (message.case === "event") {
+          afterSeq = message.value.seq;
+          yield message.value;
+        }
+      }
+    } catch (error) {
+      if (signal?.aborted) return;
+      if (!CUT_OFF.has(ConnectError.from(error).code)) throw error;
+    }
+    await pause(pauseMs, signal);
+    pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS);
+  }
+}
+
+/** Exact, with at least two decimals: 1000500000n is $1,000.50. */
+export function formatDollars(micros) {
+  const size = micros < 0n ? -micros : micros;
+  const whole = (size / 1_000_000n).toLocaleString("en-US");
+  const decimals = (size % 1_000_000n).toString().padStart(6, "0").replace(/0{1,4}$/, "");
+  return `${micros < 0n ? "-" : ""}$${whole}.${decimals}`;
+}
+
+/** Waits a random part of `ms`, so that clients that were cut off together do not return together. */
+function pause(ms, signal) {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms * (0.5 + Math.random() / 2));
+    signal?.addEventListener("abort", () => (clearTimeout(timer), resolve()), { once: true });
+  });
+}

@@ -1,0 +1,131 @@
+// What the client promises, against a house that runs: STOCKBROKER_ADDRESS, and the tokens of a customer
+// with cash (STOCKBROKER_TOKEN) and of another (STOCKBROKER_OTHER_TOKEN). tests/clients runs it.
+
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+
+import { Code, ConnectError, createClient } from "@connectrpc/connect";
+import { createGrpcWebTransport } from "@connectrpc/connect-web";
+
+import { formatDollars, openHouse, reasonOf, watchEvents } from "./client.js";
+import { BadRequestSchema } from "./gen/google/rpc/error_details_pb.js";
+import { Side } from "./gen/stockbroker/common/v1/terms_pb.js";
+import { LedgerService } from "./gen/stockbroker/ledger/v1/ledger_service_pb.js";
+import { TradeEventKind, TradeStatus } from "./gen/stockbroker/order/v1/order_pb.js";
+
+const { STOCKBROKER_ADDRESS: address, STOCKBROKER_TOKEN, STOCKBROKER_OTHER_TOKEN } = process.env;
+const house = openHouse({ address, token: () => STOCKBROKER_TOKEN });
+const other = openHouse({ address, token: () => STOCKBROKER_OTHER_TOKEN });
+const SECONDS = 1000;
+
+const terms = (changes = {}) => ({
+  clientOrderId: crypto.randomUUID(),
+  symbol: "AAPL",
+  side: Side.BUY,
+  quantity: 2n,
+  ...changes,
+});
+
+async function refusalOf(call) {
+  try {
+    await call;
+  } catch (error) {
+    return ConnectError.from(error);
+  }
+  return assert.fail("it was not refused");
+}
+
+test("a placed trade is watched to its last fill, and the shares are there", async () => {
+  const { trade } = await house.orders.placeTrade(terms());
+  assert.equal(trade.status, TradeStatus.PLACED);
+  const kinds = [];
+  let last;
+  const signal = AbortSignal.timeout(30 * SECONDS);
+  for await (const event of watchEvents(house.orders, { afterSeq: trade.seq - 1n, signal })) {
+    if (event.trade.tradeId !== trade.tradeId) continue;
+    kinds.push(event.kind);
+    last = event.trade;
+    if (last.status === TradeStatus.FILLED) break;
+  }
+  assert.deepEqual(kinds.slice(0, 2), [TradeEventKind.PLACED, TradeEventKind.STARTED]);
+  assert.equal(last.filledQuantity, 2n);
+  const { positions, cash } = await house.portfolio.getPortfolio({});
+  const owned = positions.find((position) => position.symbol === "AAPL");
+  assert.ok(owned.quantity >= 2n);
+  assert.equal(cash.availableMicros + cash.heldMicros, cash.totalMicros);
+});
+
+test("a refusal names its reason and the field at fault", async () => {
+  const error = await refusalOf(house.orders.placeTrade(terms({ quantity: 0n })));
+  assert.equal(error.code, Code.InvalidArgument);
+  assert.equal(reasonOf(error), "INVALID_QUANTITY");
+  const [badRequest] = error.findDetails(BadRequestSchema);
+  assert.equal(badRequest.fieldViolations[0].field, "quantity");
+});
+
+test("the same client order id gives the same trade, and with other terms a refusal", async () => {
+  const placed = terms();
+  const first = await house.orders.placeTrade(placed);
+  const again = await house.orders.placeTrade(placed);
+  assert.equal(again.trade.tradeId, first.trade.tradeId);
+  const error = await refusalOf(house.orders.placeTrade({ ...placed, quantity: 3n }));
+  assert.equal(error.code, Code.AlreadyExists);
+  assert.equal(reasonOf(error), "CLIENT_ORDER_ID_REUSED");
+});
+
+test("nobody gets in without a token", async () => {
+  const transport = createGrpcWebTransport({ baseUrl: address });
+  const anonymous = openHouse({ address, token: () => "none" });
+  const error = await refusalOf(anonymous.orders.listTrades({}));
+  assert.equal(error.code, Code.Unauthenticated);
+  assert.equal(reasonOf(error), "UNAUTHENTICATED");
+  const ledger = createClient(LedgerService, transport);
+  await refusalOf(ledger.deposit({ customerId: "eve", amountMicros: 1n }));
+});
+
+test("another customer's trade is not found", async () => {
+  const { trade } = await house.orders.placeTrade(terms());
+  const id = { case: "tradeId", value: trade.tradeId };
+  const error = await refusalOf(other.orders.getTrade({ id }));
+  assert.equal(error.code, Code.NotFound);
+  assert.equal(reasonOf(error), "TRADE_NOT_FOUND");
+  assert.equal((await house.orders.getTrade({ id })).trade.tradeId, trade.tradeId);
+});
+
+test("a stream that never ends is ended by its signal", { timeout: 30 * SECONDS }, async () => {
+  const ending = new AbortController();
+  const stream = other.orders.watchTrades({}, { signal: ending.signal, timeoutMs: 0 });
+  const kinds = new Set();
+  const error = await refusalOf(
+    (async () => {
+      for await (const { message } of stream) {
+        kinds.add(message.case);
+        ending.abort();
+      }
+    })(),
+  );
+  assert.equal(error.code, Code.Canceled);
+  assert.ok(kinds.size > 0);
+});
+
+test("quotes are read by any customer", async () => {
+  const { quotes } = await house.exchange.listQuotes({ symbols: ["AAPL"] });
+  assert.equal(quotes[0].symbol, "AAPL");
+});
+
+test("dollars are printed to the micro", () => {
+  assert.equal(formatDollars(1_000_500_000n), "$1,000.50");
+  assert.equal(formatDollars(-1n), "-$0.000001");
+  assert.equal(formatDollars(9_007_199_254_740_992n), "$9,007,199,254.740992");
+});
+
+test("the example tells a trade to its end", () => {
+  const example = fileURLToPath(new URL("example.js", import.meta.url));
+  const { status, stdout, stderr } = spawnSync(process.execPath, [example, "AAPL", "BUY", "1"]);
+  assert.equal(status, 0, String(stderr));
+  const lines = String(stdout).trim().split("\n");
+  assert.equal(lines[0], "PLACED -> PLACED");
+  assert.match(lines.at(-1), /^EXECUTED 1 at \$[\d,.]+ -> FILLED$/);
+});
