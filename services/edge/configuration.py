@@ -186,6 +186,7 @@ def _cluster(name: str, address: str) -> dict[str, Any]:
         "timeout": "1s",
         "interval": "2s",
         "no_traffic_interval": "2s",
+        "unhealthy_interval": "0.5s",
         "unhealthy_threshold": 2,
         "healthy_threshold": 1,
         "grpc_health_check": {"service_name": health_name(name)},

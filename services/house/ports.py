@@ -4,7 +4,8 @@ from libs.embedded import free_port
 from services.house.settings import Settings
 
 HOST = "127.0.0.1"
-SERVICES = ("order", "ledger", "execution", "exchange_gateway", "exchange_simulator")
+# A service stands behind those that it calls.
+SERVICES = ("exchange_simulator", "ledger", "order", "exchange_gateway", "execution")
 _INNER = (
     *SERVICES,
     "postgres",

@@ -32,16 +32,19 @@ class Screen:
     def report(self, part: Part, change: Change, seconds: float, words: str) -> None:
         """What became of a part."""
         name = f"{part.name:<18}"
-        if change is Change.STARTING:
+        if change in (Change.STARTING, Change.STOPPING):
             self._wait_for(part.name)
         elif change is Change.READY:
             self._wait_no_more_for(part.name)
-            self.console.print(f"  [green]ready[/green]   {name} {seconds:5.1f} s  {words}")
+            self.console.print(
+                f"  [green]ready[/green]   {name} {seconds:5.1f} s  {words}".rstrip()
+            )
         elif change is Change.DIED:
             self.console.print(f"  [red]died[/red]    {name} {words}; it is started again")
         elif change is Change.CANNOT_START:
             self.console.print(f"  [red]waits[/red]   {name} {escape(words)}")
         else:
+            self._wait_no_more_for(part.name)
             self.console.print(f"  stopped {name} {seconds:5.1f} s")
 
     def settle(self) -> None:
@@ -67,7 +70,7 @@ class Screen:
                 self._status.stop()
                 self._status = None
             return
-        words = f"starting {', '.join(self._waiting)}"
+        words = f"waiting for {', '.join(self._waiting)}"
         if self._status is None:
             self._status = self.console.status(words)
             self._status.start()

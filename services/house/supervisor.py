@@ -1,4 +1,4 @@
-"""Starts parts in order, brings back what dies, stops them in the reverse order."""
+"""Starts parts stage by stage, brings back what dies, stops them one by one from the last."""
 
 import asyncio
 import signal
@@ -22,6 +22,7 @@ class Change(Enum):
     READY = "ready"
     DIED = "died"
     CANNOT_START = "cannot start"
+    STOPPING = "stopping"
     STOPPED = "stopped"
 
 
@@ -41,9 +42,10 @@ class Supervisor:
         report: Report,
         clock: Clock,
         start_seconds: float,
-        stop_seconds: float = 15.0,
+        stop_seconds: float = 10.0,
     ) -> None:
         self._stages = stages
+        self._parts = [part for stage in stages for part in stage]
         self._report = report
         self._clock = clock
         self._start_seconds = start_seconds
@@ -59,22 +61,23 @@ class Supervisor:
                         group.create_task(self._start(part))
             except* CannotRun as refusals:
                 raise refusals.exceptions[0] from None
-        parts = (part for stage in self._stages for part in stage)
-        self._keepers = [asyncio.create_task(self._keep(part)) for part in parts]
+        self._keepers = [asyncio.create_task(self._keep(part)) for part in self._parts]
 
     async def stop(self) -> None:
-        """End everything, stage by stage, the last one first; what does not end is killed."""
+        """End everything, the last part first: each has what it needs to finish its work.
+
+        What does not end in time is killed.
+        """
         for keeper in self._keepers:
             keeper.cancel()
         await asyncio.gather(*self._keepers, return_exceptions=True)
-        for stage in reversed(self._stages):
-            await asyncio.gather(*(self._stop(part) for part in stage))
+        for part in reversed(self._parts):
+            await self._stop(part)
 
     def kill(self) -> None:
         """kill -9 everything, now."""
-        for stage in self._stages:
-            for part in stage:
-                part.child.send(signal.SIGKILL)
+        for part in self._parts:
+            part.child.send(signal.SIGKILL)
 
     async def _start(self, part: Part) -> None:
         """First start: a part that ends before it is ready cannot run here."""
@@ -130,6 +133,7 @@ class Supervisor:
         if not part.child.is_running:
             return
         began = self._clock.monotonic()
+        self._report(part, Change.STOPPING, 0.0, "")
         await asyncio.to_thread(part.child.stop, part.stop_with, seconds=self._stop_seconds)
         self._report(part, Change.STOPPED, self._clock.monotonic() - began, _how(part))
 

@@ -39,14 +39,14 @@ class House:
         self._workers = settings.execution_workers
 
     def stages(self) -> list[list[Part]]:
-        """What starts together, in the order of starting."""
+        """What starts together; what comes later needs what comes before, and stops before it."""
         workers = range(2, self._workers + 1)
         services: list[Part] = [self._service(name) for name in SERVICES]
         services += [self._another_worker(number) for number in workers]
+        services.append(self._edge())
         return [
             [PostgresPart(self._postgres, SERVICES), NatsPart(self._nats)],
             services,
-            [self._edge()],
         ]
 
     def describe(self, stages: list[list[Part]]) -> dict[str, Any]:

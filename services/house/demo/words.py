@@ -34,6 +34,8 @@ def story_of(event: order_pb2.TradeEvent) -> str:
         return f"{Reason.Name(trade.reason).removeprefix('REASON_')}: {trade.reason_text}"
     if event.kind == TradeEventKind.TRADE_EVENT_KIND_ACCEPTED:
         return f"the exchange has it as {trade.exchange_order_id}"
+    if event.kind == TradeEventKind.TRADE_EVENT_KIND_STARTED:
+        return "its turn has come"
     return ""
 
 
