@@ -59,6 +59,7 @@ def _signing_key(jwks_file: Path) -> Path:
         jwks_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         fresh = jwks_file.with_name("jwks.new")
         make_key(key_file, fresh)
+        fresh.chmod(0o600)
         fresh.rename(jwks_file)
     house = {"public": _PUBLIC, "operators": _OPERATORS, "signing_key_file": str(key_file)}
     _write(jwks_file.with_name("house.json"), json.dumps(house, indent=1) + "\n")

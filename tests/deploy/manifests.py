@@ -1,5 +1,6 @@
 """What the tests of the deployment read: manifests as data, and questions about them."""
 
+import copy
 import functools
 import shutil
 import subprocess
@@ -22,6 +23,11 @@ needs_kubectl = pytest.mark.skipif(shutil.which("kubectl") is None, reason="kube
 
 def rendered(overlay: str) -> list[Manifest]:
     """What `kubectl apply --kustomize` would send; a fresh copy each time."""
+    return copy.deepcopy(_parsed(overlay))
+
+
+@functools.cache
+def _parsed(overlay: str) -> list[Manifest]:
     return list(yaml.safe_load_all(kustomize(K8S / "overlays" / overlay)))
 
 
