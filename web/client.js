@@ -48,24 +48,30 @@ export function reasonOf(error) {
  * when it is cut off, without gap or repeat. Throws what the house refuses.
  */
 export async function* watchEvents(orders, { afterSeq = 0n, signal } = {}) {
+  // Whoever stops reading hangs up: leaving the loop alone would keep the stream open.
+  const ending = new AbortController();
+  const ended = signal ? AbortSignal.any([signal, ending.signal]) : ending.signal;
   let pauseMs = FIRST_PAUSE_MS;
-  while (!signal?.aborted) {
-    try {
-      // A stream has no deadline: heartbeats tell that it lives.
-      const stream = orders.watchTrades({ afterSeq }, { signal, timeoutMs: NO_TIMEOUT_MS });
-      for await (const { message } of stream) {
-        pauseMs = FIRST_PAUSE_MS;
-        if (message.case === "event") {
+  try {
+    while (!ended.aborted) {
+      try {
+        // A stream has no deadline: heartbeats tell that it lives.
+        const options = { signal: ended, timeoutMs: NO_TIMEOUT_MS };
+        for await (const { message } of orders.watchTrades({ afterSeq }, options)) {
+          pauseMs = FIRST_PAUSE_MS;
+          if (message.case !== "event") continue;
           afterSeq = message.value.seq;
           yield message.value;
         }
+      } catch (error) {
+        if (ended.aborted) return;
+        if (!CUT_OFF.has(ConnectError.from(error).code)) throw error;
       }
-    } catch (error) {
-      if (signal?.aborted) return;
-      if (!CUT_OFF.has(ConnectError.from(error).code)) throw error;
+      await pause(pauseMs, ended);
+      pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS);
     }
-    await pause(pauseMs, signal);
-    pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS);
+  } finally {
+    ending.abort();
   }
 }
 
@@ -80,7 +86,12 @@ export function formatDollars(micros) {
 /** Waits a random part of `ms`, so that clients that were cut off together do not return together. */
 function pause(ms, signal) {
   return new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms * (0.5 + Math.random() / 2));
-    signal?.addEventListener("abort", () => (clearTimeout(timer), resolve()), { once: true });
+    const end = () => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", end);
+      resolve();
+    };
+    const timer = setTimeout(end, ms * (0.5 + Math.random() / 2));
+    signal.addEventListener("abort", end);
   });
 }

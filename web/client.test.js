@@ -110,6 +110,26 @@ test("a stream that never ends is ended by its signal", { timeout: 30 * SECONDS 
   assert.ok(kinds.size > 0);
 });
 
+test("a watch that is cut off goes on without gap or repeat", async () => {
+  const asked = [];
+  const orders = {
+    async *watchTrades({ afterSeq }) {
+      asked.push(afterSeq);
+      yield { message: { case: "heartbeat", value: { headSeq: 3n } } };
+      yield { message: { case: "event", value: { seq: afterSeq + 1n } } };
+      throw new ConnectError("cut off", afterSeq === 2n ? Code.PermissionDenied : Code.Unavailable);
+    },
+  };
+  const seqs = [];
+  const error = await refusalOf(
+    (async () => {
+      for await (const { seq } of watchEvents(orders)) seqs.push(seq);
+    })(),
+  );
+  assert.deepEqual([asked, seqs], [[0n, 1n, 2n], [1n, 2n, 3n]]);
+  assert.equal(error.code, Code.PermissionDenied, "a refusal is not a cut-off");
+});
+
 test("quotes are read by any customer", async () => {
   const { quotes } = await house.exchange.listQuotes({ symbols: ["AAPL"] });
   assert.equal(quotes[0].symbol, "AAPL");
@@ -123,7 +143,9 @@ test("dollars are printed to the micro", () => {
 
 test("the example tells a trade to its end", () => {
   const example = fileURLToPath(new URL("example.js", import.meta.url));
-  const { status, stdout, stderr } = spawnSync(process.execPath, [example, "AAPL", "BUY", "1"]);
+  const { status, stdout, stderr } = spawnSync(process.execPath, [example, "AAPL", "BUY", "1"], {
+    timeout: 30 * SECONDS,
+  });
   assert.equal(status, 0, String(stderr));
   const lines = String(stdout).trim().split("\n");
   assert.equal(lines[0], "PLACED -> PLACED");

@@ -1,5 +1,6 @@
 """`buf curl`, a tool that knows nothing of us, in both protocols through both doors."""
 
+import base64
 import json
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from google.rpc import error_details_pb2
 
 from tests.support.house import ROOT, House
 
@@ -104,8 +106,10 @@ def test_a_refusal_names_its_reason(house: House, protocol: str) -> None:
         data='{"symbol": "KO", "side": "SIDE_BUY", "quantity": 0}',
     )
     assert refusal["code"] == "invalid_argument"
-    (info,) = (one for one in refusal["details"] if one["type"] == "google.rpc.ErrorInfo")
-    assert info["debug"]["reason"] == "INVALID_QUANTITY"
+    (told,) = (one for one in refusal["details"] if one["type"] == "google.rpc.ErrorInfo")
+    padded = told["value"] + "=" * (-len(told["value"]) % 4)
+    info = error_details_pb2.ErrorInfo.FromString(base64.b64decode(padded))
+    assert (info.reason, info.domain) == ("INVALID_QUANTITY", "stockbroker")
 
 
 @pytest.mark.parametrize("reflection", ["grpc-v1", "grpc-v1alpha"])
