@@ -1,6 +1,6 @@
 """What the exchange keeps. One method, one question; the caller owns the transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter
@@ -54,6 +54,8 @@ class ReportRow:
 
 _TERMS = attrgetter(*NewOrder.__slots__)
 _REPORT = attrgetter(*ReportRow.__slots__)
+_ORDER = (*NewOrder.__slots__, "session_id", "exchange_order_id", "received_at")
+_ADVANCE = ("ids", "old_commands", "old_reports", "commands", "reports")
 
 
 class Superseded(Exception):
@@ -133,9 +135,20 @@ async def keep_batch(
 
     Safe to repeat when it is open whether the same batch was committed: it then does nothing.
     """
-    if await _advance(connection, epoch, advances):
-        await _insert_orders(connection, orders)
-        await _insert_reports(connection, reports)
+    parameters = {
+        "epoch": epoch,
+        **_columns("session", _ADVANCE, map(_advance_of, advances)),
+        **_columns("order", _ORDER, map(_order_of, orders)),
+        **_columns("report", ReportRow.__slots__, map(_REPORT, reports)),
+    }
+    cursor = await connection.execute(_KEEP_BATCH, parameters)
+    row = await cursor.fetchone()
+    if row == (len(advances), len(orders), len(reports)):
+        return
+    cursor = await connection.execute(_FIND_ADVANCED, parameters)
+    row = await cursor.fetchone()
+    if row is None or row[0] != len(advances):
+        raise Superseded
 
 
 async def keep_acknowledged(
@@ -177,71 +190,84 @@ async def read_reports_of_order(
     return [row[0] for row in rows if row[0] is not None] if rows else None
 
 
-async def _advance(connection: AsyncConnection, epoch: int, advances: Sequence[Advance]) -> bool:
-    """Move the sessions on; False: they stand there already. Raises Superseded."""
-    parameters = {
-        "epoch": epoch,
-        "ids": [advance.session_id for advance in advances],
-        "old_commands": [advance.before.next_command_seq for advance in advances],
-        "old_reports": [advance.before.next_report_seq for advance in advances],
-        "commands": [advance.after.next_command_seq for advance in advances],
-        "reports": [advance.after.next_report_seq for advance in advances],
-    }
-    # The share lock makes a process that starts now wait for this commit; then we are fenced off.
-    cursor = await connection.execute(
-        "WITH fence AS (SELECT FROM venue WHERE epoch = %(epoch)s FOR SHARE)"
-        " UPDATE session SET next_command_seq = new.commands, next_report_seq = new.reports"
-        " FROM unnest(%(ids)s::text[], %(old_commands)s::bigint[], %(old_reports)s::bigint[],"
-        "             %(commands)s::bigint[], %(reports)s::bigint[])"
-        "   AS new (session_id, old_commands, old_reports, commands, reports), fence"
-        " WHERE session.session_id = new.session_id"
-        "   AND session.next_command_seq = new.old_commands"
-        "   AND session.next_report_seq = new.old_reports",
-        parameters,
+# The share lock makes a process that starts now wait for this commit; then we are fenced off.
+_KEEP_BATCH = """
+WITH fence AS (
+    SELECT FROM venue WHERE epoch = %(epoch)s FOR SHARE
+), moved AS (
+    UPDATE session SET next_command_seq = new.commands, next_report_seq = new.reports
+    FROM unnest(
+        %(session_ids)s::text[], %(session_old_commands)s::bigint[],
+        %(session_old_reports)s::bigint[], %(session_commands)s::bigint[],
+        %(session_reports)s::bigint[]
+    ) AS new (session_id, old_commands, old_reports, commands, reports), fence
+    WHERE session.session_id = new.session_id
+        AND session.next_command_seq = new.old_commands
+        AND session.next_report_seq = new.old_reports
+    RETURNING 1
+), placed AS (
+    INSERT INTO member_order (
+        client_order_id, symbol, side, quantity, order_type, limit_price_micros,
+        stop_price_micros, time_in_force, max_notional_micros, session_id, exchange_order_id,
+        received_at
     )
-    if cursor.rowcount == len(advances):
-        return True
-    cursor = await connection.execute(
-        "SELECT count(*) FROM session JOIN venue ON venue.epoch = %(epoch)s"
-        " JOIN unnest(%(ids)s::text[], %(commands)s::bigint[], %(reports)s::bigint[])"
-        "   AS new (session_id, commands, reports) ON session.session_id = new.session_id"
-        " WHERE next_command_seq = new.commands AND next_report_seq = new.reports",
-        parameters,
+    SELECT * FROM unnest(
+        %(order_client_order_id)s::text[], %(order_symbol)s::text[], %(order_side)s::int[],
+        %(order_quantity)s::bigint[], %(order_order_type)s::int[],
+        %(order_limit_price_micros)s::bigint[], %(order_stop_price_micros)s::bigint[],
+        %(order_time_in_force)s::int[], %(order_max_notional_micros)s::bigint[],
+        %(order_session_id)s::text[], %(order_exchange_order_id)s::text[],
+        %(order_received_at)s::timestamptz[]
     )
-    row = await cursor.fetchone()
-    if cursor.rowcount != 1 or row is None or row[0] != len(advances):
-        raise Superseded
-    return False
+    ON CONFLICT DO NOTHING
+    RETURNING 1
+), told AS (
+    INSERT INTO report (
+        session_id, report_seq, client_order_id, exec_id, exec_type, last_quantity,
+        last_price_micros, body
+    )
+    SELECT * FROM unnest(
+        %(report_session_id)s::text[], %(report_report_seq)s::bigint[],
+        %(report_client_order_id)s::text[], %(report_exec_id)s::text[],
+        %(report_exec_type)s::smallint[], %(report_last_quantity)s::bigint[],
+        %(report_last_price_micros)s::bigint[], %(report_body)s::bytea[]
+    )
+    ON CONFLICT DO NOTHING
+    RETURNING 1
+)
+SELECT
+    (SELECT count(*) FROM moved), (SELECT count(*) FROM placed), (SELECT count(*) FROM told)
+"""
+
+_FIND_ADVANCED = """
+SELECT count(*)
+FROM session
+JOIN venue ON venue.epoch = %(epoch)s
+JOIN unnest(
+    %(session_ids)s::text[], %(session_commands)s::bigint[], %(session_reports)s::bigint[]
+) AS new (session_id, commands, reports) ON session.session_id = new.session_id
+WHERE next_command_seq = new.commands AND next_report_seq = new.reports
+"""
 
 
-async def _insert_orders(connection: AsyncConnection, rows: Sequence[OrderRow]) -> None:
-    if not rows:
-        return
-    columns = zip(*(_TERMS(row.order) for row in rows), strict=True)
-    await connection.execute(
-        "INSERT INTO member_order (client_order_id, symbol, side, quantity, order_type,"
-        " limit_price_micros, stop_price_micros, time_in_force, max_notional_micros,"
-        " session_id, exchange_order_id, received_at)"
-        " SELECT * FROM unnest(%s::text[], %s::text[], %s::int[], %s::bigint[], %s::int[],"
-        " %s::bigint[], %s::bigint[], %s::int[], %s::bigint[],"
-        " %s::text[], %s::text[], %s::timestamptz[])",
-        [
-            *map(list, columns),
-            [row.session_id for row in rows],
-            [row.exchange_order_id for row in rows],
-            [row.received_at for row in rows],
-        ],
+def _columns(
+    prefix: str, names: Sequence[str], rows: Iterable[tuple[object, ...]]
+) -> dict[str, list[object]]:
+    """Rows as one array per column, each a parameter `<prefix>_<name>`."""
+    columns = list(zip(*rows, strict=True)) or [()] * len(names)
+    return {f"{prefix}_{name}": list(c) for name, c in zip(names, columns, strict=True)}
+
+
+def _advance_of(advance: Advance) -> tuple[object, ...]:
+    before, after = advance.before, advance.after
+    return (
+        advance.session_id,
+        before.next_command_seq,
+        before.next_report_seq,
+        after.next_command_seq,
+        after.next_report_seq,
     )
 
 
-async def _insert_reports(connection: AsyncConnection, rows: Sequence[ReportRow]) -> None:
-    if not rows:
-        return
-    columns = zip(*(_REPORT(row) for row in rows), strict=True)
-    await connection.execute(
-        "INSERT INTO report (session_id, report_seq, client_order_id, exec_id, exec_type,"
-        " last_quantity, last_price_micros, body)"
-        " SELECT * FROM unnest(%s::text[], %s::bigint[], %s::text[], %s::text[], %s::smallint[],"
-        " %s::bigint[], %s::bigint[], %s::bytea[])",
-        [list(column) for column in columns],
-    )
+def _order_of(row: OrderRow) -> tuple[object, ...]:
+    return (*_TERMS(row.order), row.session_id, row.exchange_order_id, row.received_at)

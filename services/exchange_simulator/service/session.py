@@ -13,6 +13,7 @@ from stockbroker.common.v1.reason_pb2 import Reason
 from stockbroker.exchange.v1 import exchange_service_pb2 as pb
 
 _MAX_COMMANDS = 1000
+_MAX_MESSAGES = 64  # being kept at once, for one member
 
 
 async def serve(
@@ -22,7 +23,7 @@ async def serve(
     logon = await _logon(requests)
     session_id = wire.session_id_from(logon.session_id)
     connection = await venue.log_on(session_id, logon.next_report_seq)
-    reader = asyncio.create_task(_read(requests, venue, connection))
+    reader = asyncio.create_task(_Reader(venue, connection).run(requests))
     try:
         logged_on = pb.SessionResponse.LoggedOn(
             next_command_seq=connection.next_command_seq,
@@ -47,30 +48,52 @@ async def _logon(requests: AsyncIterator[pb.SessionRequest]) -> pb.SessionReques
     raise _broken("a session begins with logon")
 
 
-async def _read(
-    requests: AsyncIterator[pb.SessionRequest], venue: Venue, connection: Connection
-) -> None:
-    """Hear the member out; whatever ends it ends the connection."""
-    try:
-        async for request in requests:
-            await _hear(request, venue, connection)
-    except Refusal as refusal:
-        connection.end(refusal)
-    except Exception:
-        connection.end(Unavailable(Reason.REASON_UNAVAILABLE, "the stream could not be read"))
-        raise
-    else:
-        connection.end()
+class _Reader:
+    """Hears the member out; whatever ends it ends the connection.
 
+    It reads on while commands are being kept, so that many messages share a transaction.
+    """
 
-async def _hear(request: pb.SessionRequest, venue: Venue, connection: Connection) -> None:
-    kind = request.WhichOneof("message")
-    if kind == "commands":
-        await venue.take(connection, _commands_from(request.commands))
-    elif kind == "acknowledge":
-        venue.acknowledge(connection, request.acknowledge.report_seq)
-    else:
-        raise _broken("after logon come commands and acknowledgements only")
+    def __init__(self, venue: Venue, connection: Connection) -> None:
+        self._venue = venue
+        self._connection = connection
+        self._window = asyncio.Semaphore(_MAX_MESSAGES)
+        self._taking: set[asyncio.Task[None]] = set()
+
+    async def run(self, requests: AsyncIterator[pb.SessionRequest]) -> None:
+        """Until the member has no more to say, or breaks the rules."""
+        try:
+            async for request in requests:
+                await self._hear(request)
+            if self._taking:
+                await asyncio.wait(self._taking)
+        except Refusal as refusal:
+            self._connection.end(refusal)
+        except Exception:
+            self._connection.end(_unreadable())
+            raise
+        else:
+            self._connection.end()
+
+    async def _hear(self, request: pb.SessionRequest) -> None:
+        kind = request.WhichOneof("message")
+        if kind == "commands":
+            commands = _commands_from(request.commands)
+            await self._window.acquire()
+            taking = asyncio.create_task(self._venue.take(self._connection, commands))
+            self._taking.add(taking)
+            taking.add_done_callback(self._taken)
+        elif kind == "acknowledge":
+            self._venue.acknowledge(self._connection, request.acknowledge.report_seq)
+        else:
+            raise _broken("after logon come commands and acknowledgements only")
+
+    def _taken(self, taking: asyncio.Task[None]) -> None:
+        self._taking.discard(taking)
+        self._window.release()
+        error = None if taking.cancelled() else taking.exception()
+        if error is not None:
+            self._connection.end(error if isinstance(error, Refusal) else _unreadable())
 
 
 def _commands_from(message: pb.SessionRequest.Commands) -> list[tuple[int, NewOrder]]:
@@ -86,3 +109,7 @@ def _commands_from(message: pb.SessionRequest.Commands) -> list[tuple[int, NewOr
 
 def _broken(text: str) -> Invalid:
     return Invalid(Reason.REASON_INVALID_REQUEST, text)
+
+
+def _unreadable() -> Unavailable:
+    return Unavailable(Reason.REASON_UNAVAILABLE, "the commands could not be taken")
