@@ -82,6 +82,7 @@ class _Run:
         self._folder.write_tokens(SERVICES)
         self._screen.say(f"The house starts; its data is in {self._folder.path}")
         house = House(self._settings, self._folder)
+        house.ports.check()
         stages = house.stages()
 
         def report(part: Part, change: Change, seconds: float, words: str) -> None:

@@ -1,11 +1,16 @@
 """Which part listens where: all on 127.0.0.1, by name."""
 
-from libs.embedded import free_port
+from functools import partial
+
+from libs.embedded import CannotRun, free_port
+from libs.embedded.child import wait_until
+from libs.embedded.ports import is_free
 from services.house.settings import Settings
 
 HOST = "127.0.0.1"
 # A service stands behind those that it calls.
 SERVICES = ("exchange_simulator", "ledger", "order", "exchange_gateway", "execution")
+_PATIENCE_SECONDS = 5.0  # processes of a run just killed may still hold their ports
 _INNER = (
     *SERVICES,
     "postgres",
@@ -34,3 +39,18 @@ class Ports:
     def address(self, name: str) -> str:
         """host:port of `name`."""
         return f"{HOST}:{self._ports[name]}"
+
+    def check(self) -> None:
+        """Raise CannotRun, with the setting to change, when somebody else listens on one.
+
+        PostgreSQL and NATS look for themselves, once those of an earlier run are gone.
+        """
+        for name, port in self._ports.items():
+            if name in ("postgres", "nats", "nats_monitor"):
+                continue
+            if not wait_until(partial(is_free, port), seconds=_PATIENCE_SECONDS):
+                setting = name if name in ("public", "operators") else "inner"
+                raise CannotRun(
+                    f"port {port}, wanted by {name}, is in use; "
+                    f"STOCKBROKER_{setting.upper()}_PORT chooses another"
+                )

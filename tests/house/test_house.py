@@ -1,0 +1,204 @@
+"""The whole house as `make up` runs it: it starts, is mistreated, and leaves nothing behind."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from libs.embedded import free_port
+from libs.embedded.child import launched, wait_until
+from libs.probe import probe
+
+ROOT = Path(__file__).parents[2]
+PARTS = {
+    *("postgres", "nats", "edge"),
+    *("order", "ledger", "execution", "exchange_gateway", "exchange_simulator"),
+}
+pytestmark = [pytest.mark.xdist_group("make_up"), pytest.mark.timeout(240)]
+
+
+class Run:
+    """One `python -m services.house.main` on a data folder."""
+
+    def __init__(self, folder: Path, *options: str, **settings: str) -> None:
+        self.folder = folder
+        ports = {"PUBLIC_PORT": "0", "OPERATORS_PORT": "0", "INNER_PORT": "0"}
+        sizes = {"POSTGRES_SHARED_BUFFERS_MB": "64", "POSTGRES_MAX_WAL_SIZE_MB": "256"}
+        told = {**ports, **sizes, "DATA_FOLDER": str(folder), **settings}
+        self.process = subprocess.Popen(
+            launched(
+                [sys.executable, "-m", "services.house.main", *options], dies_by=signal.SIGTERM
+            ),
+            cwd=ROOT,
+            env={**os.environ, **{f"STOCKBROKER_{name}": value for name, value in told.items()}},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def told(self) -> dict[str, Any]:
+        """house.json as this run wrote it; empty until then."""
+        try:
+            told: dict[str, Any] = json.loads((self.folder / "house.json").read_text())
+        except FileNotFoundError:
+            return {}
+        return told if told["supervisor_pid"] == self.process.pid else {}
+
+    def wait_up(self) -> dict[str, Any]:
+        """house.json once everything is ready."""
+        settled = wait_until(
+            lambda: bool(self.told()) or self.process.poll() is not None, seconds=120
+        )
+        assert settled
+        assert self.process.poll() is None, self.words()
+        return self.told()
+
+    def words(self) -> str:
+        """What it said, once it ended."""
+        assert self.process.stdout is not None
+        self.process.wait(120)
+        return self.process.stdout.read()
+
+    def end(self, number: signal.Signals = signal.SIGINT) -> int:
+        """Signal it and wait; its exit status."""
+        self.process.send_signal(number)
+        return self.process.wait(60)
+
+
+def processes_of(folder: Path) -> list[str]:
+    """Every process that works in `folder` or was told of it."""
+    mark, found = str(folder).encode(), []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            told = [(process / name).read_bytes() for name in ("cmdline", "environ")]
+            told.append(str((process / "cwd").readlink()).encode())
+        except OSError:
+            continue
+        if process.name != str(os.getpid()) and any(mark in text for text in told):
+            found.append(f"{process.name} {told[0].decode().replace(chr(0), ' ')[:100]}")
+    return found
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """A data folder; afterwards nothing may work in it any more."""
+    yield tmp_path / "data"
+    is_empty = wait_until(lambda: not processes_of(tmp_path / "data"), seconds=30)
+    assert is_empty, processes_of(tmp_path / "data")
+
+
+def test_the_main_job_is_shown_and_shown_again_at_the_next_start(folder: Path) -> None:
+    first = Run(folder, "--exit-after-demo")
+    words = first.words()
+    assert first.process.returncode == 0, words
+    for part in PARTS:
+        assert re.search(rf"ready\s+{part}\s+[\d.]+ s", words)
+    assert re.search(
+        r"BUY of 10 AAPL\n.* PLACED (.*\n)+.* IN_PROGRESS (.*\n)+.* FILLED .* \$", words
+    )
+    assert re.search(r"SELL of 5 MSFT\n.* PLACED (.*\n)+.* FILLED .* \$", words)
+    assert re.search(r"ms  REJECTED +INSUFFICIENT_FUNDS: ", words)
+    assert re.search(r"First fill [\d.]+ s after", words)
+    assert re.search(r"AAPL +- +10 shares", words)
+    assert "export TOKEN=" in words
+    second = Run(folder, "--exit-after-demo").words()
+    assert re.search(r"AAPL +10 shares +20 shares", second), second
+    assert re.search(r"MSFT +995 shares +990 shares", second)
+
+
+def test_ctrl_c_ends_everything_in_good_order(folder: Path) -> None:
+    run = Run(folder, "--no-demo")
+    run.wait_up()
+    assert run.end(signal.SIGINT) == 0
+    words = run.words()
+    stopped = re.findall(r"stopped (\w+)", words)
+    assert stopped[0] == "edge"
+    assert stopped[-2:] == ["nats", "postgres"]
+    assert set(stopped) == PARTS
+    assert not (folder / "house.json").exists()
+    assert "Traceback" not in words
+
+
+def test_ctrl_c_while_it_starts_leaves_nothing(folder: Path) -> None:
+    run = Run(folder, "--no-demo")
+    assert wait_until(lambda: (folder / "logs" / "nats.log").exists(), seconds=60)
+    assert run.end(signal.SIGINT) == 0
+    assert "Traceback" not in run.words()
+
+
+def test_kill_9_of_the_supervisor_leaves_nothing_and_the_next_start_recovers(folder: Path) -> None:
+    run = Run(folder, "--no-demo", INNER_PORT=str(_free_ports()))
+    before = run.wait_up()
+    assert set(before["pids"]) == PARTS
+    run.end(signal.SIGKILL)
+    # At once, on the same ports, while the dead are still on their way out.
+    port = before["services"]["exchange_simulator"].rpartition(":")[2]
+    again = Run(folder, "--exit-after-demo", INNER_PORT=port)
+    words = again.words()
+    assert again.process.returncode == 0, words
+    assert "FILLED" in words
+
+
+def test_what_is_killed_is_started_again(folder: Path) -> None:
+    run = Run(folder, "--no-demo")
+    before = run.wait_up()
+    for pid in before["pids"].values():
+        os.kill(pid, signal.SIGKILL)
+
+    def is_back() -> bool:
+        now = run.told()["pids"]
+        return all(now[name] != pid for name, pid in before["pids"].items()) and not any(
+            probe(address, timeout_seconds=1) for address in before["services"].values()
+        )
+
+    assert wait_until(is_back, seconds=90)
+    assert run.end() == 0
+    assert set(re.findall(r"died +(\w+) +by SIGKILL", run.words())) == PARTS
+
+
+def test_a_second_house_on_the_same_data_is_refused(folder: Path) -> None:
+    run = Run(folder, "--no-demo")
+    run.wait_up()
+    second = Run(folder, "--no-demo")
+    assert f"runs already (process {run.process.pid})" in second.words()
+    assert second.process.returncode == 1
+    assert run.process.poll() is None
+    cleaned = subprocess.run(
+        [sys.executable, "bootstrap.py", "clean"],
+        cwd=ROOT,
+        env={**os.environ, "STOCKBROKER_DATA_FOLDER": str(folder)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "a house runs in" in cleaned.stderr
+    assert run.end() == 0
+
+
+def test_a_port_in_use_is_said_in_one_sentence(folder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        run = Run(folder, "--no-demo", PUBLIC_PORT=str(port))
+        assert (
+            f"port {port}, wanted by public, is in use; STOCKBROKER_PUBLIC_PORT chooses another."
+        ) in " ".join(run.words().split())
+    assert run.process.returncode == 1
+
+
+def test_a_wrong_setting_is_said_in_one_sentence(folder: Path) -> None:
+    run = Run(folder, PUBLIC_PORT="many")
+    assert run.words().startswith("stockbroker: setting STOCKBROKER_PUBLIC_PORT: Expected `int`")
+    assert run.process.returncode == 2
+
+
+def _free_ports() -> int:
+    """The first of 20 ports that are likely free."""
+    return min(free_port(), 60_000)
