@@ -4,6 +4,7 @@ Whatever queued while a batch was in flight is the next batch: one lock, one rea
 one write, one commit, however many calls it came from.
 """
 
+from collections import Counter as Tally
 from collections.abc import Sequence
 
 import structlog
@@ -86,8 +87,8 @@ class Writer:
     def _count(self, batch: list[Operation], results: list[Result], seconds: float) -> None:
         _items.observe(len(batch))
         _seconds.observe(seconds)
-        refused = 0
-        for operation, result in zip(batch, results, strict=True):
-            refused += result.reason != 0
-            _decided.labels(operation.kind, Reason.Name(result.reason)).inc()
+        refused = sum(result.reason != 0 for result in results)
+        pairs = zip(batch, results, strict=True)
+        for (kind, reason), count in Tally((o.kind, r.reason) for o, r in pairs).items():
+            _decided.labels(kind, Reason.Name(reason)).inc(count)
         _log.info("batch", items=len(batch), refused=refused, ms=round(seconds * 1000, 1))

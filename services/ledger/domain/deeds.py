@@ -7,12 +7,13 @@ import hashlib
 from datetime import datetime
 
 import msgspec
+from msgspec.structs import replace
 
 from libs.reasons import Reason
 from services.ledger.domain import forms
 from services.ledger.domain.attempt import MOST
 from services.ledger.domain.books import CASH, CUSTOMER, HOUSE, AccountKey, Kind
-from services.ledger.domain.operations import Leg, PlaceHold, Post
+from services.ledger.domain.operations import PlaceHold, Post, leg
 
 CLEARING = f"{HOUSE}clearing"  # what the exchange owes the house, and the house the exchange
 DEPOSITS = f"{HOUSE}deposits"  # what came in from outside, as a debt to the outside
@@ -74,27 +75,12 @@ def execution(fill: Execution) -> Post:
     symbol = forms.a_symbol(fill.symbol)
     notional = forms.a_notional(fill.quantity, fill.price_micros)
     if fill.side == BUY:
-        legs = (
-            Leg(source=customer, target=CLEARING, asset=CASH, amount=notional, from_hold=True),
-            Leg(
-                source=CLEARING,
-                target=customer,
-                asset=symbol,
-                amount=fill.quantity,
-                cost_micros=notional,
-            ),
-        )
+        paid = leg(notional, CASH, source=customer, target=CLEARING, from_hold=True)
+        received = leg(fill.quantity, symbol, source=CLEARING, target=customer)
+        legs = paid, replace(received, cost_micros=notional)
     elif fill.side == SELL:
-        legs = (
-            Leg(
-                source=customer,
-                target=CLEARING,
-                asset=symbol,
-                amount=fill.quantity,
-                from_hold=True,
-            ),
-            Leg(source=CLEARING, target=customer, asset=CASH, amount=notional),
-        )
+        delivered = leg(fill.quantity, symbol, source=customer, target=CLEARING, from_hold=True)
+        legs = delivered, leg(notional, CASH, source=CLEARING, target=customer)
     else:
         raise forms.Malformed(Reason.REASON_INVALID_SIDE, "side", "side must be BUY or SELL")
     return Post(
@@ -123,17 +109,11 @@ def deposit_shares(incoming: Incoming, *, symbol: str, cost_micros: int) -> Post
 
 
 def _incoming(incoming: Incoming, kind: Kind, asset: str, amount: int, *, cost_micros: int) -> Post:
-    leg = Leg(
-        source=DEPOSITS,
-        target=account_of(incoming.customer_id),
-        asset=asset,
-        amount=amount,
-        cost_micros=cost_micros,
-    )
+    received = leg(amount, asset, source=DEPOSITS, target=account_of(incoming.customer_id))
     return Post(
         id=forms.an_id(incoming.deposit_id, field="deposit_id"),
         kind=kind,
-        legs=(leg,),
+        legs=(replace(received, cost_micros=cost_micros),),
         reference=forms.a_reference(incoming.reference),
         actor=incoming.operator,
     )

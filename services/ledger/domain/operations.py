@@ -15,24 +15,23 @@ from services.ledger.domain.books import AccountKey, Kind
 
 
 class Leg(msgspec.Struct, frozen=True, kw_only=True):
-    """Moves `amount` (at least 1) of `asset` from account `source` to account `target`."""
+    """Moves `amount` (at least 1) from one account to another of the same asset; see `leg`."""
 
-    source: str
-    target: str
-    asset: str
+    debited: AccountKey
+    credited: AccountKey
     amount: int
     from_hold: bool = False  # drawn from the hold of the post, instead of what is available
-    cost_micros: int = 0  # what it cost the target, for its cost basis
+    cost_micros: int = 0  # what it cost who gets it, for the cost basis
 
-    @property
-    def debited(self) -> AccountKey:
-        """The account that gives."""
-        return AccountKey(self.source, self.asset)
 
-    @property
-    def credited(self) -> AccountKey:
-        """The account that gets."""
-        return AccountKey(self.target, self.asset)
+def leg(amount: int, asset: str, *, source: str, target: str, from_hold: bool = False) -> Leg:
+    """Moves `amount` of `asset` from the account called `source` to the one called `target`."""
+    return Leg(
+        debited=AccountKey(source, asset),
+        credited=AccountKey(target, asset),
+        amount=amount,
+        from_hold=from_hold,
+    )
 
 
 class PlaceHold(msgspec.Struct, frozen=True, kw_only=True):

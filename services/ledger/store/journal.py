@@ -136,13 +136,7 @@ class Journal:
 
     async def read(self, operations: Sequence[Operation]) -> State:
         """Lock the books and read all that the operations name."""
-        keys = list(dict.fromkeys(key for o in operations for key in o.accounts()))
-        asked = {
-            "ids": [operation.id for operation in operations],
-            "hold_ids": [o.hold_id for o in operations if o.hold_id is not None],
-            "names": [key.name for key in keys],
-            "assets": [key.asset for key in keys],
-        }
+        asked = columns.asked_to(operations)
         async with self._connection.pipeline():
             # First the lock: each of the others then sees all that was committed before.
             heads = await self._connection.execute(LOCK_HEAD)
@@ -162,11 +156,7 @@ class Journal:
         if not rows:
             return {}
         cursor = await self._connection.execute(
-            READ_BALANCES,
-            {
-                "account_ids": [number for row in rows for number in row[4][0::2]],
-                "versions": [number for row in rows for number in row[4][1::2]],
-            },
+            READ_BALANCES, columns.balances_to(row[4] for row in rows)
         )
         figures = iter(await cursor.fetchall())
         recorded = {}
