@@ -55,12 +55,13 @@ class Supervisor:
     async def start(self) -> None:
         """Start everything. Raises CannotRun as soon as one part cannot."""
         for stage in self._stages:
+            starts = [asyncio.create_task(self._start(part)) for part in stage]
             try:
-                async with asyncio.TaskGroup() as group:
-                    for part in stage:
-                        group.create_task(self._start(part))
-            except* CannotRun as refusals:
-                raise refusals.exceptions[0] from None
+                await asyncio.gather(*starts)
+            finally:
+                for start in starts:
+                    start.cancel()
+                await asyncio.gather(*starts, return_exceptions=True)
         self._keepers = [asyncio.create_task(self._keep(part)) for part in self._parts]
 
     async def stop(self) -> None:
