@@ -12,12 +12,8 @@ BIN := .venv/bin
 # What contracts are compared with; without such a branch there is nothing to break.
 BASE := main
 
-# Whoever wants no bytecode beside the sources gets it elsewhere: without any, each process compiles
-# all it imports, and that is most of a start.
-ifdef PYTHONDONTWRITEBYTECODE
+# Without bytecode each process compiles all it imports, and that is most of a start.
 unexport PYTHONDONTWRITEBYTECODE
-export PYTHONPYCACHEPREFIX := $(CURDIR)/.cache/bytecode
-endif
 
 .DEFAULT_GOAL := help
 .PHONY: help up test lint format stubs sync clean
