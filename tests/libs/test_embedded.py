@@ -1,11 +1,13 @@
 """PostgreSQL and NATS out of wheels: they keep what they took, and nothing of them is left over."""
 
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
 import textwrap
+import urllib.request
 from pathlib import Path
 
 import psycopg
@@ -125,6 +127,13 @@ async def test_what_nats_acknowledged_outlives_kill_9(tmp_path: Path) -> None:
         kept = await client.jetstream().get_msg("KEPT", 1)
         assert kept.data == b"a trade"
         await client.close()
+
+
+def test_nats_writes_to_the_disk_before_it_acknowledges(tmp_path: Path) -> None:
+    with Nats(tmp_path) as server:
+        url = f"http://127.0.0.1:{server.monitor_port}/jsz?config=1"
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            assert json.load(answer)["config"]["sync_always"] is True
 
 
 def test_nothing_outlives_its_parent(data: Path, tmp_path: Path) -> None:
