@@ -97,8 +97,8 @@ class Rooms:
         attention, board = Attention(ask_after_seconds=doubt), HaltBoard(store, clock)
         self.worker = Worker(name, clock, attention, board, started_at=clock.now())
         self.pipeline = Pipeline(self.worker, self.neighbours, bell, in_doubt_after_seconds=doubt)
-        self.sweeper = Sweeper(self.worker, self.neighbours, self.pipeline, bell, broker)
         self.consumer = Consumer(self.worker, self.nudges, self.pipeline)
+        self.sweeper = Sweeper(self.worker, self.neighbours, self.pipeline, bell, self.consumer)
         self.presence = Presence(name, broker, store, clock, prefix=stream.prefix)
         self.ring = Ring(
             self.worker, self.neighbours.order, self.presence, self.consumer, self.sweeper.hurry
