@@ -14,7 +14,7 @@ import psycopg
 import pytest
 from nats.aio.client import Client
 
-from libs.embedded import CannotRun, Child, Nats, Postgres, Tuning
+from libs.embedded import CannotRun, Child, Nats, Postgres, Tuning, free_port
 from libs.embedded.child import launched, processes_in, script, wait_until
 
 SMALL = Tuning(shared_buffers_mb=32, max_wal_size_mb=256)
@@ -106,6 +106,22 @@ def test_a_port_in_use_is_refused_with_a_sentence(data: Path, tmp_path: Path) ->
             Postgres(data, port=port).start()
         with pytest.raises(CannotRun, match=f"port {port}, wanted by NATS, is in use"):
             Nats(tmp_path, port=port).start()
+
+
+def test_a_free_port_is_given_out_once_and_never_taken_by_a_connection() -> None:
+    ask = (
+        "from libs.embedded import free_port; print(*(free_port() for _ in range(300)), flush=True)"
+    )
+    other = subprocess.Popen(
+        [sys.executable, "-c", f"{ask}; input()"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert other.stdout is not None
+    theirs = {int(port) for port in other.stdout.readline().split()}
+    ours = {free_port() for _ in range(300)}
+    other.communicate(b"\n")
+    assert len(ours | theirs) == 600
+    connections = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()
+    assert max(ours) < int(connections[0])
 
 
 def test_a_missing_program_is_named_with_its_wheel() -> None:
