@@ -14,7 +14,9 @@ WITH raised AS (
     SELECT i.partition, i.epoch
     FROM unnest(%(partitions)s::smallint[], %(epochs)s::bigint[]) AS i (partition, epoch)
     WHERE NOT EXISTS (
-        SELECT FROM partition_epoch p WHERE p.partition = i.partition AND p.epoch >= i.epoch)
+        SELECT FROM partition_epoch p
+        WHERE p.partition = i.partition AND p.partition = ANY(%(partitions)s::smallint[])
+          AND p.epoch >= i.epoch)
     ORDER BY i.partition
     ON CONFLICT (partition) DO UPDATE SET epoch = excluded.epoch
     WHERE partition_epoch.epoch < excluded.epoch
