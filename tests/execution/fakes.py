@@ -36,14 +36,15 @@ _START_CASH = 1_000_000_000_000
 class Faults:
     """What goes wrong at a neighbour.
 
-    `is_away` fails every call; `lose` answers are lost after the work was done; `closed` methods
+    `is_away` fails every call; `lose` says how many answers of a method are lost after the work
+    was done; `closed` methods
     are kept waiting before the work, `muted` ones after it; `poison` says which requests end in
     a fault.
     """
 
     def __init__(self) -> None:
         self.is_away = False
-        self.lose = 0
+        self.lose: dict[str, int] = {}
         self.closed: set[str] = set()
         self.muted: set[str] = set()
         self.poison: Callable[[Any], bool] = lambda request: False
@@ -61,8 +62,8 @@ class Faults:
     async def after(self, method: str) -> None:
         """Called after the work."""
         await _while(lambda: method in self.muted)
-        if self.lose > 0:
-            self.lose -= 1
+        if self.lose.get(method, 0) > 0:
+            self.lose[method] -= 1
             raise _unavailable()
 
 
@@ -344,9 +345,10 @@ class FakeLedger(ledger_grpc.LedgerServiceServicer):
         results = []
         for posting in request.executions:
             reason = Reason.REASON_UNSPECIFIED
-            if posting.execution_id not in self.posted:
+            is_new = posting.execution_id not in self.posted
+            if is_new:
                 reason = self._why_not(posting.trade_id)
-            if not reason:
+            if is_new and not reason:
                 self.posted[posting.execution_id] = posting
                 self.log.append(("posted", posting.trade_id))
                 if posting.releases_rest:
@@ -362,9 +364,10 @@ class FakeLedger(ledger_grpc.LedgerServiceServicer):
         results = []
         for release in request.releases:
             reason = Reason.REASON_UNSPECIFIED
-            if release.hold_id not in self.released:
+            is_new = release.hold_id not in self.released
+            if is_new:
                 reason = self._why_not(release.hold_id)
-            if not reason:
+            if is_new and not reason:
                 self.released.add(release.hold_id)
                 self.closed.add(release.hold_id)
                 self.log.append(("released", release.hold_id))
