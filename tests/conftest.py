@@ -44,8 +44,8 @@ def new_database(postgres: Postgres) -> Iterator[Callable[[], str]]:
         return postgres.url(names[-1])
 
     yield make
-    # A connection whose making was cancelled is closed by the collector alone; until then the server
-    # waits for its password, and DROP DATABASE for the server process that does.
+    # A connection whose making was cancelled is closed by the collector alone; until then the
+    # server waits for its password, and DROP DATABASE for the server process that does.
     gc.collect()
     for name in names:
         postgres.drop_role_and_database(name)
