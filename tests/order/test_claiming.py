@@ -10,7 +10,7 @@ import pytest
 
 from libs.clock import SystemClock
 from libs.partition import PARTITIONS, partition_of
-from services.order.batches import place_trades
+from services.order.batches import claim_trades, place_trades
 from services.order.domain.placing import Placement
 from services.order.domain.trade import Side, Terms
 from services.order.store.customers import Customers
@@ -28,6 +28,8 @@ from tests.order.client import (
     seqs,
 )
 from tests.order.conftest import MakeHouse
+from tests.order.test_placing import rows
+from tests.support.wait import until
 
 ALICE = partition_of("alice")
 
@@ -215,6 +217,33 @@ async def test_a_leader_has_a_name_and_partitions_that_exist(
     order: Order, partitions: list[int], worker: str
 ) -> None:
     assert await refused(order.lead(partitions, worker)) == ("INVALID_ARGUMENT", "INVALID_REQUEST")
+
+
+async def test_no_leader_is_made_while_a_claim_of_the_one_before_is_under_way(
+    order: Order, postgres_url: str
+) -> None:
+    """So a claim is either seen by the next leader or refused."""
+    await order.place("alice")
+    epochs = await order.lead([ALICE])
+    async with await psycopg.AsyncConnection.connect(postgres_url) as claiming:
+        claims = await claim_trades(claiming, epochs, ["alice"], SystemClock())
+        assert len(claims.trades) == 1
+        leading = asyncio.create_task(order.lead([ALICE], "w2"))
+
+        async def is_waiting() -> bool:
+            assert not leading.done(), "there is a new leader already"
+            waiting = await rows(
+                postgres_url,
+                "SELECT FROM pg_stat_activity WHERE datname = current_database()"
+                " AND wait_event_type = 'Lock'",
+            )
+            return bool(waiting)
+
+        await until(is_waiting)
+        await claiming.commit()
+    assert (await leading)[ALICE] == 2
+    (waiting,) = await order.waiting(partitions=[ALICE])
+    assert waiting.claimed_epoch == 1
 
 
 async def test_a_customer_whose_first_trade_is_not_committed_cannot_be_locked(

@@ -204,16 +204,22 @@ async def test_a_stream_that_is_gone_leaves_nothing_behind(order: Order) -> None
     await until(lambda: open_watches() == before)
 
 
-async def test_many_streams_hear_everything(order: Order) -> None:
+async def test_many_streams_hear_everything_without_waiting_for_a_heartbeat(
+    make_house: MakeHouse,
+) -> None:
     customers = [f"c{number}" for number in range(10)]
-    streams = [(customer, order.watch(customer)) for customer in customers for _ in range(10)]
-    placed = {
-        customer: [trade.trade_id for trade in await asyncio.gather(
-            *(order.place(customer) for _ in range(5)))]
-        for customer in customers
-    }  # fmt: skip
-    for customer, stream in streams:
-        events = await events_of(stream, 5)
-        assert seqs(events) == [1, 2, 3, 4, 5]
-        assert {event.trade.trade_id for event in events} == set(placed[customer])
-        stream.cancel()
+    async with make_house(heartbeat_seconds=3600) as order:
+        streams = {each: [order.watch(each) for _ in range(10)] for each in customers}
+        for stream in (stream for several in streams.values() for stream in several):
+            assert (await stream.read()).HasField("heartbeat")
+        listening = {
+            customer: [asyncio.create_task(events_of(stream, 60)) for stream in several]
+            for customer, several in streams.items()
+        }
+        for _ in range(20):
+            await asyncio.gather(*(order.place(each) for each in customers for _ in range(3)))
+        for customer, tasks in listening.items():
+            trades = (await order.page(customer, page_size=60)).trades
+            for events in await asyncio.gather(*tasks):
+                assert seqs(events) == list(range(1, 61))
+                assert [event.trade for event in reversed(events)] == list(trades)
