@@ -1,11 +1,11 @@
 """The table (status, outcome) -> what is recorded, row by row."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from libs.reasons import Reason
 from services.order.domain.journal import Journal, Told

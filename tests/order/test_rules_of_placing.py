@@ -1,10 +1,10 @@
 """What may be placed, and what becomes of a batch of calls; pure."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from libs.refusals import AlreadyExists, Invalid, Refusal, Unimplemented
 from services.order.domain.placing import Placement, Wanted, as_placed, check, place
