@@ -15,7 +15,7 @@ from services.order.store import PLANS, READING_PLANS
 
 Answer = TypeVar("Answer")
 
-_MIGRATIONS = Path(__file__).parent / "migrations"
+MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 class Change(StrEnum):
@@ -42,7 +42,7 @@ class Database:
 
     async def open(self) -> None:
         """Wait for the database, for ever if need be, and bring it to the newest schema."""
-        await migrate(self._url, _MIGRATIONS)
+        await migrate(self._url, MIGRATIONS)
         await self._pool.open()
         self._is_open = True
 

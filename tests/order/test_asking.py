@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from stockbroker.common.v1.reason_pb2 import Reason
+from stockbroker.order.v1 import order_execution_service_pb2 as execution_pb
 from stockbroker.order.v1 import order_service_pb2 as pb
 from stockbroker.order.v1.order_pb2 import TradeEventKind as Kind
 from stockbroker.order.v1.order_pb2 import TradeStatus as Status
@@ -104,14 +105,8 @@ async def test_nobody_but_services_takes_trades_up(order: Order) -> None:
     for caller in (order.as_customer("alice"), order.as_operator()):
         for method in ("LeadPartitions", "ClaimTrades", "ListOpenCustomers", "ApplyOutcomes"):
             stub = getattr(order.execution, method)
-            request = getattr(_execution_pb(), f"{method}Request")()
+            request = getattr(execution_pb, f"{method}Request")()
             assert (await refused(stub(request, **caller)))[0] == "PERMISSION_DENIED"
-
-
-def _execution_pb() -> Any:
-    from stockbroker.order.v1 import order_execution_service_pb2
-
-    return order_execution_service_pb2
 
 
 async def test_trades_are_listed_newest_first_in_the_order_placed(order: Order) -> None:

@@ -84,12 +84,12 @@ class Running:
     """The service as a process of its own."""
 
     def __init__(self, environment: dict[str, str]) -> None:
-        self._environment = environment
+        self.environment = environment
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "services.order.main", env=self._environment
+            sys.executable, "-m", "services.order.main", env=self.environment
         )
 
     async def end(self, number: signal.Signals) -> int:
@@ -171,7 +171,7 @@ async def test_a_process_that_waits_for_its_database_stops_when_told(
     running: tuple[Running, Order], keys: Keys
 ) -> None:
     process, order = running
-    process._environment["STOCKBROKER_DATABASE_URL"] = "postgresql://nobody@127.0.0.1:1/nothing"
+    process.environment["STOCKBROKER_DATABASE_URL"] = "postgresql://nobody@127.0.0.1:1/nothing"
     await process.start()
 
     await until(lambda: tells_health(order, is_ready=False), seconds=30)

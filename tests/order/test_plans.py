@@ -15,7 +15,7 @@ from libs.ids import SystemIds
 from libs.partition import partition_of
 from libs.postgres import migrate
 from services.order.batches import apply_outcomes, claim_trades, place_trades
-from services.order.database import _MIGRATIONS as MIGRATIONS
+from services.order.database import MIGRATIONS
 from services.order.domain.asking import Filters
 from services.order.domain.journal import Told
 from services.order.domain.outcomes import Accepted, Executed
