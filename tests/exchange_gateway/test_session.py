@@ -81,6 +81,21 @@ async def test_an_order_the_venue_knows_and_says_nothing_about_is_never_sent_aga
     assert (await gateway.session()).pending_orders == 0
 
 
+async def test_reports_that_may_still_be_under_way_are_waited_for_while_the_venue_speaks(
+    scene: Scene, gateway: Gateway
+) -> None:
+    scene.venue.withholds_reports = {1, 2}
+    await gateway.submit(late := an_order())
+    await until(lambda: late.trade_id in scene.venue.orders)
+    scene.venue.answer = lambda order: []
+
+    while scene.venue.asked.count(late.trade_id) < 2:
+        await gateway.submit(an_order())
+
+    assert len(scene.venue.logons) == 1
+    await until(lambda: scene.execution.is_filled(late.trade_id))
+
+
 async def test_a_venue_that_forgot_everything_executes_no_answered_order_again(
     scene: Scene, gateway: Gateway
 ) -> None:

@@ -118,6 +118,7 @@ class Keeping:
 
     async def _hear(self, stream: VenueStream) -> NoReturn:
         async for said in stream.hear():
+            self._floor.board.heard_at = self._floor.clock.monotonic()
             match said:
                 case CommandsKept(command_seq=seq):
                     self._floor.board.kept_seq = max(seq, self._floor.board.kept_seq)
