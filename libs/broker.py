@@ -39,6 +39,7 @@ class Broker:
         self._upkeep: asyncio.Task[None] | None = None
         self._subscriptions: list[tuple[str, Callable[[Msg], Awaitable[None]]]] = []
         self._greetings: list[Callable[[], None]] = []
+        self._is_known_away = False
 
     def start(self) -> None:
         """Begin to connect. Returns at once, whether NATS is there or not."""
@@ -119,7 +120,7 @@ class Broker:
             max_reconnect_attempts=-1,
             reconnect_time_wait=_RETRY_SECONDS,  # type: ignore[arg-type]  # any number will do
             ping_interval=2,
-            error_cb=_ignore,
+            error_cb=self._tell_away,
             disconnected_cb=_tell_lost,
             reconnected_cb=is_back,
             closed_cb=is_closed,
@@ -129,14 +130,17 @@ class Broker:
         self._client = client
         self._greet()
 
+    async def _tell_away(self, error: Exception) -> None:
+        """Each failed attempt to connect ends here; the first says why."""
+        if not self._is_known_away:
+            _log.warning("broker_away", client=self._name, error=str(error))
+        self._is_known_away = True
+
     def _greet(self) -> None:
+        self._is_known_away = False
         _log.info("broker_connected", client=self._name)
         for greet in self._greetings:
             greet()
-
-
-async def _ignore(_: Exception) -> None:
-    """Each failed attempt to connect ends here; that the connection is lost was said once."""
 
 
 async def _tell_lost() -> None:

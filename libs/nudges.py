@@ -107,6 +107,7 @@ class Nudges:
         """End the connection."""
         if self._upkeep is not None:
             self._upkeep.cancel()
+            await asyncio.wait([self._upkeep])
         await self.broker.close()
 
     async def publish(self, customer_ids: Iterable[str]) -> None:

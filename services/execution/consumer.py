@@ -126,7 +126,8 @@ class Consumer:
             self._pulls[partition] = _Pull()
 
     async def _prepare(self, partition: int) -> None:
-        if not self._pulls[partition].is_made:
+        pull = self._pulls.get(partition)
+        if pull is not None and not pull.is_made:
             await self._make(partition)
         await self._pull(partition)
 

@@ -134,9 +134,11 @@ class Rooms:
         try:
             yield
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
+            pending = set(tasks)
+            while pending:  # a NATS client in mid-flush may swallow a cancel
+                for task in pending:
+                    task.cancel()
+                _, pending = await asyncio.wait(pending, timeout=1.0)
 
     async def close(self) -> None:
         """End everything; after `ring.leave`."""

@@ -100,7 +100,7 @@ class FakeOrder(order_grpc.OrderExecutionServiceServicer):
         self.claims: list[tuple[str, int]] = []
         self.stale_claims = 0
         self.swept_whole: set[int] = set()
-        self.sweep_ages: set[int] = set()
+        self.sweep_ages: dict[int, int] = defaultdict(int)
         self.log: list[tuple[str, str]] = []
 
     def place(
@@ -212,7 +212,7 @@ class FakeOrder(order_grpc.OrderExecutionServiceServicer):
             if head.placed_at <= latest
         ]
         wanted = set(request.partitions)
-        self.sweep_ages.add(request.older_than_ms)
+        self.sweep_ages[request.older_than_ms] += 1
         if request.older_than_ms == 0:
             self.swept_whole |= wanted
         found = [customer for customer in waiting if not wanted or customer.partition in wanted]

@@ -8,7 +8,7 @@ from libs.partition import partition_of
 from libs.rpc.status import reason_of
 from services.execution.domain.ring import ring_of
 from stockbroker.execution.v1 import execution_service_pb2 as pb
-from tests.execution.desk import Desk, WorkerDouble, eventually
+from tests.execution.desk import SELL, Desk, WorkerDouble, eventually
 from tests.support.keys import bearer
 
 WORKERS = ("one", "two")
@@ -95,14 +95,16 @@ async def test_a_halt_during_the_flight_stops_the_next_trade(desk: Desk) -> None
     worker = await desk.start_leader()
     desk.open_exchange(worker)
     desk.ledger.faults.closed.add("PlaceHolds")
-    first = await desk.place("alice")
+    first = await desk.place("alice", side=SELL)
     await eventually(lambda: desk.ledger.faults.calls["PlaceHolds"] == 1)
     second = await desk.place("alice")
+    marker = await desk.place("bob")
+    await eventually(lambda: desk.order.status(marker) == "IN_PROGRESS")
 
     await halt(desk, worker, ALICE)
     desk.ledger.faults.closed.clear()
 
-    await eventually(lambda: desk.order.status(first) == "FILLED")
+    await eventually(lambda: desk.order.status(first) == "REJECTED")
     await swept_twice(desk)
     assert desk.order.status(second) == "PLACED"
 
