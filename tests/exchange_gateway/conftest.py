@@ -49,8 +49,9 @@ def an_order(**fields: Any) -> pb.Order:
 class Gateway:
     """A gateway at work, seen from a neighbour."""
 
-    def __init__(self, stub: Any) -> None:
+    def __init__(self, stub: Any, address: str = "") -> None:
         self.stub = stub
+        self.address = address
 
     async def submit(self, *orders: pb.Order) -> Sequence[pb.SubmitResult]:
         """SubmitOrders."""
@@ -116,7 +117,7 @@ class Scene:
         async with house(self.settings(**changes)) as rpc:
             channel = connect(rpc.address, self._keys.token_file("execution"))
             async with channel:
-                gateway = Gateway(ExchangeGatewayServiceStub(channel))
+                gateway = Gateway(ExchangeGatewayServiceStub(channel), rpc.address)
                 await until(lambda: is_serving(gateway))
                 yield gateway
 

@@ -1,5 +1,7 @@
 """The rules alone."""
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as some
 
@@ -107,6 +109,15 @@ def test_an_order_given_twice_in_one_batch_is_new_once() -> None:
 
     assert [result.state for result in results] == [State.PENDING, State.PENDING]
     assert fresh == [an_order()]
+
+
+def test_other_terms_are_refused_even_within_one_batch() -> None:
+    first = an_order()
+    other = replace(first, terms=replace(first.terms, quantity=7))
+
+    [_, refused], fresh = sort_out([first, other], epochs={1: 1}, known={})
+
+    assert (refused.reason, fresh) == (Reason.EXISTS_DIFFERENT, [first])
 
 
 def test_the_venues_last_word_says_where_an_order_stands() -> None:

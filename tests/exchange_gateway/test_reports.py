@@ -220,14 +220,16 @@ async def test_reports_doubled_or_out_of_order_are_delivered_once_and_in_order(
 
 
 async def test_a_gap_in_the_reports_makes_a_new_logon_and_the_missing_ones_come(
-    scene: Scene, gateway: Gateway
+    scene: Scene,
 ) -> None:
     scene.venue.withholds_reports = {3}
     orders = [an_order() for _ in range(5)]
+    async with scene.gateway(query_after_seconds=600.0) as gateway:
+        await until(gateway.is_connected)
 
-    await gateway.submit(*orders)
+        await gateway.submit(*orders)
 
-    await until(lambda: all(scene.execution.is_filled(order.trade_id) for order in orders))
+        await until(lambda: all(scene.execution.is_filled(order.trade_id) for order in orders))
     assert [r.report_seq for r in scene.execution.reports] == list(range(1, 11))
     assert [logon.next_report_seq for logon in scene.venue.logons] == [1, 3]
 

@@ -122,9 +122,10 @@ async def test_a_gateway_whose_books_are_older_than_the_venues_numbers_on_from_t
     scene.venue.next_command_seq = 41
 
     async with scene.gateway() as gateway:
+        await until(gateway.is_connected)
         await gateway.submit(order := an_order())
         await until(lambda: scene.execution.is_filled(order.trade_id))
-        assert (await gateway.session()).next_command_seq == 42
+    assert scene.rows("SELECT seq FROM venue_command") == [(41,)]
 
 
 async def test_acknowledgements_that_are_lost_do_no_harm(scene: Scene, gateway: Gateway) -> None:
