@@ -3,8 +3,6 @@
 import asyncio
 from typing import Any
 
-import pytest
-
 from stockbroker.common.v1.reason_pb2 import Reason
 from stockbroker.order.v1 import order_execution_service_pb2 as execution_pb
 from stockbroker.order.v1 import order_service_pb2 as pb
@@ -59,26 +57,24 @@ async def test_another_customers_trade_looks_like_no_trade_at_all(order: Order) 
     assert not (await order.page("mallory")).trades
 
 
-@pytest.mark.parametrize(
-    ("ids", "reason"),
-    [
-        ({}, "INVALID_ID"),
-        ({"trade_id": ""}, "INVALID_ID"),
-        ({"trade_id": "1"}, "INVALID_ID"),
-        ({"trade_id": UNKNOWN_ID.upper()}, "INVALID_ID"),
-        ({"trade_id": "{" + UNKNOWN_ID + "}"}, "INVALID_ID"),
-        ({"trade_id": "\0" * 36}, "INVALID_ID"),
-        ({"trade_id": "x" * 1_000_000}, "INVALID_ID"),
-        ({"client_order_id": ""}, "INVALID_CLIENT_ORDER_ID"),
-        ({"client_order_id": "\0"}, "INVALID_CLIENT_ORDER_ID"),
-        ({"client_order_id": "x" * 65}, "INVALID_CLIENT_ORDER_ID"),
-    ],
-)
-async def test_an_id_that_cannot_be_one_is_invalid(
-    order: Order, ids: dict[str, str], reason: str
-) -> None:
-    call = order.trades.GetTrade(pb.GetTradeRequest(**ids), **order.as_customer("alice"))
-    assert await refused(call) == ("INVALID_ARGUMENT", reason)
+NO_IDS: list[tuple[dict[str, str], str]] = [
+    ({}, "INVALID_ID"),
+    ({"trade_id": ""}, "INVALID_ID"),
+    ({"trade_id": "1"}, "INVALID_ID"),
+    ({"trade_id": UNKNOWN_ID.upper()}, "INVALID_ID"),
+    ({"trade_id": "{" + UNKNOWN_ID + "}"}, "INVALID_ID"),
+    ({"trade_id": "\0" * 36}, "INVALID_ID"),
+    ({"trade_id": "x" * 1_000_000}, "INVALID_ID"),
+    ({"client_order_id": ""}, "INVALID_CLIENT_ORDER_ID"),
+    ({"client_order_id": "\0"}, "INVALID_CLIENT_ORDER_ID"),
+    ({"client_order_id": "x" * 65}, "INVALID_CLIENT_ORDER_ID"),
+]
+
+
+async def test_an_id_that_cannot_be_one_is_invalid(order: Order) -> None:
+    for ids, reason in NO_IDS:
+        call = order.trades.GetTrade(pb.GetTradeRequest(**ids), **order.as_customer("alice"))
+        assert await refused(call) == ("INVALID_ARGUMENT", reason)
 
 
 async def test_operators_read_any_trade_by_its_id_and_nothing_else(order: Order) -> None:
@@ -147,26 +143,24 @@ async def test_a_list_shows_what_the_filters_name(order: Order) -> None:
     assert await shown(symbol="ZZZZ") == []
 
 
-@pytest.mark.parametrize(
-    ("filters", "reason"),
-    [
-        ({"statuses": [Status.TRADE_STATUS_UNSPECIFIED]}, "INVALID_REQUEST"),
-        ({"statuses": [99]}, "INVALID_REQUEST"),
-        ({"symbol": "aapl"}, "INVALID_SYMBOL"),
-        ({"symbol": "\0"}, "INVALID_SYMBOL"),
-        ({"page_size": -1}, "INVALID_PAGE_SIZE"),
-        ({"page_size": 1001}, "INVALID_PAGE_SIZE"),
-        ({"page_size": 2**31 - 1}, "INVALID_PAGE_SIZE"),
-        ({"page_token": "x"}, "INVALID_PAGE_TOKEN"),
-        ({"page_token": "é"}, "INVALID_PAGE_TOKEN"),
-        ({"page_token": "A" * 43}, "INVALID_PAGE_TOKEN"),
-        ({"page_token": "x" * 1_000_000}, "INVALID_PAGE_TOKEN"),
-    ],
-)
-async def test_a_list_that_cannot_be_is_invalid(
-    order: Order, filters: dict[str, Any], reason: str
-) -> None:
-    assert await refused(order.page("alice", **filters)) == ("INVALID_ARGUMENT", reason)
+NO_LISTS: list[tuple[dict[str, Any], str]] = [
+    ({"statuses": [Status.TRADE_STATUS_UNSPECIFIED]}, "INVALID_REQUEST"),
+    ({"statuses": [99]}, "INVALID_REQUEST"),
+    ({"symbol": "aapl"}, "INVALID_SYMBOL"),
+    ({"symbol": "\0"}, "INVALID_SYMBOL"),
+    ({"page_size": -1}, "INVALID_PAGE_SIZE"),
+    ({"page_size": 1001}, "INVALID_PAGE_SIZE"),
+    ({"page_size": 2**31 - 1}, "INVALID_PAGE_SIZE"),
+    ({"page_token": "x"}, "INVALID_PAGE_TOKEN"),
+    ({"page_token": "é"}, "INVALID_PAGE_TOKEN"),
+    ({"page_token": "A" * 43}, "INVALID_PAGE_TOKEN"),
+    ({"page_token": "x" * 1_000_000}, "INVALID_PAGE_TOKEN"),
+]
+
+
+async def test_a_list_that_cannot_be_is_invalid(order: Order) -> None:
+    for filters, reason in NO_LISTS:
+        assert await refused(order.page("alice", **filters)) == ("INVALID_ARGUMENT", reason)
 
 
 async def test_a_page_token_is_good_for_its_customer_and_its_filters_alone(order: Order) -> None:

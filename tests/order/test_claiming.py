@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
-import pytest
 
 from libs.clock import SystemClock
 from libs.partition import PARTITIONS, partition_of
@@ -195,28 +194,27 @@ async def test_customers_of_other_partitions_and_nonsense_are_left_out(order: Or
     assert not answer.lost_partitions
 
 
-@pytest.mark.parametrize(
-    "grants", [[(-1, 1)], [(128, 1)], [(2**31 - 1, 1)], [(5, 0)], [(5, -1)], [(5, 1), (5, 2)]]
-)
-async def test_a_claim_that_names_no_partition_is_invalid(
-    order: Order, grants: list[tuple[int, int]]
-) -> None:
-    claims = [
-        pb.ClaimTradesRequest.Claim(grant=pb.PartitionGrant(partition=partition, epoch=epoch))
-        for partition, epoch in grants
-    ]
-    request = pb.ClaimTradesRequest(claims=claims)
-    call = order.execution.ClaimTrades(request, **order.as_service())
-    assert await refused(call) == ("INVALID_ARGUMENT", "INVALID_REQUEST")
+NO_GRANTS = [[(-1, 1)], [(128, 1)], [(2**31 - 1, 1)], [(5, 0)], [(5, -1)], [(5, 1), (5, 2)]]
 
 
-@pytest.mark.parametrize(
-    ("partitions", "worker"), [([128], "w"), ([-1], "w"), ([1], ""), ([1], "w\0"), ([1], "w" * 129)]
-)
-async def test_a_leader_has_a_name_and_partitions_that_exist(
-    order: Order, partitions: list[int], worker: str
-) -> None:
-    assert await refused(order.lead(partitions, worker)) == ("INVALID_ARGUMENT", "INVALID_REQUEST")
+async def test_a_claim_that_names_no_partition_is_invalid(order: Order) -> None:
+    for grants in NO_GRANTS:
+        claims = [
+            pb.ClaimTradesRequest.Claim(grant=pb.PartitionGrant(partition=partition, epoch=epoch))
+            for partition, epoch in grants
+        ]
+        request = pb.ClaimTradesRequest(claims=claims)
+        call = order.execution.ClaimTrades(request, **order.as_service())
+        assert await refused(call) == ("INVALID_ARGUMENT", "INVALID_REQUEST")
+
+
+NO_LEADERS = [([128], "w"), ([-1], "w"), ([1], ""), ([1], "w\0"), ([1], "w" * 129)]
+
+
+async def test_a_leader_has_a_name_and_partitions_that_exist(order: Order) -> None:
+    for partitions, worker in NO_LEADERS:
+        call = order.lead(partitions, worker)
+        assert await refused(call) == ("INVALID_ARGUMENT", "INVALID_REQUEST")
 
 
 async def test_no_leader_is_made_while_a_claim_of_the_one_before_is_under_way(
@@ -323,12 +321,17 @@ async def oldest_open(postgres_url: str) -> list[Any]:
         return await cursor.fetchall()
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [{"limit": -1}, {"limit": 100_001}, {"older_than_ms": -1}, {"partitions": [128]}],
-)
-async def test_a_sweep_that_cannot_be_is_invalid(order: Order, changes: dict[str, Any]) -> None:
-    assert await refused(order.waiting(**changes)) == ("INVALID_ARGUMENT", "INVALID_REQUEST")
+NO_SWEEPS: list[dict[str, Any]] = [
+    {"limit": -1},
+    {"limit": 100_001},
+    {"older_than_ms": -1},
+    {"partitions": [128]},
+]
+
+
+async def test_a_sweep_that_cannot_be_is_invalid(order: Order) -> None:
+    for changes in NO_SWEEPS:
+        assert await refused(order.waiting(**changes)) == ("INVALID_ARGUMENT", "INVALID_REQUEST")
 
 
 async def test_clocks_do_not_decide_the_order(order: Order, postgres_url: str) -> None:

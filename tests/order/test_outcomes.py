@@ -62,25 +62,23 @@ async def test_a_trade_is_filled_exactly(order: Order) -> None:
     assert trade.reason == Reason.REASON_UNSPECIFIED
 
 
-@pytest.mark.parametrize(
-    ("end", "status", "reason"),
-    [
-        (rejected, Status.TRADE_STATUS_REJECTED, Reason.REASON_INSUFFICIENT_FUNDS),
-        (canceled, Status.TRADE_STATUS_CANCELED, Reason.REASON_NO_LIQUIDITY),
-        (
-            lambda trade_id: canceled(trade_id, expired=True),
-            Status.TRADE_STATUS_EXPIRED,
-            Reason.REASON_EXPIRED,
-        ),
-    ],
-)
-async def test_every_trade_that_is_not_filled_says_why(
-    order: Order, end: Callable[[str], Outcome], status: int, reason: int
-) -> None:
-    trade_id = await a_trade_in_progress(order)
-    await order.apply(end(trade_id))
-    trade = await order.get("alice", trade_id)
-    assert (trade.status, trade.reason) == (status, reason)
+ENDS: list[tuple[Callable[[str], Outcome], int, int]] = [
+    (rejected, Status.TRADE_STATUS_REJECTED, Reason.REASON_INSUFFICIENT_FUNDS),
+    (canceled, Status.TRADE_STATUS_CANCELED, Reason.REASON_NO_LIQUIDITY),
+    (
+        lambda trade_id: canceled(trade_id, expired=True),
+        Status.TRADE_STATUS_EXPIRED,
+        Reason.REASON_EXPIRED,
+    ),
+]
+
+
+async def test_every_trade_that_is_not_filled_says_why(order: Order) -> None:
+    for end, status, reason in ENDS:
+        trade_id = await a_trade_in_progress(order)
+        await order.apply(end(trade_id))
+        trade = await order.get("alice", trade_id)
+        assert (trade.status, trade.reason) == (status, reason)
 
 
 async def test_doubt_is_shown_and_then_resolved(order: Order) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 import grpc
 import nats
 import psycopg
-import pytest
 
 from libs.partition import partition_of
 from stockbroker.common.v1.terms_pb2 import OrderType, Side, TimeInForce
@@ -110,35 +109,33 @@ async def test_the_same_id_of_two_customers_is_two_trades(order: Order) -> None:
     assert hers.trade_id != his.trade_id
 
 
-@pytest.mark.parametrize(
-    ("changes", "code", "reason"),
-    [
-        ({"client_order_id": "x" * 65}, "INVALID_ARGUMENT", "INVALID_CLIENT_ORDER_ID"),
-        ({"client_order_id": "\0"}, "INVALID_ARGUMENT", "INVALID_CLIENT_ORDER_ID"),
-        ({"symbol": ""}, "INVALID_ARGUMENT", "INVALID_SYMBOL"),
-        ({"symbol": "aapl"}, "INVALID_ARGUMENT", "INVALID_SYMBOL"),
-        ({"symbol": "A" * 1_000_000}, "INVALID_ARGUMENT", "INVALID_SYMBOL"),
-        ({"symbol": "ZZZZ"}, "INVALID_ARGUMENT", "UNKNOWN_SYMBOL"),
-        ({"symbol": "HALT"}, "INVALID_ARGUMENT", "UNKNOWN_SYMBOL"),
-        ({"side": Side.SIDE_UNSPECIFIED}, "INVALID_ARGUMENT", "INVALID_SIDE"),
-        ({"quantity": 0}, "INVALID_ARGUMENT", "INVALID_QUANTITY"),
-        ({"quantity": -1}, "INVALID_ARGUMENT", "INVALID_QUANTITY"),
-        ({"quantity": 2**31}, "INVALID_ARGUMENT", "INVALID_QUANTITY"),
-        ({"limit_price_micros": 1}, "INVALID_ARGUMENT", "INVALID_PRICE"),
-        ({"order_type": OrderType.ORDER_TYPE_LIMIT}, "INVALID_ARGUMENT", "INVALID_PRICE"),
-        (
-            {"order_type": OrderType.ORDER_TYPE_LIMIT, "limit_price_micros": 1},
-            "UNIMPLEMENTED",
-            "NOT_IMPLEMENTED",
-        ),
-    ],
-)
-async def test_what_is_refused_records_nothing(
-    order: Order, postgres_url: str, changes: dict[str, Any], code: str, reason: str
-) -> None:
-    assert await refused(order.place(**changes)) == (code, reason)
-    assert await rows(postgres_url, "SELECT FROM trade") == []
-    assert await rows(postgres_url, "SELECT FROM customer_head") == []
+REFUSED: list[tuple[dict[str, Any], str, str]] = [
+    ({"client_order_id": "x" * 65}, "INVALID_ARGUMENT", "INVALID_CLIENT_ORDER_ID"),
+    ({"client_order_id": "\0"}, "INVALID_ARGUMENT", "INVALID_CLIENT_ORDER_ID"),
+    ({"symbol": ""}, "INVALID_ARGUMENT", "INVALID_SYMBOL"),
+    ({"symbol": "aapl"}, "INVALID_ARGUMENT", "INVALID_SYMBOL"),
+    ({"symbol": "A" * 1_000_000}, "INVALID_ARGUMENT", "INVALID_SYMBOL"),
+    ({"symbol": "ZZZZ"}, "INVALID_ARGUMENT", "UNKNOWN_SYMBOL"),
+    ({"symbol": "HALT"}, "INVALID_ARGUMENT", "UNKNOWN_SYMBOL"),
+    ({"side": Side.SIDE_UNSPECIFIED}, "INVALID_ARGUMENT", "INVALID_SIDE"),
+    ({"quantity": 0}, "INVALID_ARGUMENT", "INVALID_QUANTITY"),
+    ({"quantity": -1}, "INVALID_ARGUMENT", "INVALID_QUANTITY"),
+    ({"quantity": 2**31}, "INVALID_ARGUMENT", "INVALID_QUANTITY"),
+    ({"limit_price_micros": 1}, "INVALID_ARGUMENT", "INVALID_PRICE"),
+    ({"order_type": OrderType.ORDER_TYPE_LIMIT}, "INVALID_ARGUMENT", "INVALID_PRICE"),
+    (
+        {"order_type": OrderType.ORDER_TYPE_LIMIT, "limit_price_micros": 1},
+        "UNIMPLEMENTED",
+        "NOT_IMPLEMENTED",
+    ),
+]
+
+
+async def test_what_is_refused_records_nothing(order: Order, postgres_url: str) -> None:
+    for changes, code, reason in REFUSED:
+        assert await refused(order.place(**changes)) == (code, reason), [*changes]
+        assert await rows(postgres_url, "SELECT FROM trade") == []
+        assert await rows(postgres_url, "SELECT FROM customer_head") == []
 
 
 async def test_only_customers_place_trades(order: Order) -> None:
@@ -321,13 +318,14 @@ async def test_a_call_taken_before_stays_the_same_call_when_its_symbol_is_gone(
         assert await refused(other) == ("ALREADY_EXISTS", "CLIENT_ORDER_ID_REUSED")
 
 
-@pytest.mark.parametrize("size", [0, 1, 64])
-async def test_every_answer_is_durable_before_it_is_given(
-    order: Order, postgres_url: str, size: int
-) -> None:
-    answers = await asyncio.gather(*(order.place("alice") for _ in range(size)))
-    known = {str(row[0]) for row in await rows(postgres_url, "SELECT trade_id FROM trade")}
-    assert {answer.trade_id for answer in answers} <= known
+SIZES = [0, 1, 64]
+
+
+async def test_every_answer_is_durable_before_it_is_given(order: Order, postgres_url: str) -> None:
+    for size in SIZES:
+        answers = await asyncio.gather(*(order.place("alice") for _ in range(size)))
+        known = {str(row[0]) for row in await rows(postgres_url, "SELECT trade_id FROM trade")}
+        assert {answer.trade_id for answer in answers} <= known
 
 
 async def test_an_id_made_of_quotes_and_spaces_is_just_an_id(order: Order) -> None:
