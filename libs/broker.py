@@ -14,6 +14,7 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
 from libs.clock import Clock, SystemClock
+from libs.tasks import end
 
 _RETRY_SECONDS = 0.2
 _CLOSE_SECONDS = 2.0
@@ -48,9 +49,7 @@ class Broker:
 
     async def close(self) -> None:
         """Disconnect for good, within seconds."""
-        if self._upkeep is not None:
-            self._upkeep.cancel()
-            await asyncio.wait([self._upkeep], timeout=_CLOSE_SECONDS)
+        await end(self._upkeep)
         client, self._client = self._client, None
         if client is not None:
             await _close(client)

@@ -8,6 +8,7 @@ from tenacity import AsyncRetrying, retry_if_exception_type, wait_random_exponen
 
 from libs.clock import Clock
 from libs.refusals import Unavailable
+from libs.tasks import end
 from services.order import refusals
 from services.order.database import Database
 from services.order.domain.instrument import Instrument
@@ -52,11 +53,7 @@ class Instruments:
 
     async def close(self) -> None:
         """Stop asking."""
-        tasks = [task for task in (self._upkeep, self._asking) if task is not None]
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        await end(self._upkeep, self._asking)
 
     async def is_tradable(self, symbol: str) -> bool:
         """Whether orders are taken in it. Raises Unavailable while no list was ever heard."""
