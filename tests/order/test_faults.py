@@ -176,3 +176,17 @@ async def test_a_process_that_waits_for_its_database_stops_when_told(
 
     await until(lambda: tells_health(order, is_ready=False), seconds=30)
     assert await process.end(signal.SIGTERM) == 0
+
+
+async def test_it_is_ready_only_once_it_has_heard_what_can_be_traded(
+    make_house: MakeHouse, gateway: tuple[ListingGateway, str]
+) -> None:
+    servicer, _ = gateway
+    listed, servicer.symbols = servicer.symbols, {}
+    async with make_house(is_ready=False) as order:
+        await until(lambda: servicer.asked > 1, what="it asks again while it knows nothing")
+        assert not await order.is_ready()
+        servicer.symbols = listed
+        await until(order.is_ready, what="it is ready once it knows")
+    async with make_house(gateway_address="127.0.0.1:1") as order:
+        assert await order.is_ready(), "it keeps the list over a restart"

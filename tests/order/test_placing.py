@@ -294,7 +294,7 @@ async def test_the_list_of_symbols_outlives_the_gateway_and_the_process(
 async def test_without_any_list_of_symbols_a_call_may_be_tried_again(
     make_house: MakeHouse,
 ) -> None:
-    async with make_house(gateway_address="127.0.0.1:1") as order:
+    async with make_house(is_ready=False, gateway_address="127.0.0.1:1") as order:
         assert await refused(order.place()) == ("UNAVAILABLE", "UNAVAILABLE")
 
 
