@@ -13,6 +13,7 @@ from libs.clock import Clock, SystemClock
 from libs.nudges import Nudges, NudgeStream
 from libs.postgres import Pool, migrate
 from libs.rpc import RpcServer
+from libs.tasks import end
 from services.execution.consumer import Consumer, NudgeBell
 from services.execution.domain.attention import Attention
 from services.execution.halts import HaltBoard
@@ -134,11 +135,7 @@ class Rooms:
         try:
             yield
         finally:
-            pending = set(tasks)
-            while pending:  # a NATS client in mid-flush may swallow a cancel
-                for task in pending:
-                    task.cancel()
-                _, pending = await asyncio.wait(pending, timeout=1.0)
+            await end(*tasks)
 
     async def close(self) -> None:
         """End everything; after `ring.leave`."""

@@ -7,6 +7,7 @@ import structlog
 from prometheus_client import Counter
 
 from libs.refusals import Unavailable
+from libs.tasks import end
 from services.execution.consumer import Consumer
 from services.execution.domain.trade import OpenCustomer, OrderState
 from services.execution.neighbours import NeighbourFault, Neighbours
@@ -84,8 +85,7 @@ class Sweeper:
     async def close(self) -> None:
         """End what is being asked."""
         if self._asking is not None:
-            self._asking.cancel()
-            await asyncio.wait([self._asking])
+            await end(self._asking)
 
     async def _look(self, partitions: Collection[int], *, older_than_seconds: float) -> None:
         order = self._neighbours.order

@@ -55,6 +55,7 @@ async def test_the_next_trade_of_a_customer_led_elsewhere_is_nudged(desk: Desk) 
 
     await eventually(desk.order.all_filled)
     assert (await two.status()).claimed == 5
+    assert (await two.status()).swept < 4
     assert (await one.status()).claimed == 0
 
 
