@@ -1,80 +1,22 @@
-"""Neighbours of execution that keep the contract in memory, and can be told to misbehave.
-
-Each runs behind a real gRPC server on a free port. What they saw is kept for the tests to look at.
-"""
+"""Trades and epochs, by the contract, in memory."""
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
 
-from libs.auth import Role, Verifier
 from libs.partition import partition_of
-from libs.refusals import Unavailable
-from libs.rpc import RpcServer
-from stockbroker.common.v1.reason_pb2 import Reason
 from stockbroker.common.v1.terms_pb2 import OrderType, Side, TimeInForce
-from stockbroker.exchange_gateway.v1 import exchange_gateway_service_pb2 as gateway_pb
-from stockbroker.exchange_gateway.v1 import exchange_gateway_service_pb2_grpc as gateway_grpc
-from stockbroker.ledger.v1 import ledger_service_pb2 as ledger_pb
-from stockbroker.ledger.v1 import ledger_service_pb2_grpc as ledger_grpc
 from stockbroker.order.v1 import order_execution_service_pb2 as order_pb
 from stockbroker.order.v1 import order_execution_service_pb2_grpc as order_grpc
 from stockbroker.order.v1 import order_pb2 as trade_pb
+from tests.execution.fakes.faults import Faults
 
 Verdict = tuple[order_pb.OutcomeResult.Code.ValueType, str]
 Context = grpc.aio.ServicerContext[Any, Any]
 _OPEN = {trade_pb.TRADE_STATUS_PLACED, trade_pb.TRADE_STATUS_IN_PROGRESS}
-_PATIENCE_SECONDS = 60.0
-_START_CASH = 1_000_000_000_000
-
-
-class Faults:
-    """What goes wrong at a neighbour.
-
-    `is_away` fails every call; `lose` says how many answers of a method are lost after the work
-    was done; `closed` methods
-    are kept waiting before the work, `muted` ones after it; `poison` says which requests end in
-    a fault.
-    """
-
-    def __init__(self) -> None:
-        self.is_away = False
-        self.lose: dict[str, int] = {}
-        self.closed: set[str] = set()
-        self.muted: set[str] = set()
-        self.poison: Callable[[Any], bool] = lambda request: False
-        self.calls: dict[str, int] = defaultdict(int)
-
-    async def before(self, method: str, request: Any) -> None:
-        """Called before the work."""
-        self.calls[method] += 1
-        await _while(lambda: method in self.closed)
-        if self.is_away:
-            raise _unavailable()
-        if self.poison(request):
-            raise RuntimeError("poison")
-
-    async def after(self, method: str) -> None:
-        """Called after the work."""
-        await _while(lambda: method in self.muted)
-        if self.lose.get(method, 0) > 0:
-            self.lose[method] -= 1
-            raise _unavailable()
-
-
-async def _while(holds: Callable[[], bool]) -> None:
-    deadline = asyncio.get_running_loop().time() + _PATIENCE_SECONDS
-    while holds() and asyncio.get_running_loop().time() < deadline:
-        await asyncio.sleep(0.005)
-
-
-def _unavailable() -> Unavailable:
-    return Unavailable(Reason.REASON_UNAVAILABLE, "away")
 
 
 @dataclass
@@ -299,186 +241,3 @@ def _open_customer(row: Row) -> order_pb.OpenCustomer:
         trade_id=row.trade.trade_id,
         claimed_epoch=row.claimed_epoch,
     )
-
-
-class FakeLedger(ledger_grpc.LedgerServiceServicer):
-    """Cash, and holds that give their first answer again."""
-
-    def __init__(self) -> None:
-        self.faults = Faults()
-        self.cash: dict[str, int] = defaultdict(lambda: _START_CASH)
-        self.holds: dict[str, ledger_pb.ItemResult] = {}
-        self.asked: dict[str, ledger_pb.Hold] = {}
-        self.closed: set[str] = set()
-        self.posted: dict[str, ledger_pb.ExecutionPosting] = {}
-        self.released: set[str] = set()
-        self.log: list[tuple[str, str]] = []
-
-    async def PlaceHolds(
-        self, request: ledger_pb.PlaceHoldsRequest, context: Context
-    ) -> ledger_pb.PlaceHoldsResponse:
-        await self.faults.before("PlaceHolds", request)
-        for hold in request.holds:
-            if hold.hold_id not in self.holds:
-                self.holds[hold.hold_id] = self._place(hold)
-                self.asked[hold.hold_id] = hold
-            assert self.asked[hold.hold_id] == hold
-        results = [self.holds[hold.hold_id] for hold in request.holds]
-        await self.faults.after("PlaceHolds")
-        return ledger_pb.PlaceHoldsResponse(results=results)
-
-    def _place(self, hold: ledger_pb.Hold) -> ledger_pb.ItemResult:
-        available = self.cash[hold.customer_id] if hold.asset == "USD" else 0
-        if hold.asset != "USD":
-            reason = Reason.REASON_INSUFFICIENT_SHARES
-        elif available < max(hold.amount, 1):
-            reason = Reason.REASON_INSUFFICIENT_FUNDS
-        else:
-            reason = Reason.REASON_UNSPECIFIED
-        amount = 0 if reason else hold.amount or available
-        return ledger_pb.ItemResult(id=hold.hold_id, reason=reason, amount=amount)
-
-    async def PostExecutions(
-        self, request: ledger_pb.PostExecutionsRequest, context: Context
-    ) -> ledger_pb.PostExecutionsResponse:
-        await self.faults.before("PostExecutions", request)
-        results = []
-        for posting in request.executions:
-            reason = Reason.REASON_UNSPECIFIED
-            is_new = posting.execution_id not in self.posted
-            if is_new:
-                reason = self._why_not(posting.trade_id)
-            if is_new and not reason:
-                self.posted[posting.execution_id] = posting
-                self.log.append(("posted", posting.trade_id))
-                if posting.releases_rest:
-                    self.closed.add(posting.trade_id)
-            results.append(ledger_pb.ItemResult(id=posting.execution_id, reason=reason))
-        await self.faults.after("PostExecutions")
-        return ledger_pb.PostExecutionsResponse(results=results)
-
-    async def ReleaseHolds(
-        self, request: ledger_pb.ReleaseHoldsRequest, context: Context
-    ) -> ledger_pb.ReleaseHoldsResponse:
-        await self.faults.before("ReleaseHolds", request)
-        results = []
-        for release in request.releases:
-            reason = Reason.REASON_UNSPECIFIED
-            is_new = release.hold_id not in self.released
-            if is_new:
-                reason = self._why_not(release.hold_id)
-            if is_new and not reason:
-                self.released.add(release.hold_id)
-                self.closed.add(release.hold_id)
-                self.log.append(("released", release.hold_id))
-            results.append(ledger_pb.ItemResult(id=release.hold_id, reason=reason))
-        await self.faults.after("ReleaseHolds")
-        return ledger_pb.ReleaseHoldsResponse(results=results)
-
-    def _why_not(self, hold_id: str) -> Reason.ValueType:
-        if hold_id not in self.holds or self.holds[hold_id].reason:
-            return Reason.REASON_HOLD_NOT_FOUND
-        if hold_id in self.closed:
-            return Reason.REASON_HOLD_CLOSED
-        return Reason.REASON_UNSPECIFIED
-
-
-class FakeGateway(gateway_grpc.ExchangeGatewayServiceServicer):
-    """Orders, each sent to the exchange once, fenced by epoch."""
-
-    def __init__(self) -> None:
-        self.faults = Faults()
-        self.orders: dict[str, gateway_pb.Order] = {}
-        self.sent: list[str] = []
-        self.states: dict[str, gateway_pb.OrderState.ValueType] = {}
-        self.epochs: dict[int, int] = defaultdict(int)
-        self.stale = 0
-        self.news: asyncio.Queue[str] = asyncio.Queue()
-
-    async def SubmitOrders(
-        self, request: gateway_pb.SubmitOrdersRequest, context: Context
-    ) -> gateway_pb.SubmitOrdersResponse:
-        await self.faults.before("SubmitOrders", request)
-        response = gateway_pb.SubmitOrdersResponse()
-        for order in request.orders:
-            reason = Reason.REASON_UNSPECIFIED
-            if order.epoch < self.epochs[order.partition]:
-                reason = Reason.REASON_STALE_EPOCH
-                self.stale += 1
-            else:
-                self.epochs[order.partition] = order.epoch
-                self._take(order)
-            response.results.add(
-                trade_id=order.trade_id,
-                reason=reason,
-                state=self.states.get(order.trade_id, gateway_pb.ORDER_STATE_UNKNOWN),
-            )
-        await self.faults.after("SubmitOrders")
-        return response
-
-    def _take(self, order: gateway_pb.Order) -> None:
-        if order.trade_id in self.orders:
-            return
-        self.orders[order.trade_id] = order
-        self.states[order.trade_id] = gateway_pb.ORDER_STATE_PENDING
-        self.sent.append(order.trade_id)
-        self.news.put_nowait(order.trade_id)
-
-    async def GetOrders(
-        self, request: gateway_pb.GetOrdersRequest, context: Context
-    ) -> gateway_pb.GetOrdersResponse:
-        await self.faults.before("GetOrders", request)
-        unknown = gateway_pb.ORDER_STATE_UNKNOWN
-        return gateway_pb.GetOrdersResponse(
-            orders=[
-                gateway_pb.OrderStatus(trade_id=trade_id, state=self.states.get(trade_id, unknown))
-                for trade_id in request.trade_ids
-            ]
-        )
-
-
-@dataclass
-class Street:
-    """The neighbours and where they answer."""
-
-    order: FakeOrder
-    ledger: FakeLedger
-    gateway: FakeGateway
-    addresses: dict[str, str]
-
-
-@asynccontextmanager
-async def street(jwks_file: str) -> AsyncIterator[Street]:
-    """All three neighbours, serving."""
-    order, ledger, gateway = FakeOrder(), FakeLedger(), FakeGateway()
-    verifier = Verifier(jwks_file)
-    servers = []
-    addresses = {}
-    doors: tuple[tuple[str, Any, Any, Any], ...] = (
-        ("order", order_pb, order_grpc.add_OrderExecutionServiceServicer_to_server, order),
-        ("ledger", ledger_pb, ledger_grpc.add_LedgerServiceServicer_to_server, ledger),
-        (
-            "gateway",
-            gateway_pb,
-            gateway_grpc.add_ExchangeGatewayServiceServicer_to_server,
-            gateway,
-        ),
-    )
-    for name, contract, add, servicer in doors:
-        (service,) = contract.DESCRIPTOR.services_by_name.values()
-        allow = {
-            f"/{service.full_name}/{method.name}": frozenset({Role.SERVICE})
-            for method in service.methods
-        }
-        rpc = RpcServer(
-            listen="127.0.0.1:0", allow=allow, verifier=verifier, quiet=frozenset(allow)
-        )
-        add(servicer, rpc.server)
-        await rpc.start()
-        servers.append(rpc)
-        addresses[name] = rpc.address
-    try:
-        yield Street(order, ledger, gateway, addresses)
-    finally:
-        for rpc in servers:
-            await rpc.stop(0)

@@ -1,0 +1,68 @@
+"""Orders for the exchange, by the contract, in memory."""
+
+import asyncio
+from collections import defaultdict
+from typing import Any
+
+import grpc
+
+from stockbroker.common.v1.reason_pb2 import Reason
+from stockbroker.exchange_gateway.v1 import exchange_gateway_service_pb2 as gateway_pb
+from stockbroker.exchange_gateway.v1 import exchange_gateway_service_pb2_grpc as gateway_grpc
+from tests.execution.fakes.faults import Faults
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class FakeGateway(gateway_grpc.ExchangeGatewayServiceServicer):
+    """Orders, each sent to the exchange once, fenced by epoch."""
+
+    def __init__(self) -> None:
+        self.faults = Faults()
+        self.orders: dict[str, gateway_pb.Order] = {}
+        self.sent: list[str] = []
+        self.states: dict[str, gateway_pb.OrderState.ValueType] = {}
+        self.epochs: dict[int, int] = defaultdict(int)
+        self.stale = 0
+        self.news: asyncio.Queue[str] = asyncio.Queue()
+
+    async def SubmitOrders(
+        self, request: gateway_pb.SubmitOrdersRequest, context: Context
+    ) -> gateway_pb.SubmitOrdersResponse:
+        await self.faults.before("SubmitOrders", request)
+        response = gateway_pb.SubmitOrdersResponse()
+        for order in request.orders:
+            reason = Reason.REASON_UNSPECIFIED
+            if order.epoch < self.epochs[order.partition]:
+                reason = Reason.REASON_STALE_EPOCH
+                self.stale += 1
+            else:
+                self.epochs[order.partition] = order.epoch
+                self._take(order)
+            response.results.add(
+                trade_id=order.trade_id,
+                reason=reason,
+                state=self.states.get(order.trade_id, gateway_pb.ORDER_STATE_UNKNOWN),
+            )
+        await self.faults.after("SubmitOrders")
+        return response
+
+    def _take(self, order: gateway_pb.Order) -> None:
+        if order.trade_id in self.orders:
+            return
+        self.orders[order.trade_id] = order
+        self.states[order.trade_id] = gateway_pb.ORDER_STATE_PENDING
+        self.sent.append(order.trade_id)
+        self.news.put_nowait(order.trade_id)
+
+    async def GetOrders(
+        self, request: gateway_pb.GetOrdersRequest, context: Context
+    ) -> gateway_pb.GetOrdersResponse:
+        await self.faults.before("GetOrders", request)
+        unknown = gateway_pb.ORDER_STATE_UNKNOWN
+        return gateway_pb.GetOrdersResponse(
+            orders=[
+                gateway_pb.OrderStatus(trade_id=trade_id, state=self.states.get(trade_id, unknown))
+                for trade_id in request.trade_ids
+            ]
+        )

@@ -1,0 +1,96 @@
+"""Cash and holds, by the contract, in memory."""
+
+from collections import defaultdict
+from typing import Any
+
+import grpc
+
+from stockbroker.common.v1.reason_pb2 import Reason
+from stockbroker.ledger.v1 import ledger_service_pb2 as ledger_pb
+from stockbroker.ledger.v1 import ledger_service_pb2_grpc as ledger_grpc
+from tests.execution.fakes.faults import Faults
+
+Context = grpc.aio.ServicerContext[Any, Any]
+_START_CASH = 1_000_000_000_000
+
+
+class FakeLedger(ledger_grpc.LedgerServiceServicer):
+    """Cash, and holds that give their first answer again."""
+
+    def __init__(self) -> None:
+        self.faults = Faults()
+        self.cash: dict[str, int] = defaultdict(lambda: _START_CASH)
+        self.holds: dict[str, ledger_pb.ItemResult] = {}
+        self.asked: dict[str, ledger_pb.Hold] = {}
+        self.closed: set[str] = set()
+        self.posted: dict[str, ledger_pb.ExecutionPosting] = {}
+        self.released: set[str] = set()
+        self.log: list[tuple[str, str]] = []
+
+    async def PlaceHolds(
+        self, request: ledger_pb.PlaceHoldsRequest, context: Context
+    ) -> ledger_pb.PlaceHoldsResponse:
+        await self.faults.before("PlaceHolds", request)
+        for hold in request.holds:
+            if hold.hold_id not in self.holds:
+                self.holds[hold.hold_id] = self._place(hold)
+                self.asked[hold.hold_id] = hold
+            assert self.asked[hold.hold_id] == hold
+        results = [self.holds[hold.hold_id] for hold in request.holds]
+        await self.faults.after("PlaceHolds")
+        return ledger_pb.PlaceHoldsResponse(results=results)
+
+    def _place(self, hold: ledger_pb.Hold) -> ledger_pb.ItemResult:
+        available = self.cash[hold.customer_id] if hold.asset == "USD" else 0
+        if hold.asset != "USD":
+            reason = Reason.REASON_INSUFFICIENT_SHARES
+        elif available < max(hold.amount, 1):
+            reason = Reason.REASON_INSUFFICIENT_FUNDS
+        else:
+            reason = Reason.REASON_UNSPECIFIED
+        amount = 0 if reason else hold.amount or available
+        return ledger_pb.ItemResult(id=hold.hold_id, reason=reason, amount=amount)
+
+    async def PostExecutions(
+        self, request: ledger_pb.PostExecutionsRequest, context: Context
+    ) -> ledger_pb.PostExecutionsResponse:
+        await self.faults.before("PostExecutions", request)
+        results = []
+        for posting in request.executions:
+            reason = Reason.REASON_UNSPECIFIED
+            is_new = posting.execution_id not in self.posted
+            if is_new:
+                reason = self._why_not(posting.trade_id)
+            if is_new and not reason:
+                self.posted[posting.execution_id] = posting
+                self.log.append(("posted", posting.trade_id))
+                if posting.releases_rest:
+                    self.closed.add(posting.trade_id)
+            results.append(ledger_pb.ItemResult(id=posting.execution_id, reason=reason))
+        await self.faults.after("PostExecutions")
+        return ledger_pb.PostExecutionsResponse(results=results)
+
+    async def ReleaseHolds(
+        self, request: ledger_pb.ReleaseHoldsRequest, context: Context
+    ) -> ledger_pb.ReleaseHoldsResponse:
+        await self.faults.before("ReleaseHolds", request)
+        results = []
+        for release in request.releases:
+            reason = Reason.REASON_UNSPECIFIED
+            is_new = release.hold_id not in self.released
+            if is_new:
+                reason = self._why_not(release.hold_id)
+            if is_new and not reason:
+                self.released.add(release.hold_id)
+                self.closed.add(release.hold_id)
+                self.log.append(("released", release.hold_id))
+            results.append(ledger_pb.ItemResult(id=release.hold_id, reason=reason))
+        await self.faults.after("ReleaseHolds")
+        return ledger_pb.ReleaseHoldsResponse(results=results)
+
+    def _why_not(self, hold_id: str) -> Reason.ValueType:
+        if hold_id not in self.holds or self.holds[hold_id].reason:
+            return Reason.REASON_HOLD_NOT_FOUND
+        if hold_id in self.closed:
+            return Reason.REASON_HOLD_CLOSED
+        return Reason.REASON_UNSPECIFIED
