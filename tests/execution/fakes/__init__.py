@@ -3,28 +3,19 @@
 Each runs behind a real gRPC server on a free port. What they saw is kept for the tests to look at.
 """
 
-import asyncio
-from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-import grpc
-
 from libs.auth import Role, Verifier
-from libs.partition import partition_of
-from libs.refusals import Unavailable
 from libs.rpc import RpcServer
-from stockbroker.common.v1.reason_pb2 import Reason
-from stockbroker.common.v1.terms_pb2 import OrderType, Side, TimeInForce
 from stockbroker.exchange_gateway.v1 import exchange_gateway_service_pb2 as gateway_pb
 from stockbroker.exchange_gateway.v1 import exchange_gateway_service_pb2_grpc as gateway_grpc
 from stockbroker.ledger.v1 import ledger_service_pb2 as ledger_pb
 from stockbroker.ledger.v1 import ledger_service_pb2_grpc as ledger_grpc
 from stockbroker.order.v1 import order_execution_service_pb2 as order_pb
 from stockbroker.order.v1 import order_execution_service_pb2_grpc as order_grpc
-from stockbroker.order.v1 import order_pb2 as trade_pb
 from tests.execution.fakes.gateway import FakeGateway
 from tests.execution.fakes.ledger import FakeLedger
 from tests.execution.fakes.order import FakeOrder
