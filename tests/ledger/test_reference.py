@@ -176,6 +176,7 @@ def a_story(
 
 
 few = st.integers(1, 4)
+many = st.integers(4, 9)
 batches = st.one_of(
     st.lists(asks, min_size=1, max_size=12),
     st.builds(
@@ -184,6 +185,15 @@ batches = st.one_of(
         st.integers(10, 30),
         st.lists(executions, min_size=2, max_size=2, unique=True),
         st.lists(st.tuples(few, few), min_size=2, max_size=2),
+        st.booleans(),
+    ),
+    # Fills that are more than what was held.
+    st.builds(
+        a_story,
+        trades,
+        st.integers(1, 9),
+        st.lists(executions, min_size=2, max_size=2, unique=True),
+        st.lists(st.tuples(many, many), min_size=2, max_size=2),
         st.booleans(),
     ),
 )
