@@ -11,17 +11,19 @@ rows share a spelling. Ids are spelled as the text they are everywhere else, fin
 Times are microseconds since 1970-01-01 UTC.
 
     account     has_floor (0 or 1); name, asset
-    entry       version, transfer_seq, amount, balance_after, held_after, cost_after;
-                account, asset, transfer_id; hash of the account's entry before, or of the account
-    transfer    seq, reason, amount, effective_at, recorded_at, count of entries;
-                id, kind, fingerprint, hold_id, reverses, reference, actor, terms;
-                hashes of its entries, in order
+    record      seq, reason, amount, effective_at, recorded_at;
+                id, kind, fingerprint, hold_id, reverses, reference, actor, terms
+    entry       version, amount, balance_after, held_after, cost_after; account, asset;
+                hash of its transfer's record, hash of the account's entry before (of the account
+                itself, where version is 1)
+    transfer    count of entries; hash of its record, hashes of its entries in order
     batch       seq, first_seq, last_seq, count of transfers; hash of the batch before (32 zero
-                bytes for the first), hashes of its transfers, in order
+                bytes for the first), hashes of its transfers in order
 
-So each account is a chain of its own, and all transfers, refused ones included, are another. The
-hashes of entries, transfers and batches are stored with their rows: a row that was changed is found
-by its own hash, and all hashes after it by theirs if that is changed as well.
+So each account is a chain of its own that covers all there is to say about its entries, and all
+transfers, refused ones included, are another. Stored are the hashes of entries, of batches, and of
+transfers that have no entries: whatever part of a row is changed, a hash stored with it shows it;
+and if that is changed as well, the next one of its chain does.
 """
 
 from collections.abc import Sequence
@@ -42,13 +44,14 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _ABSENT = -1
 _account = Struct(">8s q 2i").pack
-_entry = Struct(">6s 6q 3i").pack
-_transfer = Struct(">9s 6q 8i").pack
+_record = Struct(">7s 5q 8i").pack
+_entry = Struct(">6s 5q 2i").pack
+_transfer = Struct(">9s q").pack
 _batch = Struct(">6s 4q").pack
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """One change of one account: what its hash covers, with the transfer it is of."""
+    """One change of one account: what its hash covers, with its transfer's record."""
 
     account: str
     asset: str
@@ -60,7 +63,7 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class Transfer(msgspec.Struct, frozen=True, kw_only=True):
-    """What was asked for and what it came to: what its hash covers, with its entries."""
+    """What was asked for and what it came to: the record that its hash covers."""
 
     seq: Int64
     id: str
@@ -84,27 +87,8 @@ def account_origin(name: str, asset: str, *, has_floor: bool) -> bytes:
     return sha256(head + name_ + asset_).digest()
 
 
-def entry_hash(previous: bytes, entry: Entry, *, transfer_seq: int, transfer_id: str) -> bytes:
-    """`previous`: hash of the account's entry before; of version 1 the account's origin."""
-    names, name_bytes, asset_bytes = _names(entry.account, entry.asset)
-    id_ = transfer_id.encode()
-    head = _entry(
-        b"entry\0",
-        entry.version,
-        transfer_seq,
-        entry.amount,
-        entry.balance_after,
-        entry.held_after,
-        entry.cost_after,
-        name_bytes,
-        asset_bytes,
-        len(id_),
-    )
-    return sha256(b"".join((head, names, id_, previous))).digest()
-
-
-def transfer_hash(transfer: Transfer, entry_hashes: Sequence[bytes] = ()) -> bytes:
-    """`entry_hashes`: of its entries, in order; none where it is refused."""
+def record_hash(transfer: Transfer) -> bytes:
+    """Of all that a transfer says besides its entries."""
     id_, kind = transfer.id.encode(), transfer.kind.encode()
     fingerprint, reference = transfer.fingerprint.encode(), transfer.reference.encode()
     actor = transfer.actor.encode()
@@ -112,14 +96,13 @@ def transfer_hash(transfer: Transfer, entry_hashes: Sequence[bytes] = ()) -> byt
     hold_ = b"" if hold_id is None else hold_id.encode()
     reverses_ = b"" if reverses is None else reverses.encode()
     terms_ = b"" if terms is None else terms.encode()
-    head = _transfer(
-        b"transfer\0",
+    head = _record(
+        b"record\0",
         transfer.seq,
         transfer.reason,
         transfer.amount,
         transfer.effective_at,
         transfer.recorded_at,
-        len(entry_hashes),
         len(id_),
         len(kind),
         len(fingerprint),
@@ -130,7 +113,29 @@ def transfer_hash(transfer: Transfer, entry_hashes: Sequence[bytes] = ()) -> byt
         _ABSENT if terms is None else len(terms_),
     )
     texts = (head, id_, kind, fingerprint, hold_, reverses_, reference, actor, terms_)
-    return sha256(b"".join((*texts, *entry_hashes))).digest()
+    return sha256(b"".join(texts)).digest()
+
+
+def entry_hash(previous: bytes, entry: Entry, *, record: bytes) -> bytes:
+    """`previous`: hash of the account's entry before; of version 1 the account's origin."""
+    names, name_bytes, asset_bytes = _names(entry.account, entry.asset)
+    head = _entry(
+        b"entry\0",
+        entry.version,
+        entry.amount,
+        entry.balance_after,
+        entry.held_after,
+        entry.cost_after,
+        name_bytes,
+        asset_bytes,
+    )
+    return sha256(b"".join((head, names, record, previous))).digest()
+
+
+def transfer_hash(record: bytes, entry_hashes: Sequence[bytes] = ()) -> bytes:
+    """`entry_hashes`: of its entries, in order; none where it is refused."""
+    head = _transfer(b"transfer\0", len(entry_hashes))
+    return sha256(b"".join((head, record, *entry_hashes))).digest()
 
 
 def batch_hash(

@@ -16,6 +16,7 @@ from libs.proof.forms import (
     batch_hash,
     entry_hash,
     micros_of,
+    record_hash,
     time_of,
     transfer_hash,
 )
@@ -42,14 +43,16 @@ hashes = st.binary(min_size=32, max_size=32)
 
 def test_hashes_stay_what_they_were() -> None:
     origin = account_origin("customer/alice", "USD", has_floor=True)
-    entry = entry_hash(origin, ENTRY, transfer_seq=1, transfer_id=ID)
-    transfer = transfer_hash(TRANSFER, [entry])
+    record = record_hash(TRANSFER)
+    entry = entry_hash(origin, ENTRY, record=record)
+    transfer = transfer_hash(record, [entry])
     batch = batch_hash(NO_BATCH, seq=1, first_seq=1, last_seq=1, transfer_hashes=[transfer])
-    assert [known.hex() for known in (origin, entry, transfer, batch)] == [
+    assert [known.hex() for known in (origin, record, entry, transfer, batch)] == [
         "60547f5e8a9b6f0f39f32b45c185123a374deac64865539b0675dc4a80c728fc",
-        "fdcfcf66be6cba685bc9458294c21a78e6be4096879c8028b9405c4a0cbd77ca",
-        "6d01ce2398c1ef7dfe3a12cb2026582ba34df4cbf75bc376d63ab9eea03bbf0b",
-        "ee5db7f34d23aa81d682c314781de1adc085f38efcc31bd59a451bba31e64aef",
+        "b61f493dff767f6413832fd6122a1ccf099fd08ecf16b8a4203fc531b53819f5",
+        "91eb5f6567793e276c4ac1e24a4e3ed4181b51e2249bcf13b5b5b43c52ab36cb",
+        "ffeb4c574ca0c54183333a423936ad554f34e80e9f9bac9a20916651a6720a08",
+        "281c5abf51e9dc3e99e62befbf5142c5014b74a61476f60c12555ea97055a369",
     ]
 
 
@@ -59,16 +62,11 @@ def test_an_account_is_spelled_as_described(name: str, asset: str, has_floor: bo
     assert found == spelled("account", int(has_floor), name, asset)
 
 
-@given(hashes, st.builds(Entry, st.text(), st.text(), *[int64] * 5), int64, st.text())
-def test_an_entry_is_spelled_as_described(
-    previous: bytes, entry: Entry, transfer_seq: int, transfer_id: str
-) -> None:
-    account, asset, version, *figures = astuple(entry)
-    expected = spelled(
-        "entry", version, transfer_seq, *figures, account, asset, transfer_id, previous
-    )
-    found = entry_hash(previous, entry, transfer_seq=transfer_seq, transfer_id=transfer_id)
-    assert found == expected
+@given(hashes, st.builds(Entry, st.text(), st.text(), *[int64] * 5), hashes)
+def test_an_entry_is_spelled_as_described(previous: bytes, entry: Entry, record: bytes) -> None:
+    account, asset, *figures = astuple(entry)
+    expected = spelled("entry", *figures, account, asset, record, previous)
+    assert entry_hash(previous, entry, record=record) == expected
 
 
 transfers = st.builds(
@@ -89,11 +87,16 @@ transfers = st.builds(
 )
 
 
-@given(transfers, st.lists(hashes, max_size=5))
-def test_a_transfer_is_spelled_as_described(t: Transfer, entries: list[bytes]) -> None:
-    integers = t.seq, t.reason, t.amount, t.effective_at, t.recorded_at, len(entries)
+@given(transfers)
+def test_a_record_is_spelled_as_described(t: Transfer) -> None:
+    integers = t.seq, t.reason, t.amount, t.effective_at, t.recorded_at
     texts = t.id, t.kind, t.fingerprint, t.hold_id, t.reverses, t.reference, t.actor, t.terms
-    assert transfer_hash(t, entries) == spelled("transfer", *integers, *texts, *entries)
+    assert record_hash(t) == spelled("record", *integers, *texts)
+
+
+@given(hashes, st.lists(hashes, max_size=5))
+def test_a_transfer_is_spelled_as_described(record: bytes, entries: list[bytes]) -> None:
+    assert transfer_hash(record, entries) == spelled("transfer", len(entries), record, *entries)
 
 
 @given(hashes, int64, int64, int64, st.lists(hashes, max_size=5))
@@ -105,8 +108,8 @@ def test_a_batch_is_spelled_as_described(
 
 
 def test_an_absent_text_is_not_an_empty_one() -> None:
-    spellings = {transfer_hash(replace(TRANSFER, terms=terms)) for terms in (None, "")}
-    spellings |= {transfer_hash(replace(TRANSFER, hold_id=hold_id)) for hold_id in (None, "")}
+    spellings = {record_hash(replace(TRANSFER, terms=terms)) for terms in (None, "")}
+    spellings |= {record_hash(replace(TRANSFER, hold_id=hold_id)) for hold_id in (None, "")}
     assert len(spellings) == 3  # with neither, it is the same row
 
 
@@ -118,7 +121,7 @@ def test_where_one_text_ends_and_the_next_begins_is_spelled() -> None:
 @pytest.mark.parametrize("number", [2**63, -(2**63) - 1])
 def test_a_number_beyond_64_bits_has_no_spelling(number: int) -> None:
     with pytest.raises(struct.error):
-        transfer_hash(replace(TRANSFER, amount=number))
+        record_hash(replace(TRANSFER, amount=number))
 
 
 @given(st.datetimes(timezones=st.just(UTC)))
