@@ -14,7 +14,7 @@ that the database never sees: whoever can write all of the books still cannot si
 from hashlib import sha256
 from pathlib import Path
 from struct import Struct
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import msgspec
 from cryptography.exceptions import InvalidSignature
@@ -47,6 +47,9 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
     signature: Signature = ""
 
 
+Sealed = TypeVar("Sealed", bound=Checkpoint)
+
+
 class WrongKeyFile(ValueError):
     """A file holds no key of this kind; the text is a sentence for a person."""
 
@@ -64,7 +67,7 @@ class SigningKey:
         """A key that nobody has had before."""
         return cls(Ed25519PrivateKey.generate())
 
-    def seal(self, checkpoint: Checkpoint) -> Checkpoint:
+    def seal(self, checkpoint: Sealed) -> Sealed:
         """The checkpoint with this key's id and signature."""
         signed = msgspec.structs.replace(checkpoint, key_id=self.key_id)
         return msgspec.structs.replace(signed, signature=self._key.sign(spelling(signed)).hex())
