@@ -20,7 +20,9 @@ from services.ledger.service import (
     LedgerServicer,
     PortfolioServicer,
 )
+from services.ledger.store.history import History
 from services.ledger.store.portfolio import Portfolios
+from services.ledger.tenure import Tenure
 from services.ledger.writer import Writer
 from stockbroker.ledger.v1.ledger_service_pb2_grpc import add_LedgerServiceServicer_to_server
 from stockbroker.ledger.v1.portfolio_service_pb2_grpc import add_PortfolioServiceServicer_to_server
@@ -57,25 +59,36 @@ async def house(settings: Settings) -> AsyncIterator[RpcServer]:
     verifier = Verifier(settings.jwks_file, clock)
     rpc = RpcServer(listen=settings.listen, allow=ALLOW, quiet=QUIET, verifier=verifier)
     rpc.serves(LEDGER, PORTFOLIO)
+    # Where another process writes, calls that write must not come here.
+    tenure = Tenure(
+        settings.database_url,
+        clock=clock,
+        on_change=lambda is_ready: rpc.set_ready(is_ready, "", LEDGER),
+    )
     writer = Writer(
         settings.database_url,
+        tenure=tenure,
         clock=clock,
         max_items=settings.max_batch,
         max_queued=settings.max_queued,
     )
     pool = Pool(settings.database_url, size=settings.read_connections, name="ledger-reads")
-    add_LedgerServiceServicer_to_server(LedgerServicer(writer), rpc.server)
-    add_PortfolioServiceServicer_to_server(PortfolioServicer(Portfolios(pool)), rpc.server)
+    history, portfolios = History(pool), Portfolios(pool)
+    ledger = LedgerServicer(writer, history, portfolios)  # type: ignore[abstract]
+    add_LedgerServiceServicer_to_server(ledger, rpc.server)
+    portfolio = PortfolioServicer(portfolios)  # type: ignore[abstract]
+    add_PortfolioServiceServicer_to_server(portfolio, rpc.server)
     await rpc.start()
     try:
         await migrate(settings.database_url, MIGRATIONS)
         await pool.open()
-        writer.open()
-        await rpc.set_ready(True)
+        await rpc.set_ready(True, PORTFOLIO)
+        await tenure.begin()
         yield rpc
     finally:
         await rpc.stop()
         await writer.close()
+        await tenure.end()
         await pool.close()
 
 

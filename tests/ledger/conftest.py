@@ -3,10 +3,18 @@
 from collections.abc import AsyncIterator
 
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
+from libs.embedded import Postgres
 from services.ledger.main import Settings, house
 from tests.ledger.desk import Desk
 from tests.support.keys import Keys
+
+
+@pytest.fixture
+def superuser_url(postgres: Postgres, postgres_url: str) -> str:
+    """The ledger's database, entered by who may do anything."""
+    return postgres.url(str(conninfo_to_dict(postgres_url)["dbname"]), "postgres")
 
 
 @pytest.fixture
