@@ -32,14 +32,14 @@ class HeaderRow(msgspec.Struct, frozen=True, tag_field="row", tag="header"):
     format: str
 
 
-class EntryRow(Entry, frozen=True):
+class EntryRow(Entry, frozen=True, gc=False):
     """An entry with its links."""
 
     previous_hash: str  # of the account's entry before; of its origin where version is 1
     hash: str
 
 
-class TransferRow(Transfer, frozen=True, kw_only=True, tag_field="row", tag="transfer"):
+class TransferRow(Transfer, frozen=True, kw_only=True, gc=False, tag_field="row", tag="transfer"):
     """A transfer with its entries."""
 
     entries: tuple[EntryRow, ...]

@@ -16,11 +16,12 @@ _FINGERPRINT_CHARACTERS = 32
 class _Account:
     """As its latest entry left it."""
 
-    __slots__ = ("balance", "cost", "has_floor", "hash", "held", "version")
+    __slots__ = ("balance", "cost", "has_floor", "hash", "hash_hex", "held", "version")
 
     def __init__(self, origin: bytes, *, has_floor: bool) -> None:
         self.has_floor = has_floor
         self.hash = origin
+        self.hash_hex = origin.hex()
         self.version = self.balance = self.held = self.cost = 0
 
 
@@ -85,9 +86,10 @@ class Books:
             expected = account.balance + entry.amount
             raise _wrong("balance_after", expected, entry.balance_after, entry)
         _check_floor(account, entry)
-        _check_cost(account, entry, is_reversal=is_reversal)
-        if entry.previous_hash != account.hash.hex():
-            raise _wrong("previous_hash", account.hash.hex(), entry.previous_hash, entry)
+        if account.cost or entry.cost_after:
+            _check_cost(account, entry, is_reversal=is_reversal)
+        if entry.previous_hash != account.hash_hex:
+            raise _wrong("previous_hash", account.hash_hex, entry.previous_hash, entry)
         hash_ = entry_hash(account.hash, entry, record=record)
         if entry.hash != hash_.hex():
             raise _wrong("hash of the entry", hash_.hex(), entry.hash, entry)
@@ -97,6 +99,7 @@ class Books:
         account.held = entry.held_after
         account.cost = entry.cost_after
         account.hash = hash_
+        account.hash_hex = entry.hash
         return hash_, held
 
     def _change_hold(self, row: TransferRow, entry: EntryRow, change: int) -> None:
