@@ -13,6 +13,7 @@ them, no space, a newline at its end. So a file holds nothing that is not checke
 
 from collections.abc import Callable, Iterator
 from hashlib import sha256
+from pathlib import Path
 from typing import Any, BinaryIO, Generic, TypeVar
 
 import msgspec
@@ -186,6 +187,22 @@ class ExportWriter:
         end = self.counts.end(self._lines.digest())
         self._lines.write(end)
         return end
+
+
+def read_checkpoint(file: Path) -> CheckpointRow:
+    """The checkpoint that is kept in `file`. Raises NotARow, OSError."""
+    with file.open("rb") as source:
+        reader: LineReader[CheckpointRow] = LineReader(source, CheckpointRow)
+        rows = list(reader)
+    if len(rows) != 1:
+        raise NotARow(reader.line, "there is not one row alone")
+    return rows[0]
+
+
+def write_checkpoint(file: Path, checkpoint: CheckpointRow) -> None:
+    """Keep a checkpoint."""
+    with file.open("wb") as target:
+        LineWriter(target).write(checkpoint)
 
 
 def _excerpt(line: bytes) -> str:

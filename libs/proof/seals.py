@@ -10,6 +10,7 @@ from libs.proof.checkpoint import (
     is_signed_by,
     key_id_of,
 )
+from libs.proof.export import CheckpointRow
 from libs.proof.merkle import Tree
 
 
@@ -25,14 +26,14 @@ class Seals:
         self._anchor = anchor
         self._tree = Tree()
         self._hash = NO_CHECKPOINT
-        self.last: Checkpoint | None = None
+        self.last: CheckpointRow | None = None
 
     def add(self, transfer_hash: bytes) -> None:
         """The next transfer."""
         self._tree.add(transfer_hash)
 
     def take(
-        self, found: Checkpoint, *, transfer_seq: int, batch_seq: int, batch_hash: str
+        self, found: CheckpointRow, *, transfer_seq: int, batch_seq: int, batch_hash: str
     ) -> None:
         """The next checkpoint, which must be of the journal as it stands here. Raises Wrong."""
         for name, expected in (

@@ -51,7 +51,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     open_holds: int  # with something left
     sealed_transfers: int  # up to the last checkpoint; those after it have no signature yet
     signatures_checked: bool  # False: no key was given
-    last_checkpoint: Checkpoint | None  # keep it: the next export must go on from it
+    last_checkpoint: CheckpointRow | None  # keep it: the next export must go on from it
 
 
 class _Journal:

@@ -244,6 +244,11 @@ def write(file: Path, rows: Sequence[export.JournalRow]) -> Path:
     return file
 
 
+def a_checkpoint(rows: Sequence[export.JournalRow]) -> CheckpointRow:
+    """The first of these."""
+    return next(row for row in rows if isinstance(row, CheckpointRow))
+
+
 def a_day(*, is_sealed: bool = True) -> SmallLedger:
     """Every kind of row, in three batches; sealed in the middle, and at the end if `is_sealed`."""
     ledger = SmallLedger()

@@ -1,102 +1,28 @@
 """A statement proves what it says with nothing but the house's public key."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from msgspec.structs import asdict, replace
+from msgspec.structs import replace
 
 from libs.proof.breach import Breach, Broken
 from libs.proof.checkpoint import SigningKey
-from libs.proof.export import CheckpointRow, EntryRow, JournalRow, TransferRow
-from libs.proof.forms import account_origin
-from libs.proof.merkle import path_to
+from libs.proof.export import CheckpointRow, TransferRow
 from libs.proof.statement import (
     HeadRow,
     ProvenRow,
     StatementReport,
-    StatementWriter,
     check_statement,
 )
 from tests.proof.small_ledger import SmallLedger, a_day, hashed
+from tests.proof.small_statement import ALICE, Rows, statement_of, write
 
 KEY = SigningKey(Ed25519PrivateKey.from_private_bytes(bytes(range(32))))
 FORGER = SigningKey(Ed25519PrivateKey.from_private_bytes(bytes(range(1, 33))))
 DAY = a_day().hashed(KEY)
-ALICE = "customer/alice"
-Rows = list[HeadRow | CheckpointRow | ProvenRow]
-
-
-def statement_of(
-    journal: Sequence[JournalRow], *, asset: str = "USD", since: int | None = None
-) -> Rows:
-    """Alice's statement, from a journal that is sealed to its end."""
-    opening = EntryRow(
-        ALICE, asset, 0, 0, 0, 0, 0, "", account_origin(ALICE, asset, has_floor=True).hex()
-    )
-    proven: Rows = []
-    first = 0
-    for at, row in enumerate(journal):
-        if isinstance(row, CheckpointRow):
-            covered = [r for r in journal[first:at] if isinstance(r, TransferRow)]
-            mine = [r for r in covered if own(r, asset)]
-            for early in (r for r in mine if since is not None and r.recorded_at < since):
-                opening = own(early, asset)[-1]
-            late = [r for r in mine if since is None or r.recorded_at >= since]
-            proven += [row] * bool(late) + [proof(r, asset, row, covered) for r in late]
-            first = at
-    head = HeadRow(
-        account=ALICE,
-        asset=asset,
-        opening_version=opening.version,
-        opening_balance=opening.balance_after,
-        opening_hash=opening.hash,
-        since=since,
-        until=None,
-        public_key=KEY.public_key.hex(),
-    )
-    return [head, *proven]
-
-
-def own(row: TransferRow, asset: str) -> tuple[EntryRow, ...]:
-    """Alice's own entries of a transfer."""
-    return tuple(e for e in row.entries if (e.account, e.asset) == (ALICE, asset))
-
-
-def proof(
-    row: TransferRow, asset: str, checkpoint: CheckpointRow, covered: list[TransferRow]
-) -> ProvenRow:
-    """A transfer with what shows that the checkpoint covers it."""
-    mine = own(row, asset)
-    index = covered.index(row)
-    path = path_to([bytes.fromhex(r.hash) for r in covered], index)
-    return ProvenRow(
-        **asdict(row)
-        | {
-            "entries": mine,
-            "leaves": tuple(e.version if e in mine else e.hash for e in row.entries),
-            "checkpoint_seq": checkpoint.seq,
-            "leaf_index": index,
-            "leaf_count": len(covered),
-            "path": tuple(step.hex() for step in path),
-        }
-    )
-
-
-def write(file: Path, rows: Rows) -> Path:
-    """A statement of these rows."""
-    head, *others = rows
-    assert isinstance(head, HeadRow)
-    with file.open("wb") as target:
-        writer = StatementWriter(target, head)
-        for row in others:
-            assert not isinstance(row, HeadRow)
-            writer.write(row)
-        writer.end()
-    return file
 
 
 def breach_of(file: Path) -> Breach:
@@ -113,7 +39,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_right_statement_is_found_right(file: Path) -> None:
-    report = check_statement(write(file, statement_of(DAY)), keys=[KEY.public_key])
+    report = check_statement(write(file, statement_of(DAY, KEY.public_key)), keys=[KEY.public_key])
     assert report == StatementReport(
         account=ALICE,
         asset="USD",
@@ -132,11 +58,11 @@ def test_a_right_statement_is_found_right(file: Path) -> None:
 
 def test_a_statement_goes_on_from_the_one_before(file: Path) -> None:
     day = a_day()
-    before = check_statement(write(file, statement_of(DAY)), keys=[KEY.public_key])
+    before = check_statement(write(file, statement_of(DAY, KEY.public_key)), keys=[KEY.public_key])
     noon = day.transfers()[-1].recorded_at + 1
     day.deposit(ALICE, "USD", 1)
     day.seal()
-    rows = statement_of(day.hashed(KEY), since=noon)
+    rows = statement_of(day.hashed(KEY), KEY.public_key, since=noon)
     after = check_statement(write(file, rows), keys=[KEY.public_key])
     assert isinstance(rows[0], HeadRow)
     assert rows[0].opening_hash == before.closing_hash
@@ -157,12 +83,14 @@ def test_several_own_entries_of_one_transfer_are_all_proven(file: Path) -> None:
     ]
     ledger.transfer("transfer", entries)
     ledger.seal()
-    report = check_statement(write(file, statement_of(ledger.hashed(KEY))), keys=[KEY.public_key])
+    report = check_statement(
+        write(file, statement_of(ledger.hashed(KEY), KEY.public_key)), keys=[KEY.public_key]
+    )
     assert (report.entries, report.closing_balance) == (3, 9)
 
 
 def test_nobody_else_is_told_of() -> None:
-    rows = statement_of(DAY, asset="AAPL")
+    rows = statement_of(DAY, KEY.public_key, asset="AAPL")
     told = {e.account for row in rows if isinstance(row, ProvenRow) for e in row.entries}
     assert told == {ALICE}
 
@@ -170,7 +98,7 @@ def test_nobody_else_is_told_of() -> None:
 @settings(deadline=None, max_examples=300)
 @given(st.data())
 def test_a_flipped_byte_is_found_on_its_line(file: Path, data: st.DataObject) -> None:
-    lines = write(file, statement_of(DAY)).read_bytes().splitlines(keepends=True)
+    lines = write(file, statement_of(DAY, KEY.public_key)).read_bytes().splitlines(keepends=True)
     line = data.draw(st.integers(0, len(lines) - 1), label="line")
     place = data.draw(st.integers(0, len(lines[line]) - 1), label="place")
     changed = bytearray(lines[line])
@@ -184,7 +112,7 @@ def test_a_flipped_byte_is_found_on_its_line(file: Path, data: st.DataObject) ->
 @settings(deadline=None)
 @given(st.data())
 def test_a_dropped_or_doubled_row_is_found(file: Path, data: st.DataObject) -> None:
-    lines = write(file, statement_of(DAY)).read_bytes().splitlines(keepends=True)
+    lines = write(file, statement_of(DAY, KEY.public_key)).read_bytes().splitlines(keepends=True)
     line = data.draw(st.integers(0, len(lines) - 1))
     times = data.draw(st.sampled_from([0, 2]))
     file.write_bytes(b"".join([*lines[:line], *lines[line : line + 1] * times, *lines[line + 1 :]]))
@@ -201,14 +129,14 @@ def place_of_transfer(rows: Rows, number: int) -> int:
 
 @pytest.mark.parametrize("number", range(4))
 def test_an_entry_left_out_is_found(file: Path, number: int) -> None:
-    rows = statement_of(DAY)
+    rows = statement_of(DAY, KEY.public_key)
     del rows[place_of_transfer(rows, number)]
     breach = breach_of(write(file, rows))
     assert (breach.rule, breach.version) == ("version", number + 2)
 
 
 def test_an_entry_left_out_at_the_end_shows_in_the_next_statement_only(file: Path) -> None:
-    rows = statement_of(DAY)
+    rows = statement_of(DAY, KEY.public_key)
     report = check_statement(write(file, rows[:-1]), keys=[KEY.public_key])
     assert (report.entries, report.closing_version) == (4, 4)
 
@@ -235,7 +163,7 @@ def test_an_entry_left_out_at_the_end_shows_in_the_next_statement_only(file: Pat
     ],
 )
 def test_a_forged_transfer_is_found(file: Path, field: str, value: object, rule: str) -> None:
-    rows = statement_of(DAY)
+    rows = statement_of(DAY, KEY.public_key)
     at = place_of_transfer(rows, 0)
     rows[at] = replace(rows[at], **{field: value})
     breach = breach_of(write(file, rows))
@@ -257,7 +185,7 @@ def test_a_forged_transfer_is_found(file: Path, field: str, value: object, rule:
     ],
 )
 def test_a_forged_head_is_found(file: Path, field: str, value: object) -> None:
-    rows = statement_of(DAY)
+    rows = statement_of(DAY, KEY.public_key)
     rows[0] = replace(rows[0], **{field: value})
     assert breach_of(write(file, rows)).line <= 3
 
@@ -267,7 +195,7 @@ def test_a_statement_of_another_journal_is_found_by_its_seal(file: Path) -> None
         replace(row, reference="forged") if isinstance(row, TransferRow) and row.seq == 1 else row
         for row in DAY
     ]
-    rows = statement_of(hashed(forged, FORGER))
+    rows = statement_of(hashed(forged, FORGER), KEY.public_key)
     assert breach_of(write(file, rows)).rule == "key_id"
 
 
@@ -276,7 +204,7 @@ def test_a_transfer_of_another_journal_is_found_under_the_right_seal(file: Path)
         replace(row, reference="forged") if isinstance(row, TransferRow) and row.seq == 1 else row
         for row in DAY
     ]
-    rows = statement_of(hashed(forged, FORGER))
+    rows = statement_of(hashed(forged, FORGER), KEY.public_key)
     rows[1] = next(row for row in DAY if isinstance(row, CheckpointRow))
     breach = breach_of(write(file, rows))
     assert (breach.rule, breach.transfer_seq) == ("root of its path", 1)

@@ -12,13 +12,13 @@ from libs.proof.breach import Breach, Broken
 from libs.proof.checkpoint import SigningKey
 from libs.proof.export import BatchRow, CheckpointRow, JournalRow, TransferRow
 from libs.proof.verify import Report, verify
-from tests.proof.small_ledger import SmallLedger, a_day, hashed, write
+from tests.proof.small_ledger import SmallLedger, a_checkpoint, a_day, hashed, write
 
 KEY = SigningKey(Ed25519PrivateKey.from_private_bytes(bytes(range(32))))
 KEYS = [KEY.public_key]
 FORGER = SigningKey(Ed25519PrivateKey.from_private_bytes(bytes(range(1, 33))))
 DAY = a_day().hashed(KEY)
-MORNING = DAY[: [isinstance(row, CheckpointRow) for row in DAY].index(True) + 1]
+MORNING = DAY[: DAY.index(a_checkpoint(DAY)) + 1]
 
 STEPS = st.lists(st.sampled_from(["hold", "buy", "release", "refuse", "reverse", "batch", "seal"]))
 
