@@ -27,7 +27,6 @@ NO_CHECKPOINT = bytes(HASH_BYTES).hex()  # stands before the first
 KEY_BYTES = 32
 
 Hash = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
-KeyId = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{16}\Z")]
 Signature = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{128}\Z")]
 
 _head = Struct(">11s 4q i").pack
@@ -43,7 +42,7 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
     merkle_root: Hash  # of the transfers since the checkpoint before
     previous_hash: Hash  # of the checkpoint before, its signature included
     sealed_at: Int64  # microseconds since 1970-01-01 UTC
-    key_id: KeyId
+    key_id: str  # see key_id_of
     signature: Signature = ""
 
 

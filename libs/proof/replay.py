@@ -92,7 +92,7 @@ class Books:
             raise _wrong("previous_hash", account.hash_hex, entry.previous_hash, entry)
         hash_ = entry_hash(account.hash, entry, record=record)
         if entry.hash != hash_.hex():
-            raise _wrong("hash of the entry", hash_.hex(), entry.hash, entry)
+            raise _wrong("hash over the entry and its transfer", hash_.hex(), entry.hash, entry)
         held = entry.held_after - account.held
         account.version = entry.version
         account.balance = entry.balance_after

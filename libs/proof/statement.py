@@ -211,7 +211,12 @@ class _Statement:
                 raise Wrong(name, expected=expected, found=getattr(entry, name), entry=entry)
         hash_ = entry_hash(bytes.fromhex(self.hash), entry, record=record)
         if entry.hash != hash_.hex():
-            raise Wrong("hash of the entry", expected=hash_.hex(), found=entry.hash, entry=entry)
+            raise Wrong(
+                "hash over the entry and its transfer",
+                expected=hash_.hex(),
+                found=entry.hash,
+                entry=entry,
+            )
         self.version, self.balance, self.hash = entry.version, entry.balance_after, entry.hash
         self.entries += 1
         return hash_

@@ -167,7 +167,7 @@ async def test_a_broken_statement_ends_with_7(file: Path, run: Run) -> None:
     change(file, "olga", "Olga")
     result = await run("ledger", "check-statement", str(file), "--key", PUBLIC)
     assert result.exit_code == ExitCode.BROKEN
-    assert "hash of the entry" in result.stderr
+    assert "hash over the entry and its transfer" in result.stderr
 
 
 async def test_a_statement_is_checked_against_a_key_or_not_at_all(file: Path, run: Run) -> None:

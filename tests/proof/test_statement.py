@@ -144,10 +144,10 @@ def test_an_entry_left_out_at_the_end_shows_in_the_next_statement_only(file: Pat
 @pytest.mark.parametrize(
     ("field", "value", "rule"),
     [
-        ("reference", "another", "hash of the entry"),
-        ("actor", "nobody", "hash of the entry"),
-        ("effective_at", 0, "hash of the entry"),
-        ("kind", "gift", "hash of the entry"),
+        ("reference", "another", "hash over the entry and its transfer"),
+        ("actor", "nobody", "hash over the entry and its transfer"),
+        ("effective_at", 0, "hash over the entry and its transfer"),
+        ("kind", "gift", "hash over the entry and its transfer"),
         ("hash", "00" * 32, "hash of the transfer"),
         ("path", (), "root of its path"),
         ("path", ("00" * 32,) * 3, "root of its path"),
