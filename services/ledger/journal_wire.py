@@ -5,14 +5,22 @@ from datetime import UTC, datetime
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from libs.proof.checkpoint import Checkpoint
+from libs.proof.forms import micros_of
 from libs.reasons import Reason
+from services.ledger.auditor import RULES, Look
 from services.ledger.domain import transfers
 from services.ledger.domain.books import Account, AccountState, Balance, Result
 from services.ledger.domain.forms import Malformed
 from services.ledger.domain.operations import Leg, Post
 from services.ledger.store.history import StoredBatch, StoredEntry, StoredTransfer
 from services.ledger.store.portfolio import Moment
-from stockbroker.ledger.v1 import journal_pb2, portfolio_service_pb2, posting_pb2
+from stockbroker.ledger.v1 import (
+    invariant_pb2,
+    journal_pb2,
+    portfolio_service_pb2,
+    posting_pb2,
+    statement_pb2,
+)
 
 # The requests that may ask for another time.
 TimeTravel = (
@@ -64,6 +72,27 @@ def moment_from(request: TimeTravel) -> Moment:
             time_from(request.known_at, field="known_at") if request.HasField("known_at") else None
         ),
     )
+
+
+def period_from(
+    request: statement_pb2.GetStatementRequest,
+) -> tuple[datetime | None, datetime | None]:
+    """From and until. Raises Malformed."""
+    start, end = getattr(request, "from"), request.until
+    return (
+        time_from(start, field="from") if request.HasField("from") else None,
+        time_from(end, field="until") if request.HasField("until") else None,
+    )
+
+
+def copy_period(
+    request: statement_pb2.GetStatementRequest, head: statement_pb2.StatementHead
+) -> None:
+    """Say in the head what was asked for."""
+    if request.HasField("from"):
+        getattr(head, "from").CopyFrom(getattr(request, "from"))
+    if request.HasField("until"):
+        head.until.CopyFrom(request.until)
 
 
 def result_to(result: Result) -> posting_pb2.TransferResult:
@@ -209,8 +238,30 @@ def checkpoint_to(checkpoint: Checkpoint) -> journal_pb2.JournalCheckpoint:
     )
 
 
+def look_to(look: Look) -> invariant_pb2.GetInvariantsResponse:
+    return invariant_pb2.GetInvariantsResponse(
+        invariants=[
+            invariant_pb2.Invariant(
+                id=id_,
+                rule=RULES[id_],
+                holds=not finding.breaches,
+                breaches=finding.breaches,
+                broken_since=_stamp_of(finding.broken_since),
+            )
+            for id_, finding in look.findings.items()
+        ],
+        transfer_seq=look.transfer_seq,
+        full_transfer_seq=look.full_transfer_seq,
+        checked_at=_stamp_of(look.checked_at),
+    )
+
+
 def stamp(micros: int) -> Timestamp:
     """Of microseconds since 1970."""
     at = Timestamp()
     at.FromMicroseconds(micros)
     return at
+
+
+def _stamp_of(at: datetime | None) -> Timestamp | None:
+    return None if at is None else stamp(micros_of(at))

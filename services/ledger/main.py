@@ -11,7 +11,10 @@ from libs import process
 from libs.auth import Verifier
 from libs.clock import SystemClock
 from libs.postgres import Pool, migrate
+from libs.proof.checkpoint import read_signing_key
 from libs.rpc import RpcServer
+from services.ledger.auditor import Auditor
+from services.ledger.sealer import Sealer
 from services.ledger.service import (
     ALLOW,
     LEDGER,
@@ -22,6 +25,7 @@ from services.ledger.service import (
 )
 from services.ledger.store.history import History
 from services.ledger.store.portfolio import Portfolios
+from services.ledger.store.statements import Statements
 from services.ledger.tenure import Tenure
 from services.ledger.writer import Writer
 from stockbroker.ledger.v1.ledger_service_pb2_grpc import add_LedgerServiceServicer_to_server
@@ -35,6 +39,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     database_url: Annotated[str, msgspec.Meta(description="PostgreSQL database of its own")]
     jwks_file: Annotated[str, msgspec.Meta(description="public keys that tokens verify with")]
+    signing_key_file: Annotated[
+        str, msgspec.Meta(description="private key (PEM, Ed25519) that signs checkpoints")
+    ]
     listen: Annotated[str, msgspec.Meta(description="host:port; port 0: a free one")] = (
         "127.0.0.1:0"
     )
@@ -73,10 +80,18 @@ async def house(settings: Settings) -> AsyncIterator[RpcServer]:
         max_queued=settings.max_queued,
     )
     pool = Pool(settings.database_url, size=settings.read_connections, name="ledger-reads")
-    history, portfolios = History(pool), Portfolios(pool)
-    ledger = LedgerServicer(writer, history, portfolios)  # type: ignore[abstract]
+    sealer = Sealer(
+        settings.database_url,
+        read_signing_key(Path(settings.signing_key_file)),
+        tenure=tenure,
+        clock=clock,
+    )
+    writer.on_written = sealer.note
+    auditor = Auditor(pool, tenure=tenure, clock=clock)
+    portfolios = Portfolios(pool)
+    ledger = LedgerServicer(writer, History(pool), portfolios, auditor)
     add_LedgerServiceServicer_to_server(ledger, rpc.server)
-    portfolio = PortfolioServicer(portfolios)  # type: ignore[abstract]
+    portfolio = PortfolioServicer(portfolios, Statements(pool), sealer.public_key)
     add_PortfolioServiceServicer_to_server(portfolio, rpc.server)
     await rpc.start()
     try:
@@ -84,10 +99,14 @@ async def house(settings: Settings) -> AsyncIterator[RpcServer]:
         await pool.open()
         await rpc.set_ready(True, PORTFOLIO)
         await tenure.begin()
+        sealer.begin()
+        auditor.begin()
         yield rpc
     finally:
         await rpc.stop()
+        await auditor.end()
         await writer.close()
+        await sealer.end()
         await tenure.end()
         await pool.close()
 

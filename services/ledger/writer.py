@@ -6,7 +6,7 @@ see `tenure`.
 """
 
 from collections import Counter as Tally
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import structlog
 from prometheus_client import Counter, Histogram
@@ -18,7 +18,7 @@ from libs.postgres import Lane
 from libs.reasons import Reason
 from libs.refusals import Refusal, Unavailable
 from services.ledger.domain.books import Result
-from services.ledger.domain.chain import chained
+from services.ledger.domain.chain import Chained, chained
 from services.ledger.domain.decide import decide
 from services.ledger.domain.operations import Operation
 from services.ledger.store.journal import OPTIONS, Journal, StaleWriter
@@ -38,6 +38,7 @@ class Writer:
     ) -> None:
         self._tenure = tenure
         self._clock = clock
+        self.on_written: Callable[[Chained], None] = lambda _: None  # told of what is committed
         self._lane = Lane(dsn, name="ledger-writer", options=OPTIONS)
         self._batcher: Batcher[Operation, Result] = Batcher(
             self._handle, max_items=max_items, max_queued=max_queued
@@ -66,7 +67,9 @@ class Writer:
         began = self._clock.monotonic()
         epoch = self._epoch()
         try:
-            results = await self._lane.run(lambda c: self._write(c, batch, epoch))
+            results, written = await self._lane.run(lambda c: self._write(c, batch, epoch))
+            if written is not None:
+                self.on_written(written)
         except Refusal:
             raise
         except StaleWriter:
@@ -82,14 +85,16 @@ class Writer:
 
     async def _write(
         self, connection: AsyncConnection, batch: list[Operation], epoch: int
-    ) -> list[Result]:
+    ) -> tuple[list[Result], Chained | None]:
         """Safe to run again after a commit of which nothing is known: then all ids are recorded."""
         journal = Journal(connection, epoch=epoch)
         state = await journal.read(batch)
         results, writes = decide(state, batch, at=self._clock.now())
-        if writes.transfers:
-            await journal.write(writes, chained(state, writes))
-        return results
+        if not writes.transfers:
+            return results, None
+        written = chained(state, writes)
+        await journal.write(writes, written)
+        return results, written
 
     def _epoch(self) -> int:
         """That of our turn as the writer. Raises Unavailable when it is not our turn."""

@@ -1,5 +1,6 @@
 """LedgerService, put together."""
 
+from services.ledger.auditor import Auditor
 from services.ledger.service.operators import Operators
 from services.ledger.service.posting import Posting
 from services.ledger.service.reading import Reading
@@ -13,7 +14,10 @@ from stockbroker.ledger.v1.ledger_service_pb2_grpc import LedgerServiceServicer
 class LedgerServicer(Trading, Posting, Operators, Reading, LedgerServiceServicer):
     """Moves money and shares, and shows how."""
 
-    def __init__(self, writer: Writer, history: History, portfolios: Portfolios) -> None:
+    def __init__(
+        self, writer: Writer, history: History, portfolios: Portfolios, auditor: Auditor
+    ) -> None:
         self._writer = writer
+        self._auditor = auditor
         self._history = history
         self._portfolios = portfolios

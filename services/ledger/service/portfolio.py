@@ -7,7 +7,9 @@ from libs.rpc import Context
 from services.ledger import journal_wire, wire
 from services.ledger.domain import deeds, forms
 from services.ledger.service.asking import checked, owner
+from services.ledger.service.statement import StatementReading
 from services.ledger.store.portfolio import TOP, Place, Portfolios, Wanted
+from services.ledger.store.statements import Statements
 from stockbroker.ledger.v1 import portfolio_service_pb2 as pb
 from stockbroker.ledger.v1.portfolio_service_pb2_grpc import PortfolioServiceServicer
 
@@ -15,11 +17,13 @@ _PAGE_SIZE = 50
 _MOST_PAGE_SIZE = 1_000
 
 
-class PortfolioServicer(PortfolioServiceServicer):
+class PortfolioServicer(StatementReading, PortfolioServiceServicer):
     """Shows what customers own."""
 
-    def __init__(self, portfolios: Portfolios) -> None:
+    def __init__(self, portfolios: Portfolios, statements: Statements, public_key: bytes) -> None:
         self._portfolios = portfolios
+        self._statements = statements
+        self._public_key = public_key
         self._tokens: PageTokens | None = None
 
     async def GetPortfolio(

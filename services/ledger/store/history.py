@@ -12,7 +12,10 @@ from libs.proof.checkpoint import Checkpoint
 from services.ledger.domain.books import AccountKey
 from services.ledger.domain.transfers import Moved
 
-READ_HEAD = "SELECT transfer_seq FROM journal_head"
+# What is sealed later must not be told by one who began to read before: the rest would be missing.
+READ_HEAD = """
+    SELECT transfer_seq, (SELECT coalesce(max(seq), 0) FROM checkpoint) FROM journal_head
+"""
 
 _TRANSFER = """
     SELECT seq, id::text, kind::text, reason, coalesce(amount, 0), encode(fingerprint, 'hex'),
@@ -68,7 +71,7 @@ LIST_CHECKPOINTS = """
         encode(merkle_root, 'hex'), encode(previous_hash, 'hex'), micros_of(sealed_at), key_id,
         encode(signature, 'hex')
     FROM checkpoint
-    WHERE last_transfer_seq > %(after)s AND last_transfer_seq <= %(until)s
+    WHERE last_transfer_seq > %(after)s AND last_transfer_seq <= %(until)s AND seq <= %(newest)s
     ORDER BY seq
 """
 
@@ -109,18 +112,23 @@ class StoredBatch(msgspec.Struct, frozen=True):
     hash: bytes
 
 
+class End(msgspec.Struct, frozen=True):
+    """Where the journal ended at some moment."""
+
+    transfer_seq: int
+    checkpoint_seq: int
+
+
 class History:
     """The journal, as it is on record."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def head(self) -> int:
-        """The latest transfer."""
+    async def end(self) -> End:
+        """Where the journal ends now."""
         async with self._pool.connection() as connection:
-            cursor = await connection.execute(READ_HEAD)
-            rows: list[tuple[int]] = await cursor.fetchall()
-            return rows[0][0]
+            return await read_end(connection)
 
     async def transfers(self, ids: Sequence[str]) -> dict[str, StoredTransfer]:
         """Those that are on record, by id."""
@@ -153,11 +161,19 @@ class History:
             cursor = await connection.execute(LIST_BATCHES, {"after": after, "until": until})
             return [StoredBatch(*row) for row in await cursor.fetchall()]
 
-    async def checkpoints(self, after: int, until: int) -> list[Checkpoint]:
-        """Those whose last transfer is above `after` and up to `until`."""
+    async def checkpoints(self, after: int, until: int, *, newest: int) -> list[Checkpoint]:
+        """Up to `newest`, those whose last transfer is above `after` and up to `until`."""
+        asked = {"after": after, "until": until, "newest": newest}
         async with self._pool.connection() as connection:
-            cursor = await connection.execute(LIST_CHECKPOINTS, {"after": after, "until": until})
+            cursor = await connection.execute(LIST_CHECKPOINTS, asked)
             return [checkpoint_from(row) for row in await cursor.fetchall()]
+
+
+async def read_end(connection: AsyncConnection) -> End:
+    """Where the journal ends now."""
+    cursor = await connection.execute(READ_HEAD)
+    rows = await cursor.fetchall()
+    return End(*rows[0])
 
 
 async def read_range(connection: AsyncConnection, after: int, until: int) -> list[StoredTransfer]:

@@ -49,7 +49,8 @@ READ_ACCOUNTS_AS_OF = """
     ) AS moment
     CROSS JOIN account a
     CROSS JOIN LATERAL (
-        SELECT sum(amount)::bigint AS posted, sum(cost)::bigint AS cost, max(version) AS version
+        SELECT sum(known.amount)::bigint AS posted, sum(known.cost)::bigint AS cost,
+            max(known.version) AS version
         FROM (
             SELECT version, amount, transfer_seq, coalesce(cost_after, 0)
                 - lag(coalesce(cost_after, 0), 1, 0::bigint) OVER (ORDER BY version) AS cost
