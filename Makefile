@@ -9,18 +9,14 @@ $(error stockbroker needs Python 3.11 or newer: no python3, python3.11 ... pytho
 endif
 
 BIN := .venv/bin
-# What contracts are compared with; without such a branch there is nothing to break.
-BASE := main
+# The contracts as last published; `make baseline` publishes anew.
+BASELINE := protos/baseline.binpb
 
-# Whoever wants no bytecode beside the sources gets it elsewhere: without any, each process compiles
-# all it imports, and that is most of a start.
-ifdef PYTHONDONTWRITEBYTECODE
+# Without bytecode each process compiles all it imports, and that is most of a start.
 unexport PYTHONDONTWRITEBYTECODE
-export PYTHONPYCACHEPREFIX := $(CURDIR)/.cache/bytecode
-endif
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint format stubs sync clean
+.PHONY: help up test lint format baseline stubs sync clean
 
 help: ## List the verbs
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | \
@@ -39,14 +35,15 @@ lint: sync ## ruff, mypy --strict, import-linter, buf lint, format and breaking
 	$(BIN)/lint-imports
 	$(BIN)/buf lint
 	$(BIN)/buf format --diff --exit-code
-	@if git rev-parse --verify --quiet $(BASE):protos >/dev/null; then \
-	set -x; $(BIN)/buf breaking --against '.git#branch=$(BASE)'; \
-	else echo "no branch $(BASE): nothing to compare the contracts with"; fi
+	$(BIN)/buf breaking --against $(BASELINE)
 
 format: sync ## Put code and contracts into shape
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
 	$(BIN)/buf format --write
+
+baseline: sync ## Take the contracts as they are for published: only after a release
+	$(BIN)/buf build --exclude-source-info --output $(BASELINE)
 
 stubs: sync ## Generate Python from protos/ when they changed
 

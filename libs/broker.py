@@ -14,6 +14,7 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
 from libs.clock import Clock, SystemClock
+from libs.tasks import end
 
 _RETRY_SECONDS = 0.2
 _CLOSE_SECONDS = 2.0
@@ -39,6 +40,7 @@ class Broker:
         self._upkeep: asyncio.Task[None] | None = None
         self._subscriptions: list[tuple[str, Callable[[Msg], Awaitable[None]]]] = []
         self._greetings: list[Callable[[], None]] = []
+        self._is_known_away = False
 
     def start(self) -> None:
         """Begin to connect. Returns at once, whether NATS is there or not."""
@@ -47,9 +49,7 @@ class Broker:
 
     async def close(self) -> None:
         """Disconnect for good, within seconds."""
-        if self._upkeep is not None:
-            self._upkeep.cancel()
-            await asyncio.wait([self._upkeep], timeout=_CLOSE_SECONDS)
+        await end(self._upkeep)
         client, self._client = self._client, None
         if client is not None:
             await _close(client)
@@ -119,7 +119,7 @@ class Broker:
             max_reconnect_attempts=-1,
             reconnect_time_wait=_RETRY_SECONDS,  # type: ignore[arg-type]  # any number will do
             ping_interval=2,
-            error_cb=_ignore,
+            error_cb=self._tell_away,
             disconnected_cb=_tell_lost,
             reconnected_cb=is_back,
             closed_cb=is_closed,
@@ -129,14 +129,17 @@ class Broker:
         self._client = client
         self._greet()
 
+    async def _tell_away(self, error: Exception) -> None:
+        """Each failed attempt to connect ends here; the first says why."""
+        if not self._is_known_away:
+            _log.warning("broker_away", client=self._name, error=str(error))
+        self._is_known_away = True
+
     def _greet(self) -> None:
+        self._is_known_away = False
         _log.info("broker_connected", client=self._name)
         for greet in self._greetings:
             greet()
-
-
-async def _ignore(_: Exception) -> None:
-    """Each failed attempt to connect ends here; that the connection is lost was said once."""
 
 
 async def _tell_lost() -> None:

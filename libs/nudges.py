@@ -14,6 +14,7 @@ from prometheus_client import Counter
 
 from libs.broker import Broker, BrokerAway
 from libs.partition import partition_of
+from libs.tasks import end
 
 _PUBLISH_SECONDS = 1.0
 _API_SECONDS = 2.0
@@ -105,8 +106,7 @@ class Nudges:
 
     async def close(self) -> None:
         """End the connection."""
-        if self._upkeep is not None:
-            self._upkeep.cancel()
+        await end(self._upkeep)
         await self.broker.close()
 
     async def publish(self, customer_ids: Iterable[str]) -> None:

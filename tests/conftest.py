@@ -3,6 +3,7 @@
 Each pytest-xdist worker has servers of its own, on free ports, in a temporary folder.
 """
 
+import gc
 import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -43,6 +44,9 @@ def new_database(postgres: Postgres) -> Iterator[Callable[[], str]]:
         return postgres.url(names[-1])
 
     yield make
+    # A connection whose making was cancelled is closed by the collector alone; until then the
+    # server waits for its password, and DROP DATABASE for the server process that does.
+    gc.collect()
     for name in names:
         postgres.drop_role_and_database(name)
 

@@ -110,7 +110,7 @@ test("a stream that never ends is ended by its signal", { timeout: 30 * SECONDS 
   assert.ok(kinds.size > 0);
 });
 
-test("a watch that is cut off goes on without gap or repeat", async () => {
+test("a watch that is cut off goes on without gap or repeat", { timeout: 10 * SECONDS }, async () => {
   const asked = [];
   const orders = {
     async *watchTrades({ afterSeq }) {

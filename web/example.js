@@ -1,6 +1,6 @@
 // Places a market order and tells what becomes of it.
 //
-//   STOCKBROKER_TOKEN=$(stockbroker token alice) node example.js AAPL BUY 10
+//   STOCKBROKER_TOKEN=$(.venv/bin/stockbroker token alice) node web/example.js AAPL BUY 10
 
 import { formatDollars, openHouse, reasonOf, watchEvents } from "./client.js";
 import { Reason } from "./gen/stockbroker/common/v1/reason_pb.js";

@@ -102,7 +102,8 @@ class RpcServer:
 
 def _add_reflection(server: grpc.aio.Server) -> None:
     """Reflection v1alpha as the library has it, and the same under its v1 name for newer tools."""
-    servicer = ReflectionServicer((*_house_services(), *_REFLECTION))
+    # Its v1 name is served but not listed: the library brings no description of it.
+    servicer = ReflectionServicer((*_house_services(), _REFLECTION[0]))
     reflection_pb2_grpc.add_ServerReflectionServicer_to_server(servicer, server)  # type: ignore[no-untyped-call]
     handler = grpc.stream_stream_rpc_method_handler(
         servicer.ServerReflectionInfo,

@@ -6,7 +6,8 @@ refused, never rounded.
 
 import re
 
-MICROS = 1_000_000
+from libs.money import format_dollars
+
 LARGEST = 2**53
 
 # Bounded, so that what is typed is never too long for int().
@@ -74,17 +75,6 @@ def _scaled(number: str, *, decimals: int) -> int | None:
     if len(part) > decimals:
         return None
     return int((whole or "0") + part.ljust(decimals, "0"))
-
-
-def format_dollars(micros: int) -> str:
-    """Exact, with at least two decimals.
-
-    >>> format_dollars(1_000_500_000), format_dollars(-1), format_dollars(585_330_000)
-    ('$1,000.50', '-$0.000001', '$585.33')
-    """
-    whole, part = divmod(abs(micros), MICROS)
-    decimals = f"{part:06d}".rstrip("0").ljust(2, "0")
-    return f"{'-' if micros < 0 else ''}${whole:,}.{decimals}"
 
 
 def format_shares(quantity: int) -> str:

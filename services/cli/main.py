@@ -30,8 +30,6 @@ class _Commands(TyperGroup):
         except Failure as failure:
             _say(failure.text)
             raise typer.Exit(failure.exit_code) from None
-        except KeyboardInterrupt:
-            raise typer.Exit(ExitCode.INTERRUPTED) from None
         except BrokenPipeError:  # whoever read the output has had enough
             raise
         except OSError as error:

@@ -2,7 +2,8 @@
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from services.cli.amounts import format_dollars, format_shares
+from libs.money import format_dollars
+from services.cli.amounts import format_shares
 from stockbroker.common.v1 import terms_pb2
 from stockbroker.common.v1.reason_pb2 import Reason
 from stockbroker.exchange.v1 import exchange_pb2

@@ -27,7 +27,7 @@ from stockbroker.exchange_gateway.v1.exchange_gateway_service_pb2_grpc import (
 )
 
 NAME = "stockbroker.exchange_gateway.v1.ExchangeGatewayService"
-_MIGRATIONS = Path(__file__).parent / "migrations"
+MIGRATIONS = Path(__file__).parent / "migrations"
 _SERVICES = frozenset({Role.SERVICE})
 _EVERYBODY_INSIDE = frozenset({Role.SERVICE, Role.OPERATOR})
 _ALLOW = {
@@ -37,7 +37,7 @@ _ALLOW = {
     f"/{NAME}/ListInstruments": _EVERYBODY_INSIDE,
 }
 # Flat cost whatever the tables hold: plans that hash the batch and look up the table by its key.
-_FLAT_PLANS = {"enable_seqscan": "off", "enable_nestloop": "off", "enable_mergejoin": "off"}
+FLAT_PLANS = {"enable_seqscan": "off", "enable_nestloop": "off", "enable_mergejoin": "off"}
 
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=3600)]
 
@@ -49,7 +49,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     jwks_file: Annotated[str, msgspec.Meta(description="Public keys that tokens verify with.")]
     service_token_file: Annotated[str, msgspec.Meta(description="The gateway's own token.")]
     exchange_address: Annotated[str, msgspec.Meta(description="The venue, host:port.")]
-    execution_address: Annotated[str, msgspec.Meta(description="Where reports are delivered.")]
+    execution_address: Annotated[
+        str, msgspec.Meta(description="Where reports are delivered, host:port.")
+    ]
     listen: Annotated[str, msgspec.Meta(description="host:port to serve on; port 0: any.")] = (
         "127.0.0.1:0"
     )
@@ -116,7 +118,7 @@ async def house(settings: Settings) -> AsyncIterator[RpcServer]:
 
 async def _work(database_url: str, pool: Pool, tenure: Tenure) -> None:
     """Everything that waits for the database, so that serving does not."""
-    await migrate(database_url, _MIGRATIONS)
+    await migrate(database_url, MIGRATIONS)
     await pool.open()
     await tenure.run()
 
@@ -130,7 +132,7 @@ def _outside(
     stack.push_async_callback(exchange.close)
     stack.push_async_callback(execution.close)
     lanes = [
-        Lane(settings.database_url, name=f"gateway-{name}", options=_FLAT_PLANS)
+        Lane(settings.database_url, name=f"gateway-{name}", options=FLAT_PLANS)
         for name in ("submit", "report", "deliver")
     ]
     for lane in lanes:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
 
+from libs.money import format_dollars
 from services.exchange_simulator.book import BUY, SELL, Book, Fill
 
 MAX_QUANTITY = 10_000_000
@@ -180,8 +181,8 @@ def trade(order: NewOrder, book: Book) -> Outcome:
     if 0 < order.max_notional_micros < offer.notional:
         return refused(
             RejectReason.MAX_NOTIONAL,
-            f"{offer.quantity} shares cost {offer.notional} micros,"
-            f" more than max_notional_micros {order.max_notional_micros}",
+            f"{offer.quantity:,} shares cost {format_dollars(offer.notional)},"
+            f" more than the order's {format_dollars(order.max_notional_micros)}",
         )
     if offer.quantity == order.quantity:
         return Outcome(True, book.take(order.side, order.quantity, limit))

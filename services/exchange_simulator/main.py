@@ -61,22 +61,22 @@ _ALLOW = {
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Read from STOCKBROKER_<FIELD>."""
 
-    database_url: Annotated[str, Meta(description="PostgreSQL database of the exchange alone")]
-    jwks_file: Annotated[str, Meta(description="public keys that tokens are verified with")]
-    listen: Annotated[str, Meta(description="host:port of gRPC; port 0: a free one")] = (
+    database_url: Annotated[str, Meta(description="PostgreSQL database of the exchange alone.")]
+    jwks_file: Annotated[str, Meta(description="Public keys that tokens are verified with.")]
+    listen: Annotated[str, Meta(description="host:port of gRPC; port 0: a free one.")] = (
         "127.0.0.1:0"
     )
-    metrics_listen: Annotated[str, Meta(description="host:port of /metrics; empty: none")] = ""
+    metrics_listen: Annotated[str, Meta(description="host:port of /metrics; empty: none.")] = ""
     venue: Annotated[
-        str, Meta(pattern="^[A-Z0-9]{1,8}$", description="the exchange's name, part of its ids")
+        str, Meta(pattern="^[A-Z0-9]{1,8}$", description="The exchange's name, part of its ids.")
     ] = "XSIM"
     always_open: Annotated[
-        bool, Meta(description="false: orders are taken in the hours of the NYSE only")
+        bool, Meta(description="False: orders are taken in the hours of the NYSE only.")
     ] = True
-    seed: Annotated[int, Meta(description="what the makers' quotes and moves are drawn from")] = 1
-    fault_seed: Annotated[int, Meta(description="what the script of faults is drawn from")] = 1
+    seed: Annotated[int, Meta(description="What the makers' quotes and moves are drawn from.")] = 1
+    fault_seed: Annotated[int, Meta(description="What the script of faults is drawn from.")] = 1
     market_moves_per_second: Annotated[
-        float, Meta(ge=0, le=1000, description="idle price moves over all symbols; 0: none")
+        float, Meta(ge=0, le=1000, description="Idle price moves over all symbols; 0: none.")
     ] = 2.0
 
 
@@ -119,6 +119,7 @@ async def house(settings: Settings, clock: Clock | None = None) -> AsyncIterator
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
+        trading.board.close()
         await venue.close()
         await rpc.stop()
         await database.close()

@@ -10,6 +10,7 @@ class Watcher:
     def __init__(self, symbols: frozenset[str]) -> None:
         self._symbols = symbols
         self._changed = dict.fromkeys(sorted(symbols))
+        self._is_ended = False
         self._wake = asyncio.Event()
         self._wake.set()
 
@@ -19,9 +20,14 @@ class Watcher:
             self._changed[symbol] = None
             self._wake.set()
 
+    def end(self) -> None:
+        """Nothing more will be told."""
+        self._is_ended = True
+        self._wake.set()
+
     async def changes(self) -> AsyncIterator[str]:
-        """Symbols whose quote is to be told; all of them first."""
-        while True:
+        """Symbols whose quote is to be told, all of them first, until the end."""
+        while not self._is_ended:
             await self._wake.wait()
             self._wake.clear()
             changed, self._changed = self._changed, {}
@@ -44,6 +50,11 @@ class Board:
     def leave(self, watcher: Watcher) -> None:
         """Watch no more."""
         self._watchers.discard(watcher)
+
+    def close(self) -> None:
+        """End every watcher."""
+        for watcher in self._watchers:
+            watcher.end()
 
     def touch(self, symbol: str) -> None:
         """A quote changed."""

@@ -89,6 +89,14 @@ class Consumer:
         self._broker.on_connected(self._start_over)
         await self._broker.subscribe(f"{self._inbox}.*.*", self._receive)
 
+    @property
+    def hears_all(self) -> bool:
+        """Whether nudges of every partition led arrive now."""
+        return self._broker.is_connected and all(
+            (pull := self._pulls.get(partition)) is not None and pull.is_made
+            for partition in self._leads.partitions
+        )
+
     async def tend(self) -> None:
         """Make what is missing, pull again what ran out, let go what is led no more."""
         if not self._broker.is_connected or not self._is_open:
@@ -98,11 +106,8 @@ class Consumer:
             self._pulls.setdefault(partition, _Pull())
         now = self._clock.monotonic()
         due = [partition for partition, pull in self._pulls.items() if pull.due_at <= now]
-        missing = [partition for partition in due if not self._pulls[partition].is_made]
-        for start in range(0, len(missing), _AT_ONCE):
-            await asyncio.gather(*map(self._make, missing[start : start + _AT_ONCE]))
-        for partition in due:
-            await self._pull(partition)
+        for start in range(0, len(due), _AT_ONCE):
+            await asyncio.gather(*map(self._prepare, due[start : start + _AT_ONCE]))
 
     async def release(self, partitions: Collection[int]) -> None:
         """Stop pulling these, and let another worker be pinned at once."""
@@ -120,21 +125,30 @@ class Consumer:
         for partition in self._pulls:
             self._pulls[partition] = _Pull()
 
+    async def _prepare(self, partition: int) -> None:
+        pull = self._pulls.get(partition)
+        if pull is not None and not pull.is_made:
+            await self._make(partition)
+        await self._pull(partition)
+
     async def _make(self, partition: int) -> None:
-        """Make the partition's consumer if it is not there; unpin whoever led before."""
+        """Make the partition's consumer if it is not there; unpin whoever led before.
+
+        Looked at first: making costs NATS a write to disk, also where nothing changes.
+        """
         stream, name = self._nudges.stream, _name(partition)
         subject = stream.filter_subject(partition)
-        request: dict[str, object] = {
-            "stream_name": stream.name,
-            "config": _config(name, subject),
-            "action": "",
-        }
-        answer = await self._request(f"CREATE.{stream.name}.{name}.{subject}", request)
+        config = _config(name, subject)
+        answer = await self._request(f"INFO.{stream.name}.{name}", {})
+        if "error" in answer or not config.items() <= answer["config"].items():
+            request = {"stream_name": stream.name, "config": config, "action": ""}
+            answer = await self._request(f"CREATE.{stream.name}.{name}.{subject}", request)
         error = answer.get("error")
         if error is None:
             if any(group.get("pinned_client_id") for group in answer.get("priority_groups", ())):
                 await self._unpin(partition)
-            self._pulls[partition].is_made = True
+            if partition in self._pulls:
+                self._pulls[partition].is_made = True
         elif error.get("err_code") == _STREAM_NOT_FOUND:
             self._nudges.ensure_stream_soon()
         else:
@@ -145,7 +159,7 @@ class Consumer:
             f"UNPIN.{self._nudges.stream.name}.{_name(partition)}", {"group": _GROUP}
         )
 
-    async def _request(self, method: str, request: dict[str, object]) -> dict[str, Any]:
+    async def _request(self, method: str, request: dict[str, Any]) -> dict[str, Any]:
         """The answer of the JetStream API; an error when there is none."""
         try:
             message = await self._broker.request(
@@ -169,7 +183,7 @@ class Consumer:
             return
         pull.number += 1
         pull.remaining = _BATCH
-        request: dict[str, object] = {
+        request: dict[str, Any] = {
             "batch": _BATCH,
             "expires": int(_EXPIRES_SECONDS * _NANOS),
             "group": _GROUP,
@@ -223,7 +237,7 @@ def _name(partition: int) -> str:
     return f"partition-{partition}"
 
 
-def _config(name: str, subject: str) -> dict[str, object]:
+def _config(name: str, subject: str) -> dict[str, Any]:
     """Without a limit of deliveries: a limit strands messages."""
     return {
         "name": name,

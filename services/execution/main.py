@@ -13,6 +13,7 @@ from libs.clock import Clock, SystemClock
 from libs.nudges import Nudges, NudgeStream
 from libs.postgres import Pool, migrate
 from libs.rpc import RpcServer
+from libs.tasks import end
 from services.execution.consumer import Consumer, NudgeBell
 from services.execution.domain.attention import Attention
 from services.execution.halts import HaltBoard
@@ -97,8 +98,8 @@ class Rooms:
         attention, board = Attention(ask_after_seconds=doubt), HaltBoard(store, clock)
         self.worker = Worker(name, clock, attention, board, started_at=clock.now())
         self.pipeline = Pipeline(self.worker, self.neighbours, bell, in_doubt_after_seconds=doubt)
-        self.sweeper = Sweeper(self.worker, self.neighbours, self.pipeline, bell, broker)
         self.consumer = Consumer(self.worker, self.nudges, self.pipeline)
+        self.sweeper = Sweeper(self.worker, self.neighbours, self.pipeline, bell, self.consumer)
         self.presence = Presence(name, broker, store, clock, prefix=stream.prefix)
         self.ring = Ring(
             self.worker, self.neighbours.order, self.presence, self.consumer, self.sweeper.hurry
@@ -134,9 +135,7 @@ class Rooms:
         try:
             yield
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
+            await end(*tasks)
 
     async def close(self) -> None:
         """End everything; after `ring.leave`."""

@@ -16,6 +16,7 @@ from prometheus_client import Counter
 from libs.batcher import Batcher
 from libs.partition import partition_of
 from libs.refusals import Unavailable
+from libs.tasks import end
 from services.execution import wire
 from services.execution.domain.attention import Resting
 from services.execution.domain.trade import Held, OpenCustomer, Submitted, Trade, rejects
@@ -121,10 +122,7 @@ class Pipeline:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=grace_seconds)
         self._insist.end()
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        await end(*self._tasks)
 
     async def settle(self) -> None:
         """Wait for the lanes, once their neighbours can be called no more."""

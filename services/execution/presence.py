@@ -25,6 +25,8 @@ DEAD_SECONDS = 1.6
 LISTEN_SECONDS = 0.3
 # NATS that is away for less is waited for.
 _AWAY_SECONDS = 0.5
+# NATS comes and goes for all workers within this time, and signs in the database are no older.
+_TURN_SECONDS = DEAD_SECONDS + BEAT_SECONDS
 
 _log = structlog.get_logger()
 
@@ -51,18 +53,20 @@ class Presence:
         self._clock = clock
         self._subject = f"{prefix}-workers"
         self._leads: Collection[int] = ()
-        now = clock.monotonic()
-        self._began_at = now
-        self._looked_at = now
-        self._listening_since = now
-        self._heard_at = now
+        self._began_at = 0.0
+        self._looked_at = 0.0
+        self._listening_since = 0.0
+        self._heard_at = -1.0
         self._echoed_at = -1.0
+        self._has_heard = False
+        self._is_returning = False
         self._heard: dict[str, tuple[float, frozenset[int]]] = {}
         self._signs: tuple[float, list[SignOfLife]] | None = None
         self._alive_since: dict[str, float] = {}
 
     async def open(self) -> None:
         """Begin to hear the others."""
+        self._began_at = self._looked_at = self._listening_since = self._clock.monotonic()
         self._broker.on_connected(self._listen)
         await self._broker.subscribe(self._subject, self._hear)
 
@@ -96,9 +100,10 @@ class Presence:
             self._listen()
         self._looked_at = now
         if self._hears(now):
+            self._has_heard = True
             self._heard_at = now
             return self._view_of_heard(now)
-        if now - self._heard_at < _AWAY_SECONDS:
+        if now - max(self._heard_at, self._listening_since) < _AWAY_SECONDS:
             return None
         return self._view_of_signs(now)
 
@@ -113,6 +118,7 @@ class Presence:
 
     def _listen(self) -> None:
         self._listening_since = self._clock.monotonic()
+        self._is_returning = self._has_heard
 
     async def _hear(self, message: Msg) -> None:
         now = self._clock.monotonic()
@@ -134,21 +140,38 @@ class Presence:
         with suppress(BrokerAway):
             await self._broker.publish(self._subject, msgspec.json.encode(beat))
 
-    def _view_of_heard(self, now: float) -> View:
+    def _view_of_heard(self, now: float) -> View | None:
+        """What was heard; right after NATS came back, also those who are not back yet."""
         self._heard = {
             name: (at, leads)
             for name, (at, leads) in self._heard.items()
             if now - at < DEAD_SECONDS
         }
-        return self._view(now, {name: leads for name, (_, leads) in self._heard.items()})
+        leads = {name: leads for name, (_, leads) in self._heard.items()}
+        if self._is_returning and now - self._listening_since < _TURN_SECONDS:
+            signs = self._fresh_signs(now)
+            if signs is None:
+                return None
+            leads = {sign.name: sign.leads for sign in signs} | leads
+        return self._view(now, leads)
 
     def _view_of_signs(self, now: float) -> View | None:
         """What the database says. A worker that has NATS cannot hear this one, so it goes first."""
+        signs = self._fresh_signs(now)
+        if signs is None:
+            return None
+        view = self._view(now, {sign.name: sign.leads for sign in signs})
+        if not any(sign.has_broker for sign in signs):
+            return view
+        if now - self._heard_at < _TURN_SECONDS:
+            return None
+        return replace(view, may_lead=False)
+
+    def _fresh_signs(self, now: float) -> list[SignOfLife] | None:
+        """The signs of life of the others; None when they were not read lately."""
         if self._signs is None or now - self._signs[0] > DEAD_SECONDS:
             return None
-        signs = self._signs[1]
-        view = self._view(now, {sign.name: sign.leads for sign in signs})
-        return replace(view, may_lead=not any(sign.has_broker for sign in signs))
+        return self._signs[1]
 
     def _view(self, now: float, leads: Mapping[str, frozenset[int]]) -> View:
         self._alive_since = {name: self._alive_since.get(name, now) for name in leads}

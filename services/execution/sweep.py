@@ -6,8 +6,9 @@ from collections.abc import Collection, Sequence
 import structlog
 from prometheus_client import Counter
 
-from libs.broker import Broker
 from libs.refusals import Unavailable
+from libs.tasks import end
+from services.execution.consumer import Consumer
 from services.execution.domain.trade import OpenCustomer, OrderState
 from services.execution.neighbours import NeighbourFault, Neighbours
 from services.execution.pipeline import Bell, Pipeline
@@ -15,7 +16,7 @@ from services.execution.worker import Worker
 
 _EVERY_SECONDS = 1.0
 _OLDER_THAN_SECONDS = 1.0
-# While NATS is away nothing else finds new trades.
+# Where no nudges arrive, nothing else finds new trades.
 _HURRIED_SECONDS = 0.25
 _REAP_OLDER_THAN_SECONDS = 5.0
 _LIMIT = 1_000
@@ -36,13 +37,13 @@ class Sweeper:
         neighbours: Neighbours,
         pipeline: Pipeline,
         bell: Bell,
-        broker: Broker,
+        consumer: Consumer,
     ) -> None:
         self._worker = worker
         self._neighbours = neighbours
         self._pipeline = pipeline
         self._bell = bell
-        self._broker = broker
+        self._consumer = consumer
         self._hurried: set[int] = set()
         self._due_at = 0.0
         self._skipped = 0
@@ -60,7 +61,7 @@ class Sweeper:
             await self._look(hurried, older_than_seconds=0.0)
             self._hurried -= hurried
         elif now >= self._due_at:
-            is_blind = not self._broker.is_connected
+            is_blind = not self._consumer.hears_all
             self._due_at = now + (_HURRIED_SECONDS if is_blind else _EVERY_SECONDS)
             await self._look(
                 self._worker.leads.partitions,
@@ -84,8 +85,7 @@ class Sweeper:
     async def close(self) -> None:
         """End what is being asked."""
         if self._asking is not None:
-            self._asking.cancel()
-            await asyncio.wait([self._asking])
+            await end(self._asking)
 
     async def _look(self, partitions: Collection[int], *, older_than_seconds: float) -> None:
         order = self._neighbours.order

@@ -49,12 +49,8 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make up", description="Runs the whole house.")
     parser.add_argument("--no-demo", action="store_true", help="start without showing trades")
     parser.add_argument("--exit-after-demo", action="store_true", help="show trades, then stop")
-    parser.add_argument(
-        "--began-at",
-        type=float,
-        default=time.time(),
-        help="when the person asked, seconds since 1970: the first fill is timed from then",
-    )
+    # When the person asked, in seconds since 1970: the first fill is timed from then.
+    parser.add_argument("--began-at", type=float, default=time.time(), help=argparse.SUPPRESS)
     return parser.parse_args(arguments)
 
 

@@ -7,7 +7,6 @@ decides how long the pause is, so that looking never takes more than a small par
 """
 
 import asyncio
-import contextlib
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, LiteralString
@@ -20,6 +19,7 @@ from psycopg import AsyncConnection
 from libs.clock import Clock
 from libs.postgres import Pool
 from libs.refusals import Unavailable
+from libs.tasks import end
 from services.ledger.domain.deeds import derived
 from services.ledger.store import invariants
 from services.ledger.store.history import read_end
@@ -91,10 +91,7 @@ class Auditor:
 
     async def end(self) -> None:
         """Look no more."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await end(self._task)
 
     async def look(self, *, full: bool = False) -> Look:
         """Look now. Raises Unavailable."""

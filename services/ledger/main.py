@@ -1,23 +1,29 @@
-"""Starts the ledger: `python -m services.ledger.main`."""
+"""The ledger: settings and wiring."""
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
+import structlog
+from msgspec import Meta
 
 from libs import process
 from libs.auth import Verifier
 from libs.clock import SystemClock
 from libs.postgres import Pool, migrate
 from libs.proof.checkpoint import read_signing_key
+from libs.refusals import Unavailable
 from libs.rpc import RpcServer
+from libs.tasks import end
 from services.ledger.auditor import Auditor
 from services.ledger.sealer import Sealer
 from services.ledger.service import (
     ALLOW,
     LEDGER,
+    MOST_ITEMS,
     PORTFOLIO,
     QUIET,
     LedgerServicer,
@@ -32,83 +38,107 @@ from stockbroker.ledger.v1.ledger_service_pb2_grpc import add_LedgerServiceServi
 from stockbroker.ledger.v1.portfolio_service_pb2_grpc import add_PortfolioServiceServicer_to_server
 
 MIGRATIONS = Path(__file__).with_name("migrations")
+_HEALTH_SECONDS = 1.0
+_log = structlog.get_logger()
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What the ledger is told by its environment."""
+    """Read from STOCKBROKER_<NAME>."""
 
-    database_url: Annotated[str, msgspec.Meta(description="PostgreSQL database of its own")]
-    jwks_file: Annotated[str, msgspec.Meta(description="public keys that tokens verify with")]
+    database_url: Annotated[str, Meta(description="The ledger's own database.")]
+    jwks_file: Annotated[str, Meta(description="Public keys that tokens verify with.")]
     signing_key_file: Annotated[
-        str, msgspec.Meta(description="private key (PEM, Ed25519) that signs checkpoints")
+        str, Meta(description="Private key (Ed25519, PEM) that checkpoints are signed with.")
     ]
-    listen: Annotated[str, msgspec.Meta(description="host:port; port 0: a free one")] = (
-        "127.0.0.1:0"
-    )
-    metrics_listen: Annotated[
-        str, msgspec.Meta(description="host:port of /metrics; empty: none")
-    ] = ""
+    listen: Annotated[str, Meta(description="host:port to serve on; port 0: any.")] = "127.0.0.1:0"
+    metrics_listen: Annotated[str, Meta(description="host:port of /metrics; empty: none.")] = ""
     max_batch: Annotated[
-        int, msgspec.Meta(description="most operations in a transaction", ge=1, le=5_000)
+        int, Meta(ge=1, le=5_000, description="Operations in one transaction at most.")
     ] = 500
     max_queued: Annotated[
-        int, msgspec.Meta(description="operations that may wait for the writer", ge=5_000)
+        int,
+        Meta(ge=MOST_ITEMS, description="Operations waiting to be decided; more are OVERLOADED."),
     ] = 20_000
     read_connections: Annotated[
-        int, msgspec.Meta(description="connections for reads", ge=1, le=100)
+        int, Meta(ge=1, le=100, description="Connections to PostgreSQL for reads.")
     ] = 4
 
 
 @asynccontextmanager
 async def house(settings: Settings) -> AsyncIterator[RpcServer]:
-    """The ledger, ready; ends by finishing what is queued."""
+    """The ledger, serving; ready whenever its database answers. Needs nobody else.
+
+    While another process is the writer, only what customers read is ready.
+    """
     clock = SystemClock()
+    key = read_signing_key(Path(settings.signing_key_file))
     verifier = Verifier(settings.jwks_file, clock)
-    rpc = RpcServer(listen=settings.listen, allow=ALLOW, quiet=QUIET, verifier=verifier)
+    rpc = RpcServer(
+        listen=settings.listen, allow=ALLOW, quiet=QUIET, verifier=verifier, clock=clock
+    )
     rpc.serves(LEDGER, PORTFOLIO)
-    # Where another process writes, calls that write must not come here.
-    tenure = Tenure(
-        settings.database_url,
-        clock=clock,
-        on_change=lambda is_ready: rpc.set_ready(is_ready, "", LEDGER),
-    )
-    writer = Writer(
-        settings.database_url,
-        tenure=tenure,
-        clock=clock,
-        max_items=settings.max_batch,
-        max_queued=settings.max_queued,
-    )
-    pool = Pool(settings.database_url, size=settings.read_connections, name="ledger-reads")
-    sealer = Sealer(
-        settings.database_url,
-        read_signing_key(Path(settings.signing_key_file)),
-        tenure=tenure,
-        clock=clock,
-    )
-    writer.on_written = sealer.note
-    auditor = Auditor(pool, tenure=tenure, clock=clock)
-    portfolios = Portfolios(pool)
-    ledger = LedgerServicer(writer, History(pool), portfolios, auditor)
-    add_LedgerServiceServicer_to_server(ledger, rpc.server)
-    portfolio = PortfolioServicer(portfolios, Statements(pool), sealer.public_key)
-    add_PortfolioServiceServicer_to_server(portfolio, rpc.server)
-    await rpc.start()
-    try:
-        await migrate(settings.database_url, MIGRATIONS)
-        await pool.open()
-        await rpc.set_ready(True, PORTFOLIO)
-        await tenure.begin()
-        sealer.begin()
-        auditor.begin()
+    async with AsyncExitStack() as stack:
+        pool = Pool(settings.database_url, size=settings.read_connections, name="ledger-read")
+        stack.push_async_callback(pool.close)
+
+        async def on_change(is_writer: bool) -> None:
+            await rpc.set_ready(is_writer, "", LEDGER)
+
+        tenure = Tenure(settings.database_url, clock=clock, on_change=on_change)
+        stack.push_async_callback(tenure.end)
+        sealer = Sealer(settings.database_url, key, tenure=tenure, clock=clock)
+        stack.push_async_callback(sealer.end)
+        writer = Writer(
+            settings.database_url,
+            tenure=tenure,
+            clock=clock,
+            max_items=settings.max_batch,
+            max_queued=settings.max_queued,
+        )
+        writer.on_written = sealer.note
+        stack.push_async_callback(writer.close)
+        auditor = Auditor(pool, tenure=tenure, clock=clock)
+        stack.push_async_callback(auditor.end)
+        portfolios = Portfolios(pool)
+        ledger = LedgerServicer(writer, History(pool), portfolios, auditor)
+        add_LedgerServiceServicer_to_server(ledger, rpc.server)
+        portfolio = PortfolioServicer(portfolios, Statements(pool), sealer.public_key)
+        add_PortfolioServiceServicer_to_server(portfolio, rpc.server)
+        await rpc.start()
+        stack.push_async_callback(rpc.stop)
+
+        async def attend() -> None:
+            """Everything that waits for the database, so that serving does not."""
+            await migrate(settings.database_url, MIGRATIONS)
+            await pool.open()
+            await tenure.begin()
+            sealer.begin()
+            auditor.begin()
+            while True:
+                is_there = await _answers(pool)
+                await rpc.set_ready(is_there, PORTFOLIO)
+                await rpc.set_ready(is_there and tenure.epoch is not None, "", LEDGER)
+                await asyncio.sleep(_HEALTH_SECONDS)
+
+        attending = asyncio.create_task(attend())
+        attending.add_done_callback(_tell_failure)
+        stack.push_async_callback(end, attending)
         yield rpc
-    finally:
-        await rpc.stop()
-        await auditor.end()
-        await writer.close()
-        await sealer.end()
-        await tenure.end()
-        await pool.close()
+
+
+async def _answers(pool: Pool) -> bool:
+    try:
+        async with pool.connection() as connection:
+            await connection.execute("SELECT 1")
+    except Unavailable:
+        return False
+    return True
+
+
+def _tell_failure(task: asyncio.Task[None]) -> None:
+    """Attending should only ever end with the house."""
+    if not task.cancelled() and task.exception() is not None:
+        _log.error("task_failed", exc_info=task.exception())
 
 
 if __name__ == "__main__":

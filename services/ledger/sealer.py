@@ -6,7 +6,6 @@ memory; what an earlier process left is read and hashed again.
 """
 
 import asyncio
-import contextlib
 
 import structlog
 from prometheus_client import Gauge
@@ -18,6 +17,7 @@ from libs.proof import forms
 from libs.proof.checkpoint import NO_CHECKPOINT, Checkpoint, SigningKey, checkpoint_hash
 from libs.proof.merkle import Tree
 from libs.refusals import Unavailable
+from libs.tasks import end
 from services.ledger.domain.chain import Chained
 from services.ledger.store import checkpoints
 from services.ledger.store.history import read_range
@@ -51,10 +51,7 @@ class Sealer:
 
     async def end(self) -> None:
         """Seal the rest, if the database answers."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await end(self._task)
         if self._something.is_set():
             await self._seal()
         await self._lane.close()

@@ -16,6 +16,7 @@ from prometheus_client import Gauge
 from libs.clock import Clock
 from libs.postgres import Lane
 from libs.refusals import Unavailable
+from libs.tasks import end
 from services.ledger.store import epochs
 
 BEAT_SECONDS = 0.3
@@ -44,10 +45,7 @@ class Tenure:
 
     async def end(self) -> None:
         """Leave, so that another need not wait."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await end(self._task)
         if self.epoch is not None:
             epoch = self.epoch
             with contextlib.suppress(Unavailable):

@@ -180,11 +180,11 @@ async def claim_trades(
     lost = sorted(partition for partition, epoch in epochs.items() if held.get(partition) != epoch)
     led = epochs.keys() - set(lost)
     wanted = sorted({each for each in customer_ids if partition_of(each) in led})
-    if not wanted:
+    customers = Customers(connection)
+    locked = await customers.lock_known(wanted)
+    claimed = await Queue(connection).claim(locked, epochs)
+    if not claimed:
         return Claims([], lost, frozenset())
-    customers, queue = Customers(connection), Queue(connection)
-    await customers.lock_known(wanted)
-    claimed = await queue.claim(wanted, epochs)
     trades = await Trades(connection).by_ids([each.trade_id for each in claimed])
     heads = await customers.heads(sorted({trade.customer_id for trade in trades.values()}))
     journal = Journal(trades, heads, at=clock.now())

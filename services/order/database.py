@@ -6,16 +6,18 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
 
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection as Connection
 from psycopg.conninfo import make_conninfo
 
 from libs.postgres import Lane, Pool, migrate
 from services.order import refusals
 from services.order.store import PLANS, READING_PLANS
 
+__all__ = ["Change", "Connection", "Database"]
+
 Answer = TypeVar("Answer")
 
-_MIGRATIONS = Path(__file__).parent / "migrations"
+MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 class Change(StrEnum):
@@ -42,7 +44,7 @@ class Database:
 
     async def open(self) -> None:
         """Wait for the database, for ever if need be, and bring it to the newest schema."""
-        await migrate(self._url, _MIGRATIONS)
+        await migrate(self._url, MIGRATIONS)
         await self._pool.open()
         self._is_open = True
 
@@ -52,16 +54,14 @@ class Database:
             await lane.close()
         await self._pool.close()
 
-    async def run(
-        self, change: Change, work: Callable[[AsyncConnection], Awaitable[Answer]]
-    ) -> Answer:
+    async def run(self, change: Change, work: Callable[[Connection], Awaitable[Answer]]) -> Answer:
         """The answer of `work`, committed. Raises Unavailable. It must be safe to run again."""
         if not self._is_open:
             raise refusals.starting()
         return await self._lanes[change].run(work)
 
     @asynccontextmanager
-    async def connection(self) -> AsyncIterator[AsyncConnection]:
+    async def connection(self) -> AsyncIterator[Connection]:
         """A connection in autocommit, for reads and rare writes. Raises Unavailable."""
         if not self._is_open:
             raise refusals.starting()

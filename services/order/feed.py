@@ -4,7 +4,7 @@ The bell only says when to read: what is sent, and in which order, comes from th
 a lost or doubled bell can neither lose nor double an event.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 
 from libs.batcher import Batcher
 from services.order import refusals
@@ -32,7 +32,7 @@ class Feed:
 
     async def follow(
         self, customer_id: str, after_seq: int
-    ) -> AsyncIterator[TradeEvent | Heartbeat]:
+    ) -> AsyncGenerator[TradeEvent | Heartbeat, None]:
         """Every event after `after_seq`, then live ones; a heartbeat once all are told, and when
         it is quiet. Raises Invalid when `after_seq` is not of the past, Unavailable when the
         database is away or the process stops.

@@ -8,6 +8,7 @@ from tenacity import AsyncRetrying, retry_if_exception_type, wait_random_exponen
 
 from libs.clock import Clock
 from libs.refusals import Unavailable
+from libs.tasks import end
 from services.order import refusals
 from services.order.database import Database
 from services.order.domain.instrument import Instrument
@@ -52,26 +53,26 @@ class Instruments:
 
     async def close(self) -> None:
         """Stop asking."""
-        tasks = [task for task in (self._upkeep, self._asking) if task is not None]
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        await end(self._upkeep, self._asking)
+
+    @property
+    def are_known(self) -> bool:
+        """Whether a list was ever heard, by this process or one before it."""
+        return bool(self._tradable)
 
     async def is_tradable(self, symbol: str) -> bool:
         """Whether orders are taken in it. Raises Unavailable while no list was ever heard."""
         if symbol in self._tradable:
             return True
         await self._ask()
-        if not self._tradable:
+        if not self.are_known:
             raise refusals.symbols_not_known_yet()
         return symbol in self._tradable
 
     async def _keep_fresh(self) -> None:
         while True:
             await self._ask()
-            is_known = bool(self._tradable)
-            await self._clock.sleep(self._refresh_seconds if is_known else _RETRY_SECONDS)
+            await self._clock.sleep(self._refresh_seconds if self.are_known else _RETRY_SECONDS)
 
     async def _ask(self) -> None:
         """Ask now, unless it was asked within the last second; join in when asking is under way."""

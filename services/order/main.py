@@ -66,6 +66,7 @@ _QUIET = frozenset(
 
 _MAX_OUTCOMES = 100_000
 _HEALTH_SECONDS = 1.0
+_START_SECONDS = 0.1
 _log = structlog.get_logger()
 
 Seconds = Annotated[float, Meta(gt=0, le=3600)]
@@ -105,7 +106,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 @asynccontextmanager
 async def house(settings: Settings) -> AsyncIterator[RpcServer]:
-    """The order service, serving; ready whenever its database answers. Needs nobody else."""
+    """The order service, serving; ready when its database answers and symbols are known."""
     clock = SystemClock()
     database = Database(settings.database_url, read_connections=settings.read_connections)
     async with AsyncExitStack() as stack:
@@ -191,10 +192,10 @@ async def _attend(database: Database, instruments: Instruments, rpc: RpcServer) 
         try:
             async with database.connection() as connection:
                 await connection.execute("SELECT 1")
-            await rpc.set_ready(True)
+            await rpc.set_ready(instruments.are_known)
         except Unavailable:
             await rpc.set_ready(False)
-        await asyncio.sleep(_HEALTH_SECONDS)
+        await asyncio.sleep(_HEALTH_SECONDS if instruments.are_known else _START_SECONDS)
 
 
 def _tell_failure(task: asyncio.Task[None]) -> None:

@@ -2,16 +2,18 @@
 
 import doctest
 from decimal import Decimal
+from types import ModuleType
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from libs import money
+from libs.money import format_dollars
 from services.cli import amounts
 from services.cli.amounts import (
     LARGEST,
     Unreadable,
-    format_dollars,
     format_shares,
     parse_dollars,
     parse_shares,
@@ -19,8 +21,9 @@ from services.cli.amounts import (
 )
 
 
-def test_the_examples_hold() -> None:
-    failed, attempted = doctest.testmod(amounts)
+@pytest.mark.parametrize("module", [amounts, money])
+def test_the_examples_hold(module: ModuleType) -> None:
+    failed, attempted = doctest.testmod(module)
     assert (failed, attempted > 0) == (0, True)
 
 

@@ -122,14 +122,15 @@ def test_operators_need_no_contracts_at_hand(house: House, reflection: str) -> N
     )
     url = f"{house.operators_address}/stockbroker.execution.v1.ExecutionService/GetStatus"
     assert _call(*options, url=url, token=token)["worker"]
-    listed = subprocess.run(
-        [str(BUF), "curl", *options, "--list-services", f"http://{house.operators_address}"],
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=True,
-    )
-    assert ORDERS in listed.stdout.split()
+    for kind, wanted in (("--list-services", ORDERS), ("--list-methods", f"{ORDERS}/PlaceTrade")):
+        listed = subprocess.run(
+            [str(BUF), "curl", *options, kind, f"http://{house.operators_address}"],
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=True,
+        )
+        assert wanted in listed.stdout.split()
 
 
 def test_customers_cannot_list_what_there_is(house: House) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from libs.rpc.status import reason_of
 from stockbroker.common.v1.reason_pb2 import Reason
+from stockbroker.common.v1.terms_pb2 import Side
 from stockbroker.ledger.v1 import portfolio_service_pb2 as portfolio_pb
 from stockbroker.order.v1 import order_pb2
 from tests.support import books
@@ -61,7 +62,7 @@ async def test_a_sell_moves_shares_and_cash_exactly(house: House) -> None:
     ],
 )
 async def test_a_trade_that_is_not_covered_ends_rejected_and_moves_nothing(
-    house: House, side: int, cash: int, reason: int
+    house: House, side: Side.ValueType, cash: int, reason: Reason.ValueType
 ) -> None:
     customer = await _customer(house, cash=cash)
     async with house.app(customer) as app:

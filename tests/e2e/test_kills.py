@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
@@ -22,7 +22,7 @@ PARTS = ["edge", "nats", "postgres"]
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """A house of this module's own, to be mistreated."""
     with running_house(tmp_path_factory.mktemp("kills")) as house:
         yield house

@@ -67,14 +67,14 @@ async def test_a_trade_that_makes_no_sense_is_invalid_and_not_recorded(
 
 @pytest.mark.parametrize("order_type", ["LIMIT", "STOP", "STOP_LIMIT"])
 async def test_what_is_not_offered_yet_is_said_to_be(house: House, order_type: str) -> None:
-    prices = {
+    prices: dict[str, Any] = {
         "LIMIT": {"limit_price_micros": 1_000_000},
         "STOP": {"stop_price_micros": 1_000_000},
         "STOP_LIMIT": {"limit_price_micros": 1_000_000, "stop_price_micros": 1_000_000},
-    }[order_type]
+    }
     kind = terms.OrderType.Value(f"ORDER_TYPE_{order_type}")
     async with house.app(f"r{uuid.uuid4().hex[:12]}") as app:
-        request = pb.PlaceTradeRequest(**GOOD, order_type=kind, **prices)
+        request = pb.PlaceTradeRequest(**GOOD, order_type=kind, **prices[order_type])
         call = app.orders.PlaceTrade(request, metadata=app.metadata, timeout=DEADLINE_SECONDS)
         assert await _refused(call) == (grpc.StatusCode.UNIMPLEMENTED, "NOT_IMPLEMENTED")
 
@@ -105,12 +105,13 @@ async def test_another_customers_trade_does_not_exist(house: House) -> None:
     unknown = str(uuid.uuid4())
     async with house.app(stranger) as app:
         for trade_id in (trade.trade_id, unknown):
-            for method, request in (
+            asked: list[tuple[Any, Any]] = [
                 (app.orders.GetTrade, pb.GetTradeRequest(trade_id=trade_id)),
                 (app.orders.ListTradeEvents, pb.ListTradeEventsRequest(trade_id=trade_id)),
                 (app.orders.CancelTrade, pb.CancelTradeRequest(trade_id=trade_id)),
-            ):
-                call = method(request, metadata=app.metadata, timeout=DEADLINE_SECONDS)  # type: ignore[operator]
+            ]
+            for method, request in asked:
+                call = method(request, metadata=app.metadata, timeout=DEADLINE_SECONDS)
                 assert await _refused(call) == (grpc.StatusCode.NOT_FOUND, "TRADE_NOT_FOUND")
         by_name = app.orders.GetTrade(
             pb.GetTradeRequest(client_order_id="secret"),

@@ -49,8 +49,9 @@ def an_order(**fields: Any) -> pb.Order:
 class Gateway:
     """A gateway at work, seen from a neighbour."""
 
-    def __init__(self, stub: Any) -> None:
+    def __init__(self, stub: Any, address: str = "") -> None:
         self.stub = stub
+        self.address = address
 
     async def submit(self, *orders: pb.Order) -> Sequence[pb.SubmitResult]:
         """SubmitOrders."""
@@ -59,12 +60,19 @@ class Gateway:
 
     async def session(self) -> pb.GetSessionResponse:
         """GetSession."""
-        return await self.stub.GetSession(pb.GetSessionRequest(), timeout=10)
+        response: pb.GetSessionResponse = await self.stub.GetSession(
+            pb.GetSessionRequest(), timeout=10
+        )
+        return response
 
     async def orders(self, *trade_ids: str) -> Sequence[pb.OrderStatus]:
         """GetOrders."""
         response = await self.stub.GetOrders(pb.GetOrdersRequest(trade_ids=trade_ids), timeout=10)
         return list(response.orders)
+
+    async def has_delivered_all(self) -> bool:
+        """Whether no report waits for delivery."""
+        return (await self.session()).unapplied_reports == 0
 
     async def is_connected(self) -> bool:
         """Whether it is logged on to the venue."""
@@ -109,7 +117,7 @@ class Scene:
         async with house(self.settings(**changes)) as rpc:
             channel = connect(rpc.address, self._keys.token_file("execution"))
             async with channel:
-                gateway = Gateway(ExchangeGatewayServiceStub(channel))
+                gateway = Gateway(ExchangeGatewayServiceStub(channel), rpc.address)
                 await until(lambda: is_serving(gateway))
                 yield gateway
 
@@ -121,12 +129,13 @@ class Scene:
     @contextlib.contextmanager
     def database_away(self) -> Any:
         """The database lets nobody in for a while."""
-        role = sql.Identifier(psycopg.conninfo.conninfo_to_dict(self.database_url)["user"])
+        name = str(psycopg.conninfo.conninfo_to_dict(self.database_url)["user"])
+        role = sql.Identifier(name)
         with psycopg.connect(self._server.url("postgres"), autocommit=True) as connection:
             connection.execute(sql.SQL("ALTER ROLE {} NOLOGIN").format(role))
             connection.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s",
-                [role.as_string().strip('"')],
+                [name],
             )
             try:
                 yield

@@ -17,6 +17,7 @@ class ExecutionDouble(ExecutionServiceServicer):
 
     def __init__(self) -> None:
         self.calls: list[list[pb.Report]] = []
+        self.filled: set[str] = set()
         self.impossible: dict[str, str] = {}
         self.chokes_on: set[str] = set()
         self.is_away = False
@@ -48,9 +49,13 @@ class ExecutionDouble(ExecutionServiceServicer):
         """What was booked of one trade."""
         return [report for report in self.reports if report.trade_id == trade_id]
 
+    def has_filled(self, trades: int) -> bool:
+        """Whether the last fill of so many trades was booked."""
+        return len(self.filled) >= trades
+
     def is_filled(self, trade_id: str) -> bool:
         """Whether the last fill of a trade was booked."""
-        return any(report.filled.is_last for report in self.told(trade_id))
+        return trade_id in self.filled
 
     async def ApplyReports(
         self, request: pb.ApplyReportsRequest, context: Any
@@ -61,6 +66,7 @@ class ExecutionDouble(ExecutionServiceServicer):
         if any(report.trade_id in self.chokes_on for report in request.reports):
             await context.abort(grpc.StatusCode.INTERNAL, "internal error")
         self.calls.append(list(request.reports))
+        self.filled |= {report.trade_id for report in request.reports if report.filled.is_last}
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
         try:

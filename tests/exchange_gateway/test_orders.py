@@ -1,6 +1,7 @@
 """Orders in: once, durable, in order."""
 
 import asyncio
+from typing import Any
 
 import grpc
 import pytest
@@ -9,7 +10,11 @@ from libs.rpc.status import reason_of
 from stockbroker.common.v1 import terms_pb2 as terms
 from stockbroker.common.v1.reason_pb2 import Reason
 from stockbroker.exchange_gateway.v1 import exchange_gateway_service_pb2 as pb
+from stockbroker.exchange_gateway.v1.exchange_gateway_service_pb2_grpc import (
+    ExchangeGatewayServiceStub,
+)
 from tests.exchange_gateway.conftest import Gateway, Scene, an_order
+from tests.support.keys import Keys, bearer
 from tests.support.wait import until
 
 
@@ -216,3 +221,24 @@ async def test_ids_that_are_none_are_refused(gateway: Gateway, trade_ids: list[s
 
     assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
     assert reason_of(refused.value) in ("INVALID_ID", "INVALID_REQUEST")
+
+
+async def test_customers_may_call_nothing_and_operators_may_only_read(
+    scene: Scene, gateway: Gateway, keys: Keys
+) -> None:
+    customer = {"metadata": bearer(keys.customer("alice")), "timeout": 5}
+    operator = {"metadata": bearer(keys.operator()), "timeout": 5}
+    async with grpc.aio.insecure_channel(gateway.address) as channel:
+        stub: Any = ExchangeGatewayServiceStub(channel)
+        for call in (
+            stub.SubmitOrders(pb.SubmitOrdersRequest(orders=[an_order()]), **customer),
+            stub.SubmitOrders(pb.SubmitOrdersRequest(orders=[an_order()]), **operator),
+            stub.GetOrders(pb.GetOrdersRequest(trade_ids=["x"]), **customer),
+            stub.GetSession(pb.GetSessionRequest(), **customer),
+            stub.ListInstruments(pb.ListInstrumentsRequest(), **customer),
+        ):
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await call
+            assert refused.value.code() == grpc.StatusCode.PERMISSION_DENIED
+        assert (await stub.GetSession(pb.GetSessionRequest(), **operator)).is_connected
+    assert scene.venue.orders == {}

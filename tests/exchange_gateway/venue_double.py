@@ -69,6 +69,7 @@ class VenueDouble(ExchangeServiceServicer):
         self.next_command_seq = 1
         self.acknowledged = 0
         self.logons: list[pb.SessionRequest.Logon] = []
+        self.asked: list[str] = []
         self.instruments = [market.Instrument(symbol="AAPL", name="Apple Inc.")]
         # Faults.
         self.drops_commands = 0
@@ -116,9 +117,9 @@ class VenueDouble(ExchangeServiceServicer):
         for _ in range(2 if self.sends_twice else 1):
             self._send(sent)
 
-    def acknowledge_all(self) -> bool:
-        """Whether every report is acknowledged."""
-        return self.acknowledged == len(self.reports)
+    def is_acknowledged(self) -> bool:
+        """Whether there are reports and every one is acknowledged."""
+        return 0 < len(self.reports) == self.acknowledged
 
     def lose_memory(self) -> None:
         """Forget everything, as if made anew."""
@@ -153,6 +154,7 @@ class VenueDouble(ExchangeServiceServicer):
 
     async def GetOrder(self, request: pb.GetOrderRequest, context: Any) -> pb.GetOrderResponse:
         """What is known of an order."""
+        self.asked.append(request.client_order_id)
         known = request.client_order_id in self.orders
         reports = [r for r in self.reports if r.client_order_id == request.client_order_id]
         return pb.GetOrderResponse(is_known=known, reports=reports)

@@ -1,7 +1,6 @@
 """An exchange of the test's own, on a real database and a real port, and members of it."""
 
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,8 +8,6 @@ import pytest
 from services.exchange_simulator.main import Settings, house
 from tests.exchange_simulator.member import Exchange, Member
 from tests.support.keys import Keys
-
-DATA = Path("/work/shared/data")
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """The book keeps price-time priority, held against a plain model."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
@@ -100,6 +100,7 @@ def check_levels(book: Book, side: int) -> None:
 
 
 TestAnyBook = AnyBook.TestCase
+TestAnyBook.settings = settings(deadline=None, max_examples=60)
 
 steps = st.lists(
     st.tuples(
@@ -125,6 +126,7 @@ def play(book: Book, played: list[tuple[str, int, int, int, int]], first_id: int
             book.delete(order_id)
 
 
+@settings(deadline=None)
 @given(before=steps, undone=steps, after=steps)
 def test_a_rollback_leaves_the_book_as_if_nothing_had_been(
     before: list[tuple[str, int, int, int, int]],

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import Any
 
@@ -162,6 +163,21 @@ async def test_the_market_moves_while_nobody_trades(
         await watching.stop()
 
         assert {quote.volume for quote in watching.seen} == {0}
+
+
+async def test_the_exchange_stops_at_once_though_it_is_watched_and_members_are_on(
+    settings: Callable[..., Settings], keys: Keys
+) -> None:
+    async with AsyncExitStack() as others, asyncio.timeout(30) as limit:
+        async with house(settings()) as rpc:
+            exchange = await others.enter_async_context(Exchange(rpc.address, keys))
+            await exchange.ready()
+            member = await others.enter_async_context(exchange.member())
+            watching = Watching(exchange, "AAPL")
+            await until(lambda: watching.seen)
+            limit.reschedule(asyncio.get_running_loop().time() + 4)  # the grace is 5
+        assert await member.code_at_end() == grpc.StatusCode.OK
+        await watching.stop()
 
 
 async def test_a_book_is_told_to_the_depth_asked_for(exchange: Exchange) -> None:

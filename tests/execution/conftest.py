@@ -1,6 +1,5 @@
 """A street of neighbours, an exchange, and workers to set on it."""
 
-import itertools
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -12,8 +11,6 @@ from tests.execution.desk import Desk
 from tests.execution.fakes import Street, street
 from tests.support.keys import Keys
 from tests.support.nats_server import NatsServer
-
-_numbers = itertools.count(1)
 
 
 @pytest.fixture
@@ -33,8 +30,10 @@ def own_nats(tmp_path: Path) -> Iterator[NatsServer]:
 
 @pytest.fixture
 def new_settings(keys: Keys, neighbours: Street, postgres_url: str) -> Callable[..., Settings]:
-    """Makes settings of a worker at the given NATS, with a stream of this test alone."""
-    number = next(_numbers)
+    """Makes settings of a worker at the given NATS.
+
+    Tests of one process share the stream, which costs a second to make, one after the other.
+    """
 
     def make(nats_url: str, **more: object) -> Settings:
         terms: dict[str, object] = {
@@ -45,8 +44,8 @@ def new_settings(keys: Keys, neighbours: Street, postgres_url: str) -> Callable[
             "order_address": neighbours.addresses["order"],
             "ledger_address": neighbours.addresses["ledger"],
             "gateway_address": neighbours.addresses["gateway"],
-            "nudge_stream": f"EXECUTION-{number}",
-            "nudge_prefix": f"execution-{number}",
+            "nudge_stream": "EXECUTION-TESTS",
+            "nudge_prefix": "execution-tests",
         }
         return Settings(**(terms | more))  # type: ignore[arg-type]  # names are those of Settings
 

@@ -1,14 +1,24 @@
 """A test's own floor: workers, an exchange that fills what it gets, and a customers' app."""
 
 import asyncio
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
+from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import grpc
+import msgspec
 
+from libs.broker import BrokerAway
 from libs.nudges import Nudges, NudgeStream
+from libs.partition import partition_of
 from libs.rpc import connect
+from libs.settings import PREFIX
 from services.execution.main import Settings, house
 from stockbroker.common.v1.terms_pb2 import Side
 from stockbroker.exchange_gateway.v1 import exchange_gateway_service_pb2 as gateway_pb
@@ -19,6 +29,11 @@ from tests.support.keys import Keys, bearer
 from tests.support.wait import until
 
 PRICE_MICROS = 10_000_000
+
+
+async def eventually(look: Callable[[], Any], *, seconds: float = 40.0) -> Any:
+    """Wait for it; generously, since processes start slowly on a busy machine."""
+    return await until(look, seconds=seconds)
 
 
 class WorkerDouble:
@@ -46,6 +61,39 @@ class WorkerDouble:
         await self._stack.aclose()
 
 
+class WorkerProcess:
+    """A worker as a process of its own, to be killed, stopped and terminated."""
+
+    def __init__(self, settings: Settings, log: Path) -> None:
+        told = {
+            f"{PREFIX}{name.upper()}": str(value)
+            for name, value in msgspec.structs.asdict(settings).items()
+        }
+        root = Path(__file__).parents[2]
+        path = os.pathsep.join([str(root), str(root / "build" / "stubs")])
+        environment = {**os.environ, "PYTHONPATH": path, **told}
+        with log.open("ab") as out:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "services.execution.main"],
+                env=environment,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+            )
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal."""
+        self._process.send_signal(number)
+
+    async def wait(self) -> int:
+        """Its exit code, once it has ended."""
+        return await asyncio.to_thread(self._process.wait, 10)
+
+    def end(self) -> None:
+        """kill -9, if it still runs."""
+        self._process.kill()
+        self._process.wait()
+
+
 class Desk:
     """Workers and what is around them."""
 
@@ -58,6 +106,7 @@ class Desk:
         self._nats_url = nats_url
         self._new_settings = new_settings
         self._workers: list[WorkerDouble] = []
+        self._processes: list[WorkerProcess] = []
         settings = new_settings(nats_url)
         self.stream = NudgeStream(settings.nudge_stream, settings.nudge_prefix)
         self.nudges = Nudges(nats_url, stream=self.stream, name="app")
@@ -79,10 +128,16 @@ class Desk:
             self._exchange.cancel()
             with suppress(asyncio.CancelledError):
                 await self._exchange
+        for process in self._processes:
+            process.end()
         for worker in self._workers:
             await worker.end()
         if self._gateway_channel is not None:
             await self._gateway_channel.close()
+        with suppress(BrokerAway):
+            await self.nudges.broker.request(
+                f"$JS.API.STREAM.PURGE.{self.stream.name}", timeout_seconds=5
+            )
         await self.nudges.close()
 
     def settings(self, **more: object) -> Settings:
@@ -97,17 +152,35 @@ class Desk:
         self._workers.append(worker)
         return worker
 
-    async def start_leader(self, name: str = "one", **more: object) -> WorkerDouble:
-        """A worker that leads everything and has swept it once."""
+    async def start_leader(
+        self, name: str = "one", *, hears_nudges: bool = True, **more: object
+    ) -> WorkerDouble:
+        """A worker that leads everything, has swept it once, and hears nudges if there is NATS."""
         worker = await self.start_worker(name, **more)
-        await until(lambda: self.leads_all(worker))
-        await until(lambda: len(self.order.swept_whole) == 128)
+        await eventually(lambda: self.leads_all(worker))
+        await eventually(lambda: len(self.order.swept_whole) == 128)
+        if hears_nudges:  # it sweeps at leisure then
+            await eventually(lambda: 1_000 in self.order.sweep_ages)
         return worker
+
+    def start_process(self, name: str, log: Path, **more: object) -> WorkerProcess:
+        """A worker as a process of its own."""
+        process = WorkerProcess(self.settings(worker=name, **more), log)
+        self._processes.append(process)
+        return process
+
+    def leader_of(self, customer_id: str) -> str:
+        """Who was made leader of the customer's partition last, '' if nobody was."""
+        return self.order.leaders.get(partition_of(customer_id), "")
 
     async def leads_all(self, *workers: WorkerDouble) -> bool:
         """Whether these workers lead every partition between them, each once."""
         leads = [partition for worker in workers for partition in (await worker.status()).leads]
         return sorted(leads) == list(range(128))
+
+    async def share(self, one: WorkerDouble, two: WorkerDouble) -> bool:
+        """Whether both lead a fair part of all partitions."""
+        return 32 < await one.leads() < 96 and await self.leads_all(one, two)
 
     async def place(self, customer_id: str, **terms: object) -> str:
         """Record a trade and nudge, as the order service does."""

@@ -29,38 +29,48 @@ from stockbroker.order.v1 import order_pb2 as trade_pb
 Verdict = tuple[order_pb.OutcomeResult.Code.ValueType, str]
 Context = grpc.aio.ServicerContext[Any, Any]
 _OPEN = {trade_pb.TRADE_STATUS_PLACED, trade_pb.TRADE_STATUS_IN_PROGRESS}
+_PATIENCE_SECONDS = 60.0
 _START_CASH = 1_000_000_000_000
 
 
 class Faults:
     """What goes wrong at a neighbour.
 
-    `is_away` fails every call; `lose` answers are lost after the work was done; a clear `gate` keeps
-    calls waiting; `poison` says which requests end in a fault.
+    `is_away` fails every call; `lose` says how many answers of a method are lost after the work
+    was done; `closed` methods
+    are kept waiting before the work, `muted` ones after it; `poison` says which requests end in
+    a fault.
     """
 
     def __init__(self) -> None:
         self.is_away = False
-        self.lose = 0
-        self.gate = asyncio.Event()
-        self.gate.set()
+        self.lose: dict[str, int] = {}
+        self.closed: set[str] = set()
+        self.muted: set[str] = set()
         self.poison: Callable[[Any], bool] = lambda request: False
         self.calls: dict[str, int] = defaultdict(int)
 
     async def before(self, method: str, request: Any) -> None:
         """Called before the work."""
         self.calls[method] += 1
-        await self.gate.wait()
+        await _while(lambda: method in self.closed)
         if self.is_away:
             raise _unavailable()
         if self.poison(request):
             raise RuntimeError("poison")
 
-    def after(self) -> None:
+    async def after(self, method: str) -> None:
         """Called after the work."""
-        if self.lose > 0:
-            self.lose -= 1
+        await _while(lambda: method in self.muted)
+        if self.lose.get(method, 0) > 0:
+            self.lose[method] -= 1
             raise _unavailable()
+
+
+async def _while(holds: Callable[[], bool]) -> None:
+    deadline = asyncio.get_running_loop().time() + _PATIENCE_SECONDS
+    while holds() and asyncio.get_running_loop().time() < deadline:
+        await asyncio.sleep(0.005)
 
 
 def _unavailable() -> Unavailable:
@@ -90,6 +100,7 @@ class FakeOrder(order_grpc.OrderExecutionServiceServicer):
         self.claims: list[tuple[str, int]] = []
         self.stale_claims = 0
         self.swept_whole: set[int] = set()
+        self.sweep_ages: dict[int, int] = defaultdict(int)
         self.log: list[tuple[str, str]] = []
 
     def place(
@@ -146,7 +157,7 @@ class FakeOrder(order_grpc.OrderExecutionServiceServicer):
             self.epochs[partition] += 1
             self.leaders[partition] = request.worker
             response.grants.add(partition=partition, epoch=self.epochs[partition])
-        self.faults.after()
+        await self.faults.after("LeadPartitions")
         return response
 
     async def ClaimTrades(
@@ -163,7 +174,7 @@ class FakeOrder(order_grpc.OrderExecutionServiceServicer):
             for customer_id in claim.customer_ids:
                 assert partition_of(customer_id) == partition
                 self._claim(customer_id, claim.grant, response)
-        self.faults.after()
+        await self.faults.after("ClaimTrades")
         return response
 
     def _claim(
@@ -201,6 +212,7 @@ class FakeOrder(order_grpc.OrderExecutionServiceServicer):
             if head.placed_at <= latest
         ]
         wanted = set(request.partitions)
+        self.sweep_ages[request.older_than_ms] += 1
         if request.older_than_ms == 0:
             self.swept_whole |= wanted
         found = [customer for customer in waiting if not wanted or customer.partition in wanted]
@@ -223,7 +235,7 @@ class FakeOrder(order_grpc.OrderExecutionServiceServicer):
             head = self._head(customer_id)
             if head is not None:
                 response.open_customers.append(_open_customer(head))
-        self.faults.after()
+        await self.faults.after("ApplyOutcomes")
         return response
 
     def _apply(self, outcome: order_pb.Outcome) -> Verdict:
@@ -312,7 +324,7 @@ class FakeLedger(ledger_grpc.LedgerServiceServicer):
                 self.asked[hold.hold_id] = hold
             assert self.asked[hold.hold_id] == hold
         results = [self.holds[hold.hold_id] for hold in request.holds]
-        self.faults.after()
+        await self.faults.after("PlaceHolds")
         return ledger_pb.PlaceHoldsResponse(results=results)
 
     def _place(self, hold: ledger_pb.Hold) -> ledger_pb.ItemResult:
@@ -333,15 +345,16 @@ class FakeLedger(ledger_grpc.LedgerServiceServicer):
         results = []
         for posting in request.executions:
             reason = Reason.REASON_UNSPECIFIED
-            if posting.execution_id not in self.posted:
+            is_new = posting.execution_id not in self.posted
+            if is_new:
                 reason = self._why_not(posting.trade_id)
-            if not reason:
+            if is_new and not reason:
                 self.posted[posting.execution_id] = posting
                 self.log.append(("posted", posting.trade_id))
                 if posting.releases_rest:
                     self.closed.add(posting.trade_id)
             results.append(ledger_pb.ItemResult(id=posting.execution_id, reason=reason))
-        self.faults.after()
+        await self.faults.after("PostExecutions")
         return ledger_pb.PostExecutionsResponse(results=results)
 
     async def ReleaseHolds(
@@ -351,14 +364,15 @@ class FakeLedger(ledger_grpc.LedgerServiceServicer):
         results = []
         for release in request.releases:
             reason = Reason.REASON_UNSPECIFIED
-            if release.hold_id not in self.released:
+            is_new = release.hold_id not in self.released
+            if is_new:
                 reason = self._why_not(release.hold_id)
-            if not reason:
+            if is_new and not reason:
                 self.released.add(release.hold_id)
                 self.closed.add(release.hold_id)
                 self.log.append(("released", release.hold_id))
             results.append(ledger_pb.ItemResult(id=release.hold_id, reason=reason))
-        self.faults.after()
+        await self.faults.after("ReleaseHolds")
         return ledger_pb.ReleaseHoldsResponse(results=results)
 
     def _why_not(self, hold_id: str) -> Reason.ValueType:
@@ -399,7 +413,7 @@ class FakeGateway(gateway_grpc.ExchangeGatewayServiceServicer):
                 reason=reason,
                 state=self.states.get(order.trade_id, gateway_pb.ORDER_STATE_UNKNOWN),
             )
-        self.faults.after()
+        await self.faults.after("SubmitOrders")
         return response
 
     def _take(self, order: gateway_pb.Order) -> None:

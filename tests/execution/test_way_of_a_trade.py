@@ -6,15 +6,14 @@ import time
 from libs.partition import partition_of
 from stockbroker.common.v1.reason_pb2 import Reason
 from stockbroker.common.v1.terms_pb2 import OrderType
-from tests.execution.desk import SELL, Desk, WorkerDouble
-from tests.support.wait import until
+from tests.execution.desk import SELL, Desk, WorkerDouble, eventually
 
 
 async def test_a_lone_worker_leads_everything_within_a_second(desk: Desk) -> None:
     worker = await desk.start_worker()
     began_at = time.monotonic()
 
-    await until(lambda: desk.leads_all(worker))
+    await eventually(lambda: desk.leads_all(worker))
 
     assert time.monotonic() - began_at < 1.0
 
@@ -24,7 +23,7 @@ async def test_a_nudged_trade_is_claimed_held_and_submitted(desk: Desk) -> None:
 
     trade_id = await desk.place("alice", quantity=7)
 
-    await until(lambda: desk.gateway.sent == [trade_id])
+    await eventually(lambda: desk.gateway.sent == [trade_id])
     order = desk.gateway.orders[trade_id]
     assert (order.customer_id, order.partition) == ("alice", partition_of("alice"))
     assert (order.epoch, order.quantity, order.symbol) == (1, 7, "AAPL")
@@ -43,7 +42,7 @@ async def test_a_limit_buy_holds_its_price_and_has_no_other_bound(desk: Desk) ->
         limit_price_micros=150_000_000,
     )
 
-    await until(lambda: desk.gateway.sent == [trade_id])
+    await eventually(lambda: desk.gateway.sent == [trade_id])
     assert desk.ledger.asked[trade_id].amount == 450_000_000
     assert desk.gateway.orders[trade_id].max_notional_micros == 0
 
@@ -54,10 +53,10 @@ async def test_a_filled_trade_is_booked_before_it_is_filled(desk: Desk) -> None:
 
     trade_id = await desk.place("alice")
 
-    await until(desk.order.all_filled)
+    await eventually(desk.order.all_filled)
     assert desk.ledger.log == [("posted", trade_id)]
     assert trade_id in desk.ledger.closed
-    await until(lambda: _applied(worker, 2))
+    await eventually(lambda: _applied(worker, 2))
 
 
 async def _applied(worker: WorkerDouble, reports: int) -> bool:
@@ -71,7 +70,7 @@ async def test_a_refused_hold_rejects_the_trade_and_the_next_one_goes_on(desk: D
     refused = await desk.place("alice", side=SELL)
     good = await desk.place("alice")
 
-    await until(lambda: desk.order.status(good) == "FILLED")
+    await eventually(lambda: desk.order.status(good) == "FILLED")
     trade = desk.order.trade(refused)
     assert desk.order.status(refused) == "REJECTED"
     assert trade.reason == Reason.REASON_INSUFFICIENT_SHARES
@@ -87,26 +86,30 @@ async def test_a_customers_trades_run_one_at_a_time_in_the_order_placed(desk: De
     for _ in range(10):
         await asyncio.gather(*(desk.place(customer) for customer in customers))
 
-    await until(desk.order.all_filled, seconds=30)
+    await eventually(desk.order.all_filled)
     for customer in customers:
         mine = [row.trade.trade_id for row in desk.order.by_customer[customer]]
         story = [(what, who) for what, who in desk.order.log if who in mine and what != "placed"]
         assert story == [(what, who) for who in mine for what in ("started", "ended")]
     assert len(desk.gateway.sent) == len(set(desk.gateway.sent)) == 200
-    assert (await worker.status()).in_flight == 0
+    await eventually(lambda: _is_idle(worker))
+
+
+async def _is_idle(worker: WorkerDouble) -> bool:
+    return (await worker.status()).in_flight == 0
 
 
 async def test_a_nudge_while_the_customer_is_worked_for_is_not_lost(desk: Desk) -> None:
     worker = await desk.start_leader()
     desk.open_exchange(worker)
-    desk.ledger.faults.gate.clear()
+    desk.ledger.faults.closed.add("PlaceHolds")
     first = await desk.place("alice")
-    await until(lambda: desk.ledger.faults.calls["PlaceHolds"] == 1)
+    await eventually(lambda: desk.ledger.faults.calls["PlaceHolds"] == 1)
 
     second = await desk.place("alice")
-    desk.ledger.faults.gate.set()
+    desk.ledger.faults.closed.clear()
 
-    await until(lambda: desk.order.status(second) == "FILLED")
+    await eventually(lambda: desk.order.status(second) == "FILLED")
     assert desk.gateway.sent == [first, second]
     assert (await worker.status()).swept == 0
 
@@ -116,12 +119,12 @@ async def test_doubled_nudges_do_the_work_once(desk: Desk) -> None:
 
     trade_id = await desk.place("alice")
     await asyncio.gather(*(desk.nudges.publish(["alice"]) for _ in range(50)))
-    await until(lambda: desk.gateway.sent == [trade_id])
+    await eventually(lambda: desk.gateway.sent == [trade_id])
     for _ in range(10):
         await desk.nudges.publish(["alice"])
 
     marker = await desk.place("bob")
-    await until(lambda: marker in desk.gateway.orders)
+    await eventually(lambda: marker in desk.gateway.orders)
     assert desk.gateway.sent == [trade_id, marker]
     assert desk.ledger.faults.calls["PlaceHolds"] <= 2
     assert desk.gateway.faults.calls["SubmitOrders"] <= 2
@@ -132,7 +135,7 @@ async def test_a_lost_nudge_delays_a_trade_by_about_a_second(desk: Desk) -> None
 
     trade_id = desk.order.place("alice")
     began_at = time.monotonic()
-    await until(lambda: desk.gateway.sent == [trade_id])
+    await eventually(lambda: desk.gateway.sent == [trade_id])
 
     assert time.monotonic() - began_at < 2.5
     assert (await worker.status()).swept == 1
@@ -141,7 +144,7 @@ async def test_a_lost_nudge_delays_a_trade_by_about_a_second(desk: Desk) -> None
 async def test_a_nudge_is_gone_once_its_trade_is_claimed(desk: Desk) -> None:
     await desk.start_leader()
     trade_id = await desk.place("alice")
-    await until(lambda: desk.gateway.sent == [trade_id])
+    await eventually(lambda: desk.gateway.sent == [trade_id])
 
     async def is_empty() -> bool:
         answer = await desk.nudges.broker.request(
@@ -149,7 +152,7 @@ async def test_a_nudge_is_gone_once_its_trade_is_claimed(desk: Desk) -> None:
         )
         return b'"messages":0,' in answer.data
 
-    await until(is_empty)
+    await eventually(is_empty)
 
 
 async def test_what_was_placed_before_the_worker_started_is_swept_up_at_once(desk: Desk) -> None:
@@ -157,6 +160,6 @@ async def test_what_was_placed_before_the_worker_started_is_swept_up_at_once(des
 
     worker = await desk.start_worker()
 
-    await until(lambda: len(desk.gateway.sent) == 300)
+    await eventually(lambda: len(desk.gateway.sent) == 300)
     assert sorted(desk.gateway.sent) == sorted(trade_ids)
     assert (await worker.status()).swept == 300

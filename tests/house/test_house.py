@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from libs.embedded import free_port
 from libs.embedded.child import launched, wait_until
 from libs.probe import probe
 
@@ -22,6 +21,8 @@ PARTS = {
     *("postgres", "nats", "edge"),
     *("order", "ledger", "execution", "exchange_gateway", "exchange_simulator"),
 }
+# Of 20 that no other process is likely to want: below those of `free_port`.
+FIRST_PORT = 9_000 + os.getpid() % 40 * 20
 pytestmark = [pytest.mark.xdist_group("make_up"), pytest.mark.timeout(240)]
 
 
@@ -95,6 +96,15 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     assert is_empty, processes_of(tmp_path / "data")
 
 
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    """A house for tests that leave it running."""
+    run = Run(tmp_path_factory.mktemp("running") / "data", "--no-demo")
+    run.wait_up()
+    yield run
+    assert run.end() == 0
+
+
 def test_the_main_job_is_shown_and_shown_again_at_the_next_start(folder: Path) -> None:
     first = Run(folder, "--exit-after-demo")
     words = first.words()
@@ -135,52 +145,49 @@ def test_ctrl_c_while_it_starts_leaves_nothing(folder: Path) -> None:
 
 
 def test_kill_9_of_the_supervisor_leaves_nothing_and_the_next_start_recovers(folder: Path) -> None:
-    run = Run(folder, "--no-demo", INNER_PORT=str(_free_ports()))
+    run = Run(folder, "--no-demo", INNER_PORT=str(FIRST_PORT))
     before = run.wait_up()
     assert set(before["pids"]) == PARTS
     run.end(signal.SIGKILL)
     # At once, on the same ports, while the dead are still on their way out.
-    port = before["services"]["exchange_simulator"].rpartition(":")[2]
-    again = Run(folder, "--exit-after-demo", INNER_PORT=port)
+    again = Run(folder, "--exit-after-demo", INNER_PORT=str(FIRST_PORT))
     words = again.words()
     assert again.process.returncode == 0, words
     assert "FILLED" in words
 
 
-def test_what_is_killed_is_started_again(folder: Path) -> None:
-    run = Run(folder, "--no-demo")
-    before = run.wait_up()
+def test_what_is_killed_is_started_again(running: Run) -> None:
+    before = running.told()
     for pid in before["pids"].values():
         os.kill(pid, signal.SIGKILL)
 
     def is_back() -> bool:
-        now = run.told()["pids"]
+        now = running.told()["pids"]
         return all(now[name] != pid for name, pid in before["pids"].items()) and not any(
             probe(address, timeout_seconds=1) for address in before["services"].values()
         )
 
     assert wait_until(is_back, seconds=90)
-    assert run.end() == 0
-    assert set(re.findall(r"died +(\w+) +by SIGKILL", run.words())) == PARTS
 
 
-def test_a_second_house_on_the_same_data_is_refused(folder: Path) -> None:
-    run = Run(folder, "--no-demo")
-    run.wait_up()
-    second = Run(folder, "--no-demo")
-    assert f"runs already (process {run.process.pid})" in second.words()
+def test_a_second_house_on_the_same_data_is_refused(running: Run) -> None:
+    second = Run(running.folder, "--no-demo")
+    assert f"runs already (process {running.process.pid})" in second.words()
     assert second.process.returncode == 1
-    assert run.process.poll() is None
+    assert running.process.poll() is None
+
+
+def test_data_in_use_is_not_wiped(running: Run) -> None:
     cleaned = subprocess.run(
         [sys.executable, "bootstrap.py", "clean"],
         cwd=ROOT,
-        env={**os.environ, "STOCKBROKER_DATA_FOLDER": str(folder)},
+        env={**os.environ, "STOCKBROKER_DATA_FOLDER": str(running.folder)},
         capture_output=True,
         text=True,
         check=False,
     )
     assert "a house runs in" in cleaned.stderr
-    assert run.end() == 0
+    assert running.told()
 
 
 def test_a_port_in_use_is_said_in_one_sentence(folder: Path) -> None:
@@ -197,8 +204,3 @@ def test_a_wrong_setting_is_said_in_one_sentence(folder: Path) -> None:
     run = Run(folder, PUBLIC_PORT="many")
     assert run.words().startswith("stockbroker: setting STOCKBROKER_PUBLIC_PORT: Expected `int`")
     assert run.process.returncode == 2
-
-
-def _free_ports() -> int:
-    """The first of 20 ports that are likely free."""
-    return min(free_port(), 60_000)

@@ -6,6 +6,7 @@ from typing import Any
 
 import grpc
 import psycopg
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from libs.clock import SystemClock
 from libs.ids import SystemIds
@@ -16,6 +17,7 @@ from stockbroker.ledger.v1 import portfolio_service_pb2 as portfolio_pb
 from stockbroker.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from stockbroker.ledger.v1.portfolio_service_pb2_grpc import PortfolioServiceStub
 from tests.support.keys import Keys, bearer
+from tests.support.wait import until
 
 USD = 1_000_000
 BUY, SELL = SIDE_BUY, SIDE_SELL
@@ -60,7 +62,8 @@ def a_hold(
 class Desk:
     """Speaks as the execution service, as an operator, or as a customer."""
 
-    def __init__(self, address: str, database_url: str, keys: Keys) -> None:
+    def __init__(self, address: str, database_url: str, keys: Keys, *, waits_for: str = "") -> None:
+        self._waits_for = waits_for
         self.address = address
         self.database_url = database_url
         self.keys = keys
@@ -71,7 +74,15 @@ class Desk:
         self.channel = grpc.aio.insecure_channel(self.address)
         self.ledger = LedgerServiceStub(self.channel)
         self.portfolio = PortfolioServiceStub(self.channel)
+        await until(lambda: self.is_ready(self._waits_for))
         return self
+
+    async def is_ready(self, service: str = "") -> bool:
+        """Whether the ledger says that it serves."""
+        health: Any = health_pb2_grpc.HealthStub(self.channel)  # its types name no methods
+        asked = health_pb2.HealthCheckRequest(service=service)
+        answer = await health.Check(asked, wait_for_ready=True)
+        return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
     async def __aexit__(self, *error: object) -> None:
         await self.channel.close()

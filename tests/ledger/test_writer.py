@@ -1,12 +1,12 @@
 """One process writes at a time, and another takes over when it is gone."""
 
+import asyncio
+import random
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from typing import Any
 
 import grpc
 import pytest
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from libs.clock import SystemClock
 from libs.reasons import Reason
@@ -19,9 +19,6 @@ from tests.ledger.memory import ALICE, DONE, paid_in
 from tests.ledger.test_access import refusal
 from tests.support.keys import Keys
 from tests.support.wait import until
-
-SERVING = health_pb2.HealthCheckResponse.SERVING
-NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 
 class Stopped:
@@ -56,12 +53,6 @@ class Process:
         await self.tenure.end()
 
 
-async def health(desk: Desk, name: str) -> int:
-    stub: Any = health_pb2_grpc.HealthStub(desk.channel)
-    answer = await stub.Check(health_pb2.HealthCheckRequest(service=name))
-    return int(answer.status)
-
-
 @pytest.fixture
 async def both(
     settings: Settings, postgres_url: str, keys: Keys
@@ -69,25 +60,22 @@ async def both(
     """Callers of two ledgers on the same books; the third ends the first ledger."""
     async with AsyncExitStack() as stack:
         first_end = await stack.enter_async_context(AsyncExitStack())
-        first = await first_end.enter_async_context(house(settings))
-        second = await stack.enter_async_context(house(settings))
-        desks = [
-            await stack.enter_async_context(Desk(rpc.address, postgres_url, keys))
-            for rpc in (first, second)
-        ]
-        yield desks[0], desks[1], first_end
+        rpc = await first_end.enter_async_context(house(settings))
+        first = await stack.enter_async_context(Desk(rpc.address, postgres_url, keys))
+        rpc = await stack.enter_async_context(house(settings))
+        second = await stack.enter_async_context(
+            Desk(rpc.address, postgres_url, keys, waits_for=PORTFOLIO)
+        )
+        yield first, second, first_end
 
 
 async def test_a_second_process_writes_nothing_and_says_so(
     both: tuple[Desk, Desk, AsyncExitStack],
 ) -> None:
     writer, other, _ = both
-    assert [await health(writer, name) for name in (LEDGER, PORTFOLIO, "")] == [SERVING] * 3
-    assert [await health(other, name) for name in (LEDGER, PORTFOLIO, "")] == [
-        NOT_SERVING,
-        SERVING,
-        NOT_SERVING,
-    ]
+    names = (LEDGER, PORTFOLIO, "")
+    assert [await writer.is_ready(name) for name in names] == [True, True, True]
+    assert [await other.is_ready(name) for name in names] == [False, True, False]
     await writer.deposit(5)
     assert await refusal(other.deposit(7)) == (grpc.StatusCode.UNAVAILABLE, "UNAVAILABLE")
     assert await other.cash_of() == (5, 0)
@@ -101,14 +89,52 @@ async def test_another_process_takes_over_when_the_writer_leaves(
     balance = await writer.deposit(5, deposit=deposit)
     await first_end.aclose()
 
-    async def has_turn() -> bool:
-        return await health(other, LEDGER) == SERVING
-
-    await until(has_turn, seconds=10)
+    await until(other.is_ready)
     assert await other.deposit(5, deposit=deposit) == balance
     (hold,) = await other.hold(a_hold(amount=3))
     assert hold.reason == DONE
     await other.assert_books_balance()
+
+
+async def test_however_often_the_turn_changes_there_is_one_set_of_books(
+    both: tuple[Desk, Desk, AsyncExitStack],
+) -> None:
+    """Holds placed through both at once, each told again until it is answered."""
+    first, second, _ = both
+    await first.deposit(1_000)
+    holds = [a_hold(amount=30, trade=new_id()) for _ in range(40)]
+    changes = 0
+
+    async def place(where: Desk, seed: int) -> dict[str, int]:
+        reasons: dict[str, int] = {}
+        for hold in random.Random(seed).sample(holds, len(holds)):
+            while hold.hold_id not in reasons:
+                try:
+                    (result,) = await where.hold(hold)
+                    reasons[hold.hold_id] = result.reason
+                except grpc.aio.AioRpcError as error:
+                    if error.code() != grpc.StatusCode.UNAVAILABLE:
+                        raise
+                    await asyncio.sleep(0.01)
+        return reasons
+
+    async def change_turns() -> None:
+        nonlocal changes
+        while True:
+            await first.rows("UPDATE writer SET seen_at = '-infinity' RETURNING epoch")
+            changes += 1
+            await asyncio.sleep(0.5)
+
+    nemesis = asyncio.create_task(change_turns())
+    here, there = await asyncio.gather(place(first, 1), place(second, 2))
+    nemesis.cancel()
+
+    assert here == there
+    assert changes >= 2
+    # 33 holds of 30 fit into 1,000.
+    assert list(here.values()).count(DONE) == 33
+    assert await first.cash_of() == (10, 990)
+    await first.assert_books_balance()
 
 
 async def test_a_frozen_writer_loses_its_turn_and_its_late_batch_is_refused(

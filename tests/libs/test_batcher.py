@@ -1,4 +1,5 @@
 import asyncio
+import contextvars
 
 import pytest
 
@@ -112,3 +113,21 @@ async def test_a_submitter_that_goes_away_does_not_disturb_the_others() -> None:
     gone.cancel()
     gate.set()
     assert await stays == 2
+
+
+async def test_a_batch_bears_the_mark_of_no_submitter() -> None:
+    mark: contextvars.ContextVar[str] = contextvars.ContextVar("mark", default="nobody's")
+    seen: list[str] = []
+
+    async def handle(items: list[int]) -> list[int]:
+        seen.append(mark.get())
+        return items
+
+    batcher = Batcher(handle)
+
+    async def submit() -> None:
+        mark.set("a submitter's")
+        await batcher.submit(1)
+
+    await asyncio.create_task(submit())
+    assert seen == ["nobody's"]

@@ -1,18 +1,20 @@
 """PostgreSQL and NATS out of wheels: they keep what they took, and nothing of them is left over."""
 
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
 import textwrap
+import urllib.request
 from pathlib import Path
 
 import psycopg
 import pytest
 from nats.aio.client import Client
 
-from libs.embedded import CannotRun, Child, Nats, Postgres, Tuning
+from libs.embedded import CannotRun, Child, Nats, Postgres, Tuning, free_port
 from libs.embedded.child import launched, processes_in, script, wait_until
 
 SMALL = Tuning(shared_buffers_mb=32, max_wal_size_mb=256)
@@ -106,6 +108,22 @@ def test_a_port_in_use_is_refused_with_a_sentence(data: Path, tmp_path: Path) ->
             Nats(tmp_path, port=port).start()
 
 
+def test_a_free_port_is_given_out_once_and_never_taken_by_a_connection() -> None:
+    ask = (
+        "from libs.embedded import free_port; print(*(free_port() for _ in range(300)), flush=True)"
+    )
+    other = subprocess.Popen(
+        [sys.executable, "-c", f"{ask}; input()"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert other.stdout is not None
+    theirs = {int(port) for port in other.stdout.readline().split()}
+    ours = {free_port() for _ in range(300)}
+    other.communicate(b"\n")
+    assert len(ours | theirs) == 600
+    connections = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()
+    assert max(ours) < int(connections[0])
+
+
 def test_a_missing_program_is_named_with_its_wheel() -> None:
     with pytest.raises(CannotRun, match="the wheel no-such-wheel is not installed"):
         script("no-such-program", wheel="no-such-wheel")
@@ -125,6 +143,13 @@ async def test_what_nats_acknowledged_outlives_kill_9(tmp_path: Path) -> None:
         kept = await client.jetstream().get_msg("KEPT", 1)
         assert kept.data == b"a trade"
         await client.close()
+
+
+def test_nats_writes_to_the_disk_before_it_acknowledges(tmp_path: Path) -> None:
+    with Nats(tmp_path) as server:
+        url = f"http://127.0.0.1:{server.monitor_port}/jsz?config=1"
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            assert json.load(answer)["config"]["sync_always"] is True
 
 
 def test_nothing_outlives_its_parent(data: Path, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Calls to the order service as its callers make them."""
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -168,8 +168,8 @@ class Order:
 async def refused(call: Any) -> tuple[str, str]:
     """(code, reason) a call is refused with."""
     try:
-        if isinstance(call, AsyncIterator):
-            await anext(call)
+        if isinstance(call, grpc.aio.UnaryStreamCall):
+            await call.read()
         else:
             await call
     except grpc.aio.AioRpcError as error:
@@ -180,11 +180,11 @@ async def refused(call: Any) -> tuple[str, str]:
 async def events_of(stream: Any, count: int) -> list[order_pb2.TradeEvent]:
     """The next `count` events of a stream, heartbeats left out."""
     events: list[order_pb2.TradeEvent] = []
-    async for message in stream:
+    while len(events) < count:
+        message = await stream.read()
+        assert message is not grpc.aio.EOF, f"the stream ended after {len(events)} events"
         if message.HasField("event"):
             events.append(message.event)
-            if len(events) == count:
-                break
     return events
 
 

@@ -1,12 +1,15 @@
 """The order service on real PostgreSQL and NATS, with a gateway that only lists instruments."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import grpc
+import psycopg
 import pytest
 
+from libs.embedded import Postgres
 from services.order.main import Settings, house
 from stockbroker.exchange_gateway.v1 import exchange_gateway_service_pb2 as gateway_pb
 from stockbroker.exchange_gateway.v1.exchange_gateway_service_pb2_grpc import (
@@ -74,11 +77,12 @@ def make_house(
     @asynccontextmanager
     async def make(*, is_ready: bool = True, **changes: Any) -> AsyncIterator[Order]:
         async with AsyncExitStack() as stack:
+            channels = await stack.enter_async_context(AsyncExitStack())  # closed last
             rpc = await stack.enter_async_context(house(Settings(**{**defaults, **changes})))
             channel = grpc.aio.insecure_channel(
                 rpc.address, options=[("grpc.use_local_subchannel_pool", 1)]
             )
-            await stack.enter_async_context(channel)
+            await channels.enter_async_context(channel)
             order = Order(channel, keys)
             if is_ready:
                 await until(order.is_ready, what="the order service is ready")
@@ -92,3 +96,26 @@ async def order(make_house: MakeHouse) -> AsyncIterator[Order]:
     """One order service."""
     async with make_house() as client:
         yield client
+
+
+@pytest.fixture
+async def terminate(postgres: Postgres, postgres_url: str) -> AsyncIterator[Callable[[], Any]]:
+    """Cuts connections that change trades, as a crash of PostgreSQL would; says how many."""
+    async with await psycopg.AsyncConnection.connect(
+        postgres.url("postgres"), autocommit=True
+    ) as connection:
+
+        async def cut() -> int:
+            cursor = await connection.execute(
+                b"""
+                SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+                WHERE datname = %s AND application_name LIKE 'order-%%'
+                    AND application_name <> 'order-read' AND state <> 'idle'
+                """,
+                [postgres_url.rpartition("/")[2].partition("?")[0]],
+            )
+            row = await cursor.fetchone()
+            await asyncio.sleep(0.02)  # let some work be done between the cuts
+            return int(row[0]) if row else 0
+
+        yield cut

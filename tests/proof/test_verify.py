@@ -284,3 +284,11 @@ def test_the_export_kept_its_batches_apart(file: Path) -> None:
     rows = [row for row in DAY if not (isinstance(row, BatchRow) and row.seq == 1)]
     breach = breach_of(write(file, hashed(rows, KEY)))
     assert (breach.batch_seq, breach.rule) == (2, "seq of the batch")
+
+
+@pytest.mark.parametrize("is_sealed", [True, False])
+def test_transfers_that_no_batch_holds_are_found(file: Path, is_sealed: bool) -> None:
+    ledger = a_day(is_sealed=is_sealed)
+    rows = [row for row in ledger.rows if not (isinstance(row, BatchRow) and row.seq == 3)]
+    breach = breach_of(write(file, hashed(rows, KEY)))
+    assert (breach.rule, breach.expected) == ("row", "the batch of transfer 14")

@@ -1,7 +1,7 @@
 """A customer's app: calls through the public door with a customer's token."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from types import TracebackType
 from typing import Any
@@ -70,7 +70,7 @@ class App:
             portfolio_pb.GetPortfolioRequest(), metadata=self.metadata, timeout=DEADLINE_SECONDS
         )
 
-    async def events(self, after_seq: int = 0) -> AsyncIterator[order_pb2.TradeEvent]:
+    async def events(self, after_seq: int = 0) -> AsyncGenerator[order_pb2.TradeEvent, None]:
         """Events as they come, for ever."""
         call = self.orders.WatchTrades(
             pb.WatchTradesRequest(after_seq=after_seq), metadata=self.metadata

@@ -107,8 +107,8 @@ class House:
                 await operator.deposit_shares(customer, symbol, quantity)
 
     def environment(self) -> dict[str, str]:
-        """The environment in which the command line finds this house."""
-        return {**os.environ, "STOCKBROKER_DATA_FOLDER": str(self.folder)}
+        """What the command line needs to find this house."""
+        return {"STOCKBROKER_DATA_FOLDER": str(self.folder)}
 
     def kill(self, name: str) -> None:
         """kill -9 a service or a part; the supervisor brings it back."""

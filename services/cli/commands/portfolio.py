@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from services.cli.amounts import format_amount, format_dollars, format_shares
+from libs.money import format_dollars
+from services.cli.amounts import format_amount, format_shares
 from services.cli.options import AsCustomer, AsJson
 from services.cli.settings import settings
 

@@ -141,10 +141,10 @@ def fault_of(order: Order) -> Reason | None:
         (_CUSTOMER_ID.fullmatch(terms.customer_id), Reason.INVALID_CUSTOMER),
         (0 <= terms.partition < PARTITIONS and order.epoch >= 0, Reason.INVALID_REQUEST),
         (_SYMBOL.fullmatch(terms.symbol), Reason.INVALID_SYMBOL),
-        (terms.side in tuple(Side), Reason.INVALID_SIDE),
+        (Side.BUY <= terms.side <= Side.SELL, Reason.INVALID_SIDE),
         (1 <= terms.quantity <= MAX_QUANTITY, Reason.INVALID_QUANTITY),
-        (terms.order_type in tuple(OrderType), Reason.INVALID_REQUEST),
-        (terms.time_in_force in tuple(TimeInForce), Reason.INVALID_REQUEST),
+        (OrderType.MARKET <= terms.order_type <= OrderType.STOP_LIMIT, Reason.INVALID_REQUEST),
+        (TimeInForce.DAY <= terms.time_in_force <= TimeInForce.FOK, Reason.INVALID_REQUEST),
         (_are_amounts(terms), Reason.INVALID_PRICE),
     )
     return next((reason for holds, reason in checks if not holds), None)

@@ -22,8 +22,8 @@ class Enquiring:
 
     An order that was sent and has no answer after `query_after_seconds` is asked for by its id.
     What the venue has reported of it comes by the session alone, in sequence: if some of it is
-    missing here, the session logs on again. Only on the venue's word that it does not know the
-    order is it sent again.
+    missing here and the venue is silent, the session logs on again. Only on the venue's word that
+    it does not know the order is it sent again.
     """
 
     def __init__(self, floor: Floor, reporting: Reporting, submission: Submission) -> None:
@@ -69,14 +69,22 @@ class Enquiring:
     async def _follow_up(
         self, overdue: Sequence[Waiting], answers: dict[str, Sequence[Report] | None]
     ) -> None:
+        kept_seq = self._floor.board.kept_seq
+        next_venue_seq = self._reporting.sequence.next_venue_seq
         lost = []
         for order in overdue:
             reports = answers[order.trade_id]
-            if reports is None and order.command_seq > self._floor.board.kept_seq:
-                self._floor.board.log_on_again("commands are not kept")
-            elif reports is None:
+            if reports is None and order.command_seq <= kept_seq:
                 lost.append(order.trade_id)
-            elif any(r.venue_seq >= self._reporting.sequence.next_venue_seq for r in reports):
-                self._floor.board.log_on_again("reports have not come")
+            elif reports is None:
+                self._log_on_again("commands are not kept")
+            elif any(report.venue_seq >= next_venue_seq for report in reports):
+                self._log_on_again("reports have not come")
         if lost:
             await self._submission.send_again(lost)
+
+    def _log_on_again(self, why: str) -> None:
+        """What is missing may still be under way, unless the venue has fallen silent."""
+        silent_for = self._floor.clock.monotonic() - self._floor.board.heard_at
+        if silent_for >= self._floor.rhythm.query_after_seconds:
+            self._floor.board.log_on_again(why)

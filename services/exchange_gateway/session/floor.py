@@ -35,7 +35,7 @@ class Board:
     """How the session stands in this process, for every part to see.
 
     `stored`: everything before this number is stored and may be acknowledged. `kept_seq`: the venue
-    has every command up to this one.
+    has every command up to this one. `heard_at`: when it said something last, monotonic seconds.
     """
 
     def __init__(self, clock: Clock, *, venue_name: str, next_report_seq: int) -> None:
@@ -46,6 +46,7 @@ class Board:
         self.is_connected = False
         self.changed_at = clock.now()
         self.connected_since = clock.monotonic()
+        self.heard_at = self.connected_since
         self.wants_logon = asyncio.Event()
 
     def connected(self, *, is_connected: bool) -> None:
@@ -54,7 +55,7 @@ class Board:
             return
         self.is_connected = is_connected
         self.changed_at = self._clock.now()
-        self.connected_since = self._clock.monotonic()
+        self.connected_since = self.heard_at = self._clock.monotonic()
         self.wants_logon.clear()
         _connected.set(is_connected)
 

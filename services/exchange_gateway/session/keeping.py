@@ -1,6 +1,5 @@
 """Keeps the session with the venue up: logs on, sends, hears, and comes back for ever."""
 
-import asyncio
 from typing import NoReturn
 
 import structlog
@@ -12,6 +11,7 @@ from services.exchange_gateway.domain import Command
 from services.exchange_gateway.session.floor import Floor
 from services.exchange_gateway.session.reporting import Reporting
 from services.exchange_gateway.session.submission import Submission
+from services.exchange_gateway.session.together import together
 from services.exchange_gateway.store.session import SessionStore
 from services.exchange_gateway.venues import (
     CommandsKept,
@@ -57,12 +57,13 @@ class Keeping:
             await self._compare(stream.logged_on)
             self._floor.board.connected(is_connected=True)
             try:
-                why = await self._converse(stream)
+                await self._converse(stream)
+            except VenueAway as lost:
+                if self._floor.clock.monotonic() - began < _STEADY_SECONDS:
+                    raise
+                _log.warning("session_lost", error=str(lost))
             finally:
                 self._floor.board.connected(is_connected=False)
-        if self._floor.clock.monotonic() - began < _STEADY_SECONDS:
-            raise VenueAway(why)
-        _log.warning("session_lost", error=why)
 
     async def _compare(self, said: LoggedOn) -> None:
         """Hold what the venue has against what is stored here, and heal what either forgot."""
@@ -90,18 +91,11 @@ class Keeping:
             store = SessionStore(connection, self._floor.seat.session_id)
             await store.remember(self._floor.seat, venue=said.venue, report_offset=sequence.offset)
 
-    async def _converse(self, stream: VenueStream) -> str:
-        """Send and hear until the connection ends; the answer says why it did."""
-        why = ""
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._send(stream))
-                tasks.create_task(self._hear(stream))
-                tasks.create_task(self._acknowledge(stream))
-                tasks.create_task(self._heed())
-        except* VenueAway as lost:
-            why = str(lost.exceptions[0])
-        return why
+    async def _converse(self, stream: VenueStream) -> None:
+        """Send and hear until the connection ends. Raises VenueAway."""
+        await together(
+            self._send(stream), self._hear(stream), self._acknowledge(stream), self._heed()
+        )
 
     async def _send(self, stream: VenueStream) -> None:
         """Everything the venue lacks, then everything new."""
@@ -124,6 +118,7 @@ class Keeping:
 
     async def _hear(self, stream: VenueStream) -> NoReturn:
         async for said in stream.hear():
+            self._floor.board.heard_at = self._floor.clock.monotonic()
             match said:
                 case CommandsKept(command_seq=seq):
                     self._floor.board.kept_seq = max(seq, self._floor.board.kept_seq)

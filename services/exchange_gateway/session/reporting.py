@@ -113,8 +113,12 @@ class Reporting:
             return judgement
 
         judgement = await self._lane.run(judge)
-        self._floor.waiting.answered(report.trade_id for report in run)
-        self._floor.deliveries.announce(head, judgement.deliveries if judgement else ())
+        if judgement is None:
+            self._floor.waiting.answered(report.trade_id for report in run)
+            self._floor.deliveries.announce(head)
+        else:
+            self._floor.waiting.answered(order.trade_id for order in judgement.standings)
+            self._floor.deliveries.announce(head, judgement.deliveries)
         self._next_to_judge = head
         self._tell(run, judgement)
 

@@ -1,6 +1,5 @@
 """A session as run by the process that holds it: its parts, put together."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +14,7 @@ from services.exchange_gateway.session.reporting import Reporting
 from services.exchange_gateway.session.sequence import ReportSequence
 from services.exchange_gateway.session.submission import Submission
 from services.exchange_gateway.session.tail import Tail
+from services.exchange_gateway.session.together import together
 from services.exchange_gateway.session.unanswered import Unanswered
 from services.exchange_gateway.store.commands import CommandStore
 from services.exchange_gateway.store.lease import Start
@@ -68,11 +68,12 @@ class RunningSession:
 
     async def run(self) -> None:
         """Work until cancelled, or until a part cannot go on: then all of it ends."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._reporting.run(), name="reporting")
-            tasks.create_task(self._delivering.run(), name="delivering")
-            tasks.create_task(self._keeping.run(), name="keeping")
-            tasks.create_task(self.enquiring.run(), name="enquiring")
+        await together(
+            self._reporting.run(),
+            self._delivering.run(),
+            self._keeping.run(),
+            self.enquiring.run(),
+        )
 
     async def close(self) -> None:
         """Answer the submits in progress, take no new ones."""

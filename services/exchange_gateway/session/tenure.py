@@ -1,6 +1,5 @@
 """One process at a time holds the session; others wait for their turn."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 
 import structlog
@@ -8,10 +7,11 @@ import structlog
 from libs.clock import Clock
 from libs.refusals import Unavailable
 from services.exchange_gateway.session.running import Outside, RunningSession
+from services.exchange_gateway.session.together import together
 from services.exchange_gateway.store.lease import Lease, Start
 from stockbroker.common.v1.reason_pb2 import Reason
 
-_RETRY_SECONDS = 0.2
+_RETRY_SECONDS = 0.25
 _log = structlog.get_logger()
 
 
@@ -54,9 +54,9 @@ class Tenure:
             try:
                 async with self._lease.hold() as start:
                     await self._serve(start)
-            except* Unavailable as lost:
-                _log.warning("session_given_up", error=str(lost.exceptions[0]))
-            except* Exception:
+            except Unavailable as lost:
+                _log.warning("session_given_up", error=lost.text)
+            except Exception:
                 _log.exception("session_failed")
             await self._clock.sleep(_RETRY_SECONDS)
 
@@ -64,11 +64,9 @@ class Tenure:
         _log.info("session_taken", session_id=start.seat.session_id, term=start.seat.term)
         session = RunningSession(self._outside, start)
         try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(session.run(), name="session")
-                tasks.create_task(self._lease.lost(), name="lease")
-                self._session = session
-                await self._on_change(True)
+            self._session = session
+            await self._on_change(True)
+            await together(session.run(), self._lease.lost())
         finally:
             self._session = None
             await self._on_change(False)

@@ -12,30 +12,32 @@ _RAISE_EPOCHS = """
 WITH raised AS (
     INSERT INTO partition_epoch (partition, epoch)
     SELECT i.partition, i.epoch
-    FROM unnest(%(partitions)s::smallint[], %(epochs)s::bigint[]) AS i (partition, epoch)
+    FROM unnest(%(partitions)b::smallint[], %(epochs)b::bigint[]) AS i (partition, epoch)
     WHERE NOT EXISTS (
-        SELECT FROM partition_epoch p WHERE p.partition = i.partition AND p.epoch >= i.epoch)
+        SELECT FROM partition_epoch p
+        WHERE p.partition = i.partition AND p.partition = ANY(%(partitions)b::smallint[])
+          AND p.epoch >= i.epoch)
     ORDER BY i.partition
     ON CONFLICT (partition) DO UPDATE SET epoch = excluded.epoch
     WHERE partition_epoch.epoch < excluded.epoch
 )
-SELECT partition, epoch FROM partition_epoch WHERE partition = ANY(%(partitions)s::smallint[])
+SELECT partition, epoch FROM partition_epoch WHERE partition = ANY(%(partitions)b::smallint[])
 """
 
 _FIND = """
 SELECT trade_id::text, customer_id, partition, symbol, side, quantity, order_type,
        limit_price_micros, stop_price_micros, time_in_force, max_notional_micros, epoch, state
-FROM venue_order WHERE trade_id = ANY(%(trade_ids)s::uuid[])
+FROM venue_order WHERE trade_id = ANY(%(trade_ids)b::uuid[])
 """
 
 _KEEP = """
 WITH fresh AS (
     SELECT * FROM unnest(
-        %(trade_ids)s::uuid[], %(seqs)s::bigint[], %(customer_ids)s::text[],
-        %(partitions)s::smallint[], %(epochs)s::bigint[], %(symbols)s::text[],
-        %(sides)s::smallint[], %(quantities)s::bigint[], %(order_types)s::smallint[],
-        %(limit_prices)s::bigint[], %(stop_prices)s::bigint[], %(times_in_force)s::smallint[],
-        %(max_notionals)s::bigint[], %(raws)b::bytea[])
+        %(trade_ids)b::uuid[], %(seqs)b::bigint[], %(customer_ids)b::text[],
+        %(partitions)b::smallint[], %(epochs)b::bigint[], %(symbols)b::text[],
+        %(sides)b::smallint[], %(quantities)b::bigint[], %(order_types)b::smallint[],
+        %(limit_prices)b::bigint[], %(stop_prices)b::bigint[], %(times_in_force)b::smallint[],
+        %(max_notionals)b::bigint[], %(raws)b::bytea[])
     AS i (trade_id, seq, customer_id, partition, epoch, symbol, side, quantity, order_type,
           limit_price_micros, stop_price_micros, time_in_force, max_notional_micros, raw)
 ), ordered AS (
@@ -54,11 +56,11 @@ INSERT INTO unanswered_order (trade_id, session_id) SELECT trade_id, %(session_i
 
 _RENUMBER = """
 WITH again AS (
-    SELECT * FROM unnest(%(trade_ids)s::uuid[], %(seqs)s::bigint[], %(raws)b::bytea[])
+    SELECT * FROM unnest(%(trade_ids)b::uuid[], %(seqs)b::bigint[], %(raws)b::bytea[])
     AS i (trade_id, seq, raw)
 ), ordered AS (
     UPDATE venue_order o SET command_seq = i.seq, updated_at = clock_timestamp()
-    FROM again i WHERE o.trade_id = i.trade_id AND o.trade_id = ANY(%(trade_ids)s::uuid[])
+    FROM again i WHERE o.trade_id = i.trade_id AND o.trade_id = ANY(%(trade_ids)b::uuid[])
 )
 INSERT INTO venue_command (session_id, seq, trade_id, raw)
 SELECT %(session_id)s, seq, trade_id, raw FROM again

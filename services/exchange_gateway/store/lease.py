@@ -77,14 +77,18 @@ class Lease:
             raise Unavailable(Reason.REASON_UNAVAILABLE, "the database does not answer") from error
 
     async def lost(self) -> None:
-        """Raise Deposed once the connection that holds the session is gone. Waiting is free."""
+        """Raise Unavailable once the connection that holds the session is gone.
+
+        Waiting costs nothing.
+        """
         if self._connection is None:
             raise Deposed
         try:
             async for _ in self._connection.notifies():
                 pass
         except psycopg.OperationalError:
-            raise Deposed from None
+            text = "the connection that holds the session is gone"
+            raise Unavailable(Reason.REASON_UNAVAILABLE, text) from None
 
     async def _connect(self) -> psycopg.AsyncConnection:
         """A connection whose death either side notices within seconds."""

@@ -18,8 +18,8 @@ from services.exchange_gateway.store.progress import Seat, Step, advance, lock
 _STORE = """
 INSERT INTO venue_report (session_id, seq, trade_id, kind, execution_id, raw)
 SELECT %(session_id)s, i.seq, i.trade_id, i.kind, i.execution_id, i.raw
-FROM unnest(%(seqs)s::bigint[], %(trade_ids)s::uuid[], %(kinds)s::smallint[],
-            %(execution_ids)s::text[], %(raws)b::bytea[])
+FROM unnest(%(seqs)b::bigint[], %(trade_ids)b::uuid[], %(kinds)b::smallint[],
+            %(execution_ids)b::text[], %(raws)b::bytea[])
 AS i (seq, trade_id, kind, execution_id, raw)
 ON CONFLICT (session_id, seq) DO NOTHING
 """
@@ -27,7 +27,7 @@ ON CONFLICT (session_id, seq) DO NOTHING
 _STANDINGS = """
 SELECT trade_id::text, customer_id, symbol, side, quantity, state, filled_quantity,
        exchange_order_id, filled_by_seq
-FROM venue_order WHERE trade_id = ANY(%(trade_ids)s::uuid[])
+FROM venue_order WHERE trade_id = ANY(%(trade_ids)b::uuid[])
 """
 
 _JUDGE = """
@@ -35,18 +35,18 @@ WITH judged AS (
     UPDATE venue_order o
     SET state = i.state, filled_quantity = i.filled_quantity, filled_by_seq = i.filled_by_seq,
         exchange_order_id = i.exchange_order_id, updated_at = clock_timestamp()
-    FROM unnest(%(trade_ids)s::uuid[], %(states)s::smallint[], %(filled_quantities)s::bigint[],
-                %(filled_by_seqs)s::bigint[], %(exchange_order_ids)s::text[])
+    FROM unnest(%(trade_ids)b::uuid[], %(states)b::smallint[], %(filled_quantities)b::bigint[],
+                %(filled_by_seqs)b::bigint[], %(exchange_order_ids)b::text[])
     AS i (trade_id, state, filled_quantity, filled_by_seq, exchange_order_id)
-    WHERE o.trade_id = i.trade_id AND o.trade_id = ANY(%(trade_ids)s::uuid[])
+    WHERE o.trade_id = i.trade_id AND o.trade_id = ANY(%(trade_ids)b::uuid[])
 )
-DELETE FROM unanswered_order WHERE trade_id = ANY(%(trade_ids)s::uuid[])
+DELETE FROM unanswered_order WHERE trade_id = ANY(%(trade_ids)b::uuid[])
 """
 
 _PARK = """
 INSERT INTO parked_report (session_id, seq, breach, detail)
 SELECT %(session_id)s, i.seq, i.breach, i.detail
-FROM unnest(%(seqs)s::bigint[], %(breaches)s::text[], %(details)s::text[])
+FROM unnest(%(seqs)b::bigint[], %(breaches)b::text[], %(details)b::text[])
 AS i (seq, breach, detail)
 ON CONFLICT (session_id, seq) DO NOTHING
 """

@@ -53,13 +53,17 @@ class Halts:
 
     def __init__(self, halts: Iterable[Halt] = ()) -> None:
         self.in_force = tuple(halts)
-        self._scopes = frozenset(halt.scope for halt in self.in_force)
-        self._is_firm = Scope(ScopeKind.FIRM) in self._scopes
+        self._is_firm = bool(self._named(ScopeKind.FIRM))
+        self._customers = self._named(ScopeKind.CUSTOMER)
+        self._symbols = self._named(ScopeKind.SYMBOL)
 
     def stops_customer(self, customer_id: str) -> bool:
         """Whether nothing of the customer may be taken up."""
-        return self._is_firm or Scope(ScopeKind.CUSTOMER, customer_id) in self._scopes
+        return self._is_firm or customer_id in self._customers
 
     def stops_symbol(self, symbol: str) -> bool:
         """Whether nothing in the symbol may be sent to the exchange."""
-        return Scope(ScopeKind.SYMBOL, symbol) in self._scopes
+        return symbol in self._symbols
+
+    def _named(self, kind: ScopeKind) -> frozenset[str]:
+        return frozenset(halt.scope.name for halt in self.in_force if halt.scope.kind is kind)

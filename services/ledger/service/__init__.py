@@ -6,7 +6,16 @@ PortfolioService, in `portfolio`, is for customers. `access` says who may call w
 """
 
 from services.ledger.service.access import ALLOW, LEDGER, PORTFOLIO, QUIET
+from services.ledger.service.asking import MOST_ITEMS
 from services.ledger.service.ledger import LedgerServicer
 from services.ledger.service.portfolio import PortfolioServicer
 
-__all__ = ["ALLOW", "LEDGER", "PORTFOLIO", "QUIET", "LedgerServicer", "PortfolioServicer"]
+__all__ = [
+    "ALLOW",
+    "LEDGER",
+    "MOST_ITEMS",
+    "PORTFOLIO",
+    "QUIET",
+    "LedgerServicer",
+    "PortfolioServicer",
+]

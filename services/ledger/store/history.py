@@ -33,7 +33,9 @@ _ENTRY = """
         e.balance_after, coalesce(e.held_after, 0), coalesce(e.cost_after, 0), e.hash,
         (SELECT hash FROM entry WHERE account_id = e.account_id AND version = e.version - 1)
     FROM entry e
-    JOIN account a ON a.id = e.account_id
+    CROSS JOIN LATERAL (
+        SELECT name, asset, has_floor FROM account WHERE id = e.account_id OFFSET 0
+    ) AS a
 """
 _OF_TRANSFERS = """
     WHERE e.transfer_seq = ANY(%(seqs)s::bigint[])

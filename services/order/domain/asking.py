@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+import msgspec
 
 from services.order import refusals
 from services.order.domain.placing import (
@@ -18,8 +19,7 @@ _MAX_PAGE_SIZE = 1000
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
-@dataclass(frozen=True, slots=True)
-class Filters:
+class Filters(msgspec.Struct, frozen=True):
     """Which trades to list; empty: all. Statuses in order, each once."""
 
     statuses: tuple[TradeStatus, ...] = ()
@@ -31,8 +31,7 @@ class Filters:
         return f"{','.join(str(int(status)) for status in self.statuses)}/{self.symbol}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewTerms:
+class NewTerms(msgspec.Struct, frozen=True, kw_only=True):
     """What a replace asks for, nothing checked; prices 0: as they are."""
 
     client_order_id: str

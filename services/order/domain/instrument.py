@@ -1,10 +1,9 @@
 """What can be traded."""
 
-from dataclasses import dataclass
+import msgspec
 
 
-@dataclass(frozen=True, slots=True)
-class Instrument:
+class Instrument(msgspec.Struct, frozen=True):
     """A symbol the exchange knows; `is_tradable`: it takes orders in it."""
 
     symbol: str

@@ -1,7 +1,10 @@
 """A transaction's view of the customers it has locked, and the events it is going to record."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
+
+import msgspec
+from msgspec.structs import replace
 
 from services.order.domain.asking import is_trade_id
 from services.order.domain.outcomes import (
@@ -20,8 +23,7 @@ from services.order.domain.outcomes import (
 from services.order.domain.trade import Execution, Trade, TradeEvent
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(msgspec.Struct, frozen=True):
     """An outcome as it was told; None: it could not be read."""
 
     trade_id: str

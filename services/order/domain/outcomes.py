@@ -5,8 +5,11 @@ while a cancel is on its way. What cannot be true of the trade is IMPOSSIBLE and
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import IntEnum
+
+import msgspec
+from msgspec.structs import replace
 
 from libs.reasons import Reason
 from services.order.domain.trade import (
@@ -26,22 +29,19 @@ _ENDED_BY: Mapping[int, Cause] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(msgspec.Struct, frozen=True):
     """The exchange took the order."""
 
     exchange_order_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Executed:
+class Executed(msgspec.Struct, frozen=True):
     """A fill."""
 
     execution: Execution
 
 
-@dataclass(frozen=True, slots=True)
-class Rejected:
+class Rejected(msgspec.Struct, frozen=True):
     """The house or the exchange refused it."""
 
     reason: int
@@ -49,8 +49,7 @@ class Rejected:
     cause: Cause
 
 
-@dataclass(frozen=True, slots=True)
-class Canceled:
+class Canceled(msgspec.Struct, frozen=True):
     """The rest will not be filled; `expired`: because its time ran out."""
 
     reason: int
@@ -58,8 +57,7 @@ class Canceled:
     expired: bool
 
 
-@dataclass(frozen=True, slots=True)
-class InDoubt:
+class InDoubt(msgspec.Struct, frozen=True):
     """The order was sent and no answer came."""
 
     reason_text: str
@@ -76,8 +74,7 @@ class Code(IntEnum):
     IMPOSSIBLE = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(msgspec.Struct, frozen=True):
     """One event to record, and the trade's standing after it."""
 
     kind: TradeEventKind
@@ -86,8 +83,7 @@ class Step:
     execution: Execution | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True):
     """What an outcome means for a trade. Steps only when APPLIED; detail only when IMPOSSIBLE."""
 
     code: Code

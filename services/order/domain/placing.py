@@ -6,8 +6,11 @@ Whether the symbol is traded here is asked after that; what is not offered yet i
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
+
+import msgspec
+from msgspec.structs import replace
 
 from libs.refusals import Refusal
 from services.order import refusals
@@ -33,8 +36,7 @@ _WITH_LIMIT = frozenset({OrderType.LIMIT, OrderType.STOP_LIMIT})
 _WITH_STOP = frozenset({OrderType.STOP, OrderType.STOP_LIMIT})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """What a request says, nothing checked; enums as the numbers that were sent, 0 for unsaid."""
 
     client_order_id: str
@@ -47,8 +49,7 @@ class Wanted:
     time_in_force: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Placement:
+class Placement(msgspec.Struct, frozen=True, kw_only=True):
     """A checked request with the ids its trade gets if it is new."""
 
     trade_id: str
@@ -177,4 +178,6 @@ def _new_trade(placement: Placement, seq: int, at: datetime) -> Trade:
 
 def as_placed(trade: Trade) -> Trade:
     """The trade as it was first recorded."""
+    if trade.seq == trade.placed_seq:
+        return trade
     return replace(trade, standing=Standing(), seq=trade.placed_seq, updated_at=trade.created_at)

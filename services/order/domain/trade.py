@@ -1,11 +1,13 @@
 """A trade, its events, and the words for them.
 
-Enums bear the numbers of the contract, which are stored as they are.
+Enums bear the numbers of the contract, which are stored as they are. Values are frozen structs of
+msgspec: a batch makes hundreds of them, and a frozen dataclass takes ten times as long to make.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum, StrEnum
+
+import msgspec
 
 
 class Side(IntEnum):
@@ -80,8 +82,7 @@ class Cause(StrEnum):
     OPERATOR = "operator"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
+class Terms(msgspec.Struct, frozen=True, kw_only=True):
     """What the customer asked for. Prices in micros per share; 0 where the type has none."""
 
     symbol: str
@@ -93,8 +94,7 @@ class Terms:
     time_in_force: TimeInForce = TimeInForce.DAY
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """What an event may change of a trade.
 
     `reason` is a number of stockbroker.common.v1.Reason, 0 for none. `filled_notional_micros` is
@@ -111,8 +111,7 @@ class Standing:
     executed_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trade:
+class Trade(msgspec.Struct, frozen=True, kw_only=True):
     """One trade of one customer as it stood right after its event `seq`."""
 
     trade_id: str
@@ -131,8 +130,7 @@ class Trade:
         return self.standing.status
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Execution:
+class Execution(msgspec.Struct, frozen=True, kw_only=True):
     """One fill: whole shares at a price in micros per share."""
 
     execution_id: str
@@ -148,8 +146,7 @@ class Execution:
         return self.venue, self.execution_id
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TradeEvent:
+class TradeEvent(msgspec.Struct, frozen=True, kw_only=True):
     """One entry of a customer's sequence; `trade` is the trade right after it."""
 
     trade: Trade
@@ -169,8 +166,7 @@ class TradeEvent:
         return self.trade.updated_at
 
 
-@dataclass(frozen=True, slots=True)
-class Heartbeat:
+class Heartbeat(msgspec.Struct, frozen=True):
     """There is nothing newer than `head_seq`."""
 
     head_seq: int

@@ -1,13 +1,12 @@
 """Whose turn it is: the oldest open trade of each customer, and who has taken it up."""
 
-from dataclasses import dataclass
+import msgspec
 
 from services.order.domain.outcomes import Verdict
 from services.order.domain.trade import TradeStatus
 
 
-@dataclass(frozen=True, slots=True)
-class Claimed:
+class Claimed(msgspec.Struct, frozen=True):
     """A trade taken up: under which epoch, and how often so far, this time included."""
 
     trade_id: str
@@ -16,8 +15,7 @@ class Claimed:
     attempts: int
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
+class Waiting(msgspec.Struct, frozen=True):
     """A customer's oldest open trade; `claimed_epoch` 0: not taken up yet."""
 
     customer_id: str
@@ -26,8 +24,7 @@ class Waiting:
     claimed_epoch: int
 
 
-@dataclass(frozen=True, slots=True)
-class Applied:
+class Applied(msgspec.Struct, frozen=True):
     """What was done about one outcome.
 
     `status`: where the trade stood after it, None for an unknown trade. `waiting`: the customer's

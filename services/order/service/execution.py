@@ -4,8 +4,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-import psycopg
-
 from libs.auth import SUBJECT
 from libs.batcher import Batcher
 from libs.clock import Clock
@@ -15,7 +13,7 @@ from libs.rpc import Context
 from services.order import wire
 from services.order.announcer import Announcer
 from services.order.batches import Claims, claim_trades
-from services.order.database import Change, Database
+from services.order.database import Change, Connection, Database
 from services.order.domain.journal import Told
 from services.order.domain.leading import (
     check_age,
@@ -52,7 +50,7 @@ class ExecutionService(OrderExecutionServiceServicer):
         check_worker(request.worker)
         partitions = check_partitions(request.partitions)
 
-        async def lead(connection: psycopg.AsyncConnection) -> dict[int, int]:
+        async def lead(connection: Connection) -> dict[int, int]:
             at = self._office.clock.now()
             return await Partitions(connection).lead(partitions, request.worker, at=at)
 
@@ -75,7 +73,7 @@ class ExecutionService(OrderExecutionServiceServicer):
             if SUBJECT.fullmatch(customer_id)
         }
 
-        async def claim(connection: psycopg.AsyncConnection) -> Claims:
+        async def claim(connection: Connection) -> Claims:
             return await claim_trades(connection, epochs, customer_ids, self._office.clock)
 
         claims = await self._office.database.run(Change.CLAIM, claim)

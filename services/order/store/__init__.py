@@ -1,8 +1,8 @@
 """Questions to the order database. The caller owns the transaction.
 
 What changes trades is set-based, and its statements join on the whole key and name the keys again
-with `= ANY`, or look each key up LATERAL with LIMIT 1: so their plans are the same on an empty
-table and on one of any size.
+with `= ANY`, or look each key up LATERAL with LIMIT 1; and for each question one index alone can
+answer it. So the plans are the same on an empty table and on one of any size.
 """
 
 # Settings of the connections that change trades: no plan may depend on how full the tables are.

@@ -6,6 +6,7 @@ once; and packing costs a third.
 
 import struct
 from collections.abc import Sequence
+from functools import lru_cache
 
 import psycopg
 from psycopg.abc import Buffer
@@ -15,7 +16,7 @@ from psycopg.pq import Format
 _INT8, _TEXT = 20, 25
 # Dimensions, no nulls, type of the elements, length, lower bound.
 _HEADER = struct.Struct(">iiiii")
-_SIZE = struct.Struct(">i")
+_size = lru_cache(1024)(struct.Struct(">i").pack)
 
 
 class Bigints:
@@ -36,10 +37,10 @@ class Texts:
     __slots__ = ("packed",)
 
     def __init__(self, values: Sequence[str]) -> None:
-        parts = [_HEADER.pack(1, 0, _TEXT, len(values), 1)]
-        for value in values:
-            octets = value.encode()
-            parts += (_SIZE.pack(len(octets)), octets)
+        encoded = [value.encode() for value in values]
+        parts = [_HEADER.pack(1, 0, _TEXT, len(encoded), 1)]
+        for octets in encoded:
+            parts += (_size(len(octets)), octets)
         self.packed = b"".join(parts)
 
 

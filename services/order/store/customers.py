@@ -24,17 +24,22 @@ class Customers:
             {"customer_ids": Texts(customer_ids)},
         )
 
-    async def lock_known(self, customer_ids: Sequence[str]) -> None:
-        """Lock those of the customers that exist until the end of the transaction."""
-        await self._connection.execute(
+    async def lock_known(self, customer_ids: Sequence[str]) -> list[str]:
+        """Lock those of the customers that exist until the end of the transaction; which they are.
+
+        A customer that is being added just now is not among them, and must be left alone.
+        """
+        cursor = await self._connection.execute(
             """
-            SELECT FROM customer_head
+            SELECT customer_id FROM customer_head
             WHERE customer_id = ANY (%(customer_ids)s::text[])
             ORDER BY customer_id
             FOR NO KEY UPDATE
             """,
             {"customer_ids": Texts(customer_ids)},
+            binary=True,
         )
+        return [row[0] async for row in cursor]
 
     async def lock_owners(self, trade_ids: Sequence[str]) -> None:
         """Lock the customers of these trades until the end of the transaction."""

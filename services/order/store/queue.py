@@ -192,6 +192,7 @@ class Partitions:
             SET epoch = p.epoch + 1, worker = %(worker)s, led_at = %(at)s
             FROM locked
             WHERE p.partition = locked.partition
+                AND p.partition = ANY (%(partitions)s::bigint[])
             RETURNING p.partition, p.epoch
             """,
             {"partitions": Bigints(partitions), "worker": worker, "at": at},

@@ -41,15 +41,10 @@ class Trades:
                 symbol, side, quantity, order_type, limit_price_micros, stop_price_micros,
                 time_in_force, status, reason, reason_text, in_doubt, filled_quantity,
                 filled_notional_micros, exchange_order_id, executed_at, updated_at, seq
-            FROM unnest(%(customer_ids)s::text[], %(client_order_ids)s::text[]) AS i (c, o)
-            CROSS JOIN LATERAL (
-                SELECT * FROM trade WHERE customer_id = i.c AND client_order_id = i.o LIMIT 1
-            ) AS t
+            FROM trade
+            WHERE customer_id || '/' || client_order_id = ANY (%(keys)s::text[])
             """,
-            {
-                "customer_ids": Texts([customer_id for customer_id, _ in keys]),
-                "client_order_ids": Texts([client_order_id for _, client_order_id in keys]),
-            },
+            {"keys": Texts(["/".join(key) for key in keys])},
             binary=True,
         )
         trades = [trade_from(row) async for row in cursor]

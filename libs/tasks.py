@@ -1,0 +1,20 @@
+"""Ending background tasks."""
+
+import asyncio
+from typing import Any
+
+# Longer than what a task may tidy up when it is cancelled.
+_AGAIN_SECONDS = 3.0
+
+
+async def end(*tasks: asyncio.Task[Any] | None, again_seconds: float = _AGAIN_SECONDS) -> None:
+    """Cancel the tasks and wait until all of them are done, whatever they end with.
+
+    Asks again every `again_seconds` as long as need be: on Python 3.11 `asyncio.wait_for`, and with
+    it many a library, forgets a cancellation that comes in the same moment as what it waits for.
+    """
+    left = {task for task in tasks if task is not None}
+    while left:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=again_seconds)

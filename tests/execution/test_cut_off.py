@@ -1,0 +1,102 @@
+"""Work that is cut off anywhere is done again, and only once."""
+
+import time
+from pathlib import Path
+from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM
+
+import pytest
+
+from libs.partition import partition_of
+from tests.execution.desk import Desk, eventually
+
+
+@pytest.mark.parametrize(
+    ("neighbour", "method", "moment"),
+    [
+        ("order", "ClaimTrades", "muted"),
+        ("ledger", "PlaceHolds", "closed"),
+        ("ledger", "PlaceHolds", "muted"),
+        ("gateway", "SubmitOrders", "closed"),
+        ("gateway", "SubmitOrders", "muted"),
+    ],
+)
+async def test_a_worker_killed_in_mid_step_is_succeeded_by_another(
+    desk: Desk, tmp_path: Path, neighbour: str, method: str, moment: str
+) -> None:
+    faults = getattr(desk, neighbour).faults
+    doomed = desk.start_process("doomed", tmp_path / "doomed.log")
+    await eventually(lambda: len(desk.order.swept_whole) == 128)
+    getattr(faults, moment).add(method)
+    trade_ids = [await desk.place("alice"), await desk.place("alice")]
+    await eventually(lambda: faults.calls[method] == 1)
+
+    doomed.signal(SIGKILL)
+    faults.closed.clear()
+    faults.muted.clear()
+    heir = await desk.start_worker("heir")
+    desk.open_exchange(heir)
+
+    await eventually(desk.order.all_filled)
+    assert desk.gateway.sent == trade_ids
+    assert sorted(desk.ledger.holds) == trade_ids
+    assert len(desk.ledger.posted) == 2
+    assert desk.order.epochs[partition_of("alice")] == 2
+
+
+async def test_a_killed_workers_trades_go_on_within_seconds(desk: Desk, tmp_path: Path) -> None:
+    heir = await desk.start_leader("heir")
+    desk.open_exchange(heir)
+    doomed = desk.start_process("doomed", tmp_path / "doomed.log")
+    customers = [f"customer-{number}" for number in range(200)]
+    theirs = await eventually(
+        lambda: [name for name in customers if desk.leader_of(name) == "doomed"], seconds=20
+    )
+
+    doomed.signal(SIGKILL)
+    began_at = time.monotonic()
+    for customer in theirs:
+        await desk.place(customer)
+    await eventually(desk.order.all_filled)
+
+    # 1.6 s without a sign of life, then the sweep of the new leader.
+    assert time.monotonic() - began_at < 4.0
+    assert all(desk.leader_of(customer) == "heir" for customer in theirs)
+
+
+async def test_a_terminated_worker_hands_over_at_once(desk: Desk, tmp_path: Path) -> None:
+    heir = await desk.start_leader("heir")
+    leaver = desk.start_process("leaver", tmp_path / "leaver.log")
+    customers = [f"customer-{number}" for number in range(200)]
+    theirs = await eventually(
+        lambda: [name for name in customers if desk.leader_of(name) == "leaver"], seconds=20
+    )
+
+    leaver.signal(SIGTERM)
+    began_at = time.monotonic()
+    await eventually(lambda: all(desk.leader_of(customer) == "heir" for customer in theirs))
+
+    assert time.monotonic() - began_at < 1.5
+    assert await leaver.wait() == 0
+    assert await desk.leads_all(heir)
+
+
+async def test_a_worker_that_stood_still_does_no_harm_when_it_goes_on(
+    desk: Desk, tmp_path: Path
+) -> None:
+    desk.ledger.faults.closed.add("PlaceHolds")
+    sleeper = desk.start_process("sleeper", tmp_path / "sleeper.log")
+    await eventually(lambda: len(desk.order.swept_whole) == 128)
+    first = await desk.place("alice")
+    await eventually(lambda: desk.ledger.faults.calls["PlaceHolds"] == 1)
+
+    sleeper.signal(SIGSTOP)
+    heir = await desk.start_worker("heir")
+    desk.ledger.faults.closed.clear()
+    desk.open_exchange(heir)
+    await eventually(lambda: desk.order.status(first) == "FILLED")
+    sleeper.signal(SIGCONT)
+    trade_ids = [first] + [await desk.place("alice") for _ in range(5)]
+
+    await eventually(desk.order.all_filled)
+    assert desk.gateway.sent == trade_ids
+    assert len(desk.ledger.posted) == 6

@@ -1,0 +1,55 @@
+"""The race every bell has: news that comes between the reading and the waiting."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager
+
+import psycopg
+
+from libs.clock import SystemClock
+from services.order.batches import place_trades
+from services.order.database import Change, Database
+from services.order.domain.placing import Placement
+from services.order.domain.trade import Heartbeat, Side, Terms, TradeEvent
+from services.order.feed import Feed
+from services.order.watchers import Watchers
+
+
+class LateNews(Database):
+    """Something happens just after each read."""
+
+    happen: Callable[[], Awaitable[None]] | None = None
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[psycopg.AsyncConnection]:
+        async with super().connection() as connection:
+            yield connection
+        happen, self.happen = self.happen, None
+        if happen is not None:
+            await happen()
+
+
+async def test_news_that_comes_just_after_a_read_is_told_without_a_heartbeat(
+    postgres_url: str,
+) -> None:
+    database, watchers = LateNews(postgres_url, read_connections=2), Watchers()
+    await database.open()
+
+    async def place() -> None:
+        placement = Placement(
+            trade_id="019aa000-0000-7000-8000-000000000001",
+            client_order_id="c-1",
+            customer_id="alice",
+            terms=Terms(symbol="AAPL", side=Side.BUY, quantity=1),
+        )
+        await database.run(Change.PLACE, lambda c: place_trades(c, [placement], SystemClock()))
+        watchers.ring(["alice"])
+
+    database.happen = place
+    feed = Feed(database, watchers, heartbeat_seconds=3600)
+    async with aclosing(feed.follow("alice", 0)) as stream:
+        assert await anext(stream) == Heartbeat(0)
+        event = await asyncio.wait_for(anext(stream), 10)
+        assert isinstance(event, TradeEvent)
+        assert event.seq == 1
+    await database.close()
