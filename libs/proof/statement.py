@@ -133,7 +133,6 @@ class _Statement:
         self.version, self.balance = head.opening_version, head.opening_balance
         self.hash = head.opening_hash
         self._checkpoint: CheckpointRow | None = None
-        self._seq = 0
 
     def take(self, row: StatementRow) -> None:
         """The next row. Raises Wrong."""
@@ -168,8 +167,6 @@ class _Statement:
         self.checkpoints += 1
 
     def _take_transfer(self, row: ProvenRow) -> None:
-        if row.seq <= self._seq:
-            raise Wrong("seq", expected=f"more than {self._seq}", found=row.seq)
         _check_period(row, self.head)
         if row.reason or not row.entries:
             raise Wrong("entries", expected="at least 1, of a transfer that was done", found=0)
@@ -179,7 +176,6 @@ class _Statement:
         if row.hash != hash_.hex():
             raise Wrong("hash of the transfer", expected=hash_.hex(), found=row.hash)
         _check_sealed(row, hash_, self._checkpoint)
-        self._seq = row.seq
         self.transfers += 1
 
     def _hashes(self, row: ProvenRow, record: bytes) -> list[bytes]:

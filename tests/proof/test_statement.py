@@ -15,6 +15,7 @@ from libs.proof.statement import (
     HeadRow,
     ProvenRow,
     StatementReport,
+    StatementWriter,
     check_statement,
 )
 from tests.proof.small_ledger import SmallLedger, a_day, hashed
@@ -188,6 +189,44 @@ def test_a_forged_head_is_found(file: Path, field: str, value: object) -> None:
     rows = statement_of(DAY, KEY.public_key)
     rows[0] = replace(rows[0], **{field: value})
     assert breach_of(write(file, rows)).line <= 3
+
+
+@pytest.mark.parametrize(("field", "value"), [("opening_balance", 1), ("opening_hash", "00" * 32)])
+def test_a_forged_head_of_an_empty_statement_is_found(
+    file: Path, field: str, value: object
+) -> None:
+    head = replace(statement_of(DAY, KEY.public_key)[0], **{field: value})
+    assert breach_of(write(file, [head])).rule == field
+
+
+def test_a_statement_from_the_first_entry_on_hides_none(file: Path) -> None:
+    noon = a_day().transfers()[2].recorded_at
+    rows = statement_of(DAY, KEY.public_key, since=noon)
+    assert check_statement(write(file, rows), keys=[KEY.public_key]).opening_version == 1
+    rows[0] = replace(rows[0], since=None)
+    assert breach_of(write(file, rows)).rule == "opening_version"
+
+
+def test_checkpoints_that_do_not_follow_each_other_are_found(file: Path) -> None:
+    rows = statement_of(DAY, KEY.public_key)
+    places = [at for at, row in enumerate(rows) if isinstance(row, CheckpointRow)]
+    doubled = [*rows[: places[0]], rows[places[0]], *rows[places[0] :]]
+    assert breach_of(write(file, doubled)).rule == "seq"
+    second = rows[places[1]]
+    assert isinstance(second, CheckpointRow)
+    rows[places[1]] = KEY.seal(replace(second, previous_hash="00" * 32))
+    breach = breach_of(write(file, rows))
+    assert (breach.rule, breach.checkpoint_seq) == ("previous_hash", 2)
+
+
+def test_a_second_head_is_found(file: Path) -> None:
+    head = statement_of(DAY, KEY.public_key)[0]
+    assert isinstance(head, HeadRow)
+    with file.open("wb") as target:
+        writer = StatementWriter(target, head)
+        writer.write(head)  # type: ignore[arg-type]
+    breach = breach_of(file)
+    assert (breach.line, breach.rule) == (2, "row")
 
 
 def test_a_statement_of_another_journal_is_found_by_its_seal(file: Path) -> None:
