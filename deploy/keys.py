@@ -2,14 +2,16 @@
 
     python -m deploy.keys FOLDER
 
-What lasts (the signing key, the passwords) is made once and kept; what runs out (the services'
+What lasts (the signing keys, the passwords) is made once and kept; what runs out (the services'
 tokens) is made anew by every run, and running services read it again by themselves. In FOLDER:
 
     <service>/        jwks.json, pgpass and, if it calls others, service.token
+    ledger/           seal.pem besides: the key that signs checkpoints
     edge/             jwks.json
     databases/        <service>.password, superuser.password
     nats/             password
-    cli/              signing.pem and house.json: whoever reads this can be anybody
+    cli/              signing.pem and house.json: whoever reads this can be anybody. ledger.pub,
+                      which checkpoints verify with
     kustomization.yaml  all of it but cli/ as Kubernetes Secrets: `kubectl apply -k FOLDER`
 
 For one machine and for a first cluster. A real house keeps its signing key where no service runs.
@@ -24,10 +26,12 @@ from pathlib import Path
 import yaml
 
 from libs.auth import Role, Signer, make_key
+from libs.proof.checkpoint import SigningKey, read_signing_key
 
 SERVICES = ("exchange_gateway", "exchange_simulator", "execution", "ledger", "order")
 CALLERS = ("exchange_gateway", "execution", "order")
 NAMESPACE = "stockbroker"
+_SEAL_KEY = "seal.pem"
 _TOKEN_SECONDS = 366 * 24 * 3600
 # Names inside of docker-compose.yml's network.
 _PUBLIC = "edge:8080"
@@ -49,6 +53,8 @@ def make(folder: Path, *, token_seconds: int = _TOKEN_SECONDS) -> None:
         token = signer.mint(caller, Role.SERVICE, token_seconds)
         _write(folder / caller / "service.token", token)
     _write(folder / "edge" / "jwks.json", jwks_file.read_text())
+    seal_key = _seal_key(folder / "ledger" / _SEAL_KEY)
+    _write(folder / "cli" / "ledger.pub", seal_key.public_key.hex() + "\n")
     _write(folder / "kustomization.yaml", _kustomization())
 
 
@@ -64,6 +70,17 @@ def _signing_key(jwks_file: Path) -> Path:
     house = {"public": _PUBLIC, "operators": _OPERATORS, "signing_key_file": str(key_file)}
     _write(jwks_file.with_name("house.json"), json.dumps(house, indent=1) + "\n")
     return key_file
+
+
+def _seal_key(key_file: Path) -> SigningKey:
+    """The key that signs the ledger's checkpoints."""
+    if not key_file.exists():
+        fresh, public = key_file.with_name("seal.new"), key_file.with_name("seal.pub")
+        fresh.unlink(missing_ok=True)
+        SigningKey.new().write(fresh, public)
+        public.unlink()
+        fresh.rename(key_file)
+    return read_signing_key(key_file)
 
 
 def _keep(path: Path, fresh: str) -> str:
@@ -93,6 +110,7 @@ def _kustomization() -> str:
         name = service.replace("_", "-")
         files = [f"{service}/jwks.json"]
         files += [f"{service}/service.token"] if service in CALLERS else []
+        files += [f"{service}/{_SEAL_KEY}"] if service == "ledger" else []
         generators.append({"name": name, "files": files})
         generators.append(
             {

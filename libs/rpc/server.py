@@ -84,14 +84,14 @@ class RpcServer:
         await self.set_ready(False)
         await self.server.start()
 
-    async def set_ready(self, is_ready: bool) -> None:
-        """Say whether calls can be answered now."""
+    async def set_ready(self, is_ready: bool, *names: str) -> None:
+        """Say whether calls can be answered now; `names`: of these services alone."""
         status = (
             health_pb2.HealthCheckResponse.SERVING
             if is_ready
             else health_pb2.HealthCheckResponse.NOT_SERVING
         )
-        for name in ("", *self._names):
+        for name in names or ("", *self._names):
             await self._health.set(name, status)
 
     async def stop(self, grace_seconds: float = 5.0) -> None:

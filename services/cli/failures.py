@@ -9,6 +9,7 @@ The codes are a contract with scripts:
     4    the house does not run, or does not answer
     5    the trade ended without being filled whole
     6    the trade was still open when the wait was over
+    7    an export or a statement is broken
     130  interrupted
 """
 
@@ -25,6 +26,7 @@ class ExitCode(IntEnum):
     UNREACHABLE = 4
     UNFILLED = 5
     STILL_OPEN = 6
+    BROKEN = 7
     INTERRUPTED = 130
 
 

@@ -13,6 +13,7 @@ from services.cli.commands import (
     market,
     place,
     portfolio,
+    proofs,
     status,
     tape,
     trades,
@@ -71,6 +72,13 @@ app.command()(deposits.deposit_shares)
 app.command()(halts.halt)
 app.command()(halts.resume)
 app.command()(halts.halts)
+
+ledger = typer.Typer(help="The books: what proves them, and what operators do with them.")
+ledger.command()(proofs.export)
+ledger.command()(proofs.verify)
+ledger.command()(proofs.statement)
+ledger.command()(proofs.check_statement)
+app.add_typer(ledger, name="ledger")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """The data folder: everything that outlives a run, and what tells others about the run.
 
-keys/        the development key, its public half, the services' tokens
+keys/        the development key, the ledger's key, their public halves, the services' tokens
 logs/        one file per part; those of earlier starts end in .1 (the latest) to .5
 postgres/ nats/ edge/
 house.json   while the house runs: addresses, process ids, databases
@@ -18,6 +18,7 @@ from typing import Any
 
 from libs.auth import Role, Signer, make_key
 from libs.embedded import CannotRun
+from libs.proof.checkpoint import SigningKey
 
 _KEPT_LOGS = 5
 _TOKEN_SECONDS = 86_400
@@ -32,6 +33,8 @@ class DataFolder:
         self.keys = self.path / "keys"
         self.signing_key_file = self.keys / "signing.pem"
         self.jwks_file = self.keys / "jwks.json"
+        self.ledger_key_file = self.keys / "ledger.pem"
+        self.ledger_public_key_file = self.keys / "ledger.pub"
         self._house_file = self.path / "house.json"
 
     @contextmanager
@@ -66,13 +69,16 @@ class DataFolder:
                     younger.replace(older)
 
     def make_keys(self) -> None:
-        """The development key, made at the first start. A start broken off leaves none behind."""
+        """The keys of development, made at the first start. One broken off leaves none behind."""
         if self.keys.exists():
             return
         fresh = self.path / "keys.new"
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(mode=0o700)
         make_key(fresh / self.signing_key_file.name, fresh / self.jwks_file.name)
+        SigningKey.new().write(
+            fresh / self.ledger_key_file.name, fresh / self.ledger_public_key_file.name
+        )
         fresh.replace(self.keys)
 
     def signer(self) -> Signer:

@@ -56,6 +56,7 @@ class House:
             "public": self.ports.address("public"),
             "operators": self.ports.address("operators"),
             "signing_key_file": str(self.folder.signing_key_file),
+            "ledger_public_key_file": str(self.folder.ledger_public_key_file),
             "services": {name: self.ports.address(name) for name in SERVICES},
             "parts": {
                 "postgres": self.ports.address("postgres"),
@@ -75,6 +76,8 @@ class House:
             "listen": address,
             "metrics_listen": self.ports.address(f"{name}_metrics"),
         }
+        if name == "ledger":
+            own["signing_key_file"] = str(self.folder.ledger_key_file)
         return self._program(name, of=name, own=own, address=address)
 
     def _another_worker(self, number: int) -> Program:

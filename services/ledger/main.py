@@ -14,8 +14,12 @@ from libs import process
 from libs.auth import Verifier
 from libs.clock import SystemClock
 from libs.postgres import Pool, migrate
+from libs.proof.checkpoint import read_signing_key
 from libs.refusals import Unavailable
 from libs.rpc import RpcServer
+from libs.tasks import end
+from services.ledger.auditor import Auditor
+from services.ledger.sealer import Sealer
 from services.ledger.service import (
     ALLOW,
     LEDGER,
@@ -25,7 +29,10 @@ from services.ledger.service import (
     LedgerServicer,
     PortfolioServicer,
 )
+from services.ledger.store.history import History
 from services.ledger.store.portfolio import Portfolios
+from services.ledger.store.statements import Statements
+from services.ledger.tenure import Tenure
 from services.ledger.writer import Writer
 from stockbroker.ledger.v1.ledger_service_pb2_grpc import add_LedgerServiceServicer_to_server
 from stockbroker.ledger.v1.portfolio_service_pb2_grpc import add_PortfolioServiceServicer_to_server
@@ -40,6 +47,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     database_url: Annotated[str, Meta(description="The ledger's own database.")]
     jwks_file: Annotated[str, Meta(description="Public keys that tokens verify with.")]
+    signing_key_file: Annotated[
+        str, Meta(description="Private key (Ed25519, PEM) that checkpoints are signed with.")
+    ]
     listen: Annotated[str, Meta(description="host:port to serve on; port 0: any.")] = "127.0.0.1:0"
     metrics_listen: Annotated[str, Meta(description="host:port of /metrics; empty: none.")] = ""
     max_batch: Annotated[
@@ -56,46 +66,73 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 @asynccontextmanager
 async def house(settings: Settings) -> AsyncIterator[RpcServer]:
-    """The ledger, serving; ready whenever its database answers. Needs nobody else."""
+    """The ledger, serving; ready whenever its database answers. Needs nobody else.
+
+    While another process is the writer, only what customers read is ready.
+    """
     clock = SystemClock()
+    key = read_signing_key(Path(settings.signing_key_file))
+    verifier = Verifier(settings.jwks_file, clock)
+    rpc = RpcServer(
+        listen=settings.listen, allow=ALLOW, quiet=QUIET, verifier=verifier, clock=clock
+    )
+    rpc.serves(LEDGER, PORTFOLIO)
     async with AsyncExitStack() as stack:
         pool = Pool(settings.database_url, size=settings.read_connections, name="ledger-read")
         stack.push_async_callback(pool.close)
+
+        async def on_change(is_writer: bool) -> None:
+            await rpc.set_ready(is_writer, "", LEDGER)
+
+        tenure = Tenure(settings.database_url, clock=clock, on_change=on_change)
+        stack.push_async_callback(tenure.end)
+        sealer = Sealer(settings.database_url, key, tenure=tenure, clock=clock)
+        stack.push_async_callback(sealer.end)
         writer = Writer(
             settings.database_url,
+            tenure=tenure,
             clock=clock,
             max_items=settings.max_batch,
             max_queued=settings.max_queued,
         )
+        writer.on_written = sealer.note
         stack.push_async_callback(writer.close)
-        verifier = Verifier(settings.jwks_file, clock)
-        rpc = RpcServer(
-            listen=settings.listen, allow=ALLOW, quiet=QUIET, verifier=verifier, clock=clock
-        )
-        add_LedgerServiceServicer_to_server(LedgerServicer(writer), rpc.server)
-        add_PortfolioServiceServicer_to_server(PortfolioServicer(Portfolios(pool)), rpc.server)
-        rpc.serves(LEDGER, PORTFOLIO)
+        auditor = Auditor(pool, tenure=tenure, clock=clock)
+        stack.push_async_callback(auditor.end)
+        portfolios = Portfolios(pool)
+        ledger = LedgerServicer(writer, History(pool), portfolios, auditor)
+        add_LedgerServiceServicer_to_server(ledger, rpc.server)
+        portfolio = PortfolioServicer(portfolios, Statements(pool), sealer.public_key)
+        add_PortfolioServiceServicer_to_server(portfolio, rpc.server)
         await rpc.start()
         stack.push_async_callback(rpc.stop)
-        attending = asyncio.create_task(_attend(settings.database_url, pool, writer, rpc))
+
+        async def attend() -> None:
+            """Everything that waits for the database, so that serving does not."""
+            await migrate(settings.database_url, MIGRATIONS)
+            await pool.open()
+            await tenure.begin()
+            sealer.begin()
+            auditor.begin()
+            while True:
+                is_there = await _answers(pool)
+                await rpc.set_ready(is_there, PORTFOLIO)
+                await rpc.set_ready(is_there and tenure.epoch is not None, "", LEDGER)
+                await asyncio.sleep(_HEALTH_SECONDS)
+
+        attending = asyncio.create_task(attend())
         attending.add_done_callback(_tell_failure)
-        stack.callback(attending.cancel)
+        stack.push_async_callback(end, attending)
         yield rpc
 
 
-async def _attend(database_url: str, pool: Pool, writer: Writer, rpc: RpcServer) -> None:
-    """Everything that waits for the database, so that serving does not."""
-    await migrate(database_url, MIGRATIONS)
-    await pool.open()
-    writer.open()
-    while True:
-        try:
-            async with pool.connection() as connection:
-                await connection.execute("SELECT 1")
-            await rpc.set_ready(True)
-        except Unavailable:
-            await rpc.set_ready(False)
-        await asyncio.sleep(_HEALTH_SECONDS)
+async def _answers(pool: Pool) -> bool:
+    try:
+        async with pool.connection() as connection:
+            await connection.execute("SELECT 1")
+    except Unavailable:
+        return False
+    return True
 
 
 def _tell_failure(task: asyncio.Task[None]) -> None:

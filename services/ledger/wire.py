@@ -57,8 +57,8 @@ def execution_from(posting: pb.ExecutionPosting) -> Post:
 
 def deposit_from(request: pb.DepositRequest, *, operator: str) -> Post:
     return deeds.deposit(
-        deeds.Incoming(
-            deposit_id=request.deposit_id,
+        deeds.Crossing(
+            id=request.deposit_id,
             customer_id=request.customer_id,
             amount=request.amount_micros,
             reference=request.reference,
@@ -69,8 +69,8 @@ def deposit_from(request: pb.DepositRequest, *, operator: str) -> Post:
 
 def deposit_shares_from(request: pb.DepositSharesRequest, *, operator: str) -> Post:
     return deeds.deposit_shares(
-        deeds.Incoming(
-            deposit_id=request.deposit_id,
+        deeds.Crossing(
+            id=request.deposit_id,
             customer_id=request.customer_id,
             amount=request.quantity,
             reference=request.reference,
@@ -78,6 +78,31 @@ def deposit_shares_from(request: pb.DepositSharesRequest, *, operator: str) -> P
         ),
         symbol=request.symbol,
         cost_micros=request.cost_micros,
+    )
+
+
+def withdraw_from(request: pb.WithdrawRequest, *, operator: str) -> Post:
+    return deeds.withdraw(
+        deeds.Crossing(
+            id=request.withdrawal_id,
+            customer_id=request.customer_id,
+            amount=request.amount_micros,
+            reference=request.reference,
+            operator=operator,
+        )
+    )
+
+
+def withdraw_shares_from(request: pb.WithdrawSharesRequest, *, operator: str) -> Post:
+    return deeds.withdraw_shares(
+        deeds.Crossing(
+            id=request.withdrawal_id,
+            customer_id=request.customer_id,
+            amount=request.quantity,
+            reference=request.reference,
+            operator=operator,
+        ),
+        symbol=request.symbol,
     )
 
 
@@ -97,6 +122,11 @@ def malformed_to(item_id: str, fault: Malformed) -> pb.ItemResult:
 def customer_balances_to(result: Result) -> list[pb.Balance]:
     """Those of customers: the house's own are nobody else's business."""
     return [_balance_to(b) for b in result.balances if b.account.name.startswith(CUSTOMER)]
+
+
+def balances_to(result: Result) -> list[pb.Balance]:
+    """All of them."""
+    return [_balance_to(b) for b in result.balances]
 
 
 def _balance_to(balance: Balance) -> pb.Balance:
@@ -131,8 +161,9 @@ def portfolio_to(accounts: list[Account]) -> portfolio_pb.GetPortfolioResponse:
 
 
 def entry_to(entry: ListedEntry) -> portfolio_pb.Entry:
-    recorded_at = Timestamp()
+    recorded_at, effective_at = Timestamp(), Timestamp()
     recorded_at.FromDatetime(entry.recorded_at)
+    effective_at.FromDatetime(entry.effective_at)
     return portfolio_pb.Entry(
         account=entry.account,
         asset=entry.asset,
@@ -144,4 +175,5 @@ def entry_to(entry: ListedEntry) -> portfolio_pb.Entry:
         held_after=entry.held_after,
         reference=entry.reference,
         recorded_at=recorded_at,
+        effective_at=effective_at,
     )

@@ -21,8 +21,7 @@ from stockbroker.execution.v1 import execution_service_pb2 as execution
 from stockbroker.execution.v1.execution_service_pb2_grpc import ExecutionServiceServicer
 from stockbroker.ledger.v1 import ledger_service_pb2 as ledger
 from stockbroker.ledger.v1 import portfolio_service_pb2 as portfolio
-from stockbroker.ledger.v1.ledger_service_pb2_grpc import LedgerServiceServicer
-from stockbroker.ledger.v1.portfolio_service_pb2_grpc import PortfolioServiceServicer
+from tests.cli.small_journal import SmallJournal, SmallStatements
 
 OWNED = portfolio.GetPortfolioResponse(
     cash=portfolio.Cash(available_micros=1, held_micros=2_000_000, total_micros=2_000_001),
@@ -50,7 +49,7 @@ QUOTE = exchange_pb2.Quote(
 )
 
 
-class SmallPortfolio(PortfolioServiceServicer):
+class SmallPortfolio(SmallStatements):
     """Everybody owns the same; one entry a page."""
 
     async def GetPortfolio(self, request: portfolio.GetPortfolioRequest, context: Any) -> Any:
@@ -64,10 +63,11 @@ class SmallPortfolio(PortfolioServiceServicer):
         )
 
 
-class SmallLedger(LedgerServiceServicer):
+class SmallLedger(SmallJournal):
     """Remembers what was brought in."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.deposits: list[ledger.DepositRequest] = []
         self.share_deposits: list[ledger.DepositSharesRequest] = []
 

@@ -2,12 +2,14 @@
 
 import importlib
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 
 import grpc
 import msgspec
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from libs.proof.checkpoint import SigningKey
 from libs.settings import load
 from tests.deploy import services
 from tests.deploy.manifests import compose, container, named, needs_kubectl, rendered
@@ -20,12 +22,18 @@ _PROBES = ("startupProbe", "livenessProbe", "readinessProbe")
 
 @pytest.fixture(params=services.WITH_DATABASE)
 async def served(
-    request: pytest.FixtureRequest, new_database: Callable[[], str], nats_url: str, keys: Keys
+    request: pytest.FixtureRequest,
+    new_database: Callable[[], str],
+    nats_url: str,
+    keys: Keys,
+    tmp_path: Path,
 ) -> AsyncIterator[tuple[str, "Health"]]:
     """A service that runs with the settings of docker-compose.yml, but on parts of this test."""
     name = request.param
     told = dict(compose()["services"][services.dashed(name)]["environment"])
+    SigningKey.new().write(tmp_path / "seal.pem", tmp_path / "seal.pub")
     here = {
+        "SIGNING_KEY_FILE": str(tmp_path / "seal.pem"),
         "DATABASE_URL": new_database(),
         "NATS_URL": nats_url,
         "JWKS_FILE": keys.jwks_file,

@@ -10,6 +10,7 @@ import yaml
 
 from deploy import keys
 from libs.auth import Role, Verifier
+from libs.proof.checkpoint import read_public_key, read_signing_key
 from services.cli.house_file import House
 from tests.deploy.manifests import (
     K8S,
@@ -75,8 +76,8 @@ def test_nobody_else_may_read_them(made: Path) -> None:
 
 
 def test_the_signing_key_is_where_no_service_looks(made: Path) -> None:
-    holders = {p.parent.name for p in made.rglob("*") if "PRIVATE" in _text(p)}
-    assert holders == {"cli"}
+    holders = {str(p.relative_to(made)) for p in made.rglob("*") if "PRIVATE" in _text(p)}
+    assert holders == {"cli/signing.pem", "ledger/seal.pem"}
     readers = [
         name for name, service in compose()["services"].items() if "cli" in str(service["volumes"])
     ]
@@ -91,6 +92,11 @@ def test_the_command_line_finds_the_doors_and_the_key(made: Path) -> None:
     house = msgspec.json.decode((made / "cli" / "house.json").read_bytes(), type=House)
     assert (house.public, house.operators) == ("edge:8080", "edge:8081")
     assert Path(house.signing_key_file).is_file()
+
+
+def test_the_public_half_of_the_ledger_s_key_is_given_out(made: Path) -> None:
+    public_key = read_public_key(str(made / "cli" / "ledger.pub"))
+    assert public_key == read_signing_key(made / "ledger" / "seal.pem").public_key
 
 
 @needs_kubectl

@@ -49,6 +49,7 @@ def test_customers_reach_only_these_methods() -> None:
         "exchange.v1.ExchangeService/ListQuotes",
         "exchange.v1.ExchangeService/WatchQuotes",
         "ledger.v1.PortfolioService/GetPortfolio",
+        "ledger.v1.PortfolioService/GetStatement",
         "ledger.v1.PortfolioService/ListEntries",
         "order.v1.OrderService/CancelTrade",
         "order.v1.OrderService/GetTrade",
@@ -62,4 +63,12 @@ def test_customers_reach_only_these_methods() -> None:
 
 def test_streams_have_no_time_limit_and_the_rest_has() -> None:
     streams = {method.path.rpartition("/")[2] for method in operators_methods() if method.is_stream}
-    assert streams == {"WatchTrades", "WatchQuotes", "Session", "PlayTape"}
+    assert streams == {
+        "WatchTrades",
+        "WatchQuotes",
+        "Session",
+        "PlayTape",
+        "ListJournal",
+        "GetStatement",
+        "GetInvariants",
+    }

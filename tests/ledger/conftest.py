@@ -1,17 +1,37 @@
 """A ledger of a test's own, spoken to over a real channel on a real database."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
+from libs.embedded import Postgres
+from libs.proof.checkpoint import SigningKey
 from services.ledger.main import Settings, house
 from tests.ledger.desk import Desk
 from tests.support.keys import Keys
 
 
 @pytest.fixture
-async def desk(postgres_url: str, keys: Keys) -> AsyncIterator[Desk]:
+def superuser_url(postgres: Postgres, postgres_url: str) -> str:
+    """The ledger's database, entered by who may do anything."""
+    return postgres.url(str(conninfo_to_dict(postgres_url)["dbname"]), "postgres")
+
+
+@pytest.fixture
+def settings(postgres_url: str, keys: Keys, tmp_path: Path) -> Settings:
+    """What a ledger is told."""
+    SigningKey.new().write(tmp_path / "ledger.pem", tmp_path / "ledger.pub")
+    return Settings(
+        database_url=postgres_url,
+        jwks_file=keys.jwks_file,
+        signing_key_file=str(tmp_path / "ledger.pem"),
+    )
+
+
+@pytest.fixture
+async def desk(settings: Settings, postgres_url: str, keys: Keys) -> AsyncIterator[Desk]:
     """Callers of a ledger that has just been opened."""
-    settings = Settings(database_url=postgres_url, jwks_file=keys.jwks_file)
     async with house(settings) as rpc, Desk(rpc.address, postgres_url, keys) as desk:
         yield desk

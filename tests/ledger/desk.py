@@ -11,6 +11,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from libs.clock import SystemClock
 from libs.ids import SystemIds
 from stockbroker.common.v1.terms_pb2 import SIDE_BUY, SIDE_SELL
+from stockbroker.ledger.v1 import journal_pb2, posting_pb2
 from stockbroker.ledger.v1 import ledger_service_pb2 as pb
 from stockbroker.ledger.v1 import portfolio_service_pb2 as portfolio_pb
 from stockbroker.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
@@ -61,7 +62,8 @@ def a_hold(
 class Desk:
     """Speaks as the execution service, as an operator, or as a customer."""
 
-    def __init__(self, address: str, database_url: str, keys: Keys) -> None:
+    def __init__(self, address: str, database_url: str, keys: Keys, *, waits_for: str = "") -> None:
+        self._waits_for = waits_for
         self.address = address
         self.database_url = database_url
         self.keys = keys
@@ -72,13 +74,14 @@ class Desk:
         self.channel = grpc.aio.insecure_channel(self.address)
         self.ledger = LedgerServiceStub(self.channel)
         self.portfolio = PortfolioServiceStub(self.channel)
-        await until(self.is_ready)
+        await until(lambda: self.is_ready(self._waits_for))
         return self
 
-    async def is_ready(self) -> bool:
+    async def is_ready(self, service: str = "") -> bool:
         """Whether the ledger says that it serves."""
         health: Any = health_pb2_grpc.HealthStub(self.channel)  # its types name no methods
-        answer = await health.Check(health_pb2.HealthCheckRequest(), wait_for_ready=True)
+        asked = health_pb2.HealthCheckRequest(service=service)
+        answer = await health.Check(asked, wait_for_ready=True)
         return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
     async def __aexit__(self, *error: object) -> None:
@@ -125,6 +128,31 @@ class Desk:
             reference="transfer in",
         )
         return (await self.ledger.DepositShares(request, metadata=self._operator)).balance
+
+    async def transfer(
+        self, *transfers: posting_pb2.PostedTransfer
+    ) -> list[posting_pb2.TransferResult]:
+        request = posting_pb2.PostTransfersRequest(transfers=transfers)
+        response = await self.ledger.PostTransfers(request, metadata=self._operator)
+        return list(response.results)
+
+    async def transfers(self, *ids: str) -> Sequence[posting_pb2.RecordedTransfer]:
+        request = posting_pb2.GetTransfersRequest(transfer_ids=ids)
+        return (await self.ledger.GetTransfers(request, metadata=self._operator)).transfers
+
+    async def balance(self, account: str, asset: str) -> posting_pb2.GetBalanceResponse:
+        request = posting_pb2.GetBalanceRequest(account=account, asset=asset)
+        return await self.ledger.GetBalance(request, metadata=self._operator)
+
+    async def journal(self, after: int = 0) -> list[journal_pb2.JournalRecord]:
+        request = journal_pb2.ListJournalRequest(after_seq=after)
+        stream = self.ledger.ListJournal(request, metadata=self._operator)
+        return [record async for response in stream for record in response.records]
+
+    async def entries(self) -> list[journal_pb2.JournalEntry]:
+        request = journal_pb2.ListJournalRequest(only_entries=True)
+        stream = self.ledger.ListJournal(request, metadata=self._operator)
+        return [record.entry async for response in stream for record in response.records]
 
     async def owned_by(self, customer: str = "alice") -> portfolio_pb.GetPortfolioResponse:
         """What the customer sees."""
@@ -178,8 +206,8 @@ BROKEN = {
     "an account stands as its latest entry says": """
         SELECT a.name, a.asset FROM account a
         LEFT JOIN entry e ON e.account_id = a.id AND e.version = a.version
-        WHERE (e.balance_after, e.held_after, coalesce(e.cost_after, 0))
-            IS DISTINCT FROM (a.posted, a.held, a.cost_micros)""",
+        WHERE (e.balance_after, coalesce(e.held_after, 0), coalesce(e.cost_after, 0), e.hash)
+            IS DISTINCT FROM (a.posted, a.held, a.cost_micros, a.hash)""",
     "each entry goes on where the one before ended": """
         SELECT * FROM (
             SELECT account_id, version, amount, balance_after, transfer_seq,
@@ -192,7 +220,7 @@ BROKEN = {
             OR transfer_seq < seq_before""",
     "no version of a customer's account is below zero": """
         SELECT a.name, e.version FROM entry e JOIN account a ON a.id = e.account_id
-        WHERE a.has_floor AND e.balance_after < e.held_after""",
+        WHERE a.has_floor AND e.balance_after < coalesce(e.held_after, 0)""",
     "open holds add up to what is held": """
         SELECT a.name, a.asset FROM account a LEFT JOIN hold h ON h.account_id = a.id AND h.is_open
         GROUP BY a.id HAVING coalesce(sum(h.remaining), 0) <> a.held""",
@@ -207,5 +235,14 @@ BROKEN = {
     "the head stands where the journal ends": """
         SELECT * FROM journal_head
         WHERE transfer_seq <> (SELECT count(*) FROM transfer)
-            OR account_id <> (SELECT count(*) FROM account)""",
+            OR account_id <> (SELECT count(*) FROM account)
+            OR batch_hash <> coalesce(
+                (SELECT hash FROM batch WHERE seq = batch_seq), decode(repeat('00', 32), 'hex')
+            )""",
+    "batches are numbered without gap and follow each other": """
+        SELECT * FROM (
+            SELECT seq, first_seq, lag(seq, 1, 0::bigint) OVER w AS before,
+                lag(last_seq, 1, 0::bigint) OVER w AS last_before
+            FROM batch WINDOW w AS (ORDER BY seq)
+        ) AS b WHERE seq <> before + 1 OR first_seq <> last_before + 1""",
 }

@@ -37,17 +37,30 @@ class Books:
     accounts: dict[AccountKey, Account] = field(default_factory=dict)
     holds: dict[str, Hold] = field(default_factory=dict)
     recorded: dict[str, Recorded] = field(default_factory=dict)
+    restraints: dict[str, AccountState] = field(default_factory=dict)
+    reversed: frozenset[str] = frozenset()
     writes: list[Writes] = field(default_factory=list)
 
     def take(self, *operations: Operation, at: datetime = NOON) -> list[Result]:
         state = State(
-            head=self.head, accounts=self.accounts, holds=self.holds, recorded=self.recorded
+            head=self.head,
+            accounts=self.accounts,
+            holds=self.holds,
+            recorded=self.recorded,
+            restraints=self.restraints,
+            reversed=self.reversed,
         )
         results, writes = decide(state, operations, at=at)
         self.head = writes.after
         self.accounts |= {a.key: a for a in (*writes.opened, *writes.changed)}
         self.holds |= {h.id: h for h in (*writes.placed, *writes.drawn)}
         self.recorded |= {t.result.id: Recorded(t.fingerprint, t.result) for t in writes.transfers}
+        self.restraints |= writes.restraints
+        self.reversed |= {
+            t.reverses
+            for t in writes.transfers
+            if t.reverses and t.kind is Kind.REVERSAL and not t.result.reason
+        }
         self.writes.append(writes)
         return results
 
@@ -55,7 +68,7 @@ class Books:
         return [result.reason for result in self.take(*operations)]
 
     def set_state(self, key: AccountKey, state: AccountState) -> None:
-        self.accounts[key] = replace(self.accounts[key], state=state)
+        self.restraints[key.name] = state
 
 
 def paid_in(amount: int, key: AccountKey = ALICE, *, called: str = "", cost: int = 0) -> Post:

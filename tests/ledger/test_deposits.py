@@ -30,7 +30,7 @@ async def test_shares_come_in_with_what_they_cost(desk: Desk) -> None:
 async def test_an_account_that_is_not_open_takes_no_deposit(desk: Desk, state: str) -> None:
     await desk.deposit(USD)
     await desk.rows(
-        "UPDATE account SET state = %s WHERE name = 'customer/alice' RETURNING id", state
+        "INSERT INTO restraint (name, state) VALUES ('customer/alice', %s) RETURNING name", state
     )
     deposit = new_id()
     for _ in range(2):

@@ -1,13 +1,13 @@
 """Whatever breaks: what was acknowledged is there, and nothing is there twice."""
 
 import asyncio
-import random
 from typing import Any
 
 import grpc
 import psycopg
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from msgspec.structs import replace
 
 from services.ledger.main import Settings, house
 from stockbroker.common.v1.reason_pb2 import Reason
@@ -29,11 +29,11 @@ TRADES = [new_id() for _ in range(8)]
 
 
 async def test_a_commit_whose_answer_is_lost_is_neither_lost_nor_made_twice(
-    postgres_url: str, keys: Keys
+    settings: Settings, postgres_url: str, keys: Keys
 ) -> None:
     async with WireCutter(postgres_url) as cutter:
-        settings = Settings(database_url=cutter.url, jwks_file=keys.jwks_file)
-        async with house(settings) as rpc, Desk(rpc.address, postgres_url, keys) as desk:
+        here = replace(settings, database_url=cutter.url)
+        async with house(here) as rpc, Desk(rpc.address, postgres_url, keys) as desk:
             await desk.deposit(1_000 * USD)
             trade = new_id()
             cutter.cut_after_commit()
@@ -73,29 +73,6 @@ async def test_callers_see_nothing_of_connections_killed_under_load(desk: Desk) 
     await desk.assert_books_balance()
 
 
-async def test_two_ledgers_on_one_database_give_one_set_of_books(
-    desk: Desk, postgres_url: str, keys: Keys
-) -> None:
-    settings = Settings(database_url=postgres_url, jwks_file=keys.jwks_file)
-    await desk.deposit(1_000 * USD)
-    async with house(settings) as rpc, Desk(rpc.address, postgres_url, keys) as other:
-        holds = [a_hold(amount=30 * USD, trade=trade) for trade in (new_id() for _ in range(40))]
-        dice = random.Random(1)
-
-        async def place(where: Desk) -> dict[str, int]:
-            mine = dice.sample(holds, len(holds))
-            answers = await asyncio.gather(*(where.hold(hold) for hold in mine))
-            return {answer[0].id: answer[0].reason for answer in answers}
-
-        here, there = await asyncio.gather(place(desk), place(other))
-
-    assert here == there
-    # 33 holds of 30 dollars fit into 1,000.
-    assert list(here.values()).count(0) == 33
-    assert await desk.cash_of() == (10 * USD, 990 * USD)
-    await desk.assert_books_balance()
-
-
 async def test_a_poison_item_fails_alone(desk: Desk) -> None:
     """The table refuses one account: the others of its batch go through, and it may be retried."""
     for customer in ("alice", "bob", "carol"):
@@ -115,10 +92,12 @@ async def test_a_poison_item_fails_alone(desk: Desk) -> None:
     await desk.assert_books_balance()
 
 
-async def test_a_ledger_waits_for_its_database_and_says_so(postgres_url: str, keys: Keys) -> None:
+async def test_a_ledger_waits_for_its_database_and_says_so(
+    settings: Settings, postgres_url: str, keys: Keys
+) -> None:
     async with WireCutter(postgres_url, is_closed=True) as cutter:
-        settings = Settings(database_url=cutter.url, jwks_file=keys.jwks_file)
-        async with house(settings) as rpc:
+        here = replace(settings, database_url=cutter.url)
+        async with house(here) as rpc:
             async with grpc.aio.insecure_channel(rpc.address) as channel:
                 health: Any = health_pb2_grpc.HealthStub(channel)  # its types name no methods
                 for service, status in (("liveness", "SERVING"), ("", "NOT_SERVING")):

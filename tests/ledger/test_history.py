@@ -23,6 +23,9 @@ CHANGES: list[LiteralString] = [
     "UPDATE transfer SET reference = 'other'",
     "DELETE FROM transfer WHERE reason <> 0",
     "TRUNCATE transfer",
+    "UPDATE batch SET last_seq = last_seq + 1",
+    "DELETE FROM batch",
+    "DELETE FROM checkpoint",
     "INSERT INTO transfer SELECT * FROM transfer LIMIT 1 ON CONFLICT (id) DO UPDATE SET actor = ''",
 ]
 
@@ -33,11 +36,23 @@ async def test_history_cannot_be_changed_by_the_ledger_s_own_role(desk: Desk) ->
 
     async with await psycopg.AsyncConnection.connect(desk.database_url) as connection:
         for change in CHANGES:
-            with pytest.raises(psycopg.errors.RestrictViolation, match="never changed"):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 await connection.execute(change)
             await connection.rollback()
 
     assert await desk.rows("SELECT t FROM transfer t ORDER BY seq") == before
+    await desk.assert_books_balance()
+
+
+async def test_history_cannot_be_changed_by_who_has_the_right_to_either(
+    desk: Desk, superuser_url: str
+) -> None:
+    await a_little_history(desk)
+    async with await psycopg.AsyncConnection.connect(superuser_url) as connection:
+        for change in CHANGES:
+            with pytest.raises(psycopg.errors.RestrictViolation, match="never changed"):
+                await connection.execute(change)
+            await connection.rollback()
     await desk.assert_books_balance()
 
 
@@ -58,11 +73,16 @@ REFUSED_BY: list[tuple[LiteralString, type[psycopg.Error]]] = [
     ("INSERT INTO entry SELECT * FROM entry LIMIT 1", psycopg.errors.UniqueViolation),
     ("INSERT INTO transfer SELECT * FROM transfer LIMIT 1", psycopg.errors.UniqueViolation),
     (
-        "INSERT INTO account SELECT id + 100, name, asset, has_floor, state, posted, held,"
-        " cost_micros, version FROM account",
+        "INSERT INTO account SELECT id + 100, name, asset, has_floor, posted, held, cost_micros,"
+        " version, hash FROM account",
         psycopg.errors.UniqueViolation,
     ),
-    ("INSERT INTO journal_head VALUES (true, 0, 0)", psycopg.errors.UniqueViolation),
+    (
+        "INSERT INTO journal_head SELECT * FROM journal_head",
+        psycopg.errors.UniqueViolation,
+    ),
+    ("DELETE FROM account", psycopg.errors.InsufficientPrivilege),
+    ("DELETE FROM hold", psycopg.errors.InsufficientPrivilege),
 ]
 
 

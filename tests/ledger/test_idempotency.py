@@ -68,8 +68,9 @@ async def test_a_refusal_is_the_answer_for_ever(desk: Desk) -> None:
     await desk.assert_books_balance()
 
 
-async def test_answers_outlive_the_process(postgres_url: str, keys: Keys) -> None:
-    settings = Settings(database_url=postgres_url, jwks_file=keys.jwks_file)
+async def test_answers_outlive_the_process(
+    settings: Settings, postgres_url: str, keys: Keys
+) -> None:
     trade, deposit = new_id(), new_id()
     holds = a_hold(trade=trade, amount=100 * USD), a_hold(amount=5_000 * USD)
     fill = a_fill(trade, quantity=3, price=7 * USD)

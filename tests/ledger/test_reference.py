@@ -21,10 +21,12 @@ from libs.embedded import Postgres
 from libs.embedded.postgres import SUPERUSER
 from libs.postgres import migrate
 from libs.reasons import Reason
+from libs.refusals import Unavailable
 from services.ledger.domain import deeds
 from services.ledger.domain.books import Kind, Result
 from services.ledger.domain.operations import Operation, Post, leg
 from services.ledger.main import MIGRATIONS
+from services.ledger.tenure import Tenure
 from services.ledger.writer import Writer
 from tests.ledger.desk import BROKEN
 from tests.ledger.reference import Answer, Asked, Reference
@@ -32,9 +34,11 @@ from tests.ledger.reference import Answer, Asked, Reference
 NAMES = {"clearing": "house/clearing", "deposits": "house/deposits"}
 EMPTY = """
     SET LOCAL session_replication_role = replica;
-    TRUNCATE account, hold, transfer, entry;
-    UPDATE journal_head SET transfer_seq = 0, account_id = 0, recorded_at = NULL
+    TRUNCATE account, hold, transfer, entry, batch;
+    UPDATE journal_head SET transfer_seq = 0, account_id = 0, recorded_at = NULL, batch_seq = 0,
+        batch_hash = decode(repeat('00', 32), 'hex')
 """
+TAKE_TURN = "UPDATE journal_head SET writer_epoch = writer_epoch + 1 RETURNING writer_epoch"
 
 
 def an_id(number: int) -> str:
@@ -213,7 +217,18 @@ WANTED = {
     ("hold", Reason.REASON_INSUFFICIENT_FUNDS),
     ("hold", Reason.REASON_INSUFFICIENT_SHARES),
     ("deposit", Reason.REASON_BALANCE_OVERFLOW),
+    ("stale", 0),
 }
+
+
+class Turn(Tenure):
+    """A writer's turn that is given by hand."""
+
+    def __init__(self, database_url: str) -> None:
+        async def on_change(is_writer: bool) -> None:
+            pass
+
+        super().__init__(database_url, clock=SystemClock(), on_change=on_change)
 
 
 class Comparison(RuleBasedStateMachine):
@@ -221,6 +236,7 @@ class Comparison(RuleBasedStateMachine):
 
     run: Callable[[Any], Any]
     writers: list[Writer]
+    turns: list[Turn]
     connection: psycopg.Connection
     met: Tally[tuple[str, int]]
 
@@ -228,6 +244,7 @@ class Comparison(RuleBasedStateMachine):
     def begin(self) -> None:
         self.reference = Reference()
         self.told: list[list[Asked]] = []
+        self.holder = -1
         with self.connection.transaction():
             self.connection.execute(EMPTY)
         self.ask(FIRST, writer=0)
@@ -235,11 +252,29 @@ class Comparison(RuleBasedStateMachine):
     @rule(batch=batches, writer=st.integers(0, 1))
     def ask(self, batch: list[Asked], writer: int) -> None:
         self.told.append(batch)
+        self.give_turn(writer)
         expected = [self.reference.take(asked) for asked in batch]
         results = self.run(self.writers[writer].take([operation_of(asked) for asked in batch]))
         assert [answer_of(result) for result in results] == expected
         for asked, answer in zip(batch, expected, strict=True):
             self.met[asked.deed, answer.reason] += 1
+
+    def give_turn(self, writer: int) -> None:
+        """The other one does not know that its turn is over."""
+        if self.holder != writer:
+            row = self.connection.execute(TAKE_TURN).fetchone()
+            assert row is not None
+            self.turns[writer].epoch, self.holder = row[0], writer
+
+    @rule(batch=batches, stale=st.integers(0, 1))
+    def ask_a_stale_writer(self, batch: list[Asked], stale: int) -> None:
+        """It changes nothing and notices: whatever it believes, the turn is another's."""
+        for writer in (stale, 1 - stale):
+            self.give_turn(writer)
+        with pytest.raises(Unavailable):
+            self.run(self.writers[stale].take([operation_of(asked) for asked in batch]))
+        assert self.turns[stale].epoch is None
+        self.met["stale", 0] += 1
 
     @rule(which=st.integers(0, 100), writer=st.integers(0, 1))
     def ask_again(self, which: int, writer: int) -> None:
@@ -280,18 +315,17 @@ def test_the_ledger_does_what_the_reference_does(postgres: Postgres, postgres_ur
         psycopg.connect(superuser_url, autocommit=True) as connection,
     ):
         runner.run(migrate(postgres_url, MIGRATIONS))
+        turns = [Turn(postgres_url) for _ in range(2)]
         writers = [
-            Writer(postgres_url, clock=SystemClock(), max_items=100, max_queued=100)
-            for _ in range(2)
+            Writer(postgres_url, tenure=turn, clock=SystemClock(), max_items=100, max_queued=100)
+            for turn in turns
         ]
-        for writer in writers:
-            writer.open()
 
         class Here(Comparison):
             pass
 
         Here.run = staticmethod(runner.run)
-        Here.writers = writers
+        Here.writers, Here.turns = writers, turns
         Here.connection = connection
         Here.met = Tally()
         try:

@@ -7,11 +7,11 @@ _CLAIMS = {
         SELECT asset, sum(posted) FROM account GROUP BY asset HAVING sum(posted) <> 0""",
     "no customer's balance was ever below what is held, nor below zero": """
         SELECT a.name, e.* FROM entry e JOIN account a ON a.id = e.account_id
-        WHERE a.has_floor AND (e.balance_after < e.held_after OR e.held_after < 0)""",
+        WHERE a.has_floor AND (e.balance_after < coalesce(e.held_after, 0))""",
     "an account stands where its last entry left it": """
         SELECT a.name, a.asset FROM account a
         LEFT JOIN entry e ON e.account_id = a.id AND e.version = a.version
-        WHERE (a.posted, a.held) IS DISTINCT FROM (e.balance_after, e.held_after)""",
+        WHERE (a.posted, a.held) IS DISTINCT FROM (e.balance_after, coalesce(e.held_after, 0))""",
     "each entry follows from the one before": """
         SELECT * FROM (
             SELECT account_id, version, amount, balance_after,

@@ -1,5 +1,6 @@
 """One operation tried out on the books, apart from them until it is kept."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from msgspec.structs import replace
@@ -13,8 +14,9 @@ from services.ledger.domain.books import (
     AccountState,
     Entry,
     Hold,
+    Kind,
 )
-from services.ledger.domain.operations import Leg, Operation, PlaceHold, Post
+from services.ledger.domain.operations import Leg, Operation, PlaceHold, Post, Restrain
 
 MOST = 2**63 - 1
 LEAST = -(2**63)
@@ -42,8 +44,17 @@ class Books(Protocol):
     def account(self, key: AccountKey) -> Account | None:
         """As it stands, if there is one."""
 
+    def accounts_of(self, name: str) -> Sequence[Account]:
+        """All of that name, as they stand."""
+
     def hold(self, hold_id: str) -> Hold | None:
         """As it stands, if there is one."""
+
+    def state_of(self, name: str) -> AccountState:
+        """Whether the accounts of that name may be used."""
+
+    def is_reversed(self, transfer_id: str) -> bool:
+        """Whether that transfer was reversed."""
 
 
 class Attempt:
@@ -54,12 +65,15 @@ class Attempt:
         self._opened = 0
         self.accounts: dict[AccountKey, Account] = {}
         self.holds: dict[str, Hold] = {}
+        self.restraints: dict[str, AccountState] = {}
         self.entries: list[Entry] = []
 
     def make(self, operation: Operation) -> int:
         """The amount held or freed. Raises CannotDo."""
         if isinstance(operation, PlaceHold):
             return self._place(operation)
+        if isinstance(operation, Restrain):
+            return self._restrain(operation)
         return self._post(operation)
 
     def forbid_hold(self, post: Post) -> None:
@@ -78,7 +92,7 @@ class Attempt:
         account = self._books.account(hold.account)
         if account is None:
             raise CannotDo(_lack_of(hold.account.asset))
-        if account.state is not AccountState.OPEN:
+        if self._books.state_of(account.key.name) is not AccountState.OPEN:
             raise CannotDo(Reason.REASON_ACCOUNT_NOT_OPEN)
         amount = hold.amount or account.available
         if amount < 1:
@@ -89,7 +103,18 @@ class Attempt:
         )
         return amount
 
+    def _restrain(self, operation: Restrain) -> int:
+        if self._books.state_of(operation.name) is AccountState.CLOSED:
+            raise CannotDo(Reason.REASON_ACCOUNT_NOT_OPEN)
+        accounts = self._books.accounts_of(operation.name)
+        if operation.state is AccountState.CLOSED and any(a.posted or a.held for a in accounts):
+            raise CannotDo(Reason.REASON_ACCOUNT_NOT_EMPTY)
+        self.restraints[operation.name] = operation.state
+        return 0
+
     def _post(self, post: Post) -> int:
+        if post.reverses is not None and self._books.is_reversed(post.reverses):
+            raise CannotDo(Reason.REASON_ALREADY_REVERSED)
         hold = self._hold_of(post) if post.hold_id else None
         self._check_open(post, has_hold=hold is not None)
         rest = 0 if hold is None else self._draw(hold, post)
@@ -98,7 +123,7 @@ class Attempt:
             freed = 0
             if leg.from_hold:
                 freed, unfreed = leg.amount + unfreed, 0
-            self._move(leg, freed)
+            self._move(leg, freed, post.without_floor)
         if hold is not None and unfreed:
             self._enter(self._account(hold.account), held=-unfreed)
         return rest
@@ -115,10 +140,11 @@ class Attempt:
         return hold
 
     def _check_open(self, post: Post, *, has_hold: bool) -> None:
+        """A frozen account takes part in what was begun before, and is put right by operators."""
+        may_be_frozen = has_hold or post.kind is Kind.REVERSAL
         for key in post.accounts():
-            account = self._books.account(key)
-            state = AccountState.OPEN if account is None else account.state
-            if state is AccountState.CLOSED or (state is AccountState.FROZEN and not has_hold):
+            state = self._books.state_of(key.name)
+            if state is AccountState.CLOSED or (state is AccountState.FROZEN and not may_be_frozen):
                 raise CannotDo(Reason.REASON_ACCOUNT_NOT_OPEN)
 
     def _draw(self, hold: Hold, post: Post) -> int:
@@ -130,20 +156,23 @@ class Attempt:
         self.holds[hold.id] = replace(hold, remaining=left - rest, is_open=not post.frees_rest)
         return rest
 
-    def _move(self, leg: Leg, freed: int) -> None:
+    def _move(self, leg: Leg, freed: int, without_floor: Sequence[str]) -> None:
         """One leg: an entry on either side."""
-        source = self._account(leg.debited)
-        self._enter(source, amount=-leg.amount, held=-freed, cost=-_cost_of(source, leg.amount))
-        target = self._account(leg.credited)
+        source = self._account(leg.debited, without_floor)
+        cost = _cost_of(source, leg.amount, leg.cost_given_micros)
+        self._enter(source, amount=-leg.amount, held=-freed, cost=-cost)
+        target = self._account(leg.credited, without_floor)
         cost = leg.cost_micros if target.has_floor else 0
         self._enter(target, amount=leg.amount, cost=cost)
 
-    def _account(self, key: AccountKey) -> Account:
+    def _account(self, key: AccountKey, without_floor: Sequence[str] = ()) -> Account:
         """As it stands in this attempt; opened if it is not there."""
         account = self.accounts.get(key) or self._books.account(key)
         if account is None:
             account = Account(
-                id=self._books.next_account_id + self._opened, key=key, has_floor=key.has_floor
+                id=self._books.next_account_id + self._opened,
+                key=key,
+                has_floor=key.has_floor and key.name not in without_floor,
             )
             self._opened += 1
         return account
@@ -175,11 +204,14 @@ class Attempt:
         )
 
 
-def _cost_of(account: Account, amount: int) -> int:
+def _cost_of(account: Account, amount: int, given_micros: int | None) -> int:
     """What `amount` of the shares owned cost, by average cost, in micros, rounded down.
 
     What rounding leaves over stays with the shares that are left; the last share takes it along.
+    `given_micros`: so much instead, as far as it is there.
     """
+    if given_micros is not None and amount != account.posted:
+        return min(given_micros, account.cost_micros)
     return account.cost_micros * amount // account.posted if account.cost_micros else 0
 
 

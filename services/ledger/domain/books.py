@@ -34,7 +34,7 @@ NOWHERE = AccountKey("", "")
 
 
 class AccountState(StrEnum):
-    """Whether an account may be used."""
+    """Whether the accounts of a name may be used."""
 
     OPEN = "open"
     FROZEN = "frozen"
@@ -51,7 +51,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     held: int = 0  # set aside by open holds, never negative
     cost_micros: int = 0  # what the shares owned cost; 0 for cash and for the house
     version: int = 0
-    state: AccountState = AccountState.OPEN
+    hash: bytes = b""  # of the latest entry that was there when the batch began
 
     @property
     def available(self) -> int:
@@ -103,6 +103,14 @@ class Kind(StrEnum):
     EXECUTION = "execution"
     DEPOSIT = "deposit"
     DEPOSIT_SHARES = "deposit_shares"
+    WITHDRAW = "withdraw"
+    WITHDRAW_SHARES = "withdraw_shares"
+    TRANSFER = "transfer"
+    REVERSAL_REQUEST = "reversal_request"
+    REVERSAL = "reversal"
+    FREEZE = "freeze"
+    UNFREEZE = "unfreeze"
+    CLOSE = "close"
 
 
 class Transfer(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,10 +120,11 @@ class Transfer(msgspec.Struct, frozen=True, kw_only=True):
     kind: Kind
     fingerprint: bytes
     result: Result
-    hold_id: str | None  # the hold it draws on or releases
+    hold_id: str | None  # the hold it places, draws on or releases
+    reverses: str | None  # the transfer it reverses, or asks to reverse
     reference: str
-    actor: str  # the operator; empty: the house itself
-    terms: str | None  # what was asked, of a refused one; else the entries tell
+    actor: str  # who asked; empty: the house itself
+    terms: str | None  # what was asked, where the entries do not tell
     effective_at: datetime
     recorded_at: datetime
 
@@ -137,6 +146,8 @@ class Head(msgspec.Struct, frozen=True):
 
     transfer_seq: int = 0  # of the latest transfer
     account_id: int = 0  # of the latest account
+    batch_seq: int = 0  # of the latest batch
+    batch_hash: bytes = bytes(32)  # of the latest batch
     recorded_at: datetime | None = None  # of the latest transfer
 
 
@@ -147,6 +158,8 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     accounts: Mapping[AccountKey, Account]
     holds: Mapping[str, Hold]
     recorded: Mapping[str, Recorded]
+    restraints: Mapping[str, AccountState] = {}  # by name; none: open
+    reversed: frozenset[str] = frozenset()  # transfers that a reversal was done of
 
 
 class Writes(msgspec.Struct, frozen=True, kw_only=True):
@@ -158,5 +171,6 @@ class Writes(msgspec.Struct, frozen=True, kw_only=True):
     changed: tuple[Account, ...]
     placed: tuple[Hold, ...]
     drawn: tuple[Hold, ...]  # holds that were there and changed
+    restraints: Mapping[str, AccountState]  # names whose state was set
     transfers: tuple[Transfer, ...]
     entries: tuple[Entry, ...]

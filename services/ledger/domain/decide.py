@@ -5,16 +5,20 @@ alone. Each is kept whole or not at all, and refusals are recorded like successe
 the same answer for ever. Of several reasons to refuse, the first of this order is given:
 
 1. EXISTS_DIFFERENT: the id is on record with other terms (the one refusal that is not recorded)
-2. HOLD_NOT_FOUND: there is no such hold on the account to be debited
-3. HOLD_CLOSED: the hold was released
-4. ACCOUNT_NOT_OPEN: an account named is frozen or closed. A frozen one still takes part in what a
-   hold was placed for before
-5. HOLD_EXCEEDED: the legs draw more than what is left of the hold
-6. leg by leg, INSUFFICIENT_FUNDS or INSUFFICIENT_SHARES, then BALANCE_OVERFLOW
+2. ALREADY_REVERSED: the transfer that it reverses was reversed before
+3. HOLD_NOT_FOUND: there is no such hold on the account to be debited
+4. HOLD_CLOSED: the hold was released
+5. ACCOUNT_NOT_OPEN: an account named is frozen or closed. A frozen one still takes part in what a
+   hold was placed for before, and in reversals
+6. ACCOUNT_NOT_EMPTY: an account to be closed still holds something
+7. HOLD_EXCEEDED: the legs draw more than what is left of the hold
+8. leg by leg, INSUFFICIENT_FUNDS (of USD) or INSUFFICIENT_SHARES (of any other asset), then
+   BALANCE_OVERFLOW
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
+from itertools import chain
 
 from msgspec.structs import replace
 
@@ -23,16 +27,18 @@ from services.ledger.domain.attempt import Attempt, CannotDo
 from services.ledger.domain.books import (
     Account,
     AccountKey,
+    AccountState,
     Balance,
     Entry,
     Hold,
+    Kind,
     Recorded,
     Result,
     State,
     Transfer,
     Writes,
 )
-from services.ledger.domain.operations import Operation, Post, fingerprint
+from services.ledger.domain.operations import Operation, Post, accounts_of, fingerprint
 
 
 def decide(
@@ -61,6 +67,8 @@ class _Books:
         self._changed: dict[AccountKey, Account] = {}
         self._placed: dict[str, Hold] = {}
         self._drawn: dict[str, Hold] = {}
+        self._restraints: dict[str, AccountState] = {}
+        self._reversed = set(state.reversed)
 
     @property
     def next_seq(self) -> int:
@@ -79,6 +87,20 @@ class _Books:
         return (
             self._drawn.get(hold_id) or self._placed.get(hold_id) or self._state.holds.get(hold_id)
         )
+
+    def accounts_of(self, name: str) -> list[Account]:
+        """All of that name, as they stand now."""
+        keys = (key for key in self._known() if key.name == name)
+        return [account for key in keys if (account := self.account(key)) is not None]
+
+    def state_of(self, name: str) -> AccountState:
+        """Whether the accounts of that name may be used now."""
+        state = self._restraints.get(name) or self._state.restraints.get(name)
+        return state or AccountState.OPEN
+
+    def is_reversed(self, transfer_id: str) -> bool:
+        """Whether that transfer was reversed by now."""
+        return transfer_id in self._reversed
 
     def take(self, operation: Operation) -> Result:
         """Decide one operation and keep what it changes."""
@@ -118,6 +140,7 @@ class _Books:
             changed=tuple(self._changed.values()),
             placed=tuple(self._placed.values()),
             drawn=tuple(self._drawn.values()),
+            restraints=self._restraints,
             transfers=tuple(self._transfers),
             entries=tuple(self._entries),
         )
@@ -127,11 +150,15 @@ class _Books:
             (self._changed if key in self._state.accounts else self._opened)[key] = account
         for hold_id, hold in attempt.holds.items():
             (self._drawn if hold_id in self._state.holds else self._placed)[hold_id] = hold
+        self._restraints |= attempt.restraints
         self._entries += attempt.entries
+
+    def _known(self) -> Iterator[AccountKey]:
+        return chain(self._state.accounts, self._opened)
 
     def _balances(self, operation: Operation, reason: Reason.ValueType) -> tuple[Balance, ...]:
         """The accounts the operation names, and that of its hold if it was its to draw on."""
-        keys = dict.fromkeys(operation.accounts())
+        keys = dict.fromkeys(accounts_of(operation, self._known()))
         hold = self.hold(operation.hold_id) if operation.hold_id and not reason else None
         if hold is not None:
             keys[hold.account] = None
@@ -140,6 +167,9 @@ class _Books:
 
     def _record(self, operation: Operation, result: Result, mark: bytes, terms: bytes) -> None:
         self._recorded[operation.id] = Recorded(mark, result)
+        if operation.kind is Kind.REVERSAL and operation.reverses and not result.reason:
+            self._reversed.add(operation.reverses)
+        needs_terms = result.reason or not operation.leaves_entries
         self._transfers.append(
             Transfer(
                 seq=self.next_seq,
@@ -147,9 +177,10 @@ class _Books:
                 fingerprint=mark,
                 result=result,
                 hold_id=operation.hold_id,
+                reverses=operation.reverses,
                 reference=operation.reference,
                 actor=operation.actor,
-                terms=terms.decode() if result.reason else None,
+                terms=terms.decode() if needs_terms else None,
                 effective_at=operation.effective_at or self._at,
                 recorded_at=self._at,
             )

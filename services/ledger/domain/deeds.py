@@ -1,4 +1,4 @@
-"""What this house does with money and shares, made of the two operations.
+"""What this house does with money and shares, made of the three operations.
 
 Every function checks the form of what it is given and raises Malformed.
 """
@@ -12,11 +12,19 @@ from msgspec.structs import replace
 from libs.reasons import Reason
 from services.ledger.domain import forms
 from services.ledger.domain.attempt import MOST
-from services.ledger.domain.books import CASH, CUSTOMER, HOUSE, AccountKey, Kind
-from services.ledger.domain.operations import PlaceHold, Post, leg
+from services.ledger.domain.books import (
+    CASH,
+    CUSTOMER,
+    HOUSE,
+    AccountKey,
+    AccountState,
+    Kind,
+)
+from services.ledger.domain.operations import PlaceHold, Post, Restrain, leg
 
 CLEARING = f"{HOUSE}clearing"  # what the exchange owes the house, and the house the exchange
 DEPOSITS = f"{HOUSE}deposits"  # what came in from outside, as a debt to the outside
+WITHDRAWALS = f"{HOUSE}withdrawals"  # what went out to the outside
 
 BUY, SELL = 1, 2
 
@@ -36,10 +44,10 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
     releases_rest: bool
 
 
-class Incoming(msgspec.Struct, frozen=True, kw_only=True):
-    """Cash or shares that an operator brings in from outside."""
+class Crossing(msgspec.Struct, frozen=True, kw_only=True):
+    """Cash or shares that an operator brings in from outside, or takes out."""
 
-    deposit_id: str
+    id: str
     customer_id: str
     amount: int
     reference: str
@@ -62,9 +70,7 @@ def place_hold(*, hold_id: str, customer_id: str, asset: str, amount: int) -> Pl
 def release(hold_id: str) -> Post:
     """Free what is left of a hold."""
     hold_id = forms.an_id(hold_id, field="hold_id")
-    return Post(
-        id=_derived("release", hold_id), kind=Kind.RELEASE, hold_id=hold_id, frees_rest=True
-    )
+    return Post(id=derived("release", hold_id), kind=Kind.RELEASE, hold_id=hold_id, frees_rest=True)
 
 
 def execution(fill: Execution) -> Post:
@@ -84,7 +90,7 @@ def execution(fill: Execution) -> Post:
     else:
         raise forms.Malformed(Reason.REASON_INVALID_SIDE, "side", "side must be BUY or SELL")
     return Post(
-        id=_derived("execution", venue, execution_id),
+        id=derived("execution", venue, execution_id),
         kind=Kind.EXECUTION,
         legs=legs,
         hold_id=trade_id,
@@ -94,24 +100,71 @@ def execution(fill: Execution) -> Post:
     )
 
 
-def deposit(incoming: Incoming) -> Post:
+def deposit(crossing: Crossing) -> Post:
     """Bring cash in; `amount` in micros."""
-    amount = forms.an_amount(incoming.amount, field="amount_micros")
-    return _incoming(incoming, Kind.DEPOSIT, CASH, amount, cost_micros=0)
+    amount = forms.an_amount(crossing.amount, field="amount_micros")
+    return _incoming(crossing, Kind.DEPOSIT, CASH, amount, cost_micros=0)
 
 
-def deposit_shares(incoming: Incoming, *, symbol: str, cost_micros: int) -> Post:
+def deposit_shares(crossing: Crossing, *, symbol: str, cost_micros: int) -> Post:
     """Bring shares in; `amount` in shares, which cost `cost_micros` in all."""
     symbol = forms.a_symbol(symbol)
-    quantity = forms.an_amount(incoming.amount, field="quantity")
+    quantity = forms.an_amount(crossing.amount, field="quantity")
     cost_micros = forms.an_amount(cost_micros, field="cost_micros", least=0)
-    return _incoming(incoming, Kind.DEPOSIT_SHARES, symbol, quantity, cost_micros=cost_micros)
+    return _incoming(crossing, Kind.DEPOSIT_SHARES, symbol, quantity, cost_micros=cost_micros)
 
 
-def _incoming(incoming: Incoming, kind: Kind, asset: str, amount: int, *, cost_micros: int) -> Post:
+def withdraw(crossing: Crossing) -> Post:
+    """Pay cash out; `amount` in micros."""
+    amount = forms.an_amount(crossing.amount, field="amount_micros")
+    return _outgoing(crossing, Kind.WITHDRAW, CASH, amount)
+
+
+def withdraw_shares(crossing: Crossing, *, symbol: str) -> Post:
+    """Deliver shares; `amount` in shares."""
+    quantity = forms.an_amount(crossing.amount, field="quantity")
+    return _outgoing(crossing, Kind.WITHDRAW_SHARES, forms.a_symbol(symbol), quantity)
+
+
+class Restraint(msgspec.Struct, frozen=True, kw_only=True):
+    """What an operator says of the accounts of a name."""
+
+    id: str
+    account: str
+    reference: str
+    operator: str
+
+
+def freeze(restraint: Restraint) -> Restrain:
+    """Let the accounts only end what they began."""
+    return _restrained(restraint, Kind.FREEZE, AccountState.FROZEN, field="freeze_id")
+
+
+def unfreeze(restraint: Restraint) -> Restrain:
+    """End a freeze."""
+    return _restrained(restraint, Kind.UNFREEZE, AccountState.OPEN, field="unfreeze_id")
+
+
+def close(restraint: Restraint) -> Restrain:
+    """Close the accounts for ever; they must be empty."""
+    return _restrained(restraint, Kind.CLOSE, AccountState.CLOSED, field="close_id")
+
+
+def _restrained(asked: Restraint, kind: Kind, state: AccountState, *, field: str) -> Restrain:
+    return Restrain(
+        id=forms.an_id(asked.id, field=field),
+        kind=kind,
+        name=forms.an_account(asked.account, field="account"),
+        state=state,
+        reference=forms.a_reason(asked.reference),
+        actor=asked.operator,
+    )
+
+
+def _incoming(incoming: Crossing, kind: Kind, asset: str, amount: int, *, cost_micros: int) -> Post:
     received = leg(amount, asset, source=DEPOSITS, target=account_of(incoming.customer_id))
     return Post(
-        id=forms.an_id(incoming.deposit_id, field="deposit_id"),
+        id=forms.an_id(incoming.id, field="deposit_id"),
         kind=kind,
         legs=(replace(received, cost_micros=cost_micros),),
         reference=forms.a_reference(incoming.reference),
@@ -119,7 +172,17 @@ def _incoming(incoming: Incoming, kind: Kind, asset: str, amount: int, *, cost_m
     )
 
 
-def _derived(*names: str) -> str:
+def _outgoing(outgoing: Crossing, kind: Kind, asset: str, amount: int) -> Post:
+    return Post(
+        id=forms.an_id(outgoing.id, field="withdrawal_id"),
+        kind=kind,
+        legs=(leg(amount, asset, source=account_of(outgoing.customer_id), target=WITHDRAWALS),),
+        reference=forms.a_reference(outgoing.reference),
+        actor=outgoing.operator,
+    )
+
+
+def derived(*names: str) -> str:
     """A UUID (version 8, RFC 9562) that follows from `names`: always the same for the same."""
     digest = hashlib.sha256(b"".join(len(n).to_bytes(2, "big") + n.encode() for n in names))
     text = digest.hexdigest()

@@ -4,12 +4,14 @@ import re
 
 from libs.reasons import Reason
 from services.ledger.domain.attempt import MOST
-from services.ledger.domain.books import CASH
+from services.ledger.domain.books import CASH, CUSTOMER
 
+MOST_LEGS = 100
 MOST_BROUGHT_IN = 2**53  # exact in every language's numbers
 
 _CUSTOMER = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _SYMBOL = re.compile(r"[A-Z0-9.-]{1,12}")
+_ACCOUNT = re.compile(r"[A-Za-z0-9._:/@-]{1,128}")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _NO_UUID = ("00000000-0000-0000-0000-000000000000", "ffffffff-ffff-ffff-ffff-ffffffffffff")
 _VENUE = re.compile(r"[A-Za-z0-9_.-]{1,32}")
@@ -43,6 +45,19 @@ def a_customer(text: str) -> str:
             "customer_id",
             "customer_id must be 1 to 64 characters of A-Z, a-z, 0-9, underscore and hyphen",
         )
+    return text
+
+
+def an_account(text: str, *, field: str) -> str:
+    """The name of an account; below customer/ that of a customer. Raises Malformed."""
+    if not _ACCOUNT.fullmatch(text):
+        raise Malformed(
+            Reason.REASON_INVALID_ACCOUNT,
+            field,
+            f"{field} must be 1 to 128 letters, digits and . _ - : / @",
+        )
+    if text.startswith(CUSTOMER):
+        a_customer(text.removeprefix(CUSTOMER))
     return text
 
 
@@ -93,6 +108,13 @@ def an_execution(venue: str, execution_id: str) -> tuple[str, str]:
             "execution_id must be 1 to 128 printable ASCII characters without space",
         )
     return venue, execution_id
+
+
+def a_reason(text: str) -> str:
+    """Why an operator does it, for the record; not empty. Raises Malformed."""
+    if not text.strip():
+        raise Malformed(Reason.REASON_INVALID_REQUEST, "reference", "reference must say why")
+    return a_reference(text)
 
 
 def a_reference(text: str) -> str:

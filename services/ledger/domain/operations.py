@@ -1,17 +1,18 @@
-"""What may be asked of the books: two operations, of which everything else is made.
+"""What may be asked of the books: three operations, of which everything else is made.
 
 `Post` is a linked group of legs, all or none; it may draw on a hold and free the rest of it, and
-with no legs at all it is a release. `PlaceHold` sets something aside.
+with no legs at all it is a release, or a mere record. `PlaceHold` sets something aside. `Restrain`
+says whether the accounts of a name may be used.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
-from services.ledger.domain.books import AccountKey, Kind
+from services.ledger.domain.books import AccountKey, AccountState, Kind
 
 
 class Leg(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,6 +23,7 @@ class Leg(msgspec.Struct, frozen=True, kw_only=True):
     amount: int
     from_hold: bool = False  # drawn from the hold of the post, instead of what is available
     cost_micros: int = 0  # what it cost who gets it, for the cost basis
+    cost_given_micros: int | None = None  # what who gives it no longer counts; None: the average
 
 
 def leg(amount: int, asset: str, *, source: str, target: str, from_hold: bool = False) -> Leg:
@@ -45,6 +47,8 @@ class PlaceHold(msgspec.Struct, frozen=True, kw_only=True):
     reference = ""
     actor = ""
     effective_at = None
+    reverses = None
+    leaves_entries = True
 
     @property
     def hold_id(self) -> str:
@@ -71,6 +75,10 @@ class Post(msgspec.Struct, frozen=True, kw_only=True):
     reference: str = ""
     actor: str = ""
     effective_at: datetime | None = None  # None: when it is recorded
+    reverses: str | None = None  # the transfer it reverses, or asks to reverse
+    without_floor: tuple[str, ...] = ()  # names of accounts that it opens without one
+
+    leaves_entries = True
 
     def accounts(self) -> Iterator[AccountKey]:
         """The accounts it names; that of its hold may be one more."""
@@ -84,10 +92,44 @@ class Post(msgspec.Struct, frozen=True, kw_only=True):
         Not who asked and not when: the same fill told twice is the same fill.
         """
         legs = [msgspec.structs.astuple(leg) for leg in self.legs]
-        return _spelled(self.kind, self.hold_id, self.frees_rest, legs, self.reference)
+        terms = self.kind, self.hold_id, self.frees_rest, legs, self.reference
+        if self.reverses or self.without_floor:
+            return _spelled(*terms, self.reverses, self.without_floor)
+        return _spelled(*terms)
 
 
-Operation = PlaceHold | Post
+class Restrain(msgspec.Struct, frozen=True, kw_only=True):
+    """Sets the state of all accounts of a name, those to come included."""
+
+    id: str
+    kind: Kind
+    name: str
+    state: AccountState
+    reference: str = ""
+    actor: str = ""
+
+    hold_id = None
+    effective_at = None
+    reverses = None
+    leaves_entries = False
+
+    def accounts(self) -> Iterator[AccountKey]:
+        """None by its asset: see `accounts_of`."""
+        return iter(())
+
+    def terms(self) -> bytes:
+        """Everything that makes it this operation and no other, in one spelling."""
+        return _spelled(self.kind, self.name, self.reference)
+
+
+Operation = PlaceHold | Post | Restrain
+
+
+def accounts_of(operation: Operation, known: Iterable[AccountKey]) -> list[AccountKey]:
+    """The accounts it names, each once; all of a name come out of those `known`."""
+    if isinstance(operation, Restrain):
+        return sorted(key for key in known if key.name == operation.name)
+    return list(dict.fromkeys(operation.accounts()))
 
 
 def fingerprint(terms: bytes) -> bytes:

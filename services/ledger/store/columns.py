@@ -12,20 +12,20 @@ from services.ledger.domain.books import (
     Account,
     AccountKey,
     AccountState,
-    Balance,
     Entry,
     Hold,
     Kind,
     Transfer,
     Writes,
 )
-from services.ledger.domain.operations import Operation
+from services.ledger.domain.chain import Batch, Chained
+from services.ledger.domain.operations import Operation, Restrain
 
 Columns = dict[str, Any]
 
 
 def account_from(row: Sequence[Any]) -> Account:
-    """From id, name, asset, has_floor, posted, held, cost_micros, version, state."""
+    """From id, name, asset, has_floor, posted, held, cost_micros, version, hash."""
     return Account(
         id=row[0],
         key=AccountKey(row[1], row[2]),
@@ -34,7 +34,7 @@ def account_from(row: Sequence[Any]) -> Account:
         held=row[5],
         cost_micros=row[6],
         version=row[7],
-        state=AccountState(row[8]),
+        hash=row[8],
     )
 
 
@@ -53,51 +53,68 @@ def hold_from(row: Sequence[Any], accounts: Mapping[int, Account]) -> Hold:
 def asked_to(operations: Sequence[Operation]) -> Columns:
     """What the operations name: each account once."""
     keys = dict.fromkeys(key for operation in operations for key in operation.accounts())
+    restrained = {o.name for o in operations if isinstance(o, Restrain)}
     return {
         "ids": _words(o.id for o in operations),
         "hold_ids": _words(o.hold_id for o in operations if o.hold_id is not None),
         "names": _texts(key.name for key in keys),
         "assets": _texts(key.asset for key in keys),
+        "all_names": _texts({key.name for key in keys} | restrained),
+        "whole_names": _texts(restrained),
+        "reverses": _words(o.reverses for o in operations if o.reverses is not None),
     }
 
 
-def balances_to(versions: Iterable[Sequence[int]]) -> Columns:
-    """From arrays of account id, version, account id, version, ..."""
-    numbers = [number for array in versions for number in array]
-    return {"account_ids": _numbers(numbers[0::2]), "versions": _numbers(numbers[1::2])}
+def moments_to(moments: Iterable[tuple[Account, int]]) -> Columns:
+    """Accounts, each with the transfer after which it is wanted."""
+    pairs = list(moments)
+    return {
+        "account_ids": _numbers(account.id for account, _ in pairs),
+        "versions": _numbers(account.version for account, _ in pairs),
+        "seqs": _numbers(seq for _, seq in pairs),
+    }
 
 
-def head_to(writes: Writes) -> Columns:
+def head_to(writes: Writes, batch: Batch, epoch: int) -> Columns:
     return {
         "transfer_seq": writes.after.transfer_seq,
         "account_id": writes.after.account_id,
         "recorded_at": writes.after.recorded_at,
         "transfer_seq_before": writes.before.transfer_seq,
         "account_id_before": writes.before.account_id,
+        "batch_seq": batch.seq,
+        "first_seq": batch.first_seq,
+        "last_seq": batch.last_seq,
+        "batch_hash": batch.hash,
+        "epoch": epoch,
     }
 
 
-def transfers_to(transfers: Sequence[Transfer]) -> Columns:
+def transfers_to(transfers: Sequence[Transfer], hashes: Sequence[bytes | None]) -> Columns:
     """All transfers of a batch are recorded at the same time."""
+    recorded_at = transfers[0].recorded_at
     return {
-        "recorded_at": transfers[0].recorded_at,
+        "recorded_at": recorded_at,
         "seqs": _numbers(t.seq for t in transfers),
         "ids": _words(t.result.id for t in transfers),
         "kinds": _words(t.kind.value for t in transfers),
         "fingerprints": _bytes(t.fingerprint for t in transfers),
         "reasons": _numbers(t.result.reason for t in transfers),
         "amounts": _numbers(t.result.amount for t in transfers),
-        "balances": _texts(_versions(t.result.balances) for t in transfers),
         # A hold bears the id of the transfer that placed it; it is not stored twice.
         "hold_ids": _words(None if t.kind is Kind.HOLD else t.hold_id for t in transfers),
+        "reverses": _words(t.reverses for t in transfers),
         "references": _texts(t.reference for t in transfers),
         "actors": _texts(t.actor or None for t in transfers),
         "terms": _texts(t.terms for t in transfers),
-        "effective_ats": _texts(t.effective_at.isoformat() for t in transfers),
+        "hashes": _bytes(hashes),
+        "effective_ats": _texts(
+            None if t.effective_at == recorded_at else t.effective_at.isoformat() for t in transfers
+        ),
     }
 
 
-def entries_to(entries: Sequence[Entry]) -> Columns:
+def entries_to(entries: Sequence[Entry], hashes: Sequence[bytes]) -> Columns:
     return {
         "account_ids": _numbers(e.account_id for e in entries),
         "versions": _numbers(e.version for e in entries),
@@ -106,10 +123,11 @@ def entries_to(entries: Sequence[Entry]) -> Columns:
         "balances": _numbers(e.balance_after for e in entries),
         "helds": _numbers(e.held_after for e in entries),
         "costs": _numbers(e.cost_after for e in entries),
+        "hashes": _bytes(hashes),
     }
 
 
-def accounts_to(accounts: Sequence[Account]) -> Columns:
+def accounts_to(accounts: Sequence[Account], chained: Chained) -> Columns:
     return {
         "ids": _numbers(a.id for a in accounts),
         "names": _texts(a.key.name for a in accounts),
@@ -119,6 +137,14 @@ def accounts_to(accounts: Sequence[Account]) -> Columns:
         "helds": _numbers(a.held for a in accounts),
         "costs": _numbers(a.cost_micros for a in accounts),
         "versions": _numbers(a.version for a in accounts),
+        "hashes": _bytes(chained.accounts[a.id] for a in accounts),
+    }
+
+
+def restraints_to(restraints: Mapping[str, AccountState]) -> Columns:
+    return {
+        "names": _texts(restraints),
+        "states": _words(state.value for state in restraints.values()),
     }
 
 
@@ -139,8 +165,8 @@ def _truths(values: Iterable[bool]) -> str:
     return f"{{{','.join('t' if value else 'f' for value in values)}}}"
 
 
-def _bytes(values: Iterable[bytes]) -> str:
-    return _texts(rf"\x{value.hex()}" for value in values)
+def _bytes(values: Iterable[bytes | None]) -> str:
+    return _texts(None if value is None else rf"\x{value.hex()}" for value in values)
 
 
 def _words(values: Iterable[str | None]) -> str:
@@ -157,8 +183,3 @@ def _quoted(value: str | None) -> str:
     if value is None:
         return "NULL"
     return '"' + value.replace("\\", r"\\").replace('"', r"\"") + '"'
-
-
-def _versions(balances: Sequence[Balance]) -> str:
-    """An array literal of account id, version, account id, version, ..."""
-    return _numbers(number for b in balances for number in (b.account_id, b.version))

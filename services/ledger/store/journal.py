@@ -5,25 +5,50 @@ table and on a large one: keys come as `= ANY(array)` or through a LATERAL probe
 through a join that the planner could turn round. `OPTIONS` belong to the connection it runs on.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, LiteralString
 
+import msgspec
+from msgspec.structs import replace
 from psycopg import AsyncConnection, AsyncCursor
 
-from services.ledger.domain.books import AccountKey, Balance, Head, Recorded, Result, State, Writes
-from services.ledger.domain.operations import Operation
+from libs.reasons import Reason
+from services.ledger.domain.books import (
+    Account,
+    AccountState,
+    Balance,
+    Head,
+    Recorded,
+    Result,
+    State,
+    Writes,
+)
+from services.ledger.domain.chain import Chained
+from services.ledger.domain.operations import Operation, accounts_of, fingerprint
 from services.ledger.store import columns
 
 # Plans that a generic, unanalysed or outgrown statistic could talk the planner into, and that cost
 # a scan per row.
 OPTIONS = {"enable_seqscan": "off", "enable_mergejoin": "off", "enable_nestloop": "off"}
 
-LOCK_HEAD = "SELECT transfer_seq, account_id, recorded_at FROM journal_head FOR UPDATE"
+LOCK_HEAD = """
+    SELECT transfer_seq, account_id, batch_seq, batch_hash, recorded_at, writer_epoch
+    FROM journal_head
+    FOR UPDATE
+"""
 
 READ_RECORDED = """
-    SELECT id::text, fingerprint, reason, amount, balances
+    SELECT id::text, fingerprint, reason, coalesce(amount, 0), seq
     FROM transfer
     WHERE id = ANY(%(ids)s::uuid[])
+"""
+
+READ_RESTRAINTS = "SELECT name, state FROM restraint WHERE name = ANY(%(all_names)s::text[])"
+
+READ_REVERSED = """
+    SELECT reverses::text
+    FROM transfer
+    WHERE reverses = ANY(%(reverses)s::uuid[]) AND kind = 'reversal' AND reason = 0
 """
 
 READ_HOLDS = """
@@ -34,7 +59,7 @@ READ_HOLDS = """
 
 # In the order of id, as all who lock accounts must.
 LOCK_ACCOUNTS = """
-    SELECT id, name, asset, has_floor, posted, held, cost_micros, version, state
+    SELECT id, name, asset, has_floor, posted, held, cost_micros, version, hash
     FROM account
     WHERE id = ANY(ARRAY(
         SELECT found.id
@@ -44,74 +69,86 @@ LOCK_ACCOUNTS = """
         ) AS found
         UNION ALL
         SELECT account_id FROM hold WHERE id = ANY(%(hold_ids)s::uuid[])
+        UNION ALL
+        SELECT id FROM account WHERE name = ANY(%(whole_names)s::text[])
     ))
     ORDER BY id
     FOR NO KEY UPDATE
 """
 
+# Each account as it stood right after a transfer; none, where it was not there yet.
 READ_BALANCES = """
-    SELECT a.name, a.asset, e.balance_after, e.held_after
-    FROM unnest(%(account_ids)s::bigint[], %(versions)s::bigint[])
-        WITH ORDINALITY AS wanted(account_id, version, place)
+    SELECT wanted.place, e.version, e.balance_after, coalesce(e.held_after, 0)
+    FROM unnest(%(account_ids)s::integer[], %(versions)s::bigint[], %(seqs)s::bigint[])
+        WITH ORDINALITY AS wanted(account_id, version, seq, place)
     CROSS JOIN LATERAL (
-        SELECT balance_after, held_after FROM entry
-        WHERE account_id = wanted.account_id AND version = wanted.version OFFSET 0
+        SELECT version, balance_after, held_after FROM entry
+        WHERE account_id = wanted.account_id
+            AND version = version_at(wanted.account_id, wanted.version, wanted.seq)
+        OFFSET 0
     ) AS e
-    CROSS JOIN LATERAL (
-        SELECT name, asset FROM account WHERE id = wanted.account_id OFFSET 0
-    ) AS a
-    ORDER BY wanted.place
 """
 
 WRITE_HEAD = """
-    UPDATE journal_head
-    SET transfer_seq = %(transfer_seq)s, account_id = %(account_id)s, recorded_at = %(recorded_at)s
-    WHERE transfer_seq = %(transfer_seq_before)s AND account_id = %(account_id_before)s
+    WITH moved AS (
+        UPDATE journal_head
+        SET transfer_seq = %(transfer_seq)s, account_id = %(account_id)s,
+            recorded_at = %(recorded_at)s, batch_seq = %(batch_seq)s, batch_hash = %(batch_hash)s
+        WHERE transfer_seq = %(transfer_seq_before)s AND account_id = %(account_id_before)s
+            AND batch_seq = %(batch_seq)s - 1 AND writer_epoch = %(epoch)s
+        RETURNING batch_seq, batch_hash
+    )
+    INSERT INTO batch (seq, first_seq, last_seq, hash)
+    SELECT batch_seq, %(first_seq)s, %(last_seq)s, batch_hash FROM moved
 """
 
 WRITE_TRANSFERS = """
-    INSERT INTO transfer (seq, id, kind, fingerprint, reason, amount, balances, hold_id, reference,
-        actor, terms, effective_at, recorded_at)
-    SELECT seq, id, kind, fingerprint, reason, amount, balances::bigint[], hold_id, reference,
-        actor, terms, effective_at, %(recorded_at)s
+    INSERT INTO transfer (seq, id, kind, fingerprint, reason, amount, hold_id, reverses, reference,
+        actor, terms, effective_at, hash, recorded_at)
+    SELECT seq, id, kind, fingerprint, reason, nullif(amount, 0), hold_id, reverses, reference,
+        actor, terms, effective_at, hash, %(recorded_at)s
     FROM unnest(%(seqs)s::bigint[], %(ids)s::uuid[], %(kinds)s::transfer_kind[],
         %(fingerprints)s::bytea[], %(reasons)s::smallint[], %(amounts)s::bigint[],
-        %(balances)s::text[], %(hold_ids)s::uuid[], %(references)s::text[], %(actors)s::text[],
-        %(terms)s::text[], %(effective_ats)s::timestamptz[])
-        AS t(seq, id, kind, fingerprint, reason, amount, balances, hold_id, reference, actor, terms,
-            effective_at)
+        %(hold_ids)s::uuid[], %(reverses)s::uuid[], %(references)s::text[], %(actors)s::text[],
+        %(terms)s::text[], %(effective_ats)s::timestamptz[], %(hashes)s::bytea[])
+        AS t(seq, id, kind, fingerprint, reason, amount, hold_id, reverses, reference, actor, terms,
+            effective_at, hash)
 """
 
 WRITE_ENTRIES = """
     INSERT INTO entry (account_id, version, transfer_seq, amount, balance_after, held_after,
-        cost_after)
-    SELECT account_id, version, transfer_seq, amount, balance_after, held_after,
-        nullif(cost_after, 0)
-    FROM unnest(%(account_ids)s::bigint[], %(versions)s::bigint[], %(transfer_seqs)s::bigint[],
-        %(amounts)s::bigint[], %(balances)s::bigint[], %(helds)s::bigint[], %(costs)s::bigint[])
-        AS e(account_id, version, transfer_seq, amount, balance_after, held_after, cost_after)
+        cost_after, hash)
+    SELECT account_id, version, transfer_seq, amount, balance_after, nullif(held_after, 0),
+        nullif(cost_after, 0), hash
+    FROM unnest(%(account_ids)s::integer[], %(versions)s::bigint[], %(transfer_seqs)s::bigint[],
+        %(amounts)s::bigint[], %(balances)s::bigint[], %(helds)s::bigint[], %(costs)s::bigint[],
+        %(hashes)s::bytea[])
+        AS e(account_id, version, transfer_seq, amount, balance_after, held_after, cost_after, hash)
 """
 
 OPEN_ACCOUNTS = """
-    INSERT INTO account (id, name, asset, has_floor, state, posted, held, cost_micros, version)
-    SELECT id, name, asset, has_floor, 'open', posted, held, cost_micros, version
-    FROM unnest(%(ids)s::bigint[], %(names)s::text[], %(assets)s::text[], %(has_floors)s::boolean[],
-        %(posteds)s::bigint[], %(helds)s::bigint[], %(costs)s::bigint[], %(versions)s::bigint[])
-        AS a(id, name, asset, has_floor, posted, held, cost_micros, version)
+    INSERT INTO account (id, name, asset, has_floor, posted, held, cost_micros, version, hash)
+    SELECT id, name, asset, has_floor, posted, held, cost_micros, version, hash
+    FROM unnest(%(ids)s::integer[], %(names)s::text[], %(assets)s::text[],
+        %(has_floors)s::boolean[], %(posteds)s::bigint[], %(helds)s::bigint[], %(costs)s::bigint[],
+        %(versions)s::bigint[], %(hashes)s::bytea[])
+        AS a(id, name, asset, has_floor, posted, held, cost_micros, version, hash)
 """
 
 WRITE_ACCOUNTS = """
     UPDATE account a
-    SET posted = i.posted, held = i.held, cost_micros = i.cost_micros, version = i.version
-    FROM unnest(%(ids)s::bigint[], %(posteds)s::bigint[], %(helds)s::bigint[], %(costs)s::bigint[],
-        %(versions)s::bigint[]) AS i(id, posted, held, cost_micros, version)
-    WHERE a.id = i.id AND a.id = ANY(%(ids)s::bigint[])
+    SET posted = i.posted, held = i.held, cost_micros = i.cost_micros, version = i.version,
+        hash = i.hash
+    FROM unnest(%(ids)s::integer[], %(posteds)s::bigint[], %(helds)s::bigint[], %(costs)s::bigint[],
+        %(versions)s::bigint[], %(hashes)s::bytea[])
+        AS i(id, posted, held, cost_micros, version, hash)
+    WHERE a.id = i.id AND a.id = ANY(%(ids)s::integer[])
 """
 
 PLACE_HOLDS = """
     INSERT INTO hold (id, account_id, remaining, is_open)
     SELECT id, nullif(account_id, 0), remaining, is_open
-    FROM unnest(%(ids)s::uuid[], %(account_ids)s::bigint[], %(remainings)s::bigint[],
+    FROM unnest(%(ids)s::uuid[], %(account_ids)s::integer[], %(remainings)s::bigint[],
         %(are_open)s::boolean[]) AS h(id, account_id, remaining, is_open)
 """
 
@@ -124,18 +161,39 @@ DRAW_HOLDS = """
 """
 
 
+SET_RESTRAINTS = """
+    INSERT INTO restraint (name, state)
+    SELECT name, state FROM unnest(%(names)s::text[], %(states)s::text[]) AS r(name, state)
+    ON CONFLICT (name) DO UPDATE SET state = excluded.state
+"""
+
+
 class BrokenBooks(RuntimeError):
     """Somebody other than the writer changed the books under its lock."""
 
 
-class Journal:
-    """The books within one transaction, which the caller owns."""
+class Row(msgspec.Struct, frozen=True):
+    """A transfer on record, as far as its id asked again needs it."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
+    fingerprint: bytes
+    reason: Reason.ValueType
+    amount: int
+    seq: int
+
+
+class StaleWriter(RuntimeError):
+    """Another process is the writer now."""
+
+
+class Journal:
+    """The books within one transaction, which the caller owns, for the writer of `epoch`."""
+
+    def __init__(self, connection: AsyncConnection, *, epoch: int) -> None:
         self._connection = connection
+        self._epoch = epoch
 
     async def read(self, operations: Sequence[Operation]) -> State:
-        """Lock the books and read all that the operations name."""
+        """Lock the books and read all that the operations name. Raises StaleWriter."""
         asked = columns.asked_to(operations)
         async with self._connection.pipeline():
             # First the lock: each of the others then sees all that was committed before.
@@ -143,53 +201,92 @@ class Journal:
             transfers = await self._connection.execute(READ_RECORDED, asked)
             accounts = await self._connection.execute(LOCK_ACCOUNTS, asked)
             holds = await self._connection.execute(READ_HOLDS, asked)
+            restraints = await self._connection.execute(READ_RESTRAINTS, asked)
+            reversed_ = await self._connection.execute(READ_REVERSED, asked)
+        *head, epoch = await _one(heads)
+        if epoch != self._epoch:
+            raise StaleWriter(f"epoch {self._epoch} is over, this is {epoch}")
         by_id = {row[0]: columns.account_from(row) for row in await accounts.fetchall()}
-        return State(
-            head=Head(*await _one(heads)),
+        state = State(
+            head=Head(*head),
             accounts={account.key: account for account in by_id.values()},
             holds={row[0]: columns.hold_from(row, by_id) for row in await holds.fetchall()},
-            recorded=await self._recorded(await transfers.fetchall()),
+            recorded={},
+            restraints={name: AccountState(s) for name, s in await restraints.fetchall()},
+            reversed=frozenset(row[0] for row in await reversed_.fetchall()),
         )
+        rows = {row[0]: Row(*row[1:]) for row in await transfers.fetchall()}
+        return replace(state, recorded=await self._recorded(rows, operations, state))
 
-    async def _recorded(self, rows: Sequence[Sequence[Any]]) -> dict[str, Recorded]:
-        """What is on record, with the balances as they stood then."""
+    async def _recorded(
+        self, rows: Mapping[str, Row], operations: Sequence[Operation], state: State
+    ) -> dict[str, Recorded]:
+        """What is on record, with the balances as they stood then.
+
+        They are not stored: the operation, which is the same again, names the accounts.
+        """
         if not rows:
             return {}
+        again = {
+            o.id: o
+            for o in operations
+            if o.id in rows and fingerprint(o.terms()) == rows[o.id].fingerprint
+        }
+        moments = [
+            (id_, account, rows[id_].seq)
+            for id_, operation in again.items()
+            for account in _accounts_of(operation, rows[id_], state)
+        ]
         cursor = await self._connection.execute(
-            READ_BALANCES, columns.balances_to(row[4] for row in rows)
+            READ_BALANCES, columns.moments_to((account, seq) for _, account, seq in moments)
         )
-        figures = iter(await cursor.fetchall())
-        recorded = {}
-        for id_, fingerprint, reason, amount, versions in rows:
-            balances = []
-            for account_id, version in zip(versions[0::2], versions[1::2], strict=True):
-                name, asset, posted, held = next(figures)
-                key = AccountKey(name, asset)
-                balances.append(Balance(key, account_id, version, posted, held))
-            recorded[id_] = Recorded(fingerprint, Result(id_, reason, amount, tuple(balances)))
-        return recorded
+        balances: dict[str, list[Balance]] = {}
+        for place, version, posted, held in sorted(await cursor.fetchall()):
+            id_, account, _ = moments[place - 1]
+            balance = Balance(account.key, account.id, version, posted, held)
+            balances.setdefault(id_, []).append(balance)
+        return {
+            id_: Recorded(
+                row.fingerprint, Result(id_, row.reason, row.amount, tuple(balances.get(id_, ())))
+            )
+            for id_, row in rows.items()
+        }
 
-    async def write(self, writes: Writes) -> None:
+    async def write(self, writes: Writes, chained: Chained) -> None:
         """Write all that a batch changed. Raises BrokenBooks rather than write half of it."""
-        if not writes.transfers:
-            return
         async with self._connection.pipeline():
             expected = []
-            for statement, count, values in (
-                (WRITE_HEAD, 1, columns.head_to(writes)),
-                (WRITE_TRANSFERS, len(writes.transfers), columns.transfers_to(writes.transfers)),
-                (WRITE_ENTRIES, len(writes.entries), columns.entries_to(writes.entries)),
-                (OPEN_ACCOUNTS, len(writes.opened), columns.accounts_to(writes.opened)),
-                (WRITE_ACCOUNTS, len(writes.changed), columns.accounts_to(writes.changed)),
-                (PLACE_HOLDS, len(writes.placed), columns.holds_to(writes.placed)),
-                (DRAW_HOLDS, len(writes.drawn), columns.holds_to(writes.drawn)),
-            ):
+            for statement, count, values in _statements(writes, chained, self._epoch):
                 if count:
                     cursor = await self._connection.execute(statement, values)
                     expected.append((cursor, count))
         for cursor, count in expected:
             if cursor.rowcount != count:
                 raise BrokenBooks(f"{cursor.rowcount} rows written, not {count}")
+
+
+def _statements(
+    writes: Writes, chained: Chained, epoch: int
+) -> Iterator[tuple[LiteralString, int, columns.Columns]]:
+    """What is executed to write a batch, each with how many rows it must change."""
+    yield WRITE_HEAD, 1, columns.head_to(writes, chained.batch, epoch)
+    transfers, entries, opened = writes.transfers, writes.entries, writes.opened
+    yield WRITE_TRANSFERS, len(transfers), columns.transfers_to(transfers, chained.alone)
+    yield WRITE_ENTRIES, len(entries), columns.entries_to(entries, chained.entries)
+    yield OPEN_ACCOUNTS, len(opened), columns.accounts_to(opened, chained)
+    yield WRITE_ACCOUNTS, len(writes.changed), columns.accounts_to(writes.changed, chained)
+    yield PLACE_HOLDS, len(writes.placed), columns.holds_to(writes.placed)
+    yield DRAW_HOLDS, len(writes.drawn), columns.holds_to(writes.drawn)
+    yield SET_RESTRAINTS, len(writes.restraints), columns.restraints_to(writes.restraints)
+
+
+def _accounts_of(operation: Operation, row: Row, state: State) -> list[Account]:
+    """Those whose balances are in the result on record, if they were there by then."""
+    keys = dict.fromkeys(accounts_of(operation, state.accounts))
+    hold = state.holds.get(operation.hold_id) if operation.hold_id and not row.reason else None
+    if hold is not None:
+        keys[hold.account] = None
+    return [state.accounts[key] for key in keys if key in state.accounts]
 
 
 async def _one(cursor: AsyncCursor[Any]) -> Any:

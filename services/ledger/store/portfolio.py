@@ -1,48 +1,121 @@
-"""How the books are read. One statement is one moment."""
+"""What accounts hold, now or at any time. One statement is one moment.
+
+There are two times. `known_at` asks what the ledger had recorded by then: the journal up to a
+transfer, which every figure can be looked up for. `as_of` asks what was true in the world by then:
+it counts what was effective, wherever in the journal it stands, so it adds up all entries.
+"""
 
 from datetime import datetime
 
 import msgspec
 
 from libs.postgres import Pool
-from services.ledger.domain.books import Account
+from services.ledger.domain.books import Account, AccountKey, AccountState
 from services.ledger.store import columns
 
+EVER = "infinity"
+
 READ_ACCOUNTS = """
-    SELECT id, name, asset, has_floor, posted, held, cost_micros, version, state
+    SELECT id, name, asset, has_floor, posted, held, cost_micros, version, hash
     FROM account
-    WHERE name = %(name)s
+    WHERE name = %(name)s AND (asset = %(asset)s OR %(asset)s = '')
     ORDER BY asset
 """
 
+READ_ACCOUNTS_KNOWN_AT = """
+    SELECT a.id, a.name, a.asset, a.has_floor, e.balance_after, coalesce(e.held_after, 0),
+        coalesce(e.cost_after, 0), e.version, e.hash
+    FROM (SELECT seq_at(%(known_at)s::timestamptz) AS seq OFFSET 0) AS moment
+    CROSS JOIN account a
+    CROSS JOIN LATERAL (
+        SELECT * FROM entry
+        WHERE account_id = a.id AND version = version_at(a.id, a.version, moment.seq) OFFSET 0
+    ) AS e
+    WHERE a.name = %(name)s AND (a.asset = %(asset)s OR %(asset)s = '')
+    ORDER BY a.asset
+"""
+
+# What is held is no matter of when it was effective: it is what was recorded as held by then.
+READ_ACCOUNTS_AS_OF = """
+    SELECT a.id, a.name, a.asset, a.has_floor, e.posted,
+        coalesce((
+            SELECT held_after FROM entry
+            WHERE account_id = a.id AND version = version_at(a.id, a.version, moment.held_seq)
+        ), 0), e.cost, e.version, a.hash
+    FROM (
+        SELECT seq_at(%(known_at)s::timestamptz) AS seq,
+            seq_at(least(%(known_at)s::timestamptz, %(as_of)s::timestamptz)) AS held_seq
+        OFFSET 0
+    ) AS moment
+    CROSS JOIN account a
+    CROSS JOIN LATERAL (
+        SELECT sum(known.amount)::bigint AS posted, sum(known.cost)::bigint AS cost,
+            max(known.version) AS version
+        FROM (
+            SELECT version, amount, transfer_seq, coalesce(cost_after, 0)
+                - lag(coalesce(cost_after, 0), 1, 0::bigint) OVER (ORDER BY version) AS cost
+            FROM entry
+            WHERE account_id = a.id AND version <= version_at(a.id, a.version, moment.seq)
+        ) AS known
+        JOIN transfer t ON t.seq = known.transfer_seq
+        WHERE coalesce(t.effective_at, t.recorded_at) <= %(as_of)s::timestamptz
+    ) AS e
+    WHERE a.name = %(name)s AND (a.asset = %(asset)s OR %(asset)s = '') AND e.version IS NOT NULL
+    ORDER BY a.asset
+"""
+
+READ_STATE = "SELECT state FROM restraint WHERE name = %(name)s"
+
 # Per account no more than a page is read, from the place where the page before ended.
 LIST_ENTRIES = """
-    SELECT mine.asset, e.account_id, e.version, t.id::text, t.kind::text, e.amount,
-        e.balance_after, e.held_after, e.transfer_seq, t.recorded_at,
-        coalesce(t.hold_id::text, CASE WHEN t.kind = 'hold' THEN t.id::text END, t.reference)
+    SELECT mine.asset, e.account_id, e.version, e.id::text, e.kind::text, e.amount,
+        e.balance_after, coalesce(e.held_after, 0), e.transfer_seq, e.recorded_at,
+        coalesce(e.hold_id::text, CASE WHEN e.kind = 'hold' THEN e.id::text END, e.reference),
+        e.effective_at
     FROM (
-        SELECT id, asset, version FROM account
+        SELECT id, asset, version,
+            least(%(transfer_seq)s, seq_at(%(known_at)s::timestamptz)) AS until
+        FROM account
         WHERE name = %(name)s AND (asset = %(asset)s OR %(asset)s = '')
+        OFFSET 0
     ) AS mine
     CROSS JOIN LATERAL (
-        SELECT account_id, version, amount, balance_after, held_after, transfer_seq
+        SELECT account_id, version, amount, balance_after, held_after, transfer_seq, t.*
         FROM entry
+        CROSS JOIN LATERAL (
+            SELECT id, kind, recorded_at, hold_id, reference,
+                coalesce(effective_at, recorded_at) AS effective_at
+            FROM transfer WHERE seq = transfer_seq OFFSET 0
+        ) AS t
         WHERE account_id = mine.id
-            AND version <= version_at(mine.id, mine.version, %(transfer_seq)s)
+            AND version <= version_at(mine.id, mine.version, mine.until)
             AND (transfer_seq, account_id, version)
                 < (%(transfer_seq)s, %(account_id)s, %(version)s)
+            AND t.effective_at <= %(as_of)s::timestamptz
         ORDER BY version DESC
         LIMIT %(count)s
     ) AS e
-    CROSS JOIN LATERAL (
-        SELECT id, kind, recorded_at, hold_id, reference
-        FROM transfer WHERE seq = e.transfer_seq OFFSET 0
-    ) AS t
     ORDER BY e.transfer_seq DESC, e.account_id DESC, e.version DESC
     LIMIT %(count)s
 """
 
 READ_PAGE_TOKEN_KEY = "SELECT key FROM page_token_key"
+
+
+class Moment(msgspec.Struct, frozen=True, kw_only=True):
+    """When; without either time, now."""
+
+    as_of: datetime | None = None  # counts what was effective by then
+    known_at: datetime | None = None  # counts what was recorded by then
+
+    @property
+    def scope(self) -> str:
+        """In one spelling."""
+        times = (self.as_of, self.known_at)
+        return "/".join("" if at is None else at.isoformat() for at in times)
+
+
+NOW = Moment()
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -53,7 +126,17 @@ class Place(msgspec.Struct, frozen=True):
     version: int
 
 
-TOP = Place(2**63 - 1, 2**63 - 1, 2**63 - 1)
+TOP = Place(2**63 - 1, 2**31 - 1, 2**63 - 1)
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """At most `count` entries of accounts called `name`, newest first, behind `after`."""
+
+    name: str
+    asset: str  # of this one only; empty: all
+    moment: Moment
+    after: Place
+    count: int
 
 
 class ListedEntry(msgspec.Struct, frozen=True):
@@ -69,6 +152,7 @@ class ListedEntry(msgspec.Struct, frozen=True):
     held_after: int
     recorded_at: datetime
     reference: str
+    effective_at: datetime
 
 
 class Portfolios:
@@ -77,25 +161,41 @@ class Portfolios:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def accounts(self, name: str) -> list[Account]:
-        """All accounts called `name`, by asset, from one moment."""
+    async def accounts(self, name: str, moment: Moment = NOW, *, asset: str = "") -> list[Account]:
+        """All accounts called `name`, by asset. `asset`: of this one only."""
+        statement = READ_ACCOUNTS
+        if moment.as_of is not None:
+            statement = READ_ACCOUNTS_AS_OF
+        elif moment.known_at is not None:
+            statement = READ_ACCOUNTS_KNOWN_AT
+        asked = {"name": name, "asset": asset, **_times(moment)}
         async with self._pool.connection() as connection:
-            cursor = await connection.execute(READ_ACCOUNTS, {"name": name})
+            cursor = await connection.execute(statement, asked)
             return [columns.account_from(row) for row in await cursor.fetchall()]
 
-    async def entries(
-        self, name: str, *, asset: str, after: Place, count: int
-    ) -> list[ListedEntry]:
-        """At most `count` entries of accounts called `name`, newest first, behind `after`.
+    async def balance(self, key: AccountKey, moment: Moment) -> tuple[Account, AccountState]:
+        """The account, empty where there is none, and whether it may be used now."""
+        found = await self.accounts(key.name, moment, asset=key.asset)
+        account = found[0] if found else Account(id=0, key=key, has_floor=key.has_floor)
+        async with self._pool.connection() as connection:
+            cursor = await connection.execute(READ_STATE, {"name": key.name})
+            row = await cursor.fetchone()
+        return account, AccountState.OPEN if row is None else AccountState(row[0])
 
-        `asset`: of this one only; empty: all.
-        """
-        asked = {"name": name, "asset": asset, "count": count, **msgspec.structs.asdict(after)}
+    async def entries(self, wanted: Wanted) -> list[ListedEntry]:
+        """A page of entries."""
+        asked = {
+            "name": wanted.name,
+            "asset": wanted.asset,
+            "count": wanted.count,
+            **msgspec.structs.asdict(wanted.after),
+            **_times(wanted.moment),
+        }
         async with self._pool.connection() as connection:
             cursor = await connection.execute(LIST_ENTRIES, asked)
             return [
                 ListedEntry(
-                    account=name,
+                    account=wanted.name,
                     asset=row[0],
                     place=Place(row[8], row[1], row[2]),
                     transfer_id=row[3],
@@ -105,6 +205,7 @@ class Portfolios:
                     held_after=row[7],
                     recorded_at=row[9],
                     reference=row[10],
+                    effective_at=row[11],
                 )
                 for row in await cursor.fetchall()
             ]
@@ -115,3 +216,7 @@ class Portfolios:
             cursor = await connection.execute(READ_PAGE_TOKEN_KEY)
             rows: list[tuple[bytes]] = await cursor.fetchall()
             return rows[0][0]
+
+
+def _times(moment: Moment) -> dict[str, datetime | str]:
+    return {"as_of": moment.as_of or EVER, "known_at": moment.known_at or EVER}

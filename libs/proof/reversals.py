@@ -1,0 +1,62 @@
+"""Reversals, which undo a transfer exactly, and at most once."""
+
+from collections import Counter
+from collections.abc import Iterable
+
+from libs.proof.breach import Wrong, broken
+from libs.proof.export import EntryRow, TransferRow
+
+
+class Reversals:
+    """Those of a journal; there are few, so all are kept until what they undo is looked up."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, tuple[int, TransferRow]] = {}
+
+    def __bool__(self) -> bool:
+        """Whether any is still to be looked up."""
+        return bool(self._open)
+
+    def add(self, line: int, row: TransferRow) -> None:
+        """The next. Raises Wrong."""
+        reversed_id = row.reverses
+        if reversed_id is None:
+            raise Wrong("reverses", expected="the id of a transfer", found="none")
+        before = self._open.setdefault(reversed_id, (line, row))[1]
+        if before is not row:
+            found = f"reversed by transfer {before.seq} before"
+            raise Wrong(f"reversals of {reversed_id}", expected="at most one", found=found)
+
+    def look_up(self, rows: Iterable[object]) -> None:
+        """Find what they undo among all rows of the journal. Raises Broken."""
+        for row in rows:
+            if isinstance(row, TransferRow) and row.id in self._open:
+                line, reversal = self._open.pop(row.id)
+                try:
+                    _check(reversal, row)
+                except Wrong as wrong:
+                    raise broken(line, reversal, wrong) from None
+        for line, reversal in self._open.values():
+            missing = Wrong("reverses", expected="an earlier transfer", found=reversal.reverses)
+            raise broken(line, reversal, missing)
+
+
+def _check(reversal: TransferRow, undone: TransferRow) -> None:
+    if undone.seq >= reversal.seq:
+        raise Wrong("reverses", expected="an earlier transfer", found=f"transfer {undone.seq}")
+    expected = {key: -amount for key, amount in _moved(undone.entries).items()}
+    found = _moved(reversal.entries)
+    if found != expected or not expected:
+        raise Wrong("what it moves", expected=_words(expected), found=_words(found))
+
+
+def _moved(entries: Iterable[EntryRow]) -> dict[tuple[str, str], int]:
+    moved: Counter[tuple[str, str]] = Counter()
+    for entry in entries:
+        moved[entry.account, entry.asset] += entry.amount
+    return {key: amount for key, amount in moved.items() if amount}
+
+
+def _words(moved: dict[tuple[str, str], int]) -> str:
+    rows = sorted(moved.items())
+    return "; ".join(f"{name} {amount:+} {asset}" for (name, asset), amount in rows) or "nothing"

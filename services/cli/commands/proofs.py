@@ -1,0 +1,243 @@
+"""`ledger export` and `ledger statement` write files that prove the books; `ledger verify` and
+`ledger check-statement` check such files, and for that ask no service, database or network.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, BinaryIO
+
+import typer
+
+from services.cli.amounts import format_amount, format_shares
+from services.cli.failures import ExitCode, Failure
+from services.cli.options import AsCustomer, AsJson
+from services.cli.settings import settings
+
+if TYPE_CHECKING:
+    from libs.proof.breach import Broken
+    from libs.proof.export import CheckpointRow
+    from libs.proof.statement import StatementReport
+    from libs.proof.verify import Report
+
+NewFile = Annotated[
+    Path, typer.Argument(metavar="FILE", help="A file that is not there yet.", dir_okay=False)
+]
+OldFile = Annotated[
+    Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="What to check.")
+]
+Keys = Annotated[
+    list[str],
+    typer.Option(
+        "--key", metavar="PUBLIC", help="The house's public key in hex, or its file; repeatable."
+    ),
+]
+Checkpoint_ = Annotated[
+    Path | None,
+    typer.Option(exists=True, dir_okay=False, help="A checkpoint kept before, to go on from."),
+]
+KeptCheckpoint = Annotated[
+    Path | None, typer.Option(dir_okay=False, help="Keep the last checkpoint in this file.")
+]
+Time = Annotated[
+    datetime | None, typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"], help="In UTC.")
+]
+
+_PLURALS = {"entry": "entries", "batch": "batches"}
+
+
+def export(file: NewFile, as_json: AsJson = False) -> None:
+    """Write the whole journal to a file that anyone can check. Operators."""
+    from libs.proof.export import ExportWriter, TransferRow
+    from services.cli.journal import journal_rows
+    from services.cli.neighbours import operators_door
+    from services.cli.screen import progress, say, show_json
+
+    with (
+        _new(file) as target,
+        operators_door(settings()) as door,
+        progress("transfers", None) as advance,
+    ):
+        writer = ExportWriter(target)
+        for row in journal_rows(door):
+            writer.write(row)
+            if isinstance(row, TransferRow):
+                advance(row.seq)
+        writer.end()
+    if as_json:
+        show_json(vars(writer.counts))
+    else:
+        say(f"{_counted(writer.counts.transfers, 'transfer')} in {file}")
+
+
+def verify(
+    file: OldFile,
+    key: Keys = [],  # noqa: B006 - typer reads it and nobody changes it
+    checkpoint: Checkpoint_ = None,
+    keep_checkpoint: KeptCheckpoint = None,
+    as_json: AsJson = False,
+) -> None:
+    """Recompute the whole ledger from an export alone, and name the first broken row.
+
+    Without --key, signatures are not checked: then whoever made the file may have made it all up.
+    Without --checkpoint, nothing tells whether it is an old export, or one without its end.
+    """
+    from libs.proof.breach import Broken
+    from libs.proof.verify import verify as recompute
+    from services.cli.screen import progress
+
+    keys = _keys(key)
+    anchor = None if checkpoint is None else _read_checkpoint(checkpoint)
+    try:
+        with progress("bytes", file.stat().st_size) as advance:
+            report = recompute(file, keys=keys, anchor=anchor, progress=advance)
+    except Broken as broken:
+        raise _failure(file, broken, as_json) from None
+    if keep_checkpoint is not None:
+        _keep(report.last_checkpoint, keep_checkpoint)
+    _show(as_json, report, _report_lines(report))
+
+
+def statement(  # noqa: PLR0913 - a command's parameters are its options
+    file: NewFile,
+    asset: Annotated[str, typer.Option(help="USD, or a symbol.")] = "USD",
+    since: Time = None,
+    until: Time = None,
+    customer: AsCustomer = "",
+    as_json: AsJson = False,
+) -> None:
+    """Write a customer's statement, with its proof, to a file that anyone can check."""
+    from libs.proof.statement import StatementWriter
+    from services.cli.journal import statement_parts
+    from services.cli.neighbours import customers_door
+    from services.cli.screen import say, show_json
+
+    with _new(file) as target, customers_door(settings(), customer) as door:
+        head, rows = statement_parts(door, asset, since=_in_utc(since), until=_in_utc(until))
+        writer = StatementWriter(target, head)
+        for row in rows:
+            writer.write(row)
+        end = writer.end()
+    if as_json:
+        show_json({"transfers": end.transfers, "entries": end.entries})
+    else:
+        say(f"{_counted(end.entries, 'entry')} of {head.account} {asset} in {file}")
+
+
+def check_statement(file: OldFile, key: Keys, as_json: AsJson = False) -> None:
+    """Check a statement with the house's public key alone, and name its first broken row."""
+    from libs.proof.breach import Broken
+    from libs.proof.statement import check_statement as check
+
+    try:
+        report = check(file, keys=_keys(key))
+    except Broken as broken:
+        raise _failure(file, broken, as_json) from None
+    _show(as_json, report, _statement_lines(report))
+
+
+def _show(as_json: bool, report: "Report | StatementReport", lines: Iterable[str]) -> None:
+    import msgspec
+
+    from services.cli.screen import say, show_json
+
+    if as_json:
+        show_json({"whole": True, **msgspec.to_builtins(report)})
+        return
+    for line in lines:
+        say(line)
+
+
+def _report_lines(report: "Report") -> Iterator[str]:
+    counts = (
+        _counted(report.transfers, "transfer"),
+        _counted(report.entries, "entry"),
+        _counted(report.batches, "batch"),
+        _counted(report.checkpoints, "checkpoint"),
+        _counted(report.accounts, "account"),
+        _counted(report.open_holds, "open hold"),
+    )
+    yield f"whole: {', '.join(counts)}"
+    last = report.last_checkpoint
+    if last is None:
+        yield "nothing is signed yet"
+    elif report.signatures_checked:
+        yield f"signed to transfer {report.sealed_transfers}, last by key {last.key_id}"
+    else:
+        yield f"signatures were not checked: give --key for the key {last.key_id}"
+    if last is not None and report.sealed_transfers < report.transfers:
+        yield f"transfers from {report.sealed_transfers + 1} on are not signed yet"
+
+
+def _statement_lines(report: "StatementReport") -> Iterator[str]:
+    def amount(micros_or_shares: int) -> str:
+        return format_amount(report.asset, micros_or_shares)
+
+    yield (
+        f"right: {_counted(report.entries, 'entry')} of {report.account} {report.asset}, "
+        f"versions {report.opening_version + 1} to {report.closing_version}"
+        if report.entries
+        else f"right, and without any entry of {report.account} {report.asset}"
+    )
+    yield f"balance {amount(report.opening_balance)} before, {amount(report.closing_balance)} after"
+
+
+def _failure(file: Path, broken: "Broken", as_json: bool) -> Failure:
+    import msgspec
+
+    from services.cli.screen import show_json
+
+    if as_json:
+        show_json({"whole": False, "breach": msgspec.to_builtins(broken.breach)})
+    return Failure(f"{file} is broken at {broken}", ExitCode.BROKEN)
+
+
+def _keys(texts: Iterable[str]) -> list[bytes]:
+    from libs.proof.checkpoint import WrongKeyFile, read_public_key
+
+    try:
+        return [read_public_key(text) for text in texts]
+    except WrongKeyFile as fault:
+        raise Failure(str(fault), ExitCode.USAGE) from None
+
+
+def _read_checkpoint(file: Path) -> "CheckpointRow":
+    from libs.proof.export import NotARow, read_checkpoint
+
+    try:
+        return read_checkpoint(file)
+    except NotARow as fault:
+        raise Failure(f"{file} holds no checkpoint: {fault}", ExitCode.USAGE) from None
+
+
+def _keep(checkpoint: "CheckpointRow | None", file: Path) -> None:
+    from libs.proof.export import write_checkpoint
+
+    if checkpoint is None:
+        raise Failure("there is no checkpoint to keep: nothing is signed yet", ExitCode.FAULT)
+    write_checkpoint(file, checkpoint)
+
+
+@contextmanager
+def _new(file: Path) -> Iterator[BinaryIO]:
+    """Writes `file` whole or not at all, and never over another. Raises Failure, OSError."""
+    if file.exists():
+        raise Failure(f"{file} is there already: choose another name", ExitCode.USAGE)
+    part = file.with_name(f"{file.name}.part")
+    try:
+        with part.open("wb") as target:
+            yield target
+        part.rename(file)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _in_utc(at: datetime | None) -> datetime | None:
+    return None if at is None else at.replace(tzinfo=UTC)
+
+
+def _counted(count: int, what: str) -> str:
+    """For example 1 batch, or 1,000 entries."""
+    plural = _PLURALS.get(what, f"{what}s")
+    return f"{format_shares(count)} {what if count == 1 else plural}"

@@ -1,0 +1,233 @@
+"""Looks at the books over and over, whether they keep their rules.
+
+A look asks of the history only what is new since the look before, and of the accounts and holds
+all there is. A full look goes over everything: the first one, one that is asked for, one at once
+when somebody changed or removed rows of history, and one from time to time. How long a look takes
+decides how long the pause is, so that looking never takes more than a small part of the database.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any, LiteralString
+
+import msgspec
+import structlog
+from prometheus_client import Gauge
+from psycopg import AsyncConnection
+
+from libs.clock import Clock
+from libs.postgres import Pool
+from libs.refusals import Unavailable
+from libs.tasks import end
+from services.ledger.domain.deeds import derived
+from services.ledger.store import invariants
+from services.ledger.store.history import read_end
+from services.ledger.tenure import Tenure
+
+RULES = {
+    "I1": "the balances of an asset add up to zero, and so do the entries of every transfer",
+    "I2": "no version of an account with a floor is below zero, what is held taken off",
+    "I3": "an account's versions have no gap, and each balance follows from the one before",
+    "I4": "the open holds on an account add up to what is held of it",
+    "I5": "an execution of an exchange is booked once, under the id that follows from its name",
+    "I6": "every answer is on record for ever, and what was refused changed nothing",
+    "I7": "the changes of an account are in the order of the journal",
+}
+
+_PAUSE_SECONDS = 1.0
+_PART_OF_TIME = 10  # a look is followed by a pause of ten times its length
+_FULL_PAUSE_SECONDS = 60.0
+_FULL_PART_OF_TIME = 100
+_TRANSFERS_AT_ONCE = 100_000
+_MOST_BREACHES = 5
+_ONE_MOMENT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+# Tables whose rows never change, and the rule that is broken if one does.
+_HISTORY = {"transfer": "I6", "entry": "I3", "batch": "I6", "checkpoint": "I6"}
+
+_broken = Gauge("ledger_invariant_broken", "1 while an invariant is broken", ["invariant"])
+_log = structlog.get_logger()
+
+Counters = dict[str, tuple[int, int, int]]
+Breaches = dict[str, list[str]]
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """What is known of one invariant."""
+
+    breaches: tuple[str, ...] = ()
+    broken_since: datetime | None = None
+
+
+class Look(msgspec.Struct, frozen=True, kw_only=True):
+    """What a look showed."""
+
+    findings: Mapping[str, Finding]
+    transfer_seq: int  # up to which transfer it is true
+    full_transfer_seq: int  # up to which the latest full look reached
+    checked_at: datetime
+
+
+class Auditor:
+    """Looks while this process is the writer, and when it is asked to."""
+
+    def __init__(self, pool: Pool, *, tenure: Tenure, clock: Clock) -> None:
+        self._pool = pool
+        self._tenure = tenure
+        self._clock = clock
+        self._lock = asyncio.Lock()
+        self._looked = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._latest: Look | None = None
+        self._counters: Counters = {}
+        self._changed: Breaches = {}  # what somebody did to the history since this process began
+        self._next_full = 0.0
+        for name in RULES:
+            _broken.labels(name).set(0)
+
+    def begin(self) -> None:
+        """Begin to look."""
+        self._task = asyncio.create_task(self._run())
+
+    async def end(self) -> None:
+        """Look no more."""
+        await end(self._task)
+
+    async def look(self, *, full: bool = False) -> Look:
+        """Look now. Raises Unavailable."""
+        async with self._lock:
+            before = self._latest
+            counters = await self._read_counters()
+            is_full = full or before is None or self._note_changes(counters)
+            began = self._clock.monotonic()
+            after = 0 if is_full or before is None else before.transfer_seq
+            until, breaches = await self._search(after, is_full=is_full)
+            self._counters = counters
+            seconds = self._clock.monotonic() - began
+            if is_full:
+                pause = max(_FULL_PAUSE_SECONDS, seconds * _FULL_PART_OF_TIME)
+                self._next_full = self._clock.monotonic() + pause
+            self._latest = self._judge(before, breaches, until, is_full=is_full)
+            self._looked.set()
+            self._looked = asyncio.Event()
+            return self._latest
+
+    async def next_look(self) -> Look:
+        """The look after this moment."""
+        await self._looked.wait()
+        return self._known()
+
+    def _known(self) -> Look:
+        if self._latest is None:
+            raise AssertionError("no look was made")
+        return self._latest
+
+    async def _run(self) -> None:
+        while True:
+            began = self._clock.monotonic()
+            if self._tenure.epoch is not None:
+                try:
+                    if await self._is_due():
+                        await self.look(full=began >= self._next_full)
+                except Unavailable:
+                    pass
+                except Exception:
+                    _log.error("look_failed", exc_info=True)
+            seconds = self._clock.monotonic() - began
+            await self._clock.sleep(max(_PAUSE_SECONDS, seconds * _PART_OF_TIME))
+
+    async def _is_due(self) -> bool:
+        """Whether anything was written since the latest look, by whomever."""
+        return self._latest is None or await self._read_counters() != self._counters
+
+    async def _read_counters(self) -> Counters:
+        async with self._pool.connection() as connection:
+            cursor = await connection.execute(invariants.READ_COUNTERS)
+            return {row[0]: (row[1], row[2], row[3]) for row in await cursor.fetchall()}
+
+    def _note_changes(self, counters: Counters) -> bool:
+        """Whether rows of history were changed or removed since the latest look."""
+        is_changed = False
+        for table, rule in _HISTORY.items():
+            _, *now = counters.get(table, (0, 0, 0))
+            _, *then = self._counters.get(table, (0, 0, 0))
+            count = sum(now) - sum(then)
+            if count > 0:
+                is_changed = True
+                self._changed.setdefault(rule, []).append(
+                    f"{count} rows of {table} were changed or removed"
+                )
+        return is_changed
+
+    async def _search(self, after: int, *, is_full: bool) -> tuple[int, Breaches]:
+        """The transfer up to which it looked, and what is broken."""
+        breaches: Breaches = {rule: list(words) for rule, words in self._changed.items()}
+        async with self._pool.connection() as connection:
+            async with connection.transaction():
+                await connection.execute(_ONE_MOMENT)
+                until = (await read_end(connection)).transfer_seq
+                await _ask(connection, invariants.OF_STATE, {}, breaches)
+                if is_full or until == after:  # else who wrote, if not the writer?
+                    await _ask(connection, invariants.OF_ACCOUNTS, {}, breaches)
+                if not is_full and until > after:
+                    bounds = {"after": after, "until": until}
+                    await _ask(connection, invariants.IN_RANGE, bounds, breaches)
+                    await _ask_executions(connection, bounds, breaches)
+            if is_full:
+                await self._search_history(connection, until, breaches)
+        return until, breaches
+
+    async def _search_history(
+        self, connection: AsyncConnection, until: int, breaches: Breaches
+    ) -> None:
+        """All of it, piece by piece: it does not change meanwhile, and nothing is held up."""
+        for after in range(0, until, _TRANSFERS_AT_ONCE):
+            bounds = {"after": after, "until": min(after + _TRANSFERS_AT_ONCE, until)}
+            async with connection.transaction():
+                await connection.execute(_ONE_MOMENT)
+                await _ask(connection, invariants.IN_RANGE, bounds, breaches)
+                await _ask_executions(connection, bounds, breaches)
+
+    def _judge(self, before: Look | None, breaches: Breaches, until: int, *, is_full: bool) -> Look:
+        """What is known now. What is broken stays so until a full look finds it whole."""
+        now = self._clock.now()
+        findings = {}
+        for rule in RULES:
+            earlier = before.findings[rule] if before is not None else Finding()
+            found = dict.fromkeys(breaches.get(rule, ()))
+            if not is_full:
+                found |= dict.fromkeys(earlier.breaches)
+            words = tuple(found)[:_MOST_BREACHES]
+            since = (earlier.broken_since or now) if words else None
+            if words and words != earlier.breaches:
+                _log.error("invariant_broken", invariant=rule, rule=RULES[rule], where=words)
+            _broken.labels(rule).set(bool(words))
+            findings[rule] = Finding(words, since)
+        full_seq = until if is_full or before is None else before.full_transfer_seq
+        return Look(
+            findings=findings, transfer_seq=until, full_transfer_seq=full_seq, checked_at=now
+        )
+
+
+async def _ask(
+    connection: AsyncConnection,
+    questions: Mapping[str, Iterable[LiteralString]],
+    bounds: Mapping[str, Any],
+    breaches: Breaches,
+) -> None:
+    for rule, queries in questions.items():
+        for query in queries:
+            cursor = await connection.execute(query, bounds)
+            for (words,) in await cursor.fetchall():
+                breaches.setdefault(rule, []).append(words)
+
+
+async def _ask_executions(
+    connection: AsyncConnection, bounds: Mapping[str, Any], breaches: Breaches
+) -> None:
+    """The id follows from the name, and ids are unique: so each is there at most once."""
+    cursor = await connection.execute(invariants.LIST_EXECUTIONS, bounds)
+    for seq, id_, reference in await cursor.fetchall():
+        venue, _, execution_id = reference.partition("/")
+        if id_ != derived("execution", venue, execution_id):
+            breaches.setdefault("I5", []).append(f"transfer {seq} is not booked as {reference}")

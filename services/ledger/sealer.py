@@ -1,0 +1,118 @@
+"""Signs what is written: a checkpoint at most once a second, and only when there is something new.
+
+The order of transfers is the order of commits, so whatever batch is seen as the last, all before it
+are there too: that is the exact horizon of a checkpoint. What was just written is sealed from
+memory; what an earlier process left is read and hashed again.
+"""
+
+import asyncio
+
+import structlog
+from prometheus_client import Gauge
+from psycopg import AsyncConnection
+
+from libs.clock import Clock
+from libs.postgres import Lane
+from libs.proof import forms
+from libs.proof.checkpoint import NO_CHECKPOINT, Checkpoint, SigningKey, checkpoint_hash
+from libs.proof.merkle import Tree
+from libs.refusals import Unavailable
+from libs.tasks import end
+from services.ledger.domain.chain import Chained
+from services.ledger.store import checkpoints
+from services.ledger.store.history import read_range
+from services.ledger.tenure import Tenure
+
+_PAUSE_SECONDS = 1.0
+_MOST_KEPT = 200_000  # hashes in memory
+_AT_ONCE = 5_000  # transfers read at once
+
+_sealed = Gauge("ledger_sealed_transfer_seq", "The latest transfer that a checkpoint covers")
+_log = structlog.get_logger()
+
+
+class Sealer:
+    """Seals while this process is the writer."""
+
+    def __init__(self, dsn: str, key: SigningKey, *, tenure: Tenure, clock: Clock) -> None:
+        self.public_key = key.public_key
+        self._key = key
+        self._tenure = tenure
+        self._clock = clock
+        self._lane = Lane(dsn, name="ledger-sealer")
+        self._something = asyncio.Event()
+        self._hashes: dict[int, bytes] = {}  # by seq, of transfers written and not sealed yet
+        self._task: asyncio.Task[None] | None = None
+
+    def begin(self) -> None:
+        """Seal what there is, and from now on whatever is noted."""
+        self._something.set()
+        self._task = asyncio.create_task(self._run())
+
+    async def end(self) -> None:
+        """Seal the rest, if the database answers."""
+        await end(self._task)
+        if self._something.is_set():
+            await self._seal()
+        await self._lane.close()
+
+    def note(self, written: Chained) -> None:
+        """A batch was committed."""
+        if len(self._hashes) > _MOST_KEPT:
+            self._hashes.clear()  # they will be read
+        self._hashes.update(enumerate(written.transfers, start=written.batch.first_seq))
+        self._something.set()
+
+    async def _run(self) -> None:
+        while True:
+            await self._something.wait()
+            await self._seal()
+            await self._clock.sleep(_PAUSE_SECONDS)
+
+    async def _seal(self) -> None:
+        if self._tenure.epoch is None:
+            return  # it is the writer's to do
+        self._something.clear()
+        try:
+            sealed = await self._lane.run(self._write)
+        except Unavailable:
+            self._something.set()
+            return
+        except Exception:
+            _log.error("seal_failed", exc_info=True)
+            self._something.set()
+            return
+        _sealed.set(sealed)
+        self._hashes = {seq: hash_ for seq, hash_ in self._hashes.items() if seq > sealed}
+
+    async def _write(self, connection: AsyncConnection) -> int:
+        """Seal all batches there are; the last transfer that is sealed then."""
+        before = await checkpoints.latest(connection)
+        batch = await checkpoints.latest_batch(connection)
+        sealed = 0 if before is None else before.last_transfer_seq
+        if batch is None or batch.last_seq <= sealed:
+            return sealed
+        checkpoint = Checkpoint(
+            seq=1 if before is None else before.seq + 1,
+            last_transfer_seq=batch.last_seq,
+            last_batch_seq=batch.seq,
+            last_batch_hash=batch.hash.hex(),
+            merkle_root=(await self._root(connection, sealed, batch.last_seq)).hex(),
+            previous_hash=NO_CHECKPOINT if before is None else checkpoint_hash(before),
+            sealed_at=forms.micros_of(self._clock.now()),
+            key_id=self._key.key_id,
+        )
+        await checkpoints.write(connection, self._key.seal(checkpoint))
+        return batch.last_seq
+
+    async def _root(self, connection: AsyncConnection, after: int, until: int) -> bytes:
+        """The Merkle root of the transfers above `after` up to `until`."""
+        tree = Tree()
+        if all(seq in self._hashes for seq in range(after + 1, until + 1)):
+            for seq in range(after + 1, until + 1):
+                tree.add(self._hashes[seq])
+            return tree.root()
+        for first in range(after, until, _AT_ONCE):
+            for transfer in await read_range(connection, first, min(first + _AT_ONCE, until)):
+                tree.add(transfer.hash)
+        return tree.root()

@@ -1,0 +1,72 @@
+"""Checkpoints as they are written, and found again for a statement."""
+
+from psycopg import AsyncConnection
+
+from libs.proof.checkpoint import Checkpoint
+from services.ledger.store.history import StoredBatch, checkpoint_from
+
+_COLUMNS = """
+    SELECT seq, last_transfer_seq, last_batch_seq, encode(last_batch_hash, 'hex'),
+        encode(merkle_root, 'hex'), encode(previous_hash, 'hex'), micros_of(sealed_at), key_id,
+        encode(signature, 'hex')
+    FROM checkpoint
+"""
+_LATEST = "ORDER BY seq DESC LIMIT 1"
+_COVERING = "WHERE last_transfer_seq >= %(seq)s ORDER BY last_transfer_seq LIMIT 1"
+
+READ_LATEST = _COLUMNS + _LATEST
+READ_COVERING = _COLUMNS + _COVERING
+READ_ENDS = "SELECT last_transfer_seq FROM checkpoint WHERE seq = %(seq)s"
+READ_LATEST_BATCH = "SELECT seq, first_seq, last_seq, hash FROM batch ORDER BY seq DESC LIMIT 1"
+
+WRITE = """
+    INSERT INTO checkpoint (seq, last_transfer_seq, last_batch_seq, last_batch_hash, merkle_root,
+        previous_hash, sealed_at, key_id, signature)
+    VALUES (%(seq)s, %(last_transfer_seq)s, %(last_batch_seq)s, %(last_batch_hash)s,
+        %(merkle_root)s, %(previous_hash)s,
+        'epoch'::timestamptz + %(sealed_at)s * interval '1 microsecond', %(key_id)s, %(signature)s)
+"""
+
+
+async def latest(connection: AsyncConnection) -> Checkpoint | None:
+    """The last one, if there is any."""
+    cursor = await connection.execute(READ_LATEST)
+    row = await cursor.fetchone()
+    return None if row is None else checkpoint_from(row)
+
+
+async def latest_batch(connection: AsyncConnection) -> StoredBatch | None:
+    """The last batch that is committed, if there is any."""
+    cursor = await connection.execute(READ_LATEST_BATCH)
+    row = await cursor.fetchone()
+    return None if row is None else StoredBatch(*row)
+
+
+async def covering(connection: AsyncConnection, seq: int) -> tuple[Checkpoint, int]:
+    """The checkpoint that covers the sealed transfer `seq`, and where the one before it ends."""
+    cursor = await connection.execute(READ_COVERING, {"seq": seq})
+    row = await cursor.fetchone()
+    if row is None:
+        raise LookupError(f"transfer {seq} is not sealed")
+    checkpoint = checkpoint_from(row)
+    cursor = await connection.execute(READ_ENDS, {"seq": checkpoint.seq - 1})
+    before = await cursor.fetchone()
+    return checkpoint, 0 if before is None else before[0]
+
+
+async def write(connection: AsyncConnection, checkpoint: Checkpoint) -> None:
+    """Append one. UniqueViolation when another process did."""
+    await connection.execute(
+        WRITE,
+        {
+            "seq": checkpoint.seq,
+            "last_transfer_seq": checkpoint.last_transfer_seq,
+            "last_batch_seq": checkpoint.last_batch_seq,
+            "last_batch_hash": bytes.fromhex(checkpoint.last_batch_hash),
+            "merkle_root": bytes.fromhex(checkpoint.merkle_root),
+            "previous_hash": bytes.fromhex(checkpoint.previous_hash),
+            "sealed_at": checkpoint.sealed_at,
+            "key_id": checkpoint.key_id,
+            "signature": bytes.fromhex(checkpoint.signature),
+        },
+    )

@@ -1,0 +1,245 @@
+"""How the journal is read: what is written there never changes, so no reader needs a lock."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from psycopg import AsyncConnection
+
+from libs.postgres import Pool
+from libs.proof import forms
+from libs.proof.checkpoint import Checkpoint
+from services.ledger.domain.books import AccountKey
+from services.ledger.domain.transfers import Moved
+
+# What is sealed later must not be told by one who began to read before: the rest would be missing.
+READ_HEAD = """
+    SELECT transfer_seq, (SELECT coalesce(max(seq), 0) FROM checkpoint) FROM journal_head
+"""
+
+_TRANSFER = """
+    SELECT seq, id::text, kind::text, reason, coalesce(amount, 0), encode(fingerprint, 'hex'),
+        coalesce(hold_id, CASE WHEN kind = 'hold' THEN id END)::text, reverses::text, reference,
+        coalesce(actor, ''), terms, micros_of(coalesce(effective_at, recorded_at)),
+        micros_of(recorded_at), hash
+    FROM transfer
+"""
+_BY_IDS = "WHERE id = ANY(%(ids)s::uuid[])"
+_IN_RANGE = "WHERE seq > %(after)s AND seq <= %(until)s ORDER BY seq"
+
+# In the order that the hash of their transfer has them. The links are looked up one by one.
+_ENTRY = """
+    SELECT e.transfer_seq, e.account_id, a.name, a.asset, a.has_floor, e.version, e.amount,
+        e.balance_after, coalesce(e.held_after, 0), coalesce(e.cost_after, 0), e.hash,
+        (SELECT hash FROM entry WHERE account_id = e.account_id AND version = e.version - 1)
+    FROM entry e
+    CROSS JOIN LATERAL (
+        SELECT name, asset, has_floor FROM account WHERE id = e.account_id OFFSET 0
+    ) AS a
+"""
+_OF_TRANSFERS = """
+    WHERE e.transfer_seq = ANY(%(seqs)s::bigint[])
+    ORDER BY e.transfer_seq, e.account_id, e.version
+"""
+_OF_RANGE = """
+    WHERE e.transfer_seq > %(after)s AND e.transfer_seq <= %(until)s
+    ORDER BY e.transfer_seq, e.account_id, e.version
+"""
+
+READ_TRANSFERS = _TRANSFER + _BY_IDS
+READ_ENTRIES = _ENTRY + _OF_TRANSFERS
+LIST_TRANSFERS = _TRANSFER + _IN_RANGE
+LIST_ENTRIES = _ENTRY + _OF_RANGE
+
+# By how much a transfer changed what the shares cost.
+READ_COSTS = """
+    SELECT a.name, a.asset, sum(coalesce(e.cost_after, 0) - coalesce(before.cost_after, 0))::bigint
+    FROM entry e
+    JOIN account a ON a.id = e.account_id
+    LEFT JOIN entry before ON before.account_id = e.account_id AND before.version = e.version - 1
+    WHERE e.transfer_seq = %(seq)s
+    GROUP BY a.id
+"""
+
+LIST_BATCHES = """
+    SELECT seq, first_seq, last_seq, hash
+    FROM batch
+    WHERE last_seq > %(after)s AND last_seq <= %(until)s
+    ORDER BY seq
+"""
+
+LIST_CHECKPOINTS = """
+    SELECT seq, last_transfer_seq, last_batch_seq, encode(last_batch_hash, 'hex'),
+        encode(merkle_root, 'hex'), encode(previous_hash, 'hex'), micros_of(sealed_at), key_id,
+        encode(signature, 'hex')
+    FROM checkpoint
+    WHERE last_transfer_seq > %(after)s AND last_transfer_seq <= %(until)s AND seq <= %(newest)s
+    ORDER BY seq
+"""
+
+
+class StoredEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """An entry as it is on record, with its links."""
+
+    account_id: int
+    has_floor: bool
+    entry: forms.Entry
+    hash: bytes
+    previous_hash: bytes
+
+
+class StoredTransfer(msgspec.Struct, frozen=True, kw_only=True):
+    """A transfer as it is on record, with its entries."""
+
+    record: forms.Transfer
+    own_hash: bytes | None  # as it is stored with transfers that have no entries
+    entries: tuple[StoredEntry, ...]
+
+    @property
+    def hash(self) -> bytes:
+        """As it is stored, or as what is stored makes it."""
+        if self.own_hash is not None:
+            return self.own_hash
+        return forms.transfer_hash(
+            forms.record_hash(self.record), [entry.hash for entry in self.entries]
+        )
+
+
+class StoredBatch(msgspec.Struct, frozen=True):
+    """The transfers of one transaction."""
+
+    seq: int
+    first_seq: int
+    last_seq: int
+    hash: bytes
+
+
+class End(msgspec.Struct, frozen=True):
+    """Where the journal ended at some moment."""
+
+    transfer_seq: int
+    checkpoint_seq: int
+
+
+class History:
+    """The journal, as it is on record."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def end(self) -> End:
+        """Where the journal ends now."""
+        async with self._pool.connection() as connection:
+            return await read_end(connection)
+
+    async def transfers(self, ids: Sequence[str]) -> dict[str, StoredTransfer]:
+        """Those that are on record, by id."""
+        async with self._pool.connection() as connection:
+            cursor = await connection.execute(READ_TRANSFERS, {"ids": list(ids)})
+            rows = await cursor.fetchall()
+            cursor = await connection.execute(READ_ENTRIES, {"seqs": [row[0] for row in rows]})
+            found = _transfers(rows, await cursor.fetchall())
+        return {transfer.record.id: transfer for transfer in found}
+
+    async def moved(self, stored: StoredTransfer) -> list[Moved]:
+        """What a transfer changed, account by account."""
+        amounts: dict[AccountKey, int] = {}
+        for row in stored.entries:
+            key = AccountKey(row.entry.account, row.entry.asset)
+            amounts[key] = amounts.get(key, 0) + row.entry.amount
+        async with self._pool.connection() as connection:
+            cursor = await connection.execute(READ_COSTS, {"seq": stored.record.seq})
+            costs = {AccountKey(*row[:2]): row[2] for row in await cursor.fetchall()}
+        return [Moved(key, amount, costs[key]) for key, amount in amounts.items()]
+
+    async def range(self, after: int, until: int) -> list[StoredTransfer]:
+        """The transfers above `after` up to `until`, in order."""
+        async with self._pool.connection() as connection:
+            return await read_range(connection, after, until)
+
+    async def batches(self, after: int, until: int) -> list[StoredBatch]:
+        """Those whose last transfer is above `after` and up to `until`."""
+        async with self._pool.connection() as connection:
+            cursor = await connection.execute(LIST_BATCHES, {"after": after, "until": until})
+            return [StoredBatch(*row) for row in await cursor.fetchall()]
+
+    async def checkpoints(self, after: int, until: int, *, newest: int) -> list[Checkpoint]:
+        """Up to `newest`, those whose last transfer is above `after` and up to `until`."""
+        asked = {"after": after, "until": until, "newest": newest}
+        async with self._pool.connection() as connection:
+            cursor = await connection.execute(LIST_CHECKPOINTS, asked)
+            return [checkpoint_from(row) for row in await cursor.fetchall()]
+
+
+async def read_end(connection: AsyncConnection) -> End:
+    """Where the journal ends now."""
+    cursor = await connection.execute(READ_HEAD)
+    rows = await cursor.fetchall()
+    return End(*rows[0])
+
+
+async def read_range(connection: AsyncConnection, after: int, until: int) -> list[StoredTransfer]:
+    """The transfers above `after` up to `until`, in order."""
+    bounds = {"after": after, "until": until}
+    cursor = await connection.execute(LIST_TRANSFERS, bounds)
+    rows = await cursor.fetchall()
+    cursor = await connection.execute(LIST_ENTRIES, bounds)
+    return _transfers(rows, await cursor.fetchall())
+
+
+def checkpoint_from(row: Sequence[Any]) -> Checkpoint:
+    """From the columns of LIST_CHECKPOINTS."""
+    return Checkpoint(
+        seq=row[0],
+        last_transfer_seq=row[1],
+        last_batch_seq=row[2],
+        last_batch_hash=row[3],
+        merkle_root=row[4],
+        previous_hash=row[5],
+        sealed_at=row[6],
+        key_id=row[7],
+        signature=row[8],
+    )
+
+
+def _transfers(
+    transfers: Sequence[Sequence[Any]], entries: Sequence[Sequence[Any]]
+) -> list[StoredTransfer]:
+    mine: dict[int, list[StoredEntry]] = {}
+    for row in entries:
+        mine.setdefault(row[0], []).append(_entry(row))
+    return [
+        StoredTransfer(record=_record(row), own_hash=row[13], entries=tuple(mine.get(row[0], ())))
+        for row in transfers
+    ]
+
+
+def _record(row: Sequence[Any]) -> forms.Transfer:
+    return forms.Transfer(
+        seq=row[0],
+        id=row[1],
+        kind=row[2],
+        reason=row[3],
+        amount=row[4],
+        fingerprint=row[5],
+        hold_id=row[6],
+        reverses=row[7],
+        reference=row[8],
+        actor=row[9],
+        terms=row[10],
+        effective_at=row[11],
+        recorded_at=row[12],
+    )
+
+
+def _entry(row: Sequence[Any]) -> StoredEntry:
+    _, account_id, name, asset, has_floor, *figures, hash_, previous_hash = row
+    if previous_hash is None:
+        previous_hash = forms.account_origin(name, asset, has_floor=has_floor)
+    return StoredEntry(
+        account_id=account_id,
+        has_floor=has_floor,
+        entry=forms.Entry(name, asset, *figures),
+        hash=hash_,
+        previous_hash=previous_hash,
+    )

@@ -1,0 +1,168 @@
+"""The invariants of the books as questions whose answers are the places where they are broken.
+
+`IN_RANGE` are asked of the history above `after` up to `until`, `OF_STATE` of what all accounts and
+holds are now, from one moment. Each answer is a row of one text.
+"""
+
+from collections.abc import Mapping
+from typing import LiteralString
+
+IN_RANGE: Mapping[str, tuple[LiteralString, ...]] = {
+    "I1": (
+        """
+        SELECT format('transfer %%s does not cancel out in %%s: %%s',
+            e.transfer_seq, a.asset, sum(e.amount))
+        FROM entry e JOIN account a ON a.id = e.account_id
+        WHERE e.transfer_seq > %(after)s AND e.transfer_seq <= %(until)s
+        GROUP BY e.transfer_seq, a.asset HAVING sum(e.amount) <> 0
+        LIMIT 5
+        """,
+    ),
+    "I2": (
+        """
+        SELECT format('%%s %%s version %%s: balance %%s, held %%s',
+            a.name, a.asset, e.version, e.balance_after, coalesce(e.held_after, 0))
+        FROM entry e JOIN account a ON a.id = e.account_id
+        WHERE e.transfer_seq > %(after)s AND e.transfer_seq <= %(until)s
+            AND a.has_floor AND e.balance_after < coalesce(e.held_after, 0)
+        LIMIT 5
+        """,
+    ),
+    "I3": (
+        """
+        SELECT format('account %%s version %%s: %%s and %%s do not make %%s',
+            e.account_id, e.version, coalesce(before.balance_after::text, 'nothing'), e.amount,
+            e.balance_after)
+        FROM entry e
+        LEFT JOIN entry before
+            ON before.account_id = e.account_id AND before.version = e.version - 1
+        WHERE e.transfer_seq > %(after)s AND e.transfer_seq <= %(until)s
+            AND (e.balance_after <> coalesce(before.balance_after, 0) + e.amount
+                OR (before.version IS NULL) <> (e.version = 1))
+        LIMIT 5
+        """,
+        """
+        SELECT format('%%s %%s stands at version %%s with %%s, its entry says %%s',
+            a.name, a.asset, a.version, a.posted, coalesce(e.balance_after::text, 'nothing'))
+        FROM account a
+        LEFT JOIN entry e ON e.account_id = a.id AND e.version = a.version
+        WHERE a.id = ANY(ARRAY(
+                SELECT DISTINCT account_id FROM entry
+                WHERE transfer_seq > %(after)s AND transfer_seq <= %(until)s
+            ))
+            AND (e.balance_after, coalesce(e.held_after, 0), coalesce(e.cost_after, 0), e.hash)
+                IS DISTINCT FROM (a.posted, a.held, a.cost_micros, a.hash)
+        LIMIT 5
+        """,
+        """
+        SELECT format('account %%s has a version %%s above its own', e.account_id, e.version)
+        FROM entry e LEFT JOIN account a ON a.id = e.account_id
+        WHERE e.transfer_seq > %(after)s AND e.transfer_seq <= %(until)s
+            AND (a.id IS NULL OR e.version > a.version)
+        LIMIT 5
+        """,
+    ),
+    "I6": (
+        """
+        SELECT format('transfers %%s to %%s: %%s of them are there',
+            %(after)s::bigint + 1, %(until)s::bigint, count(*))
+        FROM transfer WHERE seq > %(after)s AND seq <= %(until)s
+        HAVING count(*) <> %(until)s::bigint - %(after)s::bigint
+        """,
+        """
+        SELECT DISTINCT format('transfer %%s has entries and %%s', e.transfer_seq,
+            CASE WHEN t.seq IS NULL THEN 'is not there' ELSE 'was refused' END)
+        FROM entry e LEFT JOIN transfer t ON t.seq = e.transfer_seq
+        WHERE e.transfer_seq > %(after)s AND e.transfer_seq <= %(until)s
+            AND (t.seq IS NULL OR t.reason <> 0)
+        LIMIT 5
+        """,
+    ),
+    "I7": (
+        """
+        SELECT format('account %%s version %%s is of transfer %%s, the one before of %%s',
+            e.account_id, e.version, e.transfer_seq, before.transfer_seq)
+        FROM entry e
+        JOIN entry before ON before.account_id = e.account_id AND before.version = e.version - 1
+        WHERE e.transfer_seq > %(after)s AND e.transfer_seq <= %(until)s
+            AND before.transfer_seq > e.transfer_seq
+        LIMIT 5
+        """,
+        """
+        SELECT format('transfer %%s was recorded before transfer %%s', t.seq, before.seq)
+        FROM transfer t JOIN transfer before ON before.seq = t.seq - 1
+        WHERE t.seq > %(after)s AND t.seq <= %(until)s AND t.recorded_at < before.recorded_at
+        LIMIT 5
+        """,
+    ),
+}
+
+OF_STATE: Mapping[str, tuple[LiteralString, ...]] = {
+    "I1": (
+        """
+        SELECT format('the accounts of %%s add up to %%s', asset, sum(posted))
+        FROM account GROUP BY asset HAVING sum(posted) <> 0
+        LIMIT 5
+        """,
+    ),
+    "I2": (
+        """
+        SELECT format('%%s %%s: balance %%s, held %%s', name, asset, posted, held)
+        FROM account WHERE has_floor AND posted < held
+        LIMIT 5
+        """,
+    ),
+    "I4": (
+        """
+        SELECT format('%%s %%s: %%s held, its open holds make %%s',
+            a.name, a.asset, a.held, coalesce(h.remaining, 0))
+        FROM account a
+        LEFT JOIN (
+            SELECT account_id, sum(remaining) AS remaining FROM hold
+            WHERE is_open GROUP BY account_id
+        ) AS h ON h.account_id = a.id
+        WHERE a.held <> coalesce(h.remaining, 0)
+        LIMIT 5
+        """,
+    ),
+    "I6": (
+        """
+        SELECT format('the journal ends at transfer %%s, its head says %%s',
+            coalesce(t.seq, 0), h.transfer_seq)
+        FROM journal_head h LEFT JOIN LATERAL (
+            SELECT seq FROM transfer ORDER BY seq DESC LIMIT 1
+        ) AS t ON true
+        WHERE coalesce(t.seq, 0) <> h.transfer_seq
+        """,
+    ),
+}
+
+# Accounts that no entry in range led to: asked in a full look only.
+OF_ACCOUNTS: Mapping[str, tuple[LiteralString, ...]] = {
+    "I3": (
+        """
+        SELECT format('%%s %%s stands at version %%s with %%s, its entry says %%s',
+            a.name, a.asset, a.version, a.posted, coalesce(e.balance_after::text, 'nothing'))
+        FROM account a
+        LEFT JOIN entry e ON e.account_id = a.id AND e.version = a.version
+        WHERE (e.balance_after, coalesce(e.held_after, 0), coalesce(e.cost_after, 0), e.hash)
+            IS DISTINCT FROM (a.posted, a.held, a.cost_micros, a.hash)
+        LIMIT 5
+        """,
+    ),
+}
+
+LIST_EXECUTIONS = """
+    SELECT seq, id::text, reference
+    FROM transfer
+    WHERE seq > %(after)s AND seq <= %(until)s AND kind = 'execution' AND reason = 0
+"""
+
+# Rows written, changed and removed since the statistics began, by table; the last two stay what
+# they are in tables that hold history.
+READ_COUNTERS = """
+    SELECT relname, n_tup_ins, n_tup_upd, n_tup_del
+    FROM pg_stat_user_tables
+    WHERE relname IN ('account', 'hold', 'transfer', 'entry', 'batch', 'checkpoint', 'restraint')
+    ORDER BY relname
+"""

@@ -1,0 +1,68 @@
+"""Files of rows: one spelling, whole or not at all."""
+
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+
+from libs.proof.checkpoint import SigningKey
+from libs.proof.export import (
+    ExportRow,
+    LineReader,
+    NotARow,
+    read_checkpoint,
+    write_checkpoint,
+)
+from tests.proof.small_ledger import a_checkpoint, a_day, write
+
+CHECKPOINT = a_checkpoint(a_day().hashed(SigningKey.new()))
+
+
+def test_a_checkpoint_is_kept_and_read_again(tmp_path: Path) -> None:
+    file = tmp_path / "checkpoint"
+    write_checkpoint(file, CHECKPOINT)
+    assert read_checkpoint(file) == CHECKPOINT
+
+
+@pytest.mark.parametrize("times", [0, 2])
+def test_a_checkpoint_s_file_holds_one(tmp_path: Path, times: int) -> None:
+    file = tmp_path / "checkpoint"
+    write_checkpoint(file, CHECKPOINT)
+    file.write_bytes(file.read_bytes() * times)
+    with pytest.raises(NotARow, match="not one row"):
+        read_checkpoint(file)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"row":"header","format":"x"}',  # no newline
+        b'{"row":"header","format":"x"}\r\n',
+        b'{"row":"header", "format":"x"}\n',
+        b'{"format":"x","row":"header"}\n',
+        b'{"row":"header","format":"x","more":1}\n',
+        b'{"row":"header","format":"x","format":"x"}\n',
+        b'{"row":"header","format":"\\u0078"}\n',
+        b'\xef\xbb\xbf{"row":"header","format":"x"}\n',
+        b"\n",
+        b"[]\n",
+        b'{"row":"nonsense"}\n',
+        b'{"row":"header","format":"\xff"}\n',
+    ],
+)
+def test_a_row_has_one_spelling(line: bytes) -> None:
+    right = LineReader[object](BytesIO(b'{"row":"header","format":"x"}\n'), ExportRow)
+    assert len(list(right)) == 1
+    with pytest.raises(NotARow, match="line 1"):
+        list(LineReader[object](BytesIO(line), ExportRow))
+
+
+def test_a_number_of_more_than_64_bits_is_no_row(tmp_path: Path) -> None:
+    content = write(tmp_path / "journal", a_day().hashed(None)).read_bytes()
+    for number in (b"9223372036854775808", b"-9223372036854775809", b"1.0", b"1e3", b'"1"'):
+        with pytest.raises(NotARow, match="line 2"):
+            list(
+                LineReader[object](
+                    BytesIO(content.replace(b'"seq":1,', b'"seq":%b,' % number, 1)), ExportRow
+                )
+            )

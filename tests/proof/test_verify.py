@@ -1,0 +1,294 @@
+"""An export is found whole, or its first broken row is named."""
+
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from libs.proof.breach import Breach, Broken
+from libs.proof.checkpoint import SigningKey
+from libs.proof.export import BatchRow, CheckpointRow, JournalRow, TransferRow
+from libs.proof.verify import Report, verify
+from tests.proof.small_ledger import SmallLedger, a_checkpoint, a_day, hashed, write
+
+KEY = SigningKey(Ed25519PrivateKey.from_private_bytes(bytes(range(32))))
+KEYS = [KEY.public_key]
+FORGER = SigningKey(Ed25519PrivateKey.from_private_bytes(bytes(range(1, 33))))
+DAY = a_day().hashed(KEY)
+MORNING = DAY[: DAY.index(a_checkpoint(DAY)) + 1]
+
+STEPS = st.lists(st.sampled_from(["hold", "buy", "release", "refuse", "reverse", "batch", "seal"]))
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where exports are written; each test writes its own."""
+    return tmp_path_factory.mktemp("export") / "journal.jsonl"
+
+
+def breach_of(file: Path, **known: object) -> Breach:
+    """What is named as broken."""
+    with pytest.raises(Broken) as caught:
+        verify(file, **({"keys": KEYS} | known))  # type: ignore[arg-type]
+    return caught.value.breach
+
+
+def seals(rows: list[JournalRow]) -> list[CheckpointRow]:
+    """The checkpoints among these."""
+    return [row for row in rows if isinstance(row, CheckpointRow)]
+
+
+def lines_of(file: Path, rows: list[JournalRow]) -> list[bytes]:
+    """An export of these rows, line by line."""
+    return write(file, rows).read_bytes().splitlines(keepends=True)
+
+
+def test_a_right_export_is_found_whole(file: Path) -> None:
+    report = verify(write(file, DAY), keys=KEYS)
+    assert report == Report(
+        transfers=14,
+        entries=24,
+        batches=3,
+        checkpoints=2,
+        accounts=8,
+        open_holds=1,
+        sealed_transfers=14,
+        signatures_checked=True,
+        last_checkpoint=report.last_checkpoint,
+    )
+    assert report.last_checkpoint == DAY[-1]
+
+
+def test_an_empty_journal_is_whole(file: Path) -> None:
+    assert verify(write(file, []), keys=KEYS).transfers == 0
+
+
+def test_progress_ends_with_the_file(file: Path) -> None:
+    ledger = SmallLedger()
+    for _ in range(2_000):
+        ledger.refuse()
+    write(file, ledger.hashed(KEY))
+    heard: list[int] = []
+    verify(file, progress=heard.append)
+    assert len(heard) > 2
+    assert heard == sorted(heard)
+    assert heard[-1] <= file.stat().st_size
+
+
+@settings(deadline=None)
+@given(STEPS, st.data())
+def test_whatever_a_ledger_does_is_found_whole(
+    file: Path, steps: list[str], data: st.DataObject
+) -> None:
+    ledger = SmallLedger()
+    for step in steps:
+        owner = f"customer/{data.draw(st.sampled_from('ab'))}"
+        ledger.deposit(owner, "USD", 1_000)
+        open_holds = [hold for hold in ledger.holds() if ledger.left_of(hold)]
+        if step == "hold":
+            ledger.hold(owner, "USD", data.draw(st.integers(1, 1_000)))
+        elif step == "buy" and open_holds:
+            hold = data.draw(st.sampled_from(open_holds))
+            paid = data.draw(st.integers(1, ledger.left_of(hold)))
+            ledger.buy(hold, "KO", 3, paid, is_last=data.draw(st.booleans()))
+        elif step == "release" and open_holds:
+            ledger.release(data.draw(st.sampled_from(open_holds)))
+        else:
+            write_down(ledger, step)
+    report = verify(write(file, ledger.hashed(KEY)), keys=KEYS)
+    assert report.transfers == len(ledger.transfers())
+    assert report.open_holds == sum(ledger.left_of(hold) > 0 for hold in ledger.holds())
+
+
+def write_down(ledger: SmallLedger, step: str) -> None:
+    """A step that needs nothing but its name."""
+    if step == "reverse":
+        ledger.reverse(ledger.transfers()[-1].id)
+    elif step == "batch":
+        ledger.end_batch()
+    elif step == "seal":
+        ledger.seal()
+    else:
+        ledger.refuse()
+
+
+# Flipping, dropping, reordering: what happens to files and disks, and clumsy forgers.
+
+
+@settings(deadline=None, max_examples=400)
+@given(st.data())
+def test_a_flipped_byte_is_found_on_its_line(file: Path, data: st.DataObject) -> None:
+    lines = lines_of(file, DAY)
+    line = data.draw(st.integers(0, len(lines) - 1), label="line")
+    place = data.draw(st.integers(0, len(lines[line]) - 1), label="place")
+    flip = data.draw(st.integers(1, 255), label="flip")
+    changed = bytearray(lines[line])
+    changed[place] ^= flip
+    file.write_bytes(b"".join([*lines[:line], changed, *lines[line + 1 :]]))
+    assert breach_of(file).line == line + 1
+
+
+def test_every_byte_of_a_small_journal_counts(file: Path) -> None:
+    ledger = SmallLedger()
+    ledger.refuse()
+    ledger.deposit("customer/ä", "USD", 10)
+    ledger.seal()
+    lines = lines_of(file, ledger.hashed(KEY))
+    whole = b"".join(lines)
+    ends = [sum(map(len, lines[: at + 1])) for at in range(len(lines))]
+    for place in range(len(whole)):
+        changed = bytearray(whole)
+        changed[place] ^= 0x20  # makes a letter a capital, and a digit a control character
+        file.write_bytes(changed)
+        assert breach_of(file).line == next(n for n, end in enumerate(ends, 1) if place < end)
+
+
+@settings(deadline=None)
+@given(st.data())
+def test_a_dropped_row_is_found(file: Path, data: st.DataObject) -> None:
+    lines = lines_of(file, DAY)
+    line = data.draw(st.integers(0, len(lines) - 1))
+    file.write_bytes(b"".join([*lines[:line], *lines[line + 1 :]]))
+    breach = breach_of(file)
+    if b'"row":"batch"' in lines[line] or b'"row":"checkpoint"' in lines[line]:
+        assert breach.line > line  # the next of its kind shows it
+    else:
+        assert breach.line == min(line + 1, len(lines) - 1)
+
+
+@settings(deadline=None)
+@given(st.data())
+def test_a_row_that_is_there_twice_is_found(file: Path, data: st.DataObject) -> None:
+    lines = lines_of(file, DAY)
+    line = data.draw(st.integers(0, len(lines) - 1))
+    file.write_bytes(b"".join([*lines[: line + 1], *lines[line:]]))
+    assert breach_of(file).line == line + 2
+
+
+@settings(deadline=None)
+@given(st.data())
+def test_two_rows_that_changed_places_are_found(file: Path, data: st.DataObject) -> None:
+    lines = lines_of(file, DAY)
+    one = data.draw(st.integers(0, len(lines) - 2))
+    other = data.draw(st.integers(one + 1, len(lines) - 1))
+    lines[one], lines[other] = lines[other], lines[one]
+    file.write_bytes(b"".join(lines))
+    assert one < breach_of(file).line <= other + 1
+
+
+@settings(deadline=None)
+@given(st.data())
+def test_a_file_that_was_cut_off_is_found(file: Path, data: st.DataObject) -> None:
+    whole = write(file, DAY).read_bytes()
+    file.write_bytes(whole[: data.draw(st.integers(0, len(whole) - 1))])
+    breach_of(file)
+
+
+def test_the_words_name_the_row_and_what_is_wrong(file: Path) -> None:
+    rows = list(DAY)
+    at = next(i for i, row in enumerate(rows) if isinstance(row, TransferRow) and row.seq == 3)
+    entry = rows[at].entries[0]  # type: ignore[union-attr]
+    rows[at] = replace(rows[at], entries=(replace(entry, balance_after=1_001),))
+    with pytest.raises(Broken) as caught:
+        verify(write(file, rows))
+    assert str(caught.value) == (
+        "line 5, transfer 3 (00000000-0000-0003-7000-000000000001), account customer/alice USD, "
+        "version 2: balance_after: expected 1000, found 1001"
+    )
+
+
+# Forgers who know how to hash.
+
+
+def forged(rows: list[JournalRow], seq: int) -> list[JournalRow]:
+    """Another reference in transfer `seq`, so that all else still adds up."""
+    return [
+        replace(row, reference="forged") if isinstance(row, TransferRow) and row.seq == seq else row
+        for row in rows
+    ]
+
+
+@pytest.mark.parametrize("seq", range(1, 15))
+def test_a_forgery_without_the_key_is_found_by_the_seal_over_it(file: Path, seq: int) -> None:
+    rows = hashed(forged(DAY, seq), None)
+    breach = breach_of(write(file, rows))
+    assert (breach.checkpoint_seq, breach.rule) == (1 if seq <= 6 else 2, "signature")
+
+
+def test_a_forgery_under_the_old_seal_is_found_by_it(file: Path) -> None:
+    rows = hashed(forged(DAY, 2), None)
+    rows[len(MORNING) - 1] = MORNING[-1]
+    breach = breach_of(write(file, rows))
+    assert (breach.checkpoint_seq, breach.rule) == (1, "last_batch_hash")
+
+
+def test_a_forgery_under_another_key_is_found(file: Path) -> None:
+    rows = hashed(forged(DAY, 9), FORGER)
+    breach = breach_of(write(file, rows))
+    assert (breach.checkpoint_seq, breach.rule) == (1, "key_id")
+    assert (breach.expected, breach.found) == (KEY.key_id, FORGER.key_id)
+
+
+def test_a_forgery_under_another_key_of_the_same_name_is_found(file: Path) -> None:
+    rows = [
+        replace(row, key_id=KEY.key_id) if isinstance(row, CheckpointRow) else row
+        for row in hashed(forged(DAY, 9), FORGER)
+    ]
+    assert breach_of(write(file, rows)).rule == "signature"
+
+
+def test_every_key_that_is_trusted_may_have_sealed(file: Path) -> None:
+    rows = hashed(DAY, FORGER)
+    assert verify(write(file, rows), keys=[*KEYS, FORGER.public_key]).signatures_checked
+
+
+def test_without_a_key_a_rehashed_forgery_passes_and_the_report_says_so(file: Path) -> None:
+    report = verify(write(file, hashed(forged(DAY, 9), FORGER)))
+    assert not report.signatures_checked
+
+
+def test_behind_the_last_seal_a_rehashed_forgery_passes_and_the_report_says_so(file: Path) -> None:
+    rows = a_day(is_sealed=False).hashed(KEY)
+    report = verify(write(file, hashed(forged(rows, 9), KEY)), keys=KEYS)
+    assert (report.transfers, report.sealed_transfers) == (14, 6)
+
+
+# Forgers who have the key, or nothing to change but the end.
+
+
+def test_an_end_taken_off_at_a_seal_passes_without_a_checkpoint_from_before(file: Path) -> None:
+    assert verify(write(file, MORNING), keys=KEYS).transfers == 6
+
+
+def test_an_end_taken_off_is_found_by_a_checkpoint_from_before(file: Path) -> None:
+    breach = breach_of(write(file, MORNING), anchor=seals(DAY)[1])
+    assert breach.rule == "last checkpoint of the journal"
+    assert (breach.expected, breach.found) == ("at least 2, which covers transfer 14", "1")
+
+
+def test_history_rewritten_with_the_key_is_found_by_a_checkpoint_from_before(file: Path) -> None:
+    rows = hashed(forged(DAY, 2), KEY)
+    assert verify(write(file, rows), keys=KEYS).transfers == 14
+    breach = breach_of(file, anchor=seals(DAY)[0])
+    assert (breach.checkpoint_seq, breach.rule) == (1, "the checkpoint kept from before")
+
+
+def test_a_journal_that_went_on_keeps_its_checkpoints(file: Path) -> None:
+    assert verify(write(file, DAY), keys=KEYS, anchor=seals(DAY)[0]).transfers == 14
+
+
+def test_the_export_kept_its_batches_apart(file: Path) -> None:
+    rows = [row for row in DAY if not (isinstance(row, BatchRow) and row.seq == 1)]
+    breach = breach_of(write(file, hashed(rows, KEY)))
+    assert (breach.batch_seq, breach.rule) == (2, "seq of the batch")
+
+
+@pytest.mark.parametrize("is_sealed", [True, False])
+def test_transfers_that_no_batch_holds_are_found(file: Path, is_sealed: bool) -> None:
+    ledger = a_day(is_sealed=is_sealed)
+    rows = [row for row in ledger.rows if not (isinstance(row, BatchRow) and row.seq == 3)]
+    breach = breach_of(write(file, hashed(rows, KEY)))
+    assert (breach.rule, breach.expected) == ("row", "the batch of transfer 14")
