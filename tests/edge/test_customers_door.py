@@ -143,7 +143,9 @@ async def test_a_call_that_brings_no_message_ends_in_time(
     call = place(nothing(), metadata=bearer(keys.customer("alice")))
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await asyncio.wait_for(call, 10)
-    assert refused.value.code() == grpc.StatusCode.UNAVAILABLE
+    # By Envoy's word, or by the service's when it sees the time run out first.
+    ended = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+    assert refused.value.code() in ended
 
 
 async def test_a_browser_calls_and_watches(envoy: Envoy, keys: Keys) -> None:
@@ -206,7 +208,9 @@ async def test_a_service_that_is_away_is_unavailable_with_a_reason(
     metadata = bearer(keys.customer("alice"))
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await _stub(public).PlaceTrade(pb.PlaceTradeRequest(), metadata=metadata, timeout=10)
-    assert refused.value.code() == grpc.StatusCode.UNAVAILABLE
+    # By Envoy's word, or by the service's when it sees the time run out first.
+    ended = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+    assert refused.value.code() in ended
     assert reason_of(refused.value) == "UNAVAILABLE"
     answer = await grpc_web.call(envoy.public, PLACE, b"", keys.customer("alice"))
     assert (answer.http_status, answer.grpc_status) == (200, 14)
