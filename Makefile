@@ -16,7 +16,7 @@ BASELINE := protos/baseline.binpb
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint format baseline stubs sync clean
+.PHONY: help up test simulate lint format baseline stubs sync clean
 
 help: ## List the verbs
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | \
@@ -27,6 +27,10 @@ up: ## Start the whole house and show trades; Ctrl-C stops it (OPTIONS=--no-demo
 
 test: sync ## Run all tests on real PostgreSQL, NATS and Envoy (TESTS=tests/edge: some)
 	@$(BIN)/pytest -n auto --dist loadgroup $(TESTS)
+
+SEEDS ?= 100
+simulate: sync ## Run the house on virtual time with faults by seed (SEEDS=1000; SEED=123: one again)
+	@$(BIN)/python -m simulation.main --seeds $(SEEDS) $(if $(SEED),--seed $(SEED))
 
 lint: sync ## ruff, mypy --strict, import-linter, buf lint, format and breaking
 	$(BIN)/ruff check .
