@@ -134,6 +134,17 @@ class Venue:
         reports = map(exchange_pb2.ExecutionReport.FromString, bodies)
         return [report for report in reports if report.exchange_order_id]
 
+    async def executions_of(
+        self, session_id: str, after_seq: int, until_seq: int
+    ) -> tuple[list[exchange_pb2.ExecutionReport], int]:
+        """TRADE reports numbered after_seq < seq <= until_seq, and the number of the latest report.
+
+        Raises Unavailable.
+        """
+        async with self._database.reader() as reader:
+            last, bodies = await store.read_executions(reader, session_id, after_seq, until_seq)
+        return [exchange_pb2.ExecutionReport.FromString(body) for body in bodies], last
+
     async def _take(self, parcels: list[Parcel]) -> Sequence[Refusal | None]:
         async with self._trading.turn:
             floor = self._trading.floor
