@@ -25,6 +25,7 @@ _BY_ROLES = {
             "Close",
             "RequestReversal",
             "ApproveReversal",
+            "ListReversalRequests",
             "GetInvariants",
         ),
     ),
