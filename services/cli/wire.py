@@ -126,9 +126,7 @@ def transfer_line(transfer: journal_pb2.JournalTransfer) -> str:
         words.append(f"reverses {transfer.reverses}")
     if transfer.reference:
         words.append(f"({transfer.reference})")
-    if transfer.reason:
-        words.append(transfer.terms)
-    return "  ".join(filter(None, words))
+    return "  ".join(words)
 
 
 def entry_line(entry: journal_pb2.JournalEntry) -> str:

@@ -94,8 +94,8 @@ def _show_line(look: "GetInvariantsResponse") -> None:
     broken = _broken(look)
     stands = f"BROKEN: {', '.join(broken)}" if broken else "all hold"
     say(
-        f"{time_of_day(look.checked_at)}  up to transfer {look.transfer_seq:,}"
-        f" (everything up to {look.full_transfer_seq:,}): {stands}"
+        f"{time_of_day(look.checked_at)}  up to transfer {look.transfer_seq:,}: {stands}"
+        f" (last full look: up to {look.full_transfer_seq:,})"
     )
 
 
