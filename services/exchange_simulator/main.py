@@ -41,6 +41,7 @@ _OPERATORS = frozenset({Role.OPERATOR})
 _ALLOW = {
     f"/{_EXCHANGE}/Session": _MEMBERS,
     f"/{_EXCHANGE}/GetOrder": _MEMBERS | _OPERATORS,
+    f"/{_EXCHANGE}/ListOrders": _MEMBERS | _OPERATORS,
     **{
         f"/{_EXCHANGE}/{method}": _READERS
         for method in (
