@@ -42,6 +42,7 @@ _ALLOW = {
     f"/{_EXCHANGE}/Session": _MEMBERS,
     f"/{_EXCHANGE}/GetOrder": _MEMBERS | _OPERATORS,
     f"/{_EXCHANGE}/ListExecutions": _MEMBERS | _OPERATORS,
+    f"/{_EXCHANGE}/ListOrders": _MEMBERS | _OPERATORS,
     **{
         f"/{_EXCHANGE}/{method}": _READERS
         for method in (

@@ -36,6 +36,7 @@ class OrderRow:
     session_id: str
     exchange_order_id: str
     received_at: datetime
+    is_open: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ class ReportRow:
 
 _TERMS = attrgetter(*NewOrder.__slots__)
 _REPORT = attrgetter(*ReportRow.__slots__)
-_ORDER = (*NewOrder.__slots__, "session_id", "exchange_order_id", "received_at")
+_ORDER = (*NewOrder.__slots__, "session_id", "exchange_order_id", "received_at", "is_open")
 _ADVANCE = ("ids", "old_commands", "old_reports", "commands", "reports")
 
 
@@ -229,7 +230,7 @@ WITH fence AS (
     INSERT INTO member_order (
         client_order_id, symbol, side, quantity, order_type, limit_price_micros,
         stop_price_micros, time_in_force, max_notional_micros, session_id, exchange_order_id,
-        received_at
+        received_at, is_open
     )
     SELECT * FROM unnest(
         %(order_client_order_id)s::text[], %(order_symbol)s::text[], %(order_side)s::int[],
@@ -237,7 +238,7 @@ WITH fence AS (
         %(order_limit_price_micros)s::bigint[], %(order_stop_price_micros)s::bigint[],
         %(order_time_in_force)s::int[], %(order_max_notional_micros)s::bigint[],
         %(order_session_id)s::text[], %(order_exchange_order_id)s::text[],
-        %(order_received_at)s::timestamptz[]
+        %(order_received_at)s::timestamptz[], %(order_is_open)s::boolean[]
     )
     ON CONFLICT DO NOTHING
     RETURNING 1
@@ -290,4 +291,10 @@ def _advance_of(advance: Advance) -> tuple[object, ...]:
 
 
 def _order_of(row: OrderRow) -> tuple[object, ...]:
-    return (*_TERMS(row.order), row.session_id, row.exchange_order_id, row.received_at)
+    return (
+        *_TERMS(row.order),
+        row.session_id,
+        row.exchange_order_id,
+        row.received_at,
+        row.is_open,
+    )

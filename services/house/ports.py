@@ -1,5 +1,6 @@
 """Which part listens where: all on 127.0.0.1, by name."""
 
+from collections.abc import Mapping
 from functools import partial
 
 from libs.embedded import CannotRun, free_port
@@ -24,10 +25,12 @@ _INNER = (
 class Ports:
     """A port for each name, fixed while the house runs."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, chosen: Mapping[str, int]) -> None:
+        """`chosen` goes before the settings; names that are not ours are left out."""
         first = settings.inner_port
         self._ports = {
-            name: first + offset if first else free_port() for offset, name in enumerate(_INNER)
+            name: chosen.get(name) or (first + offset if first else free_port())
+            for offset, name in enumerate(_INNER)
         }
         self._ports["public"] = settings.public_port or free_port()
         self._ports["operators"] = settings.operators_port or free_port()

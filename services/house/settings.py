@@ -23,6 +23,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Port,
         msgspec.Meta(description="First of the 20 ports of everything behind; 0: free ports."),
     ] = 7410
+    routes: Annotated[
+        str,
+        msgspec.Meta(description="A file with other ways between the parts, for drills of faults."),
+    ] = ""
     execution_workers: Annotated[
         int, msgspec.Meta(ge=1, le=8, description="Processes of the execution service.")
     ] = 1

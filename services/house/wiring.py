@@ -9,9 +9,18 @@ from libs.probe import probe
 from services.house.folder import DataFolder
 from services.house.parts import NatsPart, Part, PostgresPart, Program, answers_http
 from services.house.ports import SERVICES, Ports
+from services.house.routes import read_routes
 from services.house.settings import Settings
 
 _PROBE_SECONDS = 1.0
+# The settings that say where a neighbour is.
+_ADDRESSES = {
+    "order_address": "order",
+    "ledger_address": "ledger",
+    "execution_address": "execution",
+    "gateway_address": "exchange_gateway",
+    "exchange_address": "exchange_simulator",
+}
 
 
 class House:
@@ -19,7 +28,8 @@ class House:
 
     def __init__(self, settings: Settings, folder: DataFolder) -> None:
         self.folder = folder
-        self.ports = Ports(settings)
+        self._routes = read_routes(settings.routes)
+        self.ports = Ports(settings, self._routes.ports)
         self._postgres = Postgres(
             folder.path / "postgres",
             port=self.ports.of("postgres"),
@@ -88,9 +98,9 @@ class House:
     def _program(self, name: str, *, of: str, own: dict[str, str], address: str | None) -> Program:
         """A process of the service `of`. Without an address it is taken for ready at once."""
         told = {
-            **self._addresses(),
-            "database_url": self._postgres.url(of),
-            "nats_url": self._nats.url,
+            **self._addresses(name),
+            "database_url": self._reached_by(name, "postgres", self._postgres.url(of)),
+            "nats_url": self._reached_by(name, "nats", self._nats.url),
             "service_token_file": str(self.folder.token_file(of)),
             **own,
         }
@@ -108,7 +118,7 @@ class House:
 
     def _edge(self) -> Program:
         told = {
-            **self._addresses(),
+            **self._addresses("edge"),
             "listen": self.ports.address("public"),
             "operators_listen": self.ports.address("operators"),
             "admin_listen": self.ports.address("edge_admin"),
@@ -123,16 +133,18 @@ class House:
             is_ready=lambda: answers_http(admin_port, "/ready"),
         )
 
-    def _addresses(self) -> dict[str, str]:
-        """What everybody is told."""
-        return {
-            "jwks_file": str(self.folder.jwks_file),
-            "order_address": self.ports.address("order"),
-            "ledger_address": self.ports.address("ledger"),
-            "execution_address": self.ports.address("execution"),
-            "gateway_address": self.ports.address("exchange_gateway"),
-            "exchange_address": self.ports.address("exchange_simulator"),
+    def _addresses(self, process: str) -> dict[str, str]:
+        """What everybody is told: `process` by its own ways, if it has some."""
+        ways = {
+            setting: self._routes.way(process, part, self.ports.address(part))
+            for setting, part in _ADDRESSES.items()
         }
+        return {"jwks_file": str(self.folder.jwks_file), **ways}
+
+    def _reached_by(self, process: str, part: str, url: str) -> str:
+        """The URL of `part` as `process` is told it."""
+        address = self.ports.address(part)
+        return url.replace(address, self._routes.way(process, part, address))
 
 
 def _environment(told: dict[str, str]) -> dict[str, str]:

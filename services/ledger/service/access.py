@@ -28,6 +28,7 @@ _BY_ROLES = {
             "Close",
             "RequestReversal",
             "ApproveReversal",
+            "ListReversalRequests",
             "GetInvariants",
         ),
     ),

@@ -62,7 +62,12 @@ class Reading:
             raise Invalid(
                 Reason.REASON_INVALID_SEQUENCE, "after_seq is negative", field="after_seq"
             )
-        after, end = request.after_seq, await self._history.end()
+        if request.last < 0:
+            raise Invalid(Reason.REASON_INVALID_REQUEST, "last is negative", field="last")
+        end = await self._history.end()
+        after = request.after_seq
+        if request.last:
+            after = max(after, end.transfer_seq - request.last)
         while after < end.transfer_seq:
             until = min(after + _TRANSFERS_AT_ONCE, end.transfer_seq)
             if request.only_entries:
