@@ -21,6 +21,7 @@ from services.exchange_gateway.session.lease import Lease
 from services.exchange_gateway.session.listing import Listing
 from services.exchange_gateway.session.running import Outside
 from services.exchange_gateway.session.tenure import Tenure
+from services.exchange_gateway.store.executions import Executions
 from services.exchange_gateway.venues.simulator import SimulatorVenue
 from stockbroker.exchange_gateway.v1.exchange_gateway_service_pb2_grpc import (
     add_ExchangeGatewayServiceServicer_to_server,
@@ -35,6 +36,7 @@ _ALLOW = {
     f"/{NAME}/GetOrders": _EVERYBODY_INSIDE,
     f"/{NAME}/GetSession": _EVERYBODY_INSIDE,
     f"/{NAME}/ListInstruments": _EVERYBODY_INSIDE,
+    f"/{NAME}/ListExecutions": _EVERYBODY_INSIDE,
 }
 # Flat cost whatever the tables hold: plans that hash the batch and look up the table by its key.
 FLAT_PLANS = {"enable_seqscan": "off", "enable_nestloop": "off", "enable_mergejoin": "off"}
@@ -87,7 +89,9 @@ async def house(settings: Settings) -> AsyncIterator[RpcServer]:
     rpc = RpcServer(
         listen=settings.listen,
         allow=_ALLOW,
-        quiet=frozenset({f"/{NAME}/SubmitOrders", f"/{NAME}/GetOrders"}),
+        quiet=frozenset(
+            f"/{NAME}/{method}" for method in ("SubmitOrders", "GetOrders", "ListExecutions")
+        ),
         verifier=Verifier(settings.jwks_file),
         clock=clock,
     )
@@ -106,7 +110,8 @@ async def house(settings: Settings) -> AsyncIterator[RpcServer]:
             clock=clock,
             max_age_seconds=settings.listing_age_seconds,
         )
-        service = GatewayService(tenure, listing, pool, session_id=session_id)
+        executions = Executions(pool, session_id=session_id, decode=outside.venue.decode)
+        service = GatewayService(tenure, listing, executions, pool, session_id=session_id)
         add_ExchangeGatewayServiceServicer_to_server(service, rpc.server)
         rpc.serves(NAME)
         await rpc.start()
