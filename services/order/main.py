@@ -28,7 +28,8 @@ from services.order.domain.turns import Applied
 from services.order.feed import Feed
 from services.order.instruments import Instruments
 from services.order.neighbours import Gateway
-from services.order.service.execution import BackOffice, ExecutionService
+from services.order.service.execution import ExecutionService
+from services.order.service.office import BackOffice
 from services.order.service.trades import Desk, TradesService
 from services.order.watchers import Watchers
 from stockbroker.order.v1.order_execution_service_pb2_grpc import (
@@ -53,6 +54,11 @@ _ALLOW = {
     f"/{_EXECUTION}/ClaimTrades": _SERVICES,
     f"/{_EXECUTION}/ListOpenCustomers": _SERVICES,
     f"/{_EXECUTION}/ApplyOutcomes": _SERVICES,
+    f"/{_EXECUTION}/RecordFaults": _SERVICES,
+    f"/{_EXECUTION}/ListParkedTrades": _SERVICES,
+    f"/{_EXECUTION}/ReleaseParkedTrade": _SERVICES,
+    f"/{_EXECUTION}/CondemnParkedTrade": _SERVICES,
+    f"/{_EXECUTION}/ListTradesInDoubt": _SERVICES,
 }
 # Their batches have a line each.
 _QUIET = frozenset(
