@@ -42,6 +42,7 @@ _EXECUTION = "stockbroker.order.v1.OrderExecutionService"
 _CUSTOMERS = frozenset({Role.CUSTOMER})
 _CUSTOMERS_AND_OPERATORS = frozenset({Role.CUSTOMER, Role.OPERATOR})
 _SERVICES = frozenset({Role.SERVICE})
+_SERVICES_AND_OPERATORS = frozenset({Role.SERVICE, Role.OPERATOR})
 _ALLOW = {
     f"/{_TRADES}/PlaceTrade": _CUSTOMERS,
     f"/{_TRADES}/GetTrade": _CUSTOMERS_AND_OPERATORS,
@@ -59,6 +60,7 @@ _ALLOW = {
     f"/{_EXECUTION}/ReleaseParkedTrade": _SERVICES,
     f"/{_EXECUTION}/CondemnParkedTrade": _SERVICES,
     f"/{_EXECUTION}/ListTradesInDoubt": _SERVICES,
+    f"/{_EXECUTION}/ListExecutions": _SERVICES_AND_OPERATORS,
 }
 # Their batches have a line each.
 _QUIET = frozenset(
@@ -67,6 +69,7 @@ _QUIET = frozenset(
         f"/{_EXECUTION}/ClaimTrades",
         f"/{_EXECUTION}/ListOpenCustomers",
         f"/{_EXECUTION}/ApplyOutcomes",
+        f"/{_EXECUTION}/ListExecutions",
     }
 )
 

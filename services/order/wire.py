@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+import msgspec
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from services.order.domain.asking import NewTerms
@@ -25,11 +26,13 @@ from services.order.domain.trade import (
     average_price_micros,
 )
 from services.order.domain.turns import Applied, Claimed, Waiting
+from services.order.store.executions import Page
 from stockbroker.common.v1.reason_pb2 import Reason
 from stockbroker.common.v1.terms_pb2 import OrderType, Side, TimeInForce
 from stockbroker.order.v1 import order_execution_service_pb2 as execution_pb
 from stockbroker.order.v1 import order_pb2
 from stockbroker.order.v1 import order_service_pb2 as pb
+from stockbroker.order.v1 import recorded_execution_pb2 as recorded_pb
 
 _MAX_REASON_TEXT = 1000
 
@@ -117,6 +120,24 @@ def _execution_to(execution: Execution) -> order_pb2.Execution:
     )
     message.executed_at.FromDatetime(execution.executed_at)
     return message
+
+
+def executions_to(page: Page) -> recorded_pb.ListExecutionsResponse:
+    """Fills on record, and where to go on."""
+    return recorded_pb.ListExecutionsResponse(
+        executions=[
+            recorded_pb.RecordedExecution(
+                execution=_execution_to(each.execution),
+                customer_id=each.customer_id,
+                side=Side.ValueType(each.side),
+                symbol=each.symbol,
+                transaction_id=each.transaction_id,
+            )
+            for each in page.executions
+        ],
+        next=recorded_pb.ExecutionPlace(**msgspec.structs.asdict(page.next)),
+        reaches_end=page.reaches_end,
+    )
 
 
 def watched_to(item: TradeEvent | Heartbeat) -> pb.WatchTradesResponse:

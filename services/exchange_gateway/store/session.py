@@ -85,6 +85,15 @@ class SessionStore:
         if cursor.rowcount != 1:
             raise Deposed
 
+    async def check(self, seat: Seat) -> None:
+        """Whether the seat is still good. Raises Deposed."""
+        cursor = await self._connection.execute(
+            "SELECT FROM venue_session WHERE session_id = %(session_id)s AND term = %(term)s",
+            {"session_id": seat.session_id, "term": seat.term},
+        )
+        if cursor.rowcount != 1:
+            raise Deposed
+
     async def summarise(self) -> Summary:
         """How the session stands."""
         cursor = await self._connection.execute(_SUMMARY, {"session_id": self._session_id})

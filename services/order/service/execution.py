@@ -18,6 +18,7 @@ from services.order.domain.leading import (
     check_worker,
 )
 from services.order.domain.turns import Applied, Waiting
+from services.order.service.executions import ExecutionReading
 from services.order.service.office import BackOffice
 from services.order.service.parking import ParkingService
 from services.order.store.queue import Partitions, Queue
@@ -25,7 +26,7 @@ from stockbroker.order.v1 import order_execution_service_pb2 as pb
 from stockbroker.order.v1.order_execution_service_pb2_grpc import OrderExecutionServiceServicer
 
 
-class ExecutionService(ParkingService, OrderExecutionServiceServicer):
+class ExecutionService(ParkingService, ExecutionReading, OrderExecutionServiceServicer):
     """See the contract for each method."""
 
     def __init__(self, office: BackOffice) -> None:

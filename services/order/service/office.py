@@ -1,4 +1,4 @@
-"""What the door for execution works with."""
+"""What the execution service's door works with."""
 
 from dataclasses import dataclass
 
