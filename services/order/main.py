@@ -55,6 +55,11 @@ _ALLOW = {
     f"/{_EXECUTION}/ClaimTrades": _SERVICES,
     f"/{_EXECUTION}/ListOpenCustomers": _SERVICES,
     f"/{_EXECUTION}/ApplyOutcomes": _SERVICES,
+    f"/{_EXECUTION}/RecordFaults": _SERVICES,
+    f"/{_EXECUTION}/ListParkedTrades": _SERVICES,
+    f"/{_EXECUTION}/ReleaseParkedTrade": _SERVICES,
+    f"/{_EXECUTION}/CondemnParkedTrade": _SERVICES,
+    f"/{_EXECUTION}/ListTradesInDoubt": _SERVICES,
     f"/{_EXECUTION}/ListExecutions": _SERVICES_AND_OPERATORS,
 }
 # Their batches have a line each.
