@@ -7,6 +7,7 @@ import typer
 from typer.core import TyperGroup
 
 from services.cli.commands import (
+    chaos,
     deposits,
     halts,
     house,
@@ -56,6 +57,7 @@ app = typer.Typer(
 _ANY_OPTIONS = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 app.command(context_settings=_ANY_OPTIONS)(house.up)
+app.command(context_settings=_ANY_OPTIONS, add_help_option=False)(chaos.chaos)
 app.command()(status.status)
 app.command()(house.token)
 app.command()(place.place)
