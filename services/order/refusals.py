@@ -8,6 +8,7 @@ from libs.refusals import (
     AlreadyExists,
     Invalid,
     NotFound,
+    Refused,
     Unavailable,
     Unimplemented,
 )
@@ -113,6 +114,12 @@ def replace_not_offered() -> Unimplemented:
 def no_such_trade() -> NotFound:
     """The same words whether it does not exist or is another customer's."""
     return NotFound(Reason.REASON_TRADE_NOT_FOUND, "no such trade")
+
+
+def not_parked() -> Refused:
+    return Refused(
+        Reason.REASON_TRADE_NOT_PARKED, "the trade is not parked, or is being rejected already"
+    )
 
 
 def client_order_id_reused() -> AlreadyExists:
