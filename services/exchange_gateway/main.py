@@ -77,6 +77,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     retry_most_seconds: Annotated[
         Seconds, msgspec.Meta(description="The longest wait before a neighbour is tried again.")
     ] = 1.0
+    later_most_seconds: Annotated[
+        Seconds,
+        msgspec.Meta(description="The longest wait before a report that waits is delivered again."),
+    ] = 30.0
     listing_age_seconds: Annotated[
         Seconds, msgspec.Meta(description="The venue's list is asked for again after this.")
     ] = 5.0
@@ -157,6 +161,7 @@ def _outside(
             gap_seconds=settings.gap_seconds,
             query_after_seconds=settings.query_after_seconds,
             retry_most_seconds=settings.retry_most_seconds,
+            later_most_seconds=settings.later_most_seconds,
         ),
     )
 
