@@ -28,7 +28,8 @@ from services.order.domain.turns import Applied
 from services.order.feed import Feed
 from services.order.instruments import Instruments
 from services.order.neighbours import Gateway
-from services.order.service.execution import BackOffice, ExecutionService
+from services.order.service.execution import ExecutionService
+from services.order.service.office import BackOffice
 from services.order.service.trades import Desk, TradesService
 from services.order.watchers import Watchers
 from stockbroker.order.v1.order_execution_service_pb2_grpc import (
@@ -41,6 +42,7 @@ _EXECUTION = "stockbroker.order.v1.OrderExecutionService"
 _CUSTOMERS = frozenset({Role.CUSTOMER})
 _CUSTOMERS_AND_OPERATORS = frozenset({Role.CUSTOMER, Role.OPERATOR})
 _SERVICES = frozenset({Role.SERVICE})
+_SERVICES_AND_OPERATORS = frozenset({Role.SERVICE, Role.OPERATOR})
 _ALLOW = {
     f"/{_TRADES}/PlaceTrade": _CUSTOMERS,
     f"/{_TRADES}/GetTrade": _CUSTOMERS_AND_OPERATORS,
@@ -53,6 +55,12 @@ _ALLOW = {
     f"/{_EXECUTION}/ClaimTrades": _SERVICES,
     f"/{_EXECUTION}/ListOpenCustomers": _SERVICES,
     f"/{_EXECUTION}/ApplyOutcomes": _SERVICES,
+    f"/{_EXECUTION}/RecordFaults": _SERVICES,
+    f"/{_EXECUTION}/ListParkedTrades": _SERVICES,
+    f"/{_EXECUTION}/ReleaseParkedTrade": _SERVICES,
+    f"/{_EXECUTION}/CondemnParkedTrade": _SERVICES,
+    f"/{_EXECUTION}/ListTradesInDoubt": _SERVICES,
+    f"/{_EXECUTION}/ListExecutions": _SERVICES_AND_OPERATORS,
 }
 # Their batches have a line each.
 _QUIET = frozenset(
@@ -61,6 +69,7 @@ _QUIET = frozenset(
         f"/{_EXECUTION}/ClaimTrades",
         f"/{_EXECUTION}/ListOpenCustomers",
         f"/{_EXECUTION}/ApplyOutcomes",
+        f"/{_EXECUTION}/ListExecutions",
     }
 )
 

@@ -20,7 +20,7 @@ from services.order.domain.outcomes import (
     judge,
     start,
 )
-from services.order.domain.trade import Execution, Trade, TradeEvent
+from services.order.domain.trade import Execution, Standing, Trade, TradeEvent
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -109,7 +109,8 @@ class Journal:
     def _record(self, trade_id: str, step: Step) -> None:
         before = self.trades[trade_id]
         seq = self.heads[before.customer_id] + 1
-        trade = replace(before, standing=step.standing, seq=seq, updated_at=self.at)
+        standing = _dated(step.standing, before.standing, at=self.at)
+        trade = replace(before, standing=standing, seq=seq, updated_at=self.at)
         self.trades[trade_id] = trade
         self.heads[before.customer_id] = seq
         if step.execution is not None:
@@ -123,6 +124,12 @@ class Journal:
                 execution=step.execution,
             )
         )
+
+
+def _dated(standing: Standing, before: Standing, *, at: datetime) -> Standing:
+    """With the time since when it is in doubt, if it is."""
+    since = before.in_doubt_since or at if standing.in_doubt else None
+    return standing if since == standing.in_doubt_since else replace(standing, in_doubt_since=since)
 
 
 def _same_execution(known: Execution, told: Execution) -> Verdict:
