@@ -97,9 +97,17 @@ def invalid_sequence() -> Invalid:
     )
 
 
-def order_type_not_offered() -> Unimplemented:
+def stops_not_offered() -> Unimplemented:
     return Unimplemented(
-        Reason.REASON_NOT_IMPLEMENTED, "only MARKET orders are offered yet", field="order_type"
+        Reason.REASON_NOT_IMPLEMENTED, "stop orders are not offered yet", field="order_type"
+    )
+
+
+def resting_not_offered() -> Unimplemented:
+    return Unimplemented(
+        Reason.REASON_NOT_IMPLEMENTED,
+        "LIMIT orders are offered with IOC and FOK only yet",
+        field="time_in_force",
     )
 
 
