@@ -44,6 +44,7 @@ class Told(msgspec.Struct, frozen=True):
     operators: str
     signing_key_file: str
     services: Mapping[str, str]
+    workers: Mapping[str, str]
     parts: Mapping[str, str]
     databases: Mapping[str, str]
     nats_url: str
@@ -71,8 +72,8 @@ class House:
     async def answers(self, name: str) -> bool:
         """Whether a process does its work now, asked past all proxies."""
         told = self.told()
-        if name in told.services:
-            address = told.services[name]
+        address = {**told.services, **told.workers}.get(name)
+        if address is not None:
             return not await asyncio.to_thread(probe, address, timeout_seconds=_PROBE_SECONDS)
         if name in told.parts:
             return await _listens(told.parts[name])
@@ -101,7 +102,7 @@ def _is_alive(pid: int) -> bool:
 @contextlib.asynccontextmanager
 async def running_house(folder: Path, *, workers: int) -> AsyncIterator[House]:
     """Start it, wait until it takes calls, stop it. Raises CannotRun."""
-    ports = {part: free_port() for part in layout.LISTENING}
+    ports = {part: free_port() for part in layout.listening(workers)}
     ways = Ways(
         {
             process: {part: Way(free_port(), f"{HOST}:{ports[part]}") for part in parts}

@@ -8,6 +8,7 @@ from enum import Enum
 ALL = "house"  # as a target: every process but the supervisor
 _WARM_UP_SECONDS = 4.0
 _REST_SECONDS = (4.0, 7.0)
+_LONG_REST_SECONDS = (12.0, 15.0)  # after the whole house
 _LONGEST_STOP_SECONDS = 30.0
 _LONGEST_PARTITION_SECONDS = 12.0
 _FLOOD_SECONDS = (2.0, 5.0)
@@ -97,7 +98,7 @@ def _one_by_one(
             return
         delay = rng.choice((20, 100, 300)) if kind is Kind.SLOW else 0
         yield Fault(round(at, 1), kind, target, lasts, delay)
-        at += lasts + rng.uniform(*_REST_SECONDS)
+        at += lasts + rng.uniform(*(_LONG_REST_SECONDS if target == ALL else _REST_SECONDS))
 
 
 def _deck(rng: random.Random, field: Field, families: Sequence[str]) -> Iterator[tuple[Kind, str]]:
