@@ -146,7 +146,7 @@ class Load:
 
 @asynccontextmanager
 async def trading(
-    address: str, signer: Signer, record: Record, customers: Sequence[str], *, rate: float
+    address: str, signer: Signer, record: Record, *, rate: float
 ) -> AsyncIterator[Load]:
     """Customers who watch already; `rate` is that of all together, orders per second."""
     traders = [
@@ -154,9 +154,9 @@ async def trading(
             Customer(address, signer, name),
             record,
             random.Random(name),
-            rate=rate / len(customers) / 1.8,  # orders per decision, bursts included
+            rate=rate / len(record.customers) / 1.8,  # orders per decision, bursts included
         )
-        for name in customers
+        for name in record.customers
     ]
     watching = [asyncio.create_task(trader.watch()) for trader in traders]
     load = Load(traders)

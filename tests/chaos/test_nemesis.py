@@ -27,7 +27,7 @@ def test_faults_come_one_after_the_other_with_a_rest_between(seed: int) -> None:
     faults = [fault for fault in _schedule(seed, 3) if fault.kind is not Kind.MISBEHAVE]
     assert len(faults) > 10
     for one, other in pairwise(faults):
-        assert other.at >= one.at + one.seconds + 3.9
+        assert other.at >= one.at + one.seconds + 1.4
         assert other.target != one.target
     assert faults[-1].at + faults[-1].seconds <= 180
 
