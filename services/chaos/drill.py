@@ -33,7 +33,7 @@ class Drill:
     ) -> None:
         self.struck: list[Struck] = []
         self.in_force: dict[Fault, float] = {}
-        self.begun: list[Fault] = []
+        self.begun: list[tuple[Fault, float]] = []
         self._house = house
         self._operator = operator
         self._flood = flood
@@ -47,6 +47,7 @@ class Drill:
             Kind.STALL: self._partition,
             Kind.SLOW: self._partition,
             Kind.FLOOD: lambda fault: self._flood.flood(fault.target, fault.seconds),
+            Kind.FULL: self._fill_disk,
             Kind.MISBEHAVE: self._misbehave,
         }
 
@@ -64,9 +65,8 @@ class Drill:
                     break
                 await self._sleep_until(began_at + fault.at + late)
                 await self._strike(fault)
-                ended_at = self._clock.monotonic()
                 await self._until_recovered()
-                late += self._clock.monotonic() - ended_at
+                late = self._clock.monotonic() - began_at - fault.at - fault.seconds
             await misbehaving
         finally:
             await end(misbehaving)
@@ -104,7 +104,7 @@ class Drill:
         concerned = await self._concerned(fault)
         began_at = self._clock.monotonic()
         self.in_force[fault] = began_at
-        self.begun.append(fault)
+        self.begun.append((fault, began_at))
         try:
             await self._deeds[fault.kind](fault)
         finally:
@@ -117,7 +117,10 @@ class Drill:
         self.struck.append(Struck(fault, began_at, ended_at, back_at, concerned))
 
     async def _concerned(self, fault: Fault) -> frozenset[str] | None:
-        """The customers whose partitions the worker leads that is hit; None: everybody."""
+        """The customers whose partitions the worker leads that is hit; None: everybody.
+
+        Everybody, too, where it leads nobody yet.
+        """
         pids = self._house.told().pids
         name = fault.target.partition(">")[0]
         if name not in layout.workers_of(pids):
@@ -127,11 +130,12 @@ class Drill:
         except DatabaseAway:
             return None
         mark = f"-{pids[name]}"
-        return frozenset(
+        led = frozenset(
             customer
             for customer in self._record.customers
             if leaders.get(partition_of(customer), "").endswith(mark)
         )
+        return led or None
 
     async def _kill(self, fault: Fault) -> None:
         pids = self._house.told().pids
@@ -154,6 +158,15 @@ class Drill:
             await self._clock.sleep(fault.seconds)
         finally:
             processes.thaw(frozen)
+
+    async def _fill_disk(self, fault: Fault) -> None:
+        """Until there is room again; a part that was started again meanwhile has it already."""
+        pid = self._house.told().pids[fault.target]
+        processes.fill_disk(pid)
+        try:
+            await self._clock.sleep(fault.seconds)
+        finally:
+            processes.free_disk(pid)
 
     async def _partition(self, fault: Fault) -> None:
         ways = self._house.ways.of(fault.target)

@@ -138,7 +138,7 @@ class Run:
                 self._fills,
                 violations,
                 {fault: since - self._began_at for fault, since in self._drill.in_force.items()},
-                self._drill.begun,
+                [(fault, since - self._began_at) for fault, since in self._drill.begun],
                 summaries(self._recoveries()),
             )
         )

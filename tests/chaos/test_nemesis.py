@@ -38,6 +38,7 @@ def test_in_a_long_drill_everything_is_killed_stopped_cut_off_and_flooded(seed: 
     for kinds in ((Kind.KILL,), (Kind.STOP,), PARTITIONS, (Kind.FLOOD,)):
         hit = {fault.target for fault in faults if fault.kind in kinds}
         assert set(PROCESSES) <= hit
+    assert any(fault.kind is Kind.FULL and fault.target == "postgres" for fault in faults)
     assert ALL in {fault.target for fault in faults if fault.kind is Kind.KILL}
     assert any(">" in fault.target for fault in faults)
     assert {fault.kind for fault in faults} == set(Kind)

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from enum import Enum
 
 ALL = "house"  # as a target: every process but the supervisor
+DATABASE = "postgres"
 _WARM_UP_SECONDS = 4.0
 _REST_SECONDS = (1.5, 4.0)
 _LONGEST_STOP_SECONDS = 30.0
 _LONGEST_PARTITION_SECONDS = 12.0
 _FLOOD_SECONDS = (2.0, 5.0)
+_FULL_SECONDS = (2.0, 6.0)
 _MISBEHAVIOUR_SECONDS = (5.0, 15.0)
 
 
@@ -23,6 +25,7 @@ class Kind(Enum):
     STALL = "stall"  # connections stay, and nothing passes
     SLOW = "slow"  # everything passes late
     FLOOD = "flood"  # more calls than it can answer
+    FULL = "full disk"  # nothing more can be written
     MISBEHAVE = "misbehave"  # the exchange duplicates, reorders, delays, forgets, refuses
 
 
@@ -33,6 +36,7 @@ FAMILIES: Mapping[str, tuple[Kind, ...]] = {
     "stop": (Kind.STOP,),
     "partition": PARTITIONS,
     "flood": (Kind.FLOOD,),
+    "disk": (Kind.FULL,),
     "exchange": (Kind.MISBEHAVE,),
 }
 
@@ -118,6 +122,8 @@ def _deck(rng: random.Random, field: Field, families: Sequence[str]) -> Iterator
     ]
     if "kill" in families:
         cards.append(("kill", ALL))
+    if "disk" in families:
+        cards.append(("disk", DATABASE))
     if "partition" in families:
         cards += [("partition", way) for way in rng.sample(ways, min(4, len(ways)))]
     last = ""
@@ -134,8 +140,8 @@ def _lasts(rng: random.Random, kind: Kind, seconds: float) -> float:
     """How long a fault is in force, in seconds: mostly short, now and then as long as may be."""
     if kind is Kind.KILL:
         return 0.0
-    if kind is Kind.FLOOD:
-        return round(rng.uniform(*_FLOOD_SECONDS), 1)
+    if kind in (Kind.FLOOD, Kind.FULL):
+        return round(rng.uniform(*(_FLOOD_SECONDS if kind is Kind.FLOOD else _FULL_SECONDS)), 1)
     longest = _LONGEST_STOP_SECONDS if kind is Kind.STOP else _LONGEST_PARTITION_SECONDS
     return round(rng.triangular(1.0, max(2.0, min(longest, seconds / 4)), 2.0), 1)
 
