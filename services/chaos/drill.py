@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from libs.clock import Clock
 from libs.partition import partition_of
 from libs.tasks import end
-from services.chaos import layout, processes
+from services.chaos import full_disk, layout, processes
 from services.chaos.domain.nemesis import ALL, Fault, Kind, Misbehaviour, is_too_late
 from services.chaos.domain.recovery import Struck, recovery
 from services.chaos.flood import Flood
@@ -162,11 +162,12 @@ class Drill:
     async def _fill_disk(self, fault: Fault) -> None:
         """Until there is room again; a part that was started again meanwhile has it already."""
         pid = self._house.told().pids[fault.target]
-        processes.fill_disk(pid)
+        full_disk.set_full([pid, *processes.children_of(pid)], is_full=True)
         try:
             await self._clock.sleep(fault.seconds)
         finally:
-            processes.free_disk(pid)
+            if processes.is_alive(pid):
+                full_disk.set_full([pid, *processes.children_of(pid)], is_full=False)
 
     async def _partition(self, fault: Fault) -> None:
         ways = self._house.ways.of(fault.target)

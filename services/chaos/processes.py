@@ -1,9 +1,7 @@
 """Signals to a process and its children."""
 
 import os
-import resource
 import signal
-from collections.abc import Callable
 from pathlib import Path
 
 
@@ -26,6 +24,11 @@ def children_of(pid: int) -> list[int]:
     return found
 
 
+def is_alive(pid: int) -> bool:
+    """Whether there is such a process."""
+    return Path(f"/proc/{pid}").exists()
+
+
 def send(pid: int, number: signal.Signals) -> bool:
     """Send a signal; whether there was such a process."""
     try:
@@ -39,25 +42,6 @@ def freeze(pid: int) -> list[int]:
     """SIGSTOP a process and its children; those that stand still now, for `thaw`."""
     frozen = [pid] if send(pid, signal.SIGSTOP) else []
     return frozen + [child for child in children_of(pid) if send(child, signal.SIGSTOP)]
-
-
-def fill_disk(pid: int) -> None:
-    """Let a process, its children and those to come write no byte to a file, as on a full disk."""
-    _limit_files([pid, *children_of(pid)], lambda _: 0)
-
-
-def free_disk(pid: int) -> None:
-    """Undo `fill_disk`."""
-    _limit_files([pid, *children_of(pid)], lambda hard: hard)
-
-
-def _limit_files(pids: list[int], soft: Callable[[int], int]) -> None:
-    for pid in pids:
-        try:
-            _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
-            resource.prlimit(pid, resource.RLIMIT_FSIZE, (soft(hard), hard))
-        except ProcessLookupError:
-            continue
 
 
 def thaw(pids: list[int]) -> None:
