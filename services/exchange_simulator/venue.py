@@ -142,6 +142,17 @@ class Venue:
         reports = map(exchange_pb2.ExecutionReport.FromString, bodies)
         return [report for report in reports if report.exchange_order_id]
 
+    async def executions_of(
+        self, session_id: str, after_seq: int, until_seq: int
+    ) -> tuple[list[exchange_pb2.ExecutionReport], int]:
+        """TRADE reports numbered after_seq < seq <= until_seq, and the number of the latest report.
+
+        Raises Unavailable.
+        """
+        async with self._database.reader() as reader:
+            last, bodies = await store.read_executions(reader, session_id, after_seq, until_seq)
+        return [exchange_pb2.ExecutionReport.FromString(body) for body in bodies], last
+
     async def standings_of(self, client_order_ids: Sequence[str]) -> dict[str, Standing]:
         """How those orders stand; an unknown one is left out. Raises Unavailable."""
         async with self._database.reader() as reader:

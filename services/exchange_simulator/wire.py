@@ -47,6 +47,21 @@ def client_order_id_from(text: str) -> str:
     return text
 
 
+def after_seq_from(seq: int) -> int:
+    """The report a list goes on after. Raises Invalid."""
+    if seq < 0:
+        text = "after_seq is negative"
+        raise Invalid(Reason.REASON_INVALID_SEQUENCE, text, field="after_seq")
+    return seq
+
+
+def limit_from(limit: int, *, unsaid: int, most: int) -> int:
+    """How many rows to read. Raises Invalid."""
+    if not 0 <= limit <= most:
+        raise invalid("limit", f"limit is not within 0 and {most}")
+    return limit or unsaid
+
+
 def order_from(message: pb.NewOrder) -> NewOrder:
     """An order's terms. Raises Invalid for its ids alone; what else is wrong is for a report."""
     client_order_id = client_order_id_from(message.client_order_id)

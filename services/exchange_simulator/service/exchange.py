@@ -8,6 +8,7 @@ from grpc.aio import ServicerContext
 from services.exchange_simulator import wire
 from services.exchange_simulator.floor import Market
 from services.exchange_simulator.service import session
+from services.exchange_simulator.service.drop_copy import DropCopy
 from services.exchange_simulator.trading import Trading
 from services.exchange_simulator.venue import Venue
 from stockbroker.exchange.v1 import exchange_service_pb2 as pb
@@ -17,7 +18,7 @@ _DEFAULT_DEPTH = 10
 _MAX_DEPTH = 1000
 
 
-class ExchangeService(grpc_pb.ExchangeServiceServicer):
+class ExchangeService(DropCopy, grpc_pb.ExchangeServiceServicer):
     """Reads the floor as it stands; all that changes it goes through the venue."""
 
     def __init__(self, trading: Trading, venue: Venue, *, name: str) -> None:
