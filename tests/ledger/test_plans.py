@@ -127,6 +127,10 @@ async def test_no_statement_scans_a_table(database_url: str) -> None:
         await connection.execute("VACUUM ANALYZE")
         await assert_no_scans(database_url, WRITER, journal.OPTIONS)
         await assert_no_scans(database_url, READER, {})
+        # Those asked for are all read, by an index that has no others.
+        waiting = await plan_of(connection, history.LIST_REVERSAL_REQUESTS)
+        indexes = {node["Index Name"] for node in nodes(waiting) if "Index Name" in node}
+        assert indexes == {"reversal_requested", "reversed_once"}
 
 
 async def test_accounts_are_found_by_both_parts_of_their_key(database_url: str) -> None:
