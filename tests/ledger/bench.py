@@ -94,8 +94,12 @@ class Bench:
     def give_turn(self, writer: int) -> None:
         """The other one does not know that its turn is over."""
         if self.holder != writer:
-            self.turns[writer].epoch = self.run(epochs.take(self.reader, -1.0))
+            ((self.turns[writer].epoch,),) = self.run(self._take_turn())
             self.holder = writer
+
+    async def _take_turn(self) -> list[tuple[Any, ...]]:
+        cursor = await self.reader.execute(epochs.TAKE, {"seconds": -1})
+        return await cursor.fetchall()
 
     def ask(self, batch: list[Asked], writer: int) -> list[Result | Malformed]:
         """All results. Raises what the service would answer the call with."""

@@ -24,23 +24,26 @@ from tests.ledger.comparison import compare
 
 SHARES = 4
 EXAMPLES = 500
-DEEDS = ("hold", "release", "fill", "deposit", "withdraw", "transfer", "freeze", "unfreeze")
+DEEDS = {
+    *["hold", "release", "fill", "deposit", "withdraw", "transfer", "request", "reversal"],
+    *["freeze", "unfreeze", "close", "stale"],
+}
 WANTED = {
-    Reason.REASON_UNSPECIFIED: {*DEEDS, "close", "request", "reversal", "stale"},
+    Reason.REASON_UNSPECIFIED: DEEDS,
     Reason.REASON_INVALID_AMOUNT: {"hold", "fill", "deposit", "withdraw", "transfer"},
     Reason.REASON_INVALID_QUANTITY: {"fill"},
     Reason.REASON_INVALID_PRICE: {"fill"},
     Reason.REASON_INVALID_ACCOUNT: {"transfer"},
     Reason.REASON_INVALID_REQUEST: {"transfer"},
-    Reason.REASON_EXISTS_DIFFERENT: {*DEEDS, "request", "reversal"} - {"freeze", "unfreeze"},
+    Reason.REASON_EXISTS_DIFFERENT: {"hold", "fill", "deposit", "withdraw", "transfer", "request"},
     Reason.REASON_ALREADY_REVERSED: {"request", "reversal"},
     Reason.REASON_HOLD_NOT_FOUND: {"release", "fill", "transfer"},
-    Reason.REASON_HOLD_CLOSED: {"hold", "release", "fill"},
+    Reason.REASON_HOLD_CLOSED: {"hold", "release", "fill", "transfer"},
     Reason.REASON_HOLD_EXCEEDED: {"fill"},
-    Reason.REASON_ACCOUNT_NOT_OPEN: {"hold", "deposit"},
+    Reason.REASON_ACCOUNT_NOT_OPEN: {"hold"},
     Reason.REASON_ACCOUNT_NOT_EMPTY: {"close"},
-    Reason.REASON_INSUFFICIENT_FUNDS: {"hold", "reversal"},
-    Reason.REASON_INSUFFICIENT_SHARES: {"hold", "withdraw"},
+    Reason.REASON_INSUFFICIENT_FUNDS: {"hold", "transfer", "reversal"},
+    Reason.REASON_INSUFFICIENT_SHARES: {"hold", "withdraw", "reversal"},
 }
 
 
