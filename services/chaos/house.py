@@ -17,7 +17,9 @@ from libs.embedded import CannotRun, free_port
 from libs.embedded.child import launched
 from libs.probe import probe
 from services.chaos import layout
+from services.chaos.processes import is_alive
 from services.chaos.proxy import HOST, Way, Ways
+from services.chaos.store import Databases
 
 _SUPERVISOR = "services.house.main"
 _START_SECONDS = 120.0
@@ -44,6 +46,7 @@ class Told(msgspec.Struct, frozen=True):
     operators: str
     signing_key_file: str
     services: Mapping[str, str]
+    workers: Mapping[str, str]
     parts: Mapping[str, str]
     databases: Mapping[str, str]
     nats_url: str
@@ -71,12 +74,14 @@ class House:
     async def answers(self, name: str) -> bool:
         """Whether a process does its work now, asked past all proxies."""
         told = self.told()
-        if name in told.services:
-            address = told.services[name]
+        address = {**told.services, **told.workers}.get(name)
+        if address is not None:
             return not await asyncio.to_thread(probe, address, timeout_seconds=_PROBE_SECONDS)
+        if name == "postgres":
+            return await Databases(told.databases).answers()
         if name in told.parts:
             return await _listens(told.parts[name])
-        return _is_alive(told.pids[name])
+        return is_alive(told.pids[name])
 
 
 async def _listens(address: str) -> bool:
@@ -90,18 +95,10 @@ async def _listens(address: str) -> bool:
     return True
 
 
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
 @contextlib.asynccontextmanager
 async def running_house(folder: Path, *, workers: int) -> AsyncIterator[House]:
     """Start it, wait until it takes calls, stop it. Raises CannotRun."""
-    ports = {part: free_port() for part in layout.LISTENING}
+    ports = {part: free_port() for part in layout.listening(workers)}
     ways = Ways(
         {
             process: {part: Way(free_port(), f"{HOST}:{ports[part]}") for part in parts}

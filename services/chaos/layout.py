@@ -24,8 +24,23 @@ LISTENING = (
 
 def calls(workers: int) -> dict[str, Sequence[str]]:
     """Process -> the parts it calls, in a house with so many workers of execution."""
-    more = {f"{WORKER}_{number}": CALLS[WORKER] for number in range(2, workers + 1)}
-    return {**CALLS, **more}
+    names = worker_names(workers)
+    gateway = tuple(part for part in CALLS["exchange_gateway"] if part != WORKER)
+    return {
+        **CALLS,
+        **dict.fromkeys(names, CALLS[WORKER]),
+        "exchange_gateway": (*gateway, *names),
+    }
+
+
+def listening(workers: int) -> list[str]:
+    """The parts that others call, in such a house."""
+    return [*LISTENING, *worker_names(workers)[1:]]
+
+
+def worker_names(count: int) -> list[str]:
+    """The processes of execution."""
+    return [WORKER, *(f"{WORKER}_{number}" for number in range(2, count + 1))]
 
 
 def workers_of(processes: Iterable[str]) -> list[str]:

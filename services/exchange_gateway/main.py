@@ -15,7 +15,7 @@ from libs.clock import SystemClock
 from libs.postgres import Lane, Pool, migrate
 from libs.rpc import RpcServer, connect
 from services.exchange_gateway.neighbours import ExecutionNeighbour
-from services.exchange_gateway.service import GatewayService
+from services.exchange_gateway.service.gateway import GatewayService
 from services.exchange_gateway.session.floor import Rhythm
 from services.exchange_gateway.session.lease import Lease
 from services.exchange_gateway.session.listing import Listing
@@ -37,6 +37,17 @@ _ALLOW = {
     f"/{NAME}/GetSession": _EVERYBODY_INSIDE,
     f"/{NAME}/ListInstruments": _EVERYBODY_INSIDE,
     f"/{NAME}/ListExecutions": _EVERYBODY_INSIDE,
+    **{
+        f"/{NAME}/{method}": frozenset({Role.OPERATOR})
+        for method in (
+            "ListUnansweredOrders",
+            "ResolveOrder",
+            "ListParkedReports",
+            "RetryParkedReport",
+            "DismissParkedReport",
+            "ListOperatorActions",
+        )
+    },
 }
 # Flat cost whatever the tables hold: plans that hash the batch and look up the table by its key.
 FLAT_PLANS = {"enable_seqscan": "off", "enable_nestloop": "off", "enable_mergejoin": "off"}
@@ -54,7 +65,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     service_token_file: Annotated[str, msgspec.Meta(description="The gateway's own token.")]
     exchange_address: Annotated[str, msgspec.Meta(description="The venue, host:port.")]
     execution_address: Annotated[
-        str, msgspec.Meta(description="Where reports are delivered, host:port.")
+        str,
+        msgspec.Meta(description="Workers of execution, host:port by comma; any takes reports."),
     ]
     listen: Annotated[str, msgspec.Meta(description="host:port to serve on; port 0: any.")] = (
         "127.0.0.1:0"
@@ -140,9 +152,12 @@ def _outside(
 ) -> Outside:
     """Lanes and neighbours; they are closed with `stack`."""
     exchange = connect(settings.exchange_address, settings.service_token_file)
-    execution = connect(settings.execution_address, settings.service_token_file)
-    stack.push_async_callback(exchange.close)
-    stack.push_async_callback(execution.close)
+    workers = [
+        connect(address.strip(), settings.service_token_file)
+        for address in settings.execution_address.split(",")
+    ]
+    for channel in (exchange, *workers):
+        stack.push_async_callback(channel.close)
     lanes = [
         Lane(settings.database_url, name=f"gateway-{name}", options=LANES)
         for name in ("submit", "report", "deliver")
@@ -155,7 +170,7 @@ def _outside(
         delivery_lane=lanes[2],
         pool=pool,
         venue=SimulatorVenue(exchange, session_id=settings.session_id),
-        execution=ExecutionNeighbour(execution),
+        execution=ExecutionNeighbour(workers),
         clock=clock,
         rhythm=Rhythm(
             gap_seconds=settings.gap_seconds,

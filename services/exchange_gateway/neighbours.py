@@ -1,5 +1,6 @@
 """The neighbours this service calls."""
 
+from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
@@ -31,23 +32,37 @@ _CHOKED = {
 
 
 class ExecutionNeighbour:
-    """ExecutionService.ApplyReports."""
+    """ExecutionService.ApplyReports of any worker: the one that answered last is asked first."""
 
-    def __init__(self, channel: grpc.aio.Channel, *, timeout_seconds: float = 10.0) -> None:
-        self._stub: Any = ExecutionServiceStub(channel)
+    def __init__(
+        self, channels: Sequence[grpc.aio.Channel], *, timeout_seconds: float = 5.0
+    ) -> None:
+        self._stubs: deque[Any] = deque(ExecutionServiceStub(channel) for channel in channels)
         self._timeout_seconds = timeout_seconds
 
     async def apply(self, venue: str, deliveries: Sequence[Delivery]) -> list[Answer]:
-        """Have reports booked: an answer for each, in order. Raises ExecutionAway."""
+        """Have reports booked: an answer for each, in order.
+
+        Raises ExecutionAway when no worker has answered.
+        """
         request = pb.ApplyReportsRequest(
             reports=[wire.report_to(delivery, venue) for delivery in deliveries]
         )
-        try:
-            answer = await self._stub.ApplyReports(request, timeout=self._timeout_seconds)
-        except grpc.aio.AioRpcError as error:
-            failure = ExecutionChoked if error.code() in _CHOKED else ExecutionAway
-            raise failure(f"{error.code().name}: {error.details()}") from error
-        return _answers(deliveries, answer)
+        failure = ExecutionAway("there is no worker")
+        for _ in range(len(self._stubs)):
+            try:
+                answer = await self._stubs[0].ApplyReports(request, timeout=self._timeout_seconds)
+            except grpc.aio.AioRpcError as error:
+                failure = _failure(error)
+                self._stubs.rotate(-1)
+            else:
+                return _answers(deliveries, answer)
+        raise failure
+
+
+def _failure(error: grpc.aio.AioRpcError) -> ExecutionAway:
+    kind = ExecutionChoked if error.code() in _CHOKED else ExecutionAway
+    return kind(f"{error.code().name}: {error.details()}")
 
 
 def _answers(deliveries: Sequence[Delivery], answer: pb.ApplyReportsResponse) -> list[Answer]:
