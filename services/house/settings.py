@@ -21,7 +21,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 7401
     inner_port: Annotated[
         Port,
-        msgspec.Meta(description="First of the 20 ports of everything behind; 0: free ports."),
+        msgspec.Meta(description="First of the 22 ports of everything behind; 0: free ports."),
     ] = 7410
     routes: Annotated[
         str,
