@@ -18,7 +18,12 @@ from stockbroker.common.v1.reason_pb2 import Reason
 
 Answer = TypeVar("Answer")
 
-_PASSING = (psycopg.OperationalError, psycopg.InterfaceError)
+# The last one: the server ended a transaction in which this process stood still for too long.
+_PASSING = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    psycopg.errors.IdleInTransactionSessionTimeout,
+)
 _log = structlog.get_logger()
 
 

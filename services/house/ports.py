@@ -6,7 +6,7 @@ from functools import partial
 from libs.embedded import CannotRun, free_port
 from libs.embedded.child import wait_until
 from libs.embedded.ports import is_free
-from services.house.settings import Settings
+from services.house.settings import MOST_WORKERS, Settings
 
 HOST = "127.0.0.1"
 # A service stands behind those that it calls.
@@ -19,6 +19,13 @@ SERVICES = (
     "reconciliation",
 )
 _PATIENCE_SECONDS = 5.0  # processes of a run just killed may still hold their ports
+
+
+def worker_names(count: int) -> list[str]:
+    """The processes of the execution service."""
+    return ["execution", *(f"execution_{number}" for number in range(2, count + 1))]
+
+
 _INNER = (
     *SERVICES,
     "postgres",
@@ -26,6 +33,7 @@ _INNER = (
     "nats_monitor",
     "edge_admin",
     *(f"{name}_metrics" for name in SERVICES),
+    *worker_names(MOST_WORKERS)[1:],
 )
 
 

@@ -15,6 +15,7 @@ from services.order.domain.outcomes import (
     Outcome,
     Rejected,
 )
+from services.order.domain.parking import Fault, Parked
 from services.order.domain.placing import Wanted
 from services.order.domain.trade import (
     Cause,
@@ -90,6 +91,8 @@ def trade_to(trade: Trade) -> order_pb2.Trade:
     message.updated_at.FromDatetime(trade.updated_at)
     if standing.executed_at is not None:
         message.executed_at.FromDatetime(standing.executed_at)
+    if standing.in_doubt_since is not None:
+        message.in_doubt_since.FromDatetime(standing.in_doubt_since)
     return message
 
 
@@ -165,6 +168,29 @@ def waiting_to(waiting: Waiting) -> execution_pb.OpenCustomer:
     )
 
 
+def fault_from(message: execution_pb.RecordFaultsRequest.Fault) -> Fault:
+    """An attempt that failed."""
+    return Fault(
+        customer_id=message.customer_id,
+        partition=message.grant.partition,
+        epoch=message.grant.epoch,
+        trade_id=message.trade_id,
+        fault_text=message.fault_text,
+    )
+
+
+def parked_to(parked: Parked, trade: Trade) -> execution_pb.ParkedTrade:
+    """A parked trade."""
+    message = execution_pb.ParkedTrade(
+        trade=trade_to(trade),
+        faults=parked.faults,
+        fault_text=parked.fault_text,
+        is_condemned=parked.is_condemned,
+    )
+    message.parked_at.FromDatetime(parked.parked_at)
+    return message
+
+
 def told_from(message: execution_pb.Outcome) -> Told:
     """An outcome as it was told."""
     return Told(message.trade_id, _outcome_from(message))
@@ -204,7 +230,7 @@ def _executed_from(message: order_pb2.Execution) -> Executed | None:
 
 
 def _rejected_from(message: execution_pb.Outcome.Rejected) -> Rejected | None:
-    causes = {str(cause): cause for cause in (Cause.HOUSE, Cause.EXCHANGE)}
+    causes = {str(cause): cause for cause in (Cause.HOUSE, Cause.EXCHANGE, Cause.OPERATOR)}
     cause = causes.get(message.cause)
     if cause is None:
         return None

@@ -50,7 +50,12 @@ class Keeping:
             )(self._hold)
 
     async def _hold(self) -> None:
-        """One connection from logon to its end. Raises VenueAway when it did not hold for long."""
+        """One connection from logon to its end. Raises VenueAway when it did not hold for long.
+
+        A logon ends the session's older connection: a process that lost the session must not.
+        """
+        async with self._pool.connection() as connection:
+            await SessionStore(connection, self._floor.seat.session_id).check(self._floor.seat)
         await self._reporting.start_over()
         began = self._floor.clock.monotonic()
         async with self._floor.venue.log_on(self._reporting.sequence.next_venue_seq) as stream:

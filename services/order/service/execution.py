@@ -20,12 +20,13 @@ from services.order.domain.leading import (
 from services.order.domain.turns import Applied, Waiting
 from services.order.service.executions import ExecutionReading
 from services.order.service.office import BackOffice
+from services.order.service.parking import ParkingService
 from services.order.store.queue import Partitions, Queue
 from stockbroker.order.v1 import order_execution_service_pb2 as pb
 from stockbroker.order.v1.order_execution_service_pb2_grpc import OrderExecutionServiceServicer
 
 
-class ExecutionService(ExecutionReading, OrderExecutionServiceServicer):
+class ExecutionService(ParkingService, ExecutionReading, OrderExecutionServiceServicer):
     """See the contract for each method."""
 
     def __init__(self, office: BackOffice) -> None:
