@@ -34,9 +34,18 @@ def to_status(refusal: Refusal) -> grpc.Status:
 
 def reason_of(error: grpc.RpcError) -> str:
     """The stable reason in an error a call ended with, for example TRADE_NOT_FOUND; empty: none."""
+    return str(_info_of(error).reason)
+
+
+def metadata_of(error: grpc.RpcError) -> dict[str, str]:
+    """What an error a call ended with tells a program beside the reason."""
+    return dict(_info_of(error).metadata)
+
+
+def _info_of(error: grpc.RpcError) -> error_details_pb2.ErrorInfo:
     status = rpc_status.from_call(cast(grpc.Call, error))
     for detail in status.details if status is not None else ():
         info = error_details_pb2.ErrorInfo()
         if detail.Unpack(info):
-            return str(info.reason)
-    return ""
+            return info
+    return error_details_pb2.ErrorInfo()

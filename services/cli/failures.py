@@ -9,7 +9,7 @@ The codes are a contract with scripts:
     4    the house does not run, or does not answer
     5    the trade ended without being filled whole
     6    the trade was still open when the wait was over
-    7    an export or a statement is broken
+    7    an export, a statement or a rule of the books is broken
     130  interrupted
 """
 
@@ -43,13 +43,15 @@ class Failure(Exception):
 _ADVICE = {
     "ACCOUNT_NOT_OPEN": "ask the operator",
     "CLIENT_ORDER_ID_REUSED": "choose another --client-order-id",
-    "EXISTS_DIFFERENT": "choose another --deposit-id",
+    "EXISTS_DIFFERENT": "choose another --id",
     "INSUFFICIENT_FUNDS": "`stockbroker portfolio` shows what is available",
     "INSUFFICIENT_SHARES": "`stockbroker portfolio` shows what is available",
     "INTERNAL": "the service's log holds the cause",
     "MARKET_CLOSED": "`stockbroker market hours` says when it opens",
     "NOT_IMPLEMENTED": "this version does not offer it",
+    "NOT_REVERSIBLE": "`stockbroker transfers show` tells what it was",
     "PERMISSION_DENIED": "operators' commands need an operator's token",
+    "SAME_OPERATOR": "name another with --operator",
     "TRADE_NOT_FOUND": "`stockbroker trades` lists the customer's trades",
     "UNAUTHENTICATED": "see `stockbroker token --help`, and STOCKBROKER_TOKEN if you set it",
     "UNKNOWN_SYMBOL": "`stockbroker market` lists the symbols",

@@ -7,16 +7,24 @@ import typer
 from typer.core import TyperGroup
 
 from services.cli.commands import (
+    books,
+    chaos,
     deposits,
     halts,
     house,
+    invariants,
     market,
+    orders,
     place,
     portfolio,
     proofs,
+    reports,
+    restraints,
+    reversals,
     status,
     tape,
     trades,
+    withdrawals,
 )
 from services.cli.failures import ExitCode, Failure
 
@@ -56,6 +64,7 @@ app = typer.Typer(
 _ANY_OPTIONS = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 app.command(context_settings=_ANY_OPTIONS)(house.up)
+app.command(context_settings=_ANY_OPTIONS, add_help_option=False)(chaos.chaos)
 app.command()(status.status)
 app.command()(house.token)
 app.command()(place.place)
@@ -69,6 +78,18 @@ app.add_typer(market.app, name="market")
 app.command()(tape.tape)
 app.command()(deposits.deposit)
 app.command()(deposits.deposit_shares)
+app.command()(withdrawals.withdraw)
+app.command()(withdrawals.withdraw_shares)
+app.command()(restraints.freeze)
+app.command()(restraints.unfreeze)
+app.command()(restraints.close)
+app.add_typer(reversals.app, name="reversals")
+app.command()(books.balance)
+app.command()(books.journal)
+app.add_typer(books.transfers, name="transfers")
+app.command()(invariants.invariants)
+app.add_typer(orders.app, name="orders")
+app.add_typer(reports.app, name="reports")
 app.command()(halts.halt)
 app.command()(halts.resume)
 app.command()(halts.halts)

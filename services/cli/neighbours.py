@@ -18,7 +18,7 @@ from grpc_status import rpc_status
 from services.cli.failures import Failure, refused, unavailable, unreachable
 from services.cli.house_file import read_house
 from services.cli.settings import Settings
-from services.cli.tokens import customer_token, operator_token
+from services.cli.tokens import OPERATOR, customer_token, operator_token
 
 Request = TypeVar("Request", bound=Message)
 Response = TypeVar("Response", bound=Message)
@@ -72,6 +72,19 @@ class Door:
                 if tries <= 0 or _code(error) is not grpc.StatusCode.UNAVAILABLE:
                     raise self.failure(error) from None
             time.sleep(next(pauses))
+
+    def stream(
+        self,
+        method: "grpc.UnaryStreamMultiCallable[Request, Response]",
+        request: Request,
+        *,
+        seconds: float | None = None,
+    ) -> Iterator[Response]:
+        """The messages of one stream, over one connection. Raises Failure."""
+        try:
+            yield from method(request, timeout=seconds, metadata=self.metadata())
+        except grpc.RpcError as error:
+            raise self.failure(error) from None
 
     def metadata(self) -> tuple[tuple[str, str], ...]:
         """What says who calls."""
@@ -129,12 +142,12 @@ def customers_door(settings: Settings, customer: str) -> Iterator[Door]:
 
 
 @contextmanager
-def operators_door(settings: Settings) -> Iterator[Door]:
-    """The operators' listener. Raises Failure."""
+def operators_door(settings: Settings, operator: str = "") -> Iterator[Door]:
+    """The operators' listener as `operator`, unless the settings hold a token. Raises Failure."""
     address = settings.operators_address or read_house(settings).operators
 
     def token() -> str:
-        return settings.token or operator_token(settings)
+        return settings.token or operator_token(settings, operator or OPERATOR)
 
     with _opened("the operators' listener", address, token) as door:
         yield door

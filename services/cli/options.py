@@ -1,5 +1,6 @@
 """Options that several commands share, and the arguments that are amounts."""
 
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -28,6 +29,15 @@ def _speed(text: str) -> int:
         raise typer.BadParameter(str(error)) from None
 
 
+def _account(text: str) -> str:
+    return text if "/" in text else f"customer/{text}"
+
+
+def in_utc(at: datetime | None) -> datetime | None:
+    """A time as it was typed."""
+    return None if at is None else at.replace(tzinfo=UTC)
+
+
 AsCustomer = Annotated[
     str,
     typer.Option(
@@ -37,12 +47,57 @@ AsCustomer = Annotated[
 AsJson = Annotated[
     bool, typer.Option("--json", help="Print JSON, with the field names of the contracts.")
 ]
+Operator = Annotated[
+    str, typer.Option("--operator", metavar="NAME", help="Which operator calls; else operator.")
+]
+OwnId = Annotated[
+    str,
+    typer.Option(
+        "--id", metavar="UUID", help="Of your own; asking again with it does nothing new."
+    ),
+]
+Reason = Annotated[str, typer.Option("--reason", help="Why, for the record.")]
+Customer = Annotated[str, typer.Argument(metavar="CUSTOMER", help="Whose.")]
+Account = Annotated[
+    str,
+    typer.Argument(
+        parser=_account,
+        metavar="ACCOUNT",
+        help="For example customer/alice or house/fees; alice is customer/alice.",
+    ),
+]
+Symbol = Annotated[str, typer.Argument(metavar="SYMBOL", help="For example AAPL.")]
+TIMES = [
+    "%Y-%m-%d",
+    "%Y-%m-%dT%H:%M:%S",
+    "%Y-%m-%dT%H:%M:%SZ",
+    "%Y-%m-%dT%H:%M:%S.%f",
+    "%Y-%m-%dT%H:%M:%S.%fZ",
+    "%Y-%m-%d %H:%M:%S",
+]
+AsOf = Annotated[
+    datetime | None,
+    typer.Option(formats=TIMES, metavar="TIME", help="What was true in the world then; in UTC."),
+]
+KnownAt = Annotated[
+    datetime | None,
+    typer.Option(formats=TIMES, metavar="TIME", help="What the ledger knew then; in UTC."),
+]
 Dollars = Annotated[
     int, typer.Argument(parser=_dollars, metavar="AMOUNT", help="For example 1000 or $1,000.50.")
 ]
 Cost = Annotated[
     int,
     typer.Option("--cost", parser=_dollars, metavar="AMOUNT", help="What the shares cost in all."),
+]
+Limit = Annotated[
+    int,
+    typer.Option(
+        "--limit",
+        parser=_dollars,
+        metavar="PRICE",
+        help="Pay no more, or take no less, a share; else at the market.",
+    ),
 ]
 Shares = Annotated[
     int, typer.Argument(parser=_shares, metavar="QUANTITY", help="Whole shares, for example 300.")

@@ -25,7 +25,7 @@ def _mint(settings: Settings, subject: str, *, is_operator: bool, seconds: int) 
 
     if not SUBJECT.fullmatch(subject):
         raise Failure(
-            f"{subject!r} cannot be a customer: 1 to 64 of A-Z, a-z, 0-9, underscore and hyphen",
+            f"{subject!r} cannot be who calls: 1 to 64 of A-Z, a-z, 0-9, underscore and hyphen",
             ExitCode.USAGE,
         )
     key_file = Path(read_house(settings).signing_key_file)

@@ -1,12 +1,15 @@
-"""The contract's messages in a person's words."""
+"""The contract's messages in a person's words, and a person's times in the contract's."""
+
+from datetime import UTC, datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from libs.money import format_dollars
-from services.cli.amounts import format_shares
+from services.cli.amounts import format_amount, format_shares
 from stockbroker.common.v1 import terms_pb2
 from stockbroker.common.v1.reason_pb2 import Reason
 from stockbroker.exchange.v1 import exchange_pb2
+from stockbroker.ledger.v1 import journal_pb2, ledger_service_pb2, posting_pb2
 from stockbroker.order.v1 import order_pb2
 
 TERMINAL = frozenset(
@@ -30,9 +33,14 @@ def reason_word(reason: Reason.ValueType) -> str:
 
 
 def terms_of(trade: order_pb2.Trade) -> str:
-    """For example BUY 300 AAPL."""
+    """For example BUY 300 AAPL, or BUY 300 AAPL at $250.42 IOC."""
     side = terms_pb2.Side.Name(trade.side).removeprefix("SIDE_")
-    return f"{side} {format_shares(trade.quantity)} {trade.symbol}"
+    terms = f"{side} {format_shares(trade.quantity)} {trade.symbol}"
+    if trade.limit_price_micros:
+        time_in_force = terms_pb2.TimeInForce.Name(trade.time_in_force)
+        terms += f" at {format_dollars(trade.limit_price_micros)}"
+        terms += f" {time_in_force.removeprefix('TIME_IN_FORCE_')}"
+    return terms
 
 
 def fills_of(trade: order_pb2.Trade) -> str:
@@ -77,6 +85,15 @@ def outcome_line(trade: order_pb2.Trade) -> str:
     return f"{line}{f' ({why})' if why else ''}, after {seconds} s"
 
 
+def stamp_of(typed: datetime | None) -> Timestamp | None:
+    """A time as it was typed: in UTC."""
+    if typed is None:
+        return None
+    at = Timestamp()
+    at.FromDatetime(typed.replace(tzinfo=UTC))
+    return at
+
+
 def time_of_day(at: Timestamp) -> str:
     """UTC, to the millisecond."""
     return at.ToDatetime().strftime("%H:%M:%S.%f")[:-3]
@@ -92,3 +109,49 @@ def level_of(level: exchange_pb2.PriceLevel | None) -> str:
     if level is None or not level.quantity:
         return "-"
     return f"{format_shares(level.quantity)} at {format_dollars(level.price_micros)}"
+
+
+def owned_line(customer: str, balance: ledger_service_pb2.Balance) -> str:
+    """For example alice now owns 10 shares of AAPL."""
+    amount = format_amount(balance.asset, balance.posted)
+    shares = "" if balance.asset == "USD" else f" shares of {balance.asset}"
+    return f"{customer} now owns {amount}{shares}"
+
+
+def transfer_line(transfer: journal_pb2.JournalTransfer) -> str:
+    """What was asked for, by whom and why, and whether it was done, on one line."""
+    words = [
+        f"{transfer.seq:>6}  {date_time(transfer.recorded_at)}  {transfer.transfer_id}",
+        f"{transfer.kind:<16}",
+        f"REFUSED {reason_word(transfer.reason)}" if transfer.reason else "done",
+    ]
+    if transfer.actor:
+        words.append(f"by {transfer.actor}")
+    if transfer.reverses:
+        words.append(f"reverses {transfer.reverses}")
+    if transfer.reference:
+        words.append(f"({transfer.reference})")
+    return "  ".join(words)
+
+
+def entry_line(entry: journal_pb2.JournalEntry) -> str:
+    """How an account changed, under the line of its transfer."""
+    amount = -entry.amount if entry.direction == journal_pb2.DIRECTION_DEBIT else entry.amount
+    line = f"        {entry.account}  {entry.asset}  {format_amount(entry.asset, amount)}"
+    line += f"  -> {format_amount(entry.asset, entry.balance_after)}"
+    held = f", {format_amount(entry.asset, entry.held_after)} held" if entry.held_after else ""
+    return f"{line}{held}  (version {entry.version})"
+
+
+def balance_line(balance: posting_pb2.AccountBalance) -> str:
+    """An account as it stood, under the line of a transfer."""
+    line = f"        {balance.account}  {balance.asset}"
+    line += f"  -> {format_amount(balance.asset, balance.posted)}"
+    held = f", {format_amount(balance.asset, balance.held)} held" if balance.held else ""
+    return f"{line}{held}  (version {balance.version})"
+
+
+def leg_line(leg: posting_pb2.TransferLeg) -> str:
+    """What goes from where to where."""
+    amount = format_amount(leg.asset, leg.amount)
+    return f"        {amount} {leg.asset}  {leg.debit_account} -> {leg.credit_account}"

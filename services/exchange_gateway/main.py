@@ -15,12 +15,13 @@ from libs.clock import SystemClock
 from libs.postgres import Lane, Pool, migrate
 from libs.rpc import RpcServer, connect
 from services.exchange_gateway.neighbours import ExecutionNeighbour
-from services.exchange_gateway.service import GatewayService
+from services.exchange_gateway.service.gateway import GatewayService
 from services.exchange_gateway.session.floor import Rhythm
+from services.exchange_gateway.session.lease import Lease
 from services.exchange_gateway.session.listing import Listing
 from services.exchange_gateway.session.running import Outside
 from services.exchange_gateway.session.tenure import Tenure
-from services.exchange_gateway.store.lease import Lease
+from services.exchange_gateway.store.executions import Executions
 from services.exchange_gateway.venues.simulator import SimulatorVenue
 from stockbroker.exchange_gateway.v1.exchange_gateway_service_pb2_grpc import (
     add_ExchangeGatewayServiceServicer_to_server,
@@ -35,9 +36,23 @@ _ALLOW = {
     f"/{NAME}/GetOrders": _EVERYBODY_INSIDE,
     f"/{NAME}/GetSession": _EVERYBODY_INSIDE,
     f"/{NAME}/ListInstruments": _EVERYBODY_INSIDE,
+    f"/{NAME}/ListExecutions": _EVERYBODY_INSIDE,
+    **{
+        f"/{NAME}/{method}": frozenset({Role.OPERATOR})
+        for method in (
+            "ListUnansweredOrders",
+            "ResolveOrder",
+            "ListParkedReports",
+            "RetryParkedReport",
+            "DismissParkedReport",
+            "ListOperatorActions",
+        )
+    },
 }
 # Flat cost whatever the tables hold: plans that hash the batch and look up the table by its key.
 FLAT_PLANS = {"enable_seqscan": "off", "enable_nestloop": "off", "enable_mergejoin": "off"}
+# The server ends a transaction whose process was frozen within it, so that another can go on.
+LANES = {**FLAT_PLANS, "idle_in_transaction_session_timeout": "1000"}
 
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=3600)]
 
@@ -50,7 +65,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     service_token_file: Annotated[str, msgspec.Meta(description="The gateway's own token.")]
     exchange_address: Annotated[str, msgspec.Meta(description="The venue, host:port.")]
     execution_address: Annotated[
-        str, msgspec.Meta(description="Where reports are delivered, host:port.")
+        str,
+        msgspec.Meta(description="Workers of execution, host:port by comma; any takes reports."),
     ]
     listen: Annotated[str, msgspec.Meta(description="host:port to serve on; port 0: any.")] = (
         "127.0.0.1:0"
@@ -73,6 +89,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     retry_most_seconds: Annotated[
         Seconds, msgspec.Meta(description="The longest wait before a neighbour is tried again.")
     ] = 1.0
+    later_most_seconds: Annotated[
+        Seconds,
+        msgspec.Meta(description="The longest wait before a report that waits is delivered again."),
+    ] = 30.0
     listing_age_seconds: Annotated[
         Seconds, msgspec.Meta(description="The venue's list is asked for again after this.")
     ] = 5.0
@@ -85,7 +105,9 @@ async def house(settings: Settings) -> AsyncIterator[RpcServer]:
     rpc = RpcServer(
         listen=settings.listen,
         allow=_ALLOW,
-        quiet=frozenset({f"/{NAME}/SubmitOrders", f"/{NAME}/GetOrders"}),
+        quiet=frozenset(
+            f"/{NAME}/{method}" for method in ("SubmitOrders", "GetOrders", "ListExecutions")
+        ),
         verifier=Verifier(settings.jwks_file),
         clock=clock,
     )
@@ -95,6 +117,7 @@ async def house(settings: Settings) -> AsyncIterator[RpcServer]:
         outside = _outside(settings, stack, pool, clock)
         session_id = settings.session_id
         lease = Lease(settings.database_url, session_id=session_id, clock=clock)
+        stack.push_async_callback(lease.close)
         tenure = Tenure(lease, outside, clock=clock, on_change=rpc.set_ready)
         listing = Listing(
             pool,
@@ -103,7 +126,8 @@ async def house(settings: Settings) -> AsyncIterator[RpcServer]:
             clock=clock,
             max_age_seconds=settings.listing_age_seconds,
         )
-        service = GatewayService(tenure, listing, pool, session_id=session_id)
+        executions = Executions(pool, session_id=session_id, decode=outside.venue.decode)
+        service = GatewayService(tenure, listing, executions, pool, session_id=session_id)
         add_ExchangeGatewayServiceServicer_to_server(service, rpc.server)
         rpc.serves(NAME)
         await rpc.start()
@@ -128,11 +152,14 @@ def _outside(
 ) -> Outside:
     """Lanes and neighbours; they are closed with `stack`."""
     exchange = connect(settings.exchange_address, settings.service_token_file)
-    execution = connect(settings.execution_address, settings.service_token_file)
-    stack.push_async_callback(exchange.close)
-    stack.push_async_callback(execution.close)
+    workers = [
+        connect(address.strip(), settings.service_token_file)
+        for address in settings.execution_address.split(",")
+    ]
+    for channel in (exchange, *workers):
+        stack.push_async_callback(channel.close)
     lanes = [
-        Lane(settings.database_url, name=f"gateway-{name}", options=FLAT_PLANS)
+        Lane(settings.database_url, name=f"gateway-{name}", options=LANES)
         for name in ("submit", "report", "deliver")
     ]
     for lane in lanes:
@@ -143,12 +170,13 @@ def _outside(
         delivery_lane=lanes[2],
         pool=pool,
         venue=SimulatorVenue(exchange, session_id=settings.session_id),
-        execution=ExecutionNeighbour(execution),
+        execution=ExecutionNeighbour(workers),
         clock=clock,
         rhythm=Rhythm(
             gap_seconds=settings.gap_seconds,
             query_after_seconds=settings.query_after_seconds,
             retry_most_seconds=settings.retry_most_seconds,
+            later_most_seconds=settings.later_most_seconds,
         ),
     )
 

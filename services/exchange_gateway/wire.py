@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from libs.refusals import Invalid
 from services.exchange_gateway.domain import (
     Delivery,
     Instrument,
@@ -11,11 +12,15 @@ from services.exchange_gateway.domain import (
     Submitted,
     Terms,
 )
+from services.exchange_gateway.store.executions import StoredExecution
 from stockbroker.common.v1 import terms_pb2
 from stockbroker.common.v1.reason_pb2 import Reason as ReasonValue
 from stockbroker.exchange_gateway.v1 import exchange_gateway_service_pb2 as pb
+from stockbroker.exchange_gateway.v1 import stored_execution_pb2 as stored_pb
 from stockbroker.execution.v1 import execution_service_pb2 as execution
 
+_MOST_REPORTS = 5_000
+_REPORTS = 1_000
 _ENDS = {
     Kind.REJECTED: execution.Report.Ended.KIND_REJECTED,
     Kind.CANCELED: execution.Report.Ended.KIND_CANCELED,
@@ -59,6 +64,37 @@ def instrument_to(instrument: Instrument) -> pb.Instrument:
     return pb.Instrument(
         symbol=instrument.symbol, name=instrument.name, is_tradable=instrument.is_tradable
     )
+
+
+def window_from(request: stored_pb.ListExecutionsRequest) -> tuple[int, int]:
+    """After which report, and how many to look through. Raises Invalid."""
+    if request.after_seq < 0:
+        text = "after_seq is negative"
+        raise Invalid(ReasonValue.REASON_INVALID_SEQUENCE, text, field="after_seq")
+    if not 0 <= request.limit <= _MOST_REPORTS:
+        text = f"limit must be 0 to {_MOST_REPORTS}"
+        raise Invalid(ReasonValue.REASON_INVALID_REQUEST, text, field="limit")
+    return request.after_seq, request.limit or _REPORTS
+
+
+def stored_execution_to(stored: StoredExecution) -> stored_pb.StoredExecution:
+    """A fill as it is stored."""
+    said = stored.report
+    execution = stored_pb.StoredExecution(
+        report_seq=stored.seq,
+        venue=stored.venue,
+        execution_id=said.execution_id,
+        trade_id=said.trade_id,
+        customer_id=stored.customer_id,
+        side=terms_pb2.Side.ValueType(said.side),
+        symbol=said.symbol,
+        quantity=said.quantity,
+        price_micros=said.price_micros,
+        is_parked=stored.is_parked,
+    )
+    execution.executed_at.FromNanoseconds(said.executed_at_nanos)
+    execution.received_at.FromDatetime(stored.received_at)
+    return execution
 
 
 def order_status_to(

@@ -22,10 +22,10 @@ from stockbroker.exchange.v1 import exchange_pb2 as pb
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """Commands as they came in one message: (sequence, order)."""
+    """Commands as they came in one message: (sequence, order); no order: a number used up."""
 
     connection: Connection
-    commands: Sequence[tuple[int, NewOrder]]
+    commands: Sequence[tuple[int, NewOrder | None]]
 
 
 @dataclass(slots=True)
@@ -51,7 +51,8 @@ class Progress:
 class Batch:
     """Parcels being written up, in order.
 
-    `known` are the terms of orders kept before, by id; `execute` trades an order on the floor;
+    `known` are the terms of orders kept before, by id; `execute` trades an order on the floor, or
+    gives None for one that is never answered;
     `next_id` gives ids that are unique for ever. `refusals` has one entry per parcel: None when
     it is taken whole.
     """
@@ -60,7 +61,7 @@ class Batch:
         self,
         known: Mapping[str, NewOrder],
         *,
-        execute: Callable[[NewOrder], Outcome],
+        execute: Callable[[NewOrder], Outcome | None],
         next_id: Callable[[], str],
         now: datetime,
     ) -> None:
@@ -87,7 +88,8 @@ class Batch:
                 return
             if seq == progress.next_command_seq:
                 progress.next_command_seq += 1
-                self._place(progress, order)
+                if order is not None:
+                    self._place(progress, order)
         self.refusals.append(None)
 
     def moved(self) -> list[Progress]:
@@ -112,10 +114,18 @@ class Batch:
         if known is None:
             self._known[order.client_order_id] = order
             filing = Filing(order, self._next_id(), self._now)
+            outcome = self._execute(order)
             self.orders.append(
-                OrderRow(order, progress.session_id, filing.exchange_order_id, self._now)
+                OrderRow(
+                    order,
+                    progress.session_id,
+                    filing.exchange_order_id,
+                    self._now,
+                    is_open=outcome is None,
+                )
             )
-            self._tell(progress, filing, self._execute(order))
+            if outcome is not None:
+                self._tell(progress, filing, outcome)
         elif known != order:
             text = "client_order_id was used before with other terms"
             duplicate = refused(RejectReason.DUPLICATE_ORDER_ID, text)

@@ -10,13 +10,17 @@ Report = TypeVar("Report")
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """Chances in thousandths, and the milliseconds every report waits."""
+    """Chances in thousandths, and the milliseconds reports wait. Fields as in the contract."""
 
     duplicate_report_permille: int = 0
     reorder_report_permille: int = 0
     reject_order_permille: int = 0
     lose_acknowledge_permille: int = 0
     delay_report_ms: int = 0
+    delay_report_permille: int = 0
+    unanswered_order_permille: int = 0
+    halted_order_permille: int = 0
+    hang_up_permille: int = 0
 
 
 class Faults:
@@ -26,9 +30,35 @@ class Faults:
         self._random = random.Random(seed)
         self.script = Script()
 
+    def begin(self, script: Script, *, seed: int = 0) -> None:
+        """Play `script` from now on; 0: the draws go on where they were."""
+        self.script = script
+        if seed:
+            self._random.seed(seed)
+
+    def leaves_unanswered(self) -> bool:
+        """Whether the next order is never answered."""
+        return self._strikes(self.script.unanswered_order_permille)
+
     def rejects_order(self) -> bool:
         """Whether the next order is refused."""
         return self._strikes(self.script.reject_order_permille)
+
+    def halts_order(self) -> bool:
+        """Whether the next order finds its symbol halted."""
+        return self._strikes(self.script.halted_order_permille)
+
+    def hangs_up(self) -> bool:
+        """Whether the next message of reports is lost with its connection."""
+        return self._strikes(self.script.hang_up_permille)
+
+    def delay_seconds(self) -> float:
+        """How long the next message of reports waits."""
+        script = self.script
+        if not script.delay_report_ms:
+            return 0.0
+        waits = not script.delay_report_permille or self._strikes(script.delay_report_permille)
+        return script.delay_report_ms / 1000 if waits else 0.0
 
     def loses_acknowledge(self) -> bool:
         """Whether the next acknowledgement is forgotten."""

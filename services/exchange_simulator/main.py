@@ -41,6 +41,8 @@ _OPERATORS = frozenset({Role.OPERATOR})
 _ALLOW = {
     f"/{_EXCHANGE}/Session": _MEMBERS,
     f"/{_EXCHANGE}/GetOrder": _MEMBERS | _OPERATORS,
+    f"/{_EXCHANGE}/ListExecutions": _MEMBERS | _OPERATORS,
+    f"/{_EXCHANGE}/ListOrders": _MEMBERS | _OPERATORS,
     **{
         f"/{_EXCHANGE}/{method}": _READERS
         for method in (
@@ -56,6 +58,9 @@ _ALLOW = {
         for method in ("LoadBook", "ResetBook", "PlayTape", "SetFaults", "SetHalt")
     },
 }
+
+# Asked for every other second.
+_QUIET = frozenset({f"/{_EXCHANGE}/ListExecutions"})
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,7 +103,7 @@ async def house(settings: Settings, clock: Clock | None = None) -> AsyncIterator
     desk = Desk(trading, database)
     # Tokens go by the real time, whatever time it is on the floor.
     verifier = Verifier(settings.jwks_file)
-    rpc = RpcServer(listen=settings.listen, allow=_ALLOW, verifier=verifier)
+    rpc = RpcServer(listen=settings.listen, allow=_ALLOW, quiet=_QUIET, verifier=verifier)
     add_ExchangeServiceServicer_to_server(
         ExchangeService(trading, venue, name=settings.venue), rpc.server
     )

@@ -36,6 +36,7 @@ class OrderRow:
     session_id: str
     exchange_order_id: str
     received_at: datetime
+    is_open: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ class ReportRow:
 
 _TERMS = attrgetter(*NewOrder.__slots__)
 _REPORT = attrgetter(*ReportRow.__slots__)
-_ORDER = (*NewOrder.__slots__, "session_id", "exchange_order_id", "received_at")
+_ORDER = (*NewOrder.__slots__, "session_id", "exchange_order_id", "received_at", "is_open")
 _ADVANCE = ("ids", "old_commands", "old_reports", "commands", "reports")
 
 
@@ -176,6 +177,26 @@ async def read_reports(
     return [row[0] for row in await cursor.fetchall()]
 
 
+async def read_executions(
+    connection: AsyncConnection, session_id: str, after_seq: int, until_seq: int
+) -> tuple[int, list[bytes]]:
+    """A session's latest report, and the TRADE reports after_seq < seq <= until_seq, in sequence.
+
+    The latest first: what is told after it was looked at is no gap.
+    """
+    cursor = await connection.execute(
+        "SELECT next_report_seq - 1 FROM session WHERE session_id = %s", [session_id]
+    )
+    row = await cursor.fetchone()
+    last = row[0] if row is not None else 0
+    cursor = await connection.execute(
+        "SELECT body FROM report WHERE session_id = %s AND report_seq > %s AND report_seq <= %s"
+        " AND exec_type = 2 ORDER BY report_seq",
+        [session_id, after_seq, min(until_seq, last)],
+    )
+    return last, [row[0] for row in await cursor.fetchall()]
+
+
 async def read_reports_of_order(
     connection: AsyncConnection, client_order_id: str
 ) -> list[bytes] | None:
@@ -209,7 +230,7 @@ WITH fence AS (
     INSERT INTO member_order (
         client_order_id, symbol, side, quantity, order_type, limit_price_micros,
         stop_price_micros, time_in_force, max_notional_micros, session_id, exchange_order_id,
-        received_at
+        received_at, is_open
     )
     SELECT * FROM unnest(
         %(order_client_order_id)s::text[], %(order_symbol)s::text[], %(order_side)s::int[],
@@ -217,7 +238,7 @@ WITH fence AS (
         %(order_limit_price_micros)s::bigint[], %(order_stop_price_micros)s::bigint[],
         %(order_time_in_force)s::int[], %(order_max_notional_micros)s::bigint[],
         %(order_session_id)s::text[], %(order_exchange_order_id)s::text[],
-        %(order_received_at)s::timestamptz[]
+        %(order_received_at)s::timestamptz[], %(order_is_open)s::boolean[]
     )
     ON CONFLICT DO NOTHING
     RETURNING 1
@@ -270,4 +291,10 @@ def _advance_of(advance: Advance) -> tuple[object, ...]:
 
 
 def _order_of(row: OrderRow) -> tuple[object, ...]:
-    return (*_TERMS(row.order), row.session_id, row.exchange_order_id, row.received_at)
+    return (
+        *_TERMS(row.order),
+        row.session_id,
+        row.exchange_order_id,
+        row.received_at,
+        row.is_open,
+    )

@@ -20,6 +20,7 @@ from services.exchange_simulator.database import Database
 from services.exchange_simulator.domain import NewOrder, Outcome, RejectReason, refused
 from services.exchange_simulator.faults import Faults
 from services.exchange_simulator.sessions import Connection, Session
+from services.exchange_simulator.standings import Span, Standing, list_ids, read_standings
 from services.exchange_simulator.trading import Trading
 from stockbroker.common.v1.reason_pb2 import Reason
 from stockbroker.exchange.v1 import exchange_pb2
@@ -76,7 +77,12 @@ class Venue:
             below = sequences.next_report_seq
             if next_report_seq > below:
                 text = f"the member has reports that were never sent: the next one is {below}"
-                raise Refused(Reason.REASON_INVALID_SEQUENCE, text)
+                raise Refused(
+                    Reason.REASON_INVALID_SEQUENCE,
+                    text,
+                    next_report_seq=str(below),
+                    next_command_seq=str(sequences.next_command_seq),
+                )
             acknowledged = max(sequences.acknowledged_seq, self._acknowledged.get(session_id, 0))
             first = min(next_report_seq, acknowledged + 1)
             connection = Connection(
@@ -108,7 +114,9 @@ class Venue:
                 bodies = await store.read_reports(reader, connection.session_id, first, below)
             yield self._message([exchange_pb2.ExecutionReport.FromString(b) for b in bodies])
 
-    async def take(self, connection: Connection, commands: Sequence[tuple[int, NewOrder]]) -> None:
+    async def take(
+        self, connection: Connection, commands: Sequence[tuple[int, NewOrder | None]]
+    ) -> None:
         """Keep and execute commands. Raises the refusal that ends the session."""
         await self._batcher.submit(Parcel(connection, commands))
 
@@ -133,6 +141,27 @@ class Venue:
             return None
         reports = map(exchange_pb2.ExecutionReport.FromString, bodies)
         return [report for report in reports if report.exchange_order_id]
+
+    async def executions_of(
+        self, session_id: str, after_seq: int, until_seq: int
+    ) -> tuple[list[exchange_pb2.ExecutionReport], int]:
+        """TRADE reports numbered after_seq < seq <= until_seq, and the number of the latest report.
+
+        Raises Unavailable.
+        """
+        async with self._database.reader() as reader:
+            last, bodies = await store.read_executions(reader, session_id, after_seq, until_seq)
+        return [exchange_pb2.ExecutionReport.FromString(body) for body in bodies], last
+
+    async def standings_of(self, client_order_ids: Sequence[str]) -> dict[str, Standing]:
+        """How those orders stand; an unknown one is left out. Raises Unavailable."""
+        async with self._database.reader() as reader:
+            return await read_standings(reader, client_order_ids)
+
+    async def list_standings(self, span: Span) -> list[Standing]:
+        """Orders that are open or were told of lately, by id. Raises Unavailable."""
+        async with self._database.reader() as reader:
+            return list((await read_standings(reader, await list_ids(reader, span))).values())
 
     async def _take(self, parcels: list[Parcel]) -> Sequence[Refusal | None]:
         async with self._trading.turn:
@@ -165,11 +194,16 @@ class Venue:
         return await self._database.run(work)
 
     async def _match(self, connection: AsyncConnection, parcels: list[Parcel]) -> Batch:
-        ids = [order.client_order_id for parcel in parcels for _, order in parcel.commands]
+        orders = [order for parcel in parcels for _, order in parcel.commands]
+        ids = [order.client_order_id for order in orders if order is not None]
         known = await store.find_orders(connection, ids)
         is_open = self._trading.is_open()
 
-        def execute(order: NewOrder) -> Outcome:
+        def execute(order: NewOrder) -> Outcome | None:
+            if self._faults.leaves_unanswered():
+                return None
+            if self._faults.halts_order():
+                return refused(RejectReason.HALTED, "halted by the operator's script of faults")
             if self._faults.rejects_order():
                 return refused(RejectReason.OTHER, "refused by the operator's script of faults")
             return self._trading.floor.execute(order, is_open=is_open)
@@ -191,8 +225,12 @@ class Venue:
         session.next_report_seq = progress.next_report_seq
         kept = pb.SessionResponse.CommandsKept(command_seq=progress.next_command_seq - 1)
         session.connection.send(pb.SessionResponse(commands_kept=kept))
-        if progress.told:
-            delay = self._faults.script.delay_report_ms / 1000
+        if progress.told and self._faults.hangs_up():
+            session.connection.end(
+                Unavailable(Reason.REASON_UNAVAILABLE, "ended by the operator's script of faults")
+            )
+        elif progress.told:
+            delay = self._faults.delay_seconds()
             not_before = self._trading.clock.monotonic() + delay if delay else 0.0
             session.connection.send(self._message(progress.told), not_before=not_before)
 

@@ -1,7 +1,7 @@
 """Contract <-> domain. No rules but the shape of what a member may send at all."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -17,15 +17,20 @@ from services.exchange_simulator.domain import (
 )
 from services.exchange_simulator.faults import Script
 from services.exchange_simulator.floor import Market, TapeCommand, TapeKind, Top
+from services.exchange_simulator.standings import Span, Standing
 from stockbroker.common.v1.reason_pb2 import Reason
 from stockbroker.exchange.v1 import exchange_control_service_pb2 as control
 from stockbroker.exchange.v1 import exchange_pb2 as pb
+from stockbroker.exchange.v1 import exchange_service_pb2 as service_pb
 
 _CLIENT_ORDER_ID = re.compile(r"[!-~]{1,64}")
 _SYMBOL = re.compile(r"[A-Z0-9.-]{1,12}")
 _SESSION_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _MAX_PERMILLE = 1000
+_PERMILLE = tuple(name for name in Script.__slots__ if name.endswith("_permille"))
 _MAX_DELAY_MS = 60_000
+_MAX_NAMED = 1000
+_USUAL_PAGE = 500
 
 
 def session_id_from(text: str) -> str:
@@ -40,6 +45,21 @@ def client_order_id_from(text: str) -> str:
     if not _CLIENT_ORDER_ID.fullmatch(text):
         raise invalid("client_order_id", "client_order_id is not 1 to 64 printable characters")
     return text
+
+
+def after_seq_from(seq: int) -> int:
+    """The report a list goes on after. Raises Invalid."""
+    if seq < 0:
+        text = "after_seq is negative"
+        raise Invalid(Reason.REASON_INVALID_SEQUENCE, text, field="after_seq")
+    return seq
+
+
+def limit_from(limit: int, *, unsaid: int, most: int) -> int:
+    """How many rows to read. Raises Invalid."""
+    if not 0 <= limit <= most:
+        raise invalid("limit", f"limit is not within 0 and {most}")
+    return limit or unsaid
 
 
 def order_from(message: pb.NewOrder) -> NewOrder:
@@ -82,6 +102,49 @@ def report_to(report: Report) -> pb.ExecutionReport:
     )
 
 
+def client_order_ids_from(texts: Sequence[str]) -> list[str]:
+    """Members' ids of orders. Raises Invalid."""
+    if len(texts) > _MAX_NAMED:
+        raise invalid("client_order_ids", f"at most {_MAX_NAMED} orders can be named")
+    return [client_order_id_from(text) for text in texts]
+
+
+def span_from(message: service_pb.ListOrdersRequest) -> Span:
+    """Which of a session's orders. Raises Invalid."""
+    if not 0 <= message.page_size <= _MAX_NAMED:
+        raise Invalid(
+            Reason.REASON_INVALID_PAGE_SIZE,
+            f"page_size is not within 0 and {_MAX_NAMED}",
+            field="page_size",
+        )
+    if message.since_report_seq < 0:
+        raise invalid("since_report_seq", "since_report_seq is negative")
+    after = message.after_client_order_id
+    return Span(
+        session_id_from(message.session_id),
+        message.since_report_seq,
+        client_order_id_from(after) if after else "",
+        message.page_size or _USUAL_PAGE,
+    )
+
+
+def standing_to(client_order_id: str, standing: Standing | None) -> service_pb.OrderStanding:
+    """How an order stands; None: it is not known."""
+    if standing is None:
+        return service_pb.OrderStanding(client_order_id=client_order_id)
+    return service_pb.OrderStanding(
+        client_order_id=client_order_id,
+        is_known=True,
+        exchange_order_id=standing.exchange_order_id,
+        symbol=standing.symbol,
+        side=pb.Side.ValueType(standing.side),
+        quantity=standing.quantity,
+        cumulative_quantity=standing.cumulative_quantity,
+        is_open=standing.is_open,
+        last_report_seq=standing.last_report_seq,
+    )
+
+
 def command_from(message: control.TapeCommand) -> TapeCommand:
     """One step of a tape. Raises Invalid."""
     try:
@@ -111,12 +174,7 @@ def resting_from(message: control.RestingOrder, kind: TapeKind = TapeKind.NEW) -
 
 def script_from(message: control.SetFaultsRequest) -> Script:
     """What goes wrong. Raises Invalid."""
-    permille = {
-        "duplicate_report_permille": message.duplicate_report_permille,
-        "reorder_report_permille": message.reorder_report_permille,
-        "reject_order_permille": message.reject_order_permille,
-        "lose_acknowledge_permille": message.lose_acknowledge_permille,
-    }
+    permille = {name: getattr(message, name) for name in _PERMILLE}
     for name, value in permille.items():
         if not 0 <= value <= _MAX_PERMILLE:
             raise invalid(name, f"{name} is not within 0 and {_MAX_PERMILLE}")

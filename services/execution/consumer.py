@@ -249,6 +249,7 @@ def _config(name: str, subject: str) -> dict[str, Any]:
         "ack_wait": 5 * _NANOS,
         "max_ack_pending": 256,
         "max_deliver": -1,
+        "mem_storage": True,
         "priority_groups": [_GROUP],
         "priority_policy": "pinned_client",
         "priority_timeout": _PIN_SECONDS * _NANOS,

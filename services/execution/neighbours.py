@@ -17,6 +17,7 @@ from libs.clock import Clock
 from libs.refusals import Unavailable
 from libs.rpc import connect
 from services.execution import wire
+from services.execution.domain.booking import Booking, Code, code_of
 from services.execution.domain.report import Fill, Report
 from services.execution.domain.trade import Held, OpenCustomer, OrderState, Submitted, Trade
 from stockbroker.common.v1.reason_pb2 import Reason
@@ -55,9 +56,9 @@ class Claimed:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What recording outcomes gave: why each is impossible ('' if it is not), and who goes on."""
+    """What recording outcomes gave: what was done with each, and who goes on."""
 
-    flaws: list[str]
+    bookings: list[Booking]
     open_customers: list[OpenCustomer]
 
 
@@ -135,8 +136,8 @@ class Order(Neighbour):
         request = order_pb.ApplyOutcomesRequest(outcomes=outcomes)
         response = await self._call(self._stub.ApplyOutcomes, request)
         _must_answer_all(outcomes, response.results)
-        flaws = [_flaw_of(result) for result in response.results]
-        return Recorded(flaws, _open_customers(response.open_customers))
+        bookings = [_recorded(result) for result in response.results]
+        return Recorded(bookings, _open_customers(response.open_customers))
 
 
 class Ledger(Neighbour):
@@ -152,21 +153,21 @@ class Ledger(Neighbour):
         _must_answer_all(trades, response.results)
         return [Held(result.amount, result.reason) for result in response.results]
 
-    async def post(self, fills: Sequence[tuple[Report, Fill]]) -> list[str]:
-        """Book fills; why each cannot be booked, '' if it is."""
+    async def post(self, fills: Sequence[tuple[Report, Fill]]) -> list[Booking]:
+        """Book fills; what was done with each."""
         executions = [wire.posting_to(report, fill) for report, fill in fills]
         request = ledger_pb.PostExecutionsRequest(executions=executions)
         response = await self._call(self._stub.PostExecutions, request)
         _must_answer_all(fills, response.results)
-        return [_flaw(result.reason) for result in response.results]
+        return [_booked(result.reason) for result in response.results]
 
-    async def release(self, trade_ids: Sequence[str]) -> list[str]:
-        """Free what is left of the trades' holds; why each cannot be freed, '' if it is."""
+    async def release(self, trade_ids: Sequence[str]) -> list[Booking]:
+        """Free what is left of the trades' holds; what was done with each."""
         releases = [ledger_pb.Release(hold_id=trade_id) for trade_id in trade_ids]
         request = ledger_pb.ReleaseHoldsRequest(releases=releases)
         response = await self._call(self._stub.ReleaseHolds, request)
         _must_answer_all(trade_ids, response.results)
-        return [_flaw(result.reason) for result in response.results]
+        return [_booked(result.reason) for result in response.results]
 
 
 class Gateway(Neighbour):
@@ -256,14 +257,16 @@ def _must_answer_all(asked: Collection[object], answered: Collection[object]) ->
         raise NeighbourFault(f"{len(asked)} items were asked, {len(answered)} answered")
 
 
-def _flaw_of(result: order_pb.OutcomeResult) -> str:
+def _recorded(result: order_pb.OutcomeResult) -> Booking:
     if result.code != order_pb.OutcomeResult.CODE_IMPOSSIBLE:
-        return ""
-    return result.detail or "it cannot be true of this trade"
+        return Booking(Code.APPLIED)
+    detail = result.detail or "it cannot be true of this trade"
+    return Booking(Code.IMPOSSIBLE, f"the order service says: {detail}")
 
 
-def _flaw(reason: Reason.ValueType) -> str:
-    return Reason.Name(reason) if reason else ""
+def _booked(reason: Reason.ValueType) -> Booking:
+    code = code_of(reason)
+    return Booking(code, "" if code is Code.APPLIED else f"the ledger says {wire.name_of(reason)}")
 
 
 def _open_customers(customers: Collection[order_pb.OpenCustomer]) -> list[OpenCustomer]:

@@ -19,10 +19,10 @@ from libs.refusals import Unavailable
 from libs.tasks import end
 from services.execution import wire
 from services.execution.domain.attention import Resting
+from services.execution.domain.booking import Booking, Code
 from services.execution.domain.trade import Held, OpenCustomer, Submitted, Trade, rejects
 from services.execution.neighbours import Insistence, Neighbours
 from services.execution.worker import Worker
-from stockbroker.common.v1.reason_pb2 import Reason
 from stockbroker.order.v1.order_execution_service_pb2 import Outcome
 
 _MAX_IN_FLIGHT = 5_000
@@ -79,7 +79,7 @@ class Pipeline:
         self._claims = Batcher[str, Claim](self._claim)
         self._holds = Batcher[Trade, Held](self._hold)
         self._submits = Batcher[tuple[Trade, Held], Submitted](self._submit)
-        self._outcomes = Batcher[Outcome, str](self._record)
+        self._outcomes = Batcher[Outcome, Booking](self._record)
 
     @property
     def is_full(self) -> bool:
@@ -177,12 +177,12 @@ class Pipeline:
             await self._reject(trade, held)
             return
         if held.reason:
-            raise HouseFault(f"no hold for {trade.trade_id}: {_name(held.reason)}")
+            raise HouseFault(f"no hold for {trade.trade_id}: {wire.name_of(held.reason)}")
         answer = await self._submits.submit((trade, held))
         if answer.is_stale:
             self._lose(trade.partition, trade.epoch)
         elif answer.reason:
-            raise HouseFault(f"no submit of {trade.trade_id}: {_name(answer.reason)}")
+            raise HouseFault(f"no submit of {trade.trade_id}: {wire.name_of(answer.reason)}")
         else:
             _submitted.inc()
             self._rest(trade)
@@ -190,9 +190,9 @@ class Pipeline:
     async def _reject(self, trade: Trade, held: Held) -> None:
         """The books do not allow it: that is the trade's end."""
         _rejected.inc()
-        flaw = await self._outcomes.submit(wire.rejection_to(trade, held))
-        if flaw:
-            raise HouseFault(f"no rejection of {trade.trade_id}: {flaw}")
+        booking = await self._outcomes.submit(wire.rejection_to(trade, held))
+        if booking.code is not Code.APPLIED:
+            raise HouseFault(f"no rejection of {trade.trade_id}: {booking.detail}")
 
     def _is_out_of_hands(self, trade: Trade) -> bool:
         """Whether this very trade, under this epoch, was submitted or held back already."""
@@ -247,11 +247,11 @@ class Pipeline:
         async with self._doubting([trade.trade_id for trade, _ in orders]):
             return await self._insist(lambda: self._neighbours.gateway.submit(orders))
 
-    async def _record(self, outcomes: list[Outcome]) -> list[str]:
+    async def _record(self, outcomes: list[Outcome]) -> list[Booking]:
         """The outcome lane: rejections by the house, and doubts."""
         recorded = await self._insist(lambda: self._neighbours.order.record(outcomes))
         self.go_on(recorded.open_customers)
-        return recorded.flaws
+        return recorded.bookings
 
     @asynccontextmanager
     async def _doubting(self, trade_ids: list[str]) -> AsyncIterator[None]:
@@ -265,7 +265,3 @@ class Pipeline:
             yield
         finally:
             task.cancel()
-
-
-def _name(reason: int) -> str:
-    return Reason.Name(Reason.ValueType(reason))

@@ -1,22 +1,28 @@
 """What the exchange says, booked: the ledger first, then the trade.
 
 So whoever sees a trade FILLED sees the shares. Every step is safe to repeat: a caller that got no
-answer sends the same reports again.
+answer sends the same reports again. What a neighbour chokes on is set apart and has to come again;
+what belongs to other trades goes on.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter as Tally
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import structlog
 from prometheus_client import Counter
 
 from services.execution import wire
-from services.execution.domain.report import Ended, Fill, Report, flaw_of, runs
+from services.execution.domain.booking import Booking, Code, Sheet, stages
+from services.execution.domain.report import Ended, Fill, Report, runs
 from services.execution.domain.trade import OpenCustomer
-from services.execution.neighbours import Neighbours
+from services.execution.neighbours import NeighbourFault, Neighbours
 
 _applied = Counter("execution_reports_applied", "Reports booked")
 _impossible = Counter("execution_reports_impossible", "Reports that cannot be true")
+_late = Counter("execution_reports_late", "Reports that could not be booked and come again")
 _log = structlog.get_logger()
+
+Step = Callable[[Sequence[int]], Awaitable[list[Booking]]]
 
 
 class Books:
@@ -28,63 +34,81 @@ class Books:
         self._neighbours = neighbours
         self._go_on = go_on
 
-    async def apply(self, reports: Sequence[Report]) -> list[str]:
-        """Why each report is impossible, '' for those that are booked, in the order given.
+    async def apply(self, reports: Sequence[Report]) -> list[Booking]:
+        """What was done with each report, in the order given.
 
-        Raises Unavailable or NeighbourFault with some of them booked: all may be sent again.
+        Raises Unavailable with some of them booked: all may be sent again.
         """
-        flaws: list[str] = []
+        sheet = Sheet(reports)
         for run in runs(reports):
-            flaws += await self._apply_run(run)
-        impossible = sum(1 for flaw in flaws if flaw)
-        _applied.inc(len(flaws) - impossible)
-        _impossible.inc(impossible)
-        for report, flaw in zip(reports, flaws, strict=True):
-            if flaw:
-                _log.error(
-                    "report_impossible",
-                    trade_id=report.trade_id,
-                    report_seq=report.report_seq,
-                    flaw=flaw,
-                )
-        return flaws
+            await self._apply_run(sheet, run)
+        bookings = sheet.bookings()
+        _tell(reports, bookings)
+        return bookings
 
-    async def _apply_run(self, run: list[Report]) -> list[str]:
-        flaws = [flaw_of(report) for report in run]
-        await self._book(run, flaws)
-        await self._record(run, flaws)
-        return flaws
+    async def _apply_run(self, sheet: Sheet, run: Sequence[int]) -> None:
+        reports = sheet.reports
 
-    async def _book(self, run: list[Report], flaws: list[str]) -> None:
-        """Fills and ends into the ledger; `flaws` is filled in."""
-        fills = [
-            (index, report, report.news)
-            for index, report in enumerate(run)
-            if isinstance(report.news, Fill) and not flaws[index]
-        ]
-        if fills:
-            answers = await self._neighbours.ledger.post(
-                [(report, fill) for _, report, fill in fills]
-            )
-            for (index, _, _), flaw in zip(fills, answers, strict=True):
-                flaws[index] = flaw and f"the ledger says {flaw}"
-        ends = [
-            index
-            for index, report in enumerate(run)
-            if isinstance(report.news, Ended) and not flaws[index]
-        ]
-        if ends:
-            answers = await self._neighbours.ledger.release([run[index].trade_id for index in ends])
-            for index, flaw in zip(ends, answers, strict=True):
-                flaws[index] = flaw and f"the ledger says {flaw}"
+        async def post(indices: Sequence[int]) -> list[Booking]:
+            fills = [(reports[index], _fill(reports[index])) for index in indices]
+            return await self._neighbours.ledger.post(fills)
 
-    async def _record(self, run: list[Report], flaws: list[str]) -> None:
-        """What the ledger has booked onto the trades; `flaws` is filled in."""
-        sound = [index for index, flaw in enumerate(flaws) if not flaw]
-        if not sound:
+        async def release(indices: Sequence[int]) -> list[Booking]:
+            trade_ids = [reports[index].trade_id for index in indices]
+            return await self._neighbours.ledger.release(trade_ids)
+
+        async def record(indices: Sequence[int]) -> list[Booking]:
+            outcomes = [wire.outcome_to(reports[index]) for index in indices]
+            recorded = await self._neighbours.order.record(outcomes)
+            self._go_on(recorded.open_customers)
+            return recorded.bookings
+
+        fills = [index for index in run if isinstance(reports[index].news, Fill)]
+        for stage in stages(reports, fills):
+            await _take(post, sheet, stage)
+        ends = [index for index in run if isinstance(reports[index].news, Ended)]
+        await _take(release, sheet, ends)
+        await _take(record, sheet, run)
+
+
+async def _take(step: Step, sheet: Sheet, indices: Sequence[int]) -> None:
+    """Take reports through a step; what it faults on is found by halving, and comes again."""
+    sound = sheet.sound(indices)
+    if not sound:
+        return
+    try:
+        bookings = await step(sound)
+    except NeighbourFault as fault:
+        if len(sound) == 1:
+            sheet.note(sound[0], Booking(Code.LATER, str(fault)))
             return
-        outcomes = [wire.outcome_to(run[index]) for index in sound]
-        recorded = await self._neighbours.order.record(outcomes)
-        for index, flaw in zip(sound, recorded.flaws, strict=True):
-            flaws[index] = flaw and f"booked, but the order service says: {flaw}"
-        self._go_on(recorded.open_customers)
+        half = len(sound) // 2
+        await _take(step, sheet, sound[:half])
+        await _take(step, sheet, sound[half:])
+        return
+    for index, booking in zip(sound, bookings, strict=True):
+        sheet.note(index, booking)
+
+
+def _fill(report: Report) -> Fill:
+    assert isinstance(report.news, Fill)
+    return report.news
+
+
+def _tell(reports: Sequence[Report], bookings: Sequence[Booking]) -> None:
+    """Count them; each that cannot be true is an alarm, those that come again are one line."""
+    codes = Tally(booking.code for booking in bookings)
+    _applied.inc(codes[Code.APPLIED])
+    _impossible.inc(codes[Code.IMPOSSIBLE])
+    _late.inc(codes[Code.LATER])
+    if codes[Code.LATER]:
+        why = next(booking.detail for booking in bookings if booking.code is Code.LATER)
+        _log.error("reports_late", reports=codes[Code.LATER], why=why)
+    for report, booking in zip(reports, bookings, strict=True):
+        if booking.code is Code.IMPOSSIBLE:
+            _log.error(
+                "report_impossible",
+                trade_id=report.trade_id,
+                report_seq=report.report_seq,
+                flaw=booking.detail,
+            )

@@ -1,14 +1,13 @@
 """ExecutionService: books reports for the gateway, answers operators."""
 
 import grpc
-import structlog
 
 from libs.auth import caller
 from libs.broker import Broker
-from libs.refusals import Denied, Invalid, Unavailable
+from libs.refusals import Denied, Invalid
 from services.execution import wire
+from services.execution.domain.booking import Code
 from services.execution.domain.halts import MAX_REASON_LENGTH
-from services.execution.neighbours import NeighbourFault
 from services.execution.reports import Books
 from services.execution.worker import Worker
 from stockbroker.common.v1.reason_pb2 import Reason
@@ -18,7 +17,6 @@ from stockbroker.execution.v1 import execution_service_pb2_grpc as pb_grpc
 _GATEWAY = "exchange_gateway"
 
 Context = grpc.aio.ServicerContext[object, object]
-_log = structlog.get_logger()
 
 
 class ExecutionService(pb_grpc.ExecutionServiceServicer):
@@ -37,19 +35,13 @@ class ExecutionService(pb_grpc.ExecutionServiceServicer):
                 Reason.REASON_PERMISSION_DENIED, "only the exchange gateway brings reports"
             )
         reports = [wire.report_from(report) for report in request.reports]
-        try:
-            flaws = await self._books.apply(reports)
-        except NeighbourFault as fault:
-            # The reports stay the gateway's; a person must look.
-            _log.exception("reports_not_booked", reports=len(reports))
-            raise Unavailable(
-                Reason.REASON_UNAVAILABLE, "the reports could not be booked"
-            ) from fault
-        self._worker.tally.reports_applied += sum(1 for flaw in flaws if not flaw)
+        bookings = await self._books.apply(reports)
+        applied = sum(1 for booking in bookings if booking.code is Code.APPLIED)
+        self._worker.tally.reports_applied += applied
         return pb.ApplyReportsResponse(
             results=[
-                wire.report_result_to(report, flaw)
-                for report, flaw in zip(reports, flaws, strict=True)
+                wire.report_result_to(report, booking)
+                for report, booking in zip(reports, bookings, strict=True)
             ]
         )
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from libs.refusals import Invalid
+from services.execution.domain.booking import Booking
 from services.execution.domain.halts import Halt, Scope, ScopeKind
 from services.execution.domain.report import Accepted, Ended, EndKind, Fill, Report
 from services.execution.domain.trade import (
@@ -30,6 +31,12 @@ _HOUSE_WORDS = {
     Reason.REASON_INSUFFICIENT_SHARES: "there are not that many available shares",
     Reason.REASON_ACCOUNT_NOT_OPEN: "an account of the trade is frozen or closed",
 }
+
+
+def name_of(reason: int) -> str:
+    """A reason in words, also one this version does not know."""
+    known = Reason.ValueType(reason)
+    return Reason.Name(known) if reason in Reason.values() else f"reason {reason}"
 
 
 def trade_from(claimed: order_pb.ClaimedTrade) -> Trade:
@@ -141,10 +148,13 @@ def report_from(report: pb.Report) -> Report:
     )
 
 
-def report_result_to(report: Report, flaw: str) -> pb.ReportResult:
+def report_result_to(report: Report, booking: Booking) -> pb.ReportResult:
     """What was done with a report."""
-    code = pb.ReportResult.CODE_IMPOSSIBLE if flaw else pb.ReportResult.CODE_APPLIED
-    return pb.ReportResult(report_seq=report.report_seq, code=code, detail=flaw)
+    return pb.ReportResult(
+        report_seq=report.report_seq,
+        code=pb.ReportResult.Code.ValueType(booking.code),
+        detail=booking.detail,
+    )
 
 
 def posting_to(report: Report, fill: Fill) -> ledger_pb.ExecutionPosting:

@@ -90,18 +90,18 @@ class Program:
     ) -> None:
         self.name = name
         self.is_ready = is_ready
-        self._environment = environment
+        self.environment = environment
         self.child = Child([sys.executable, "-m", module], log=log)
 
     def prepare(self) -> None:
         """Make sure its ports are free. Raises CannotRun."""
-        for setting, value in self._environment.items():
+        for setting, value in self.environment.items():
             if setting.startswith("STOCKBROKER_") and setting.endswith("LISTEN") and value:
                 _check_port(self.name, int(value.rpartition(":")[2]))
 
     def spawn(self) -> None:
         """Start the process."""
-        self.child.start(self._environment)
+        self.child.start(self.environment)
 
     def settle(self) -> None:
         """Nothing."""

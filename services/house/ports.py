@@ -1,16 +1,31 @@
 """Which part listens where: all on 127.0.0.1, by name."""
 
+from collections.abc import Mapping
 from functools import partial
 
 from libs.embedded import CannotRun, free_port
 from libs.embedded.child import wait_until
 from libs.embedded.ports import is_free
-from services.house.settings import Settings
+from services.house.settings import MOST_WORKERS, Settings
 
 HOST = "127.0.0.1"
 # A service stands behind those that it calls.
-SERVICES = ("exchange_simulator", "ledger", "order", "exchange_gateway", "execution")
+SERVICES = (
+    "exchange_simulator",
+    "ledger",
+    "order",
+    "exchange_gateway",
+    "execution",
+    "reconciliation",
+)
 _PATIENCE_SECONDS = 5.0  # processes of a run just killed may still hold their ports
+
+
+def worker_names(count: int) -> list[str]:
+    """The processes of the execution service."""
+    return ["execution", *(f"execution_{number}" for number in range(2, count + 1))]
+
+
 _INNER = (
     *SERVICES,
     "postgres",
@@ -18,16 +33,19 @@ _INNER = (
     "nats_monitor",
     "edge_admin",
     *(f"{name}_metrics" for name in SERVICES),
+    *worker_names(MOST_WORKERS)[1:],
 )
 
 
 class Ports:
     """A port for each name, fixed while the house runs."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, chosen: Mapping[str, int]) -> None:
+        """`chosen` goes before the settings; names that are not ours are left out."""
         first = settings.inner_port
         self._ports = {
-            name: first + offset if first else free_port() for offset, name in enumerate(_INNER)
+            name: chosen.get(name) or (first + offset if first else free_port())
+            for offset, name in enumerate(_INNER)
         }
         self._ports["public"] = settings.public_port or free_port()
         self._ports["operators"] = settings.operators_port or free_port()

@@ -12,11 +12,12 @@ from services.ledger.domain import transfers
 from services.ledger.domain.books import Account, AccountState, Balance, Result
 from services.ledger.domain.forms import Malformed
 from services.ledger.domain.operations import Leg, Post
-from services.ledger.store.history import StoredBatch, StoredEntry, StoredTransfer
+from services.ledger.store.history import ReversalRequest, StoredBatch, StoredEntry, StoredTransfer
 from services.ledger.store.portfolio import Moment
 from stockbroker.ledger.v1 import (
     invariant_pb2,
     journal_pb2,
+    ledger_service_pb2,
     portfolio_service_pb2,
     posting_pb2,
     statement_pb2,
@@ -140,6 +141,16 @@ def leg_to(leg: Leg) -> posting_pb2.TransferLeg:
         asset=leg.debited.asset,
         amount=leg.amount,
         cost_micros=leg.cost_micros,
+    )
+
+
+def reversal_request_to(asked: ReversalRequest) -> ledger_service_pb2.ReversalRequest:
+    return ledger_service_pb2.ReversalRequest(
+        request_id=asked.request_id,
+        transfer_id=asked.transfer_id,
+        operator=asked.operator,
+        reference=asked.reference,
+        requested_at=stamp(asked.requested_at),
     )
 
 

@@ -29,6 +29,7 @@ from services.ledger.service import (
     LedgerServicer,
     PortfolioServicer,
 )
+from services.ledger.store.bookings import Bookings
 from services.ledger.store.history import History
 from services.ledger.store.portfolio import Portfolios
 from services.ledger.store.statements import Statements
@@ -100,7 +101,7 @@ async def house(settings: Settings) -> AsyncIterator[RpcServer]:
         auditor = Auditor(pool, tenure=tenure, clock=clock)
         stack.push_async_callback(auditor.end)
         portfolios = Portfolios(pool)
-        ledger = LedgerServicer(writer, History(pool), portfolios, auditor)
+        ledger = LedgerServicer(writer, History(pool), portfolios, auditor, Bookings(pool))
         add_LedgerServiceServicer_to_server(ledger, rpc.server)
         portfolio = PortfolioServicer(portfolios, Statements(pool), sealer.public_key)
         add_PortfolioServiceServicer_to_server(portfolio, rpc.server)

@@ -1,9 +1,10 @@
 """Who is the writer: one process at a time, and another soon after it is gone.
 
 The writer says a few times a second that it is there. When it has not for a while, or leaves, the
-first other process to see it raises the epoch and is the writer. No clock but the database's is
-asked, and none has to be right: every batch is written only if the epoch is still the writer's own,
-under the lock that raising it takes too, so a writer that was merely slow can do no harm.
+first other process to see it raises the epoch and is the writer; should the one before be frozen
+with the books locked, its transaction is ended. No clock but the database's is asked, and none has
+to be right: every batch is written only if the epoch is still the writer's own, under the lock that
+raising it takes too, so a writer that was merely slow can do no harm.
 """
 
 import asyncio
@@ -34,7 +35,12 @@ class Tenure:
     ) -> None:
         self._clock = clock
         self._on_change = on_change
-        self._lane = Lane(dsn, name="ledger-tenure", give_up_seconds=GONE_SECONDS)
+        self._lane = Lane(
+            dsn,
+            name="ledger-tenure",
+            give_up_seconds=GONE_SECONDS,
+            options={"lock_timeout": f"{BEAT_SECONDS}s"},
+        )
         self._task: asyncio.Task[None] | None = None
         self.epoch: int | None = None  # None: another process is the writer, or none is
 

@@ -20,7 +20,9 @@ from libs.rpc import RpcServer, connect
 from services.order import consumer
 from services.order.announcer import Announcer
 from services.order.batches import Applier, Placer
+from services.order.canceling import Canceler
 from services.order.database import Database
+from services.order.domain.canceling import Cancellation
 from services.order.domain.journal import Told
 from services.order.domain.placing import Placement
 from services.order.domain.trade import Trade
@@ -28,7 +30,8 @@ from services.order.domain.turns import Applied
 from services.order.feed import Feed
 from services.order.instruments import Instruments
 from services.order.neighbours import Gateway
-from services.order.service.execution import BackOffice, ExecutionService
+from services.order.service.execution import ExecutionService
+from services.order.service.office import BackOffice
 from services.order.service.trades import Desk, TradesService
 from services.order.watchers import Watchers
 from stockbroker.order.v1.order_execution_service_pb2_grpc import (
@@ -41,11 +44,12 @@ _EXECUTION = "stockbroker.order.v1.OrderExecutionService"
 _CUSTOMERS = frozenset({Role.CUSTOMER})
 _CUSTOMERS_AND_OPERATORS = frozenset({Role.CUSTOMER, Role.OPERATOR})
 _SERVICES = frozenset({Role.SERVICE})
+_SERVICES_AND_OPERATORS = frozenset({Role.SERVICE, Role.OPERATOR})
 _ALLOW = {
     f"/{_TRADES}/PlaceTrade": _CUSTOMERS,
     f"/{_TRADES}/GetTrade": _CUSTOMERS_AND_OPERATORS,
     f"/{_TRADES}/ListTrades": _CUSTOMERS,
-    f"/{_TRADES}/CancelTrade": _CUSTOMERS,
+    f"/{_TRADES}/CancelTrade": _CUSTOMERS_AND_OPERATORS,
     f"/{_TRADES}/ReplaceTrade": _CUSTOMERS,
     f"/{_TRADES}/WatchTrades": _CUSTOMERS,
     f"/{_TRADES}/ListTradeEvents": _CUSTOMERS_AND_OPERATORS,
@@ -53,6 +57,12 @@ _ALLOW = {
     f"/{_EXECUTION}/ClaimTrades": _SERVICES,
     f"/{_EXECUTION}/ListOpenCustomers": _SERVICES,
     f"/{_EXECUTION}/ApplyOutcomes": _SERVICES,
+    f"/{_EXECUTION}/RecordFaults": _SERVICES,
+    f"/{_EXECUTION}/ListParkedTrades": _SERVICES,
+    f"/{_EXECUTION}/ReleaseParkedTrade": _SERVICES,
+    f"/{_EXECUTION}/CondemnParkedTrade": _SERVICES,
+    f"/{_EXECUTION}/ListTradesInDoubt": _SERVICES,
+    f"/{_EXECUTION}/ListExecutions": _SERVICES_AND_OPERATORS,
 }
 # Their batches have a line each.
 _QUIET = frozenset(
@@ -61,6 +71,7 @@ _QUIET = frozenset(
         f"/{_EXECUTION}/ClaimTrades",
         f"/{_EXECUTION}/ListOpenCustomers",
         f"/{_EXECUTION}/ApplyOutcomes",
+        f"/{_EXECUTION}/ListExecutions",
     }
 )
 
@@ -122,10 +133,17 @@ async def house(settings: Settings) -> AsyncIterator[RpcServer]:
         applier: Batcher[Told, Applied] = Batcher(
             Applier(database, announcer, clock).apply, max_queued=_MAX_OUTCOMES
         )
+        canceler: Batcher[Cancellation, Trade] = Batcher(
+            Canceler(database, announcer, clock).cancel,
+            max_items=settings.max_batch,
+            max_queued=settings.max_queued,
+        )
         stack.push_async_callback(placer.close)
+        stack.push_async_callback(canceler.close)
         stack.push_async_callback(applier.close)
         desk = Desk(
             placer=placer,
+            canceler=canceler,
             feed=Feed(database, watchers, heartbeat_seconds=settings.heartbeat_seconds),
             instruments=instruments,
             database=database,

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+import msgspec
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from services.order.domain.asking import NewTerms
@@ -14,6 +15,7 @@ from services.order.domain.outcomes import (
     Outcome,
     Rejected,
 )
+from services.order.domain.parking import Fault, Parked
 from services.order.domain.placing import Wanted
 from services.order.domain.trade import (
     Cause,
@@ -24,11 +26,13 @@ from services.order.domain.trade import (
     average_price_micros,
 )
 from services.order.domain.turns import Applied, Claimed, Waiting
+from services.order.store.executions import Page
 from stockbroker.common.v1.reason_pb2 import Reason
 from stockbroker.common.v1.terms_pb2 import OrderType, Side, TimeInForce
 from stockbroker.order.v1 import order_execution_service_pb2 as execution_pb
 from stockbroker.order.v1 import order_pb2
 from stockbroker.order.v1 import order_service_pb2 as pb
+from stockbroker.order.v1 import recorded_execution_pb2 as recorded_pb
 
 _MAX_REASON_TEXT = 1000
 
@@ -87,6 +91,8 @@ def trade_to(trade: Trade) -> order_pb2.Trade:
     message.updated_at.FromDatetime(trade.updated_at)
     if standing.executed_at is not None:
         message.executed_at.FromDatetime(standing.executed_at)
+    if standing.in_doubt_since is not None:
+        message.in_doubt_since.FromDatetime(standing.in_doubt_since)
     return message
 
 
@@ -116,6 +122,24 @@ def _execution_to(execution: Execution) -> order_pb2.Execution:
     return message
 
 
+def executions_to(page: Page) -> recorded_pb.ListExecutionsResponse:
+    """Fills on record, and where to go on."""
+    return recorded_pb.ListExecutionsResponse(
+        executions=[
+            recorded_pb.RecordedExecution(
+                execution=_execution_to(each.execution),
+                customer_id=each.customer_id,
+                side=Side.ValueType(each.side),
+                symbol=each.symbol,
+                transaction_id=each.transaction_id,
+            )
+            for each in page.executions
+        ],
+        next=recorded_pb.ExecutionPlace(**msgspec.structs.asdict(page.next)),
+        reaches_end=page.reaches_end,
+    )
+
+
 def watched_to(item: TradeEvent | Heartbeat) -> pb.WatchTradesResponse:
     """One message of a stream."""
     if isinstance(item, Heartbeat):
@@ -142,6 +166,29 @@ def waiting_to(waiting: Waiting) -> execution_pb.OpenCustomer:
         trade_id=waiting.trade_id,
         claimed_epoch=waiting.claimed_epoch,
     )
+
+
+def fault_from(message: execution_pb.RecordFaultsRequest.Fault) -> Fault:
+    """An attempt that failed."""
+    return Fault(
+        customer_id=message.customer_id,
+        partition=message.grant.partition,
+        epoch=message.grant.epoch,
+        trade_id=message.trade_id,
+        fault_text=message.fault_text,
+    )
+
+
+def parked_to(parked: Parked, trade: Trade) -> execution_pb.ParkedTrade:
+    """A parked trade."""
+    message = execution_pb.ParkedTrade(
+        trade=trade_to(trade),
+        faults=parked.faults,
+        fault_text=parked.fault_text,
+        is_condemned=parked.is_condemned,
+    )
+    message.parked_at.FromDatetime(parked.parked_at)
+    return message
 
 
 def told_from(message: execution_pb.Outcome) -> Told:
@@ -183,7 +230,7 @@ def _executed_from(message: order_pb2.Execution) -> Executed | None:
 
 
 def _rejected_from(message: execution_pb.Outcome.Rejected) -> Rejected | None:
-    causes = {str(cause): cause for cause in (Cause.HOUSE, Cause.EXCHANGE)}
+    causes = {str(cause): cause for cause in (Cause.HOUSE, Cause.EXCHANGE, Cause.OPERATOR)}
     cause = causes.get(message.cause)
     if cause is None:
         return None

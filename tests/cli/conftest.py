@@ -31,12 +31,12 @@ from stockbroker.ledger.v1 import (
     portfolio_service_pb2_grpc,
 )
 from stockbroker.order.v1 import order_service_pb2, order_service_pb2_grpc
+from tests.cli.small_gateway import SmallGateway
+from tests.cli.small_ledger import SmallLedger
 from tests.cli.small_neighbours import (
     SmallControl,
     SmallExchange,
     SmallExecution,
-    SmallGateway,
-    SmallLedger,
     SmallPortfolio,
 )
 from tests.cli.small_orders import SmallOrders
@@ -60,7 +60,9 @@ class SmallHouse:
         self.keys = keys
         self.orders = SmallOrders()
         self.ledger = SmallLedger()
+        self.portfolio = SmallPortfolio()
         self.control = SmallControl()
+        self.gateway = SmallGateway()
         self.public = _server(keys, Role.CUSTOMER, _CUSTOMERS)
         self.operators = _server(keys, Role.OPERATOR, _OPERATORS)
         self._add_servicers()
@@ -68,13 +70,13 @@ class SmallHouse:
     def _add_servicers(self) -> None:
         public, operators = self.public.server, self.operators.server
         order_service_pb2_grpc.add_OrderServiceServicer_to_server(self.orders, public)
-        portfolio_service_pb2_grpc.add_PortfolioServiceServicer_to_server(SmallPortfolio(), public)
+        portfolio_service_pb2_grpc.add_PortfolioServiceServicer_to_server(self.portfolio, public)
         ledger_service_pb2_grpc.add_LedgerServiceServicer_to_server(self.ledger, operators)
         execution_service_pb2_grpc.add_ExecutionServiceServicer_to_server(
             SmallExecution(), operators
         )
         exchange_gateway_service_pb2_grpc.add_ExchangeGatewayServiceServicer_to_server(
-            SmallGateway(), operators
+            self.gateway, operators
         )
         exchange_control_service_pb2_grpc.add_ExchangeControlServiceServicer_to_server(
             self.control, operators

@@ -27,12 +27,14 @@ class SmallJournal(LedgerServiceServicer):
 
     def __init__(self) -> None:
         self.asked_after: list[int] = []
+        self.asked_last: list[int] = []
         self.cut_off_after: list[int] = []
 
     async def ListJournal(
         self, request: pb.ListJournalRequest, context: Any
     ) -> AsyncIterator[pb.ListJournalResponse]:
         self.asked_after.append(request.after_seq)
+        self.asked_last.append(request.last)
         left = self.cut_off_after.pop(0) if self.cut_off_after else -1
         for record in _records_after(request.after_seq):
             if left == 0:

@@ -1,4 +1,4 @@
-"""Ledger, exchange, gateway and execution out of memory, as small as the command line needs."""
+"""Portfolios, exchange, gateway and execution out of memory, as small as the command line needs."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -13,15 +13,10 @@ from stockbroker.exchange.v1.exchange_control_service_pb2_grpc import (
     ExchangeControlServiceServicer,
 )
 from stockbroker.exchange.v1.exchange_service_pb2_grpc import ExchangeServiceServicer
-from stockbroker.exchange_gateway.v1 import exchange_gateway_service_pb2 as gateway
-from stockbroker.exchange_gateway.v1.exchange_gateway_service_pb2_grpc import (
-    ExchangeGatewayServiceServicer,
-)
 from stockbroker.execution.v1 import execution_service_pb2 as execution
 from stockbroker.execution.v1.execution_service_pb2_grpc import ExecutionServiceServicer
-from stockbroker.ledger.v1 import ledger_service_pb2 as ledger
 from stockbroker.ledger.v1 import portfolio_service_pb2 as portfolio
-from tests.cli.small_journal import SmallJournal, SmallStatements
+from tests.cli.small_journal import SmallStatements
 
 OWNED = portfolio.GetPortfolioResponse(
     cash=portfolio.Cash(available_micros=1, held_micros=2_000_000, total_micros=2_000_001),
@@ -50,36 +45,22 @@ QUOTE = exchange_pb2.Quote(
 
 
 class SmallPortfolio(SmallStatements):
-    """Everybody owns the same; one entry a page."""
+    """Everybody owns the same; one entry a page. Remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[Any] = []
 
     async def GetPortfolio(self, request: portfolio.GetPortfolioRequest, context: Any) -> Any:
+        self.asked.append(request)
         return OWNED
 
     async def ListEntries(self, request: portfolio.ListEntriesRequest, context: Any) -> Any:
+        self.asked.append(request)
         index = int(request.page_token or 0)
         is_last = index == len(ENTRIES) - 1
         return portfolio.ListEntriesResponse(
             entries=[ENTRIES[index]], next_page_token="" if is_last else str(index + 1)
         )
-
-
-class SmallLedger(SmallJournal):
-    """Remembers what was brought in."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.deposits: list[ledger.DepositRequest] = []
-        self.share_deposits: list[ledger.DepositSharesRequest] = []
-
-    async def Deposit(self, request: ledger.DepositRequest, context: Any) -> Any:
-        self.deposits.append(request)
-        balance = ledger.Balance(asset="USD", posted=request.amount_micros)
-        return ledger.DepositResponse(balance=balance)
-
-    async def DepositShares(self, request: ledger.DepositSharesRequest, context: Any) -> Any:
-        self.share_deposits.append(request)
-        balance = ledger.Balance(asset=request.symbol, posted=request.quantity)
-        return ledger.DepositSharesResponse(balance=balance)
 
 
 class SmallExchange(ExchangeServiceServicer):
@@ -119,13 +100,6 @@ class SmallControl(ExchangeControlServiceServicer):
         async for request in requests:
             self.played.append(request)
         return control.PlayTapeResponse(commands=sum(len(one.commands) for one in self.played))
-
-
-class SmallGateway(ExchangeGatewayServiceServicer):
-    """A session that is logged on."""
-
-    async def GetSession(self, request: gateway.GetSessionRequest, context: Any) -> Any:
-        return gateway.GetSessionResponse(is_connected=True, session_id="house", parked_reports=3)
 
 
 class SmallExecution(ExecutionServiceServicer):

@@ -44,6 +44,19 @@ async def test_a_watch_shows_what_happens_until_it_is_interrupted(
     assert b"Traceback" not in errors
 
 
+async def test_a_watch_of_the_invariants_goes_on_until_it_is_interrupted(house: SmallHouse) -> None:
+    watch = await _start(house, "invariants", "--watch")
+    assert watch.stdout is not None
+    seen: list[bytes] = []
+    while sum(b"up to transfer 42" in line for line in seen) < 2:  # cut off and opened anew
+        seen.append(await asyncio.wait_for(watch.stdout.readline(), 20))
+    watch.send_signal(signal.SIGINT)
+    _, errors = await asyncio.wait_for(watch.communicate(), 20)
+    assert watch.returncode == ExitCode.INTERRUPTED
+    assert b"Traceback" not in errors
+    assert sum(b"an account's versions have no gap" in line for line in seen) == 1
+
+
 async def test_nothing_slow_is_imported_before_a_command_runs(house: SmallHouse) -> None:
     code = "import services.cli.main, sys; sys.exit('grpc' in sys.modules or 'jwt' in sys.modules)"
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", code)

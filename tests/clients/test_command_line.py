@@ -51,7 +51,7 @@ def test_a_customer_is_endowed_trades_and_finds_the_books_right(house: House) ->
     assert [one["kind"].rpartition("_")[2] for one in story][:2] == ["PLACED", "STARTED"]
     canceled = _run(house, "cancel", paid["trade_id"], "--as", customer)
     assert (canceled.exit_code, canceled.stdout) == (ExitCode.REFUSED, "")
-    assert "refused (NOT_IMPLEMENTED)" in canceled.stderr
+    assert "refused (TOO_LATE_TO_CANCEL)" in canceled.stderr
 
 
 def test_a_trade_that_cannot_be_paid_ends_with_its_reason(house: House) -> None:
@@ -118,3 +118,59 @@ def test_a_tape_makes_the_book_that_trades_fill_against(house: House, tmp_path: 
     placed = _run(house, "place", symbol, "buy", "3", "--as", customer)
     assert "2 at $110.00 on XSIM" in placed.stdout
     assert "1 at $110.0001 on XSIM" in placed.stdout
+
+
+def _is_refused(house: House, reason: str, *arguments: str) -> None:
+    result = _run(house, *arguments)
+    assert result.exit_code == ExitCode.REFUSED, result.output
+    assert f"refused ({reason})" in result.stderr
+
+
+def test_operators_run_the_books_and_two_of_them_undo_a_deposit(house: House) -> None:
+    customer = _customer()
+    account, olivia, oscar = f"customer/{customer}", "--operator=olivia", "--operator=oscar"
+    deposit = _told(house, "deposit", customer, "100", olivia)["deposit_id"]
+    withdrawn = _told(house, "withdraw", customer, "30", olivia)
+    assert withdrawn["balance"]["posted"] == "70000000"
+    again = ("withdraw", customer, "30", "--id", withdrawn["withdrawal_id"], olivia)
+    assert _told(house, *again) == withdrawn
+    _is_refused(house, "INSUFFICIENT_FUNDS", "withdraw", customer, "70.000001")
+
+    frozen = _told(house, "freeze", customer, "--reason", "a court order", olivia)["freeze_id"]
+    assert _told(house, "balance", customer, "USD")["state"] == "frozen"
+    _is_refused(house, "ACCOUNT_NOT_OPEN", "withdraw", customer, "1")
+    _is_refused(house, "ACCOUNT_NOT_OPEN", "deposit", customer, "1")
+    _told(house, "unfreeze", customer, "--reason", "lifted", oscar)
+    _told(house, "deposit", customer, "30", olivia)
+
+    asked = _told(house, "reversals", "request", deposit, "--reason", "in error", olivia)
+    waiting = _told(house, "reversals", "list")["requests"]
+    assert [r["transfer_id"] for r in waiting if r["request_id"] == asked["request_id"]] == [
+        deposit
+    ]
+    approve = ("reversals", "approve", asked["request_id"], "--reason", "seen")
+    _is_refused(house, "SAME_OPERATOR", *approve, olivia)
+    reversal = _told(house, *approve, oscar)["transfer_id"]
+    assert asked["request_id"] not in _run(house, "reversals", "list").stdout
+    assert _told(house, "balance", account, "USD")["balance"]["posted"] == "0"
+
+    found = _told(house, "transfers", "show", deposit, frozen, reversal)["transfers"]
+    assert [(one["transfer"]["kind"], one["transfer"]["actor"]) for one in found] == [
+        ("deposit", "olivia"),
+        ("freeze", "olivia"),
+        ("reversal", "oscar"),
+    ]
+    assert found[2]["transfer"]["reverses"] == deposit
+    after = str(int(found[1]["transfer"]["seq"]) - 1)
+    assert frozen in _run(house, "journal", "--after-seq", after, "--limit", "1").stdout
+    as_known = ("--known-at", found[1]["transfer"]["recorded_at"])
+    then = _told(house, "balance", account, "USD", *as_known)["balance"]
+    assert then["posted"] == "70000000"
+    owned = _told(house, "portfolio", "--as", customer, *as_known)
+    assert owned["cash"]["total_micros"] == "70000000"
+
+    _told(house, "close", customer, "--reason", "has left", oscar)
+    _is_refused(house, "ACCOUNT_NOT_OPEN", "unfreeze", customer, "--reason", "back")
+    look = _told(house, "invariants", "--full")
+    assert len(look["invariants"]) == 7
+    assert all(one["holds"] for one in look["invariants"])

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -85,22 +86,66 @@ async def test_who_lost_the_session_can_write_nothing_any_more(scene: Scene) -> 
     assert set(scene.rows("SELECT next_seq FROM progress")) == {(1,)}
 
 
-async def test_a_gateway_whose_hold_on_the_session_is_cut_takes_it_anew(scene: Scene) -> None:
+async def test_a_gateway_whose_connection_for_its_lease_is_cut_keeps_the_session(
+    scene: Scene,
+) -> None:
     async with scene.gateway() as gateway:
-        await gateway.submit(before := an_order())
-        await until(lambda: scene.execution.is_filled(before.trade_id))
         with psycopg.connect(scene.database_url, autocommit=True) as connection:
             connection.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                 " WHERE datname = current_database() AND application_name = 'gateway-lease'"
             )
+            [(seen_at,)] = scene.rows("SELECT seen_at FROM venue_session")
+            await until(lambda: [(seen_at,)] != scene.rows("SELECT seen_at FROM venue_session"))
 
-        await until(lambda: scene.rows("SELECT 1 FROM venue_session WHERE term = 2"))
-
-        await until(lambda: is_serving(gateway))
         await gateway.submit(after := an_order())
         await until(lambda: scene.execution.is_filled(after.trade_id))
-    assert scene.venue.sends == {before.trade_id: 1, after.trade_id: 1}
+    assert scene.rows("SELECT term, seen_at::text FROM venue_session") == [(1, "-infinity")]
+
+
+async def test_a_process_frozen_within_a_transaction_loses_the_session_and_all_it_says_later(
+    scene: Scene, keys: Keys
+) -> None:
+    async with AsyncExitStack() as stack:
+        frozen, first = await _running(scene, keys, stack)
+        await until(lambda: is_serving(first))
+        await first.submit(before := an_order())
+        await until(lambda: scene.execution.is_filled(before.trade_id))
+        _, second = await _running(scene, keys, stack)
+        with psycopg.connect(scene.database_url) as connection:
+            connection.execute("LOCK TABLE venue_order IN SHARE MODE")
+            late = asyncio.create_task(first.submit(late_order := an_order()))
+            stuck = (
+                "SELECT 1 FROM pg_locks WHERE NOT granted AND relation = 'venue_order'::regclass"
+            )
+            await until(lambda: connection.execute(stuck).fetchall())
+            frozen.send_signal(signal.SIGSTOP)
+
+        await until(lambda: is_serving(second))
+        await second.submit(meanwhile := an_order())
+        await until(lambda: scene.execution.is_filled(meanwhile.trade_id))
+        frozen.send_signal(signal.SIGCONT)
+
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await late
+        assert refused.value.code() == grpc.StatusCode.UNAVAILABLE
+        await until(lambda: _is_waiting(first))
+        await second.submit(after := an_order())
+        await until(lambda: scene.execution.is_filled(after.trade_id))
+    sent = {order.trade_id: 1 for order in (before, meanwhile, after)}
+    assert scene.venue.sends == sent
+    assert late_order.trade_id not in scene.venue.orders
+    assert len(scene.venue.logons) == 2
+
+
+async def _running(
+    scene: Scene, keys: Keys, stack: AsyncExitStack
+) -> tuple[asyncio.subprocess.Process, Gateway]:
+    """A gateway as a process of its own, and a neighbour's view of it."""
+    address = f"127.0.0.1:{free_port()}"
+    child = await stack.enter_async_context(_process(scene.settings(listen=address)))
+    channel = await stack.enter_async_context(connect(address, keys.token_file("execution")))
+    return child, Gateway(ExchangeGatewayServiceStub(channel), address)
 
 
 async def test_every_connection_to_the_database_may_be_cut_at_any_moment(scene: Scene) -> None:
@@ -157,7 +202,7 @@ async def test_killed_at_any_moment_it_comes_back_and_each_order_is_executed_onc
 
 
 @asynccontextmanager
-async def _process(settings: Settings) -> AsyncIterator[None]:
+async def _process(settings: Settings) -> AsyncIterator[asyncio.subprocess.Process]:
     """The gateway as a process of its own, until kill -9."""
     fields = msgspec.structs.asdict(settings)
     variables = {f"STOCKBROKER_{name.upper()}": str(value) for name, value in fields.items()}
@@ -169,7 +214,7 @@ async def _process(settings: Settings) -> AsyncIterator[None]:
         stdout=asyncio.subprocess.DEVNULL,
     )
     try:
-        yield
+        yield child
     finally:
         child.kill()
         await child.wait()

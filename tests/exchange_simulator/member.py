@@ -207,6 +207,14 @@ class Exchange:
         response = await self.service.GetOrder(request, metadata=self.reader)
         return list(response.reports) if response.is_known else None
 
+    async def standings(self, *orders: pb.NewOrder) -> list[service_pb.OrderStanding]:
+        """How orders stand."""
+        request = service_pb.ListOrdersRequest(
+            client_order_ids=[order.client_order_id for order in orders]
+        )
+        response = await self.service.ListOrders(request, metadata=self.reader)
+        return list(response.orders)
+
     async def halt(self, symbol: str, *, is_halted: bool) -> None:
         """Halt or resume trading, as an operator."""
         request = control_pb.SetHaltRequest(symbol=symbol, is_halted=is_halted)

@@ -12,6 +12,7 @@ import pytest
 
 from libs import tape
 from libs.rpc.status import reason_of
+from services.exchange_simulator.faults import Faults, Script
 from services.exchange_simulator.main import Settings, house
 from stockbroker.exchange.v1 import exchange_control_service_pb2 as pb
 from stockbroker.exchange.v1 import exchange_pb2
@@ -310,9 +311,70 @@ async def test_reports_wait_on_demand_and_nothing_else_does(
     assert member.reports == []
 
 
+async def test_an_order_is_left_unanswered_on_demand_and_never_executed(
+    exchange: Exchange, member: Member
+) -> None:
+    await faults(exchange, unanswered_order_permille=1000)
+    member.send(silent := an_order())
+    await until(lambda: member.kept_seq == 1)
+    await faults(exchange)
+    member.send(silent)
+    await member.trade(an_order())
+
+    assert await exchange.reports_of(silent) == []
+    assert member.reports_of(silent) == []
+    (standing,) = await exchange.standings(silent)
+    assert (standing.is_known, standing.is_open, standing.cumulative_quantity) == (True, True, 0)
+
+
+async def test_orders_find_their_symbol_halted_on_demand(
+    exchange: Exchange, member: Member
+) -> None:
+    await faults(exchange, halted_order_permille=1000)
+    (rejected,) = await member.trade(an_order())
+
+    assert rejected.reject_reason == exchange_pb2.REJECT_REASON_HALTED
+
+
+async def test_the_exchange_hangs_up_on_demand_and_the_next_logon_brings_what_was_lost(
+    exchange: Exchange,
+) -> None:
+    await faults(exchange, hang_up_permille=1000)
+    async with exchange.member() as member:
+        member.send(order := an_order())
+        assert await member.code_at_end() == grpc.StatusCode.UNAVAILABLE
+        assert member.reports == []
+    await faults(exchange)
+
+    async with exchange.member() as again:
+        assert fills(await again.ended(order))
+
+
+def test_some_reports_wait_on_demand_and_others_do_not() -> None:
+    faults = Faults(seed=1)
+    faults.begin(Script(delay_report_ms=1500, delay_report_permille=500), seed=3)
+
+    assert {faults.delay_seconds() for _ in range(100)} == {0.0, 1.5}
+
+
+async def test_a_seed_in_the_script_gives_the_same_faults_again(
+    exchange: Exchange, member: Member
+) -> None:
+    async def refused(seed: int) -> list[bool]:
+        await faults(exchange, reject_order_permille=500, seed=seed)
+        return [(await member.trade(an_order()))[0].exec_type == REJECTED for _ in range(20)]
+
+    first = await refused(7)
+
+    assert await refused(7) == first
+    assert await refused(8) != first
+
+
 @pytest.mark.parametrize(
     "script",
     [
+        {"unanswered_order_permille": 1001},
+        {"hang_up_permille": -1},
         {"duplicate_report_permille": 1001},
         {"reorder_report_permille": -1},
         {"delay_report_ms": 60_001},

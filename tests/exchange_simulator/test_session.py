@@ -6,6 +6,7 @@ from collections import Counter
 import grpc
 import pytest
 
+from libs.rpc.status import metadata_of
 from stockbroker.exchange.v1 import exchange_pb2 as pb
 from stockbroker.exchange.v1 import exchange_service_pb2 as service_pb
 from tests.exchange_simulator.member import (
@@ -196,7 +197,8 @@ async def test_a_gap_ends_the_session_and_keeps_what_came_before(exchange: Excha
         service_pb.SessionRequest(logon=service_pb.SessionRequest.Logon(session_id="x")),
         service_pb.SessionRequest(
             commands=service_pb.SessionRequest.Commands(
-                commands=[service_pb.SessionRequest.Command(seq=1)]
+                # Seq 1 and a command of a kind this exchange has not heard of.
+                commands=[service_pb.SessionRequest.Command.FromString(b"\x08\x01\x7a\x00")]
             )
         ),
         service_pb.SessionRequest(
@@ -218,6 +220,30 @@ async def test_a_broken_message_ends_the_session(
         member.put(request_)
 
         assert await member.code_at_end() == grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_a_command_that_orders_nothing_uses_its_number_up(exchange: Exchange) -> None:
+    nothing = service_pb.SessionRequest.Commands(
+        commands=[service_pb.SessionRequest.Command(seq=1)]
+    )
+    async with exchange.member() as member:
+        member.put(service_pb.SessionRequest(commands=nothing))
+        member.send(order := an_order(), first_seq=2)
+
+        assert (await member.ended(order))[0].seq == 1
+
+
+async def test_a_member_ahead_of_the_exchange_is_told_where_the_exchange_stands(
+    exchange: Exchange,
+) -> None:
+    async with exchange.member() as member:
+        reports = await member.trade(an_order())
+
+    async with exchange.member(next_report_seq=reports[-1].seq + 2) as ahead:
+        assert await ahead.code_at_end() == grpc.StatusCode.FAILED_PRECONDITION
+        assert ahead.error is not None
+        stands = metadata_of(ahead.error)
+    assert stands == {"next_report_seq": str(reports[-1].seq + 1), "next_command_seq": "2"}
 
 
 async def test_a_session_begins_with_a_name_and_a_sequence(exchange: Exchange) -> None:

@@ -229,6 +229,17 @@ class Desk:
                     raise
                 await asyncio.sleep(0.02)
 
+    async def deliver_whole(self, worker: WorkerDouble, *reports: pb.Report) -> None:
+        """Bring them again until all are booked."""
+        left = list(reports)
+        while left:
+            answer = await self.deliver(worker, *left)
+            codes = [result.code for result in answer.results]
+            assert set(codes) <= {pb.ReportResult.CODE_APPLIED, pb.ReportResult.CODE_LATER}
+            later = pb.ReportResult.CODE_LATER
+            left = [report for report, code in zip(left, codes, strict=True) if code == later]
+            await asyncio.sleep(0.02 if left else 0)
+
     def open_exchange(self, worker: WorkerDouble) -> None:
         """From now on every order is accepted and filled whole, and reported to `worker`."""
         self._exchange = asyncio.create_task(self._trade(worker))
@@ -243,8 +254,7 @@ class Desk:
                 self.gateway.states[trade_id] = gateway_pb.ORDER_STATE_DONE
                 accepted = pb.Report.Accepted(exchange_order_id=f"X{trade_id}")
                 reports += [self.report(trade_id, accepted=accepted), self.fill(trade_id)]
-            answer = await self.deliver(worker, *reports)
-            assert {result.code for result in answer.results} == {pb.ReportResult.CODE_APPLIED}
+            await self.deliver_whole(worker, *reports)
 
 
 BUY, SELL = Side.SIDE_BUY, Side.SIDE_SELL

@@ -11,11 +11,12 @@ from tests.execution.desk import Desk, WorkerDouble, eventually
 from tests.support.keys import bearer
 
 APPLIED, IMPOSSIBLE = pb.ReportResult.CODE_APPLIED, pb.ReportResult.CODE_IMPOSSIBLE
+LATER = pb.ReportResult.CODE_LATER
 
 
-async def submitted(desk: Desk, worker: WorkerDouble, quantity: int = 100) -> str:
+async def submitted(desk: Desk, worker: WorkerDouble, customer: str = "alice") -> str:
     """A trade whose order is at the gateway."""
-    trade_id = await desk.place("alice", quantity=quantity)
+    trade_id = await desk.place(customer, quantity=100)
     await eventually(lambda: trade_id in desk.gateway.orders)
     return trade_id
 
@@ -191,10 +192,76 @@ async def test_a_fault_of_the_ledger_loses_no_report(desk: Desk) -> None:
     report = desk.fill(trade_id)
     desk.ledger.faults.poison = lambda request: desk.ledger.faults.calls["PostExecutions"] < 3
 
-    answer = await desk.deliver(worker, report)
+    first = await desk.deliver(worker, report)
+    assert codes(first) == [LATER]
+    assert first.results[0].detail
+    await desk.deliver_whole(worker, report)
 
-    assert codes(answer) == [APPLIED]
     assert desk.order.status(trade_id) == "FILLED"
+    assert len(desk.ledger.posted) == 1
+
+
+async def test_what_cannot_be_booked_now_comes_again_and_other_trades_go_on(desk: Desk) -> None:
+    worker = await desk.start_leader(hears_nudges=False)
+    stuck, good = await submitted(desk, worker), await submitted(desk, worker, customer="bob")
+    end = ended(pb.Report.Ended.KIND_CANCELED, Reason.REASON_NO_LIQUIDITY)
+    batch = [
+        desk.report(stuck, accepted=pb.Report.Accepted(exchange_order_id="X1")),
+        desk.fill(stuck, 30),
+        desk.report(stuck, ended=end),
+        desk.fill(good),
+    ]
+    desk.ledger.chokes_on.add(batch[1].filled.execution_id)
+
+    answer = await desk.deliver(worker, *batch)
+
+    assert codes(answer) == [APPLIED, LATER, LATER, APPLIED]
+    assert "INTERNAL" in answer.results[1].detail
+    assert desk.order.status(good) == "FILLED"
+    assert desk.order.status(stuck) == "IN_PROGRESS"
+    assert desk.ledger.log == [("posted", good)]
+    desk.ledger.chokes_on.clear()
+    assert codes(await desk.deliver(worker, *batch)) == [APPLIED] * 4
+    assert desk.ledger.log[1:] == [("posted", stuck), ("released", stuck)]
+    assert desk.order.status(stuck) == "CANCELED"
+    assert desk.order.trade(stuck).filled_quantity == 30
+
+
+async def test_a_last_fill_is_not_booked_before_one_that_comes_again(desk: Desk) -> None:
+    worker = await desk.start_leader(hears_nudges=False)
+    trade_id = await submitted(desk, worker)
+    first = desk.fill(trade_id, 60)
+    last = desk.fill(trade_id, 40)
+    last.filled.is_last = True
+    desk.ledger.chokes_on.add(first.filled.execution_id)
+
+    answer = await desk.deliver(worker, first, last)
+
+    assert codes(answer) == [LATER, LATER]
+    assert desk.ledger.posted == {}
+    desk.ledger.chokes_on.clear()
+    assert codes(await desk.deliver(worker, first, last)) == [APPLIED, APPLIED]
+    assert desk.order.status(trade_id) == "FILLED"
+
+
+async def test_a_report_the_order_service_chokes_on_holds_up_no_other_trade(desk: Desk) -> None:
+    worker = await desk.start_leader(hears_nudges=False)
+    customers = [f"customer-{number}" for number in range(9)]
+    trade_ids = [await submitted(desk, worker, customer=name) for name in customers]
+    bad = trade_ids[4]
+    desk.order.faults.poison = lambda request: any(
+        outcome.trade_id == bad for outcome in getattr(request, "outcomes", ())
+    )
+    batch = [desk.fill(trade_id) for trade_id in trade_ids]
+
+    answer = await desk.deliver(worker, *batch)
+
+    assert codes(answer) == [LATER if trade_id == bad else APPLIED for trade_id in trade_ids]
+    assert desk.order.status(bad) == "IN_PROGRESS"
+    desk.order.faults.poison = lambda request: False
+    assert codes(await desk.deliver(worker, *batch)) == [APPLIED] * 9
+    assert desk.order.all_filled()
+    assert len(desk.ledger.posted) == 9
 
 
 async def test_only_the_gateway_may_bring_reports(desk: Desk) -> None:

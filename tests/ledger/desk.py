@@ -144,8 +144,8 @@ class Desk:
         request = posting_pb2.GetBalanceRequest(account=account, asset=asset)
         return await self.ledger.GetBalance(request, metadata=self._operator)
 
-    async def journal(self, after: int = 0) -> list[journal_pb2.JournalRecord]:
-        request = journal_pb2.ListJournalRequest(after_seq=after)
+    async def journal(self, after: int = 0, last: int = 0) -> list[journal_pb2.JournalRecord]:
+        request = journal_pb2.ListJournalRequest(after_seq=after, last=last)
         stream = self.ledger.ListJournal(request, metadata=self._operator)
         return [record async for response in stream for record in response.records]
 

@@ -53,6 +53,14 @@ async def test_history_cannot_be_changed_by_who_has_the_right_to_either(
             with pytest.raises(psycopg.errors.RestrictViolation, match="never changed"):
                 await connection.execute(change)
             await connection.rollback()
+    async with await psycopg.AsyncConnection.connect(desk.database_url) as connection:
+        for change in CHANGES:
+            await connection.execute(
+                "GRANT ALL ON transfer, entry, batch, checkpoint TO CURRENT_USER"
+            )
+            with pytest.raises(psycopg.errors.RestrictViolation, match="never changed"):
+                await connection.execute(change)
+            await connection.rollback()
     await desk.assert_books_balance()
 
 

@@ -60,6 +60,15 @@ class Operator:
         )
         return await self._ledger.RequestReversal(request, metadata=self._metadata)
 
+    async def waiting(self) -> list[tuple[str, str, str, str]]:
+        found = await self._ledger.ListReversalRequests(
+            pb.ListReversalRequestsRequest(), metadata=self._metadata
+        )
+        assert all(one.requested_at.seconds for one in found.requests)
+        return [
+            (one.request_id, one.transfer_id, one.operator, one.reference) for one in found.requests
+        ]
+
     async def approve(self, request_id: str) -> pb.ApproveReversalResponse:
         request = pb.ApproveReversalRequest(request_id=request_id, reference="seen")
         return await self._ledger.ApproveReversal(request, metadata=self._metadata)
@@ -187,6 +196,7 @@ async def test_a_transfer_is_reversed_by_two_operators_with_a_new_transfer(
     assert await desk.cash_of() == (50, 0)  # nothing moved yet
 
     assert await refusal(olivia.approve(request)) == (REFUSED, "SAME_OPERATOR")
+    assert await oscar.waiting() == [(request, deposit, "olivia", "booked in error")]
     done = await oscar.approve(request)
 
     assert [(b.account, b.posted) for b in done.balances] == [
@@ -194,6 +204,7 @@ async def test_a_transfer_is_reversed_by_two_operators_with_a_new_transfer(
         ("house/deposits", 0),
     ]
     assert await oscar.approve(request) == done
+    assert await oscar.waiting() == []
     assert await desk.rows(
         "SELECT kind::text, actor, reference, reverses::text FROM transfer ORDER BY seq OFFSET 1"
     ) == [
@@ -249,6 +260,7 @@ async def test_a_reversal_takes_nobody_below_zero_and_may_be_asked_for_anew(
     assert await refusal(oscar.approve(first)) == (REFUSED, "INSUFFICIENT_FUNDS")
     await desk.deposit(20)
     # What was refused stays refused; a new request is a new matter.
+    assert [one[0] for one in await oscar.waiting()] == [first]
     assert await refusal(oscar.approve(first)) == (REFUSED, "INSUFFICIENT_FUNDS")
     await olivia.request(deposit, called=second)
     await oscar.approve(second)

@@ -252,6 +252,12 @@ async def test_the_journal_has_refusals_and_batches_too_and_goes_on_anywhere(des
 
     tail = [r for r in await desk.journal(after=2) if not r.HasField("checkpoint")]
     assert tail == [r for r in records if not r.HasField("checkpoint")][-2:]
+    for after, last in ((0, 1), (1, 1), (2, 2)):
+        found = await desk.journal(after=after, last=last)
+        assert [r for r in found if not r.HasField("checkpoint")] == tail
+    everything = [r for r in await desk.journal(last=4) if not r.HasField("checkpoint")]
+    assert everything == [r for r in records if not r.HasField("checkpoint")]
+    assert (await refusal(desk.journal(last=-1)))[1] == "INVALID_REQUEST"
     assert await desk.journal(after=3) == []
     assert (await refusal(desk.journal(after=-1)))[1] == "INVALID_SEQUENCE"
 

@@ -97,7 +97,7 @@ async def test_nudges_flow_again_after_nats_was_killed(nudges: Nudges, server: N
 
     await publish_until_kept(nudges, server, "bob")
 
-    assert await kept(server) == [NudgeStream().subject("alice"), NudgeStream().subject("bob")]
+    assert await kept(server) == [NudgeStream().subject("bob")]
 
 
 async def test_the_stream_is_made_again_after_nats_was_wiped(
@@ -151,7 +151,33 @@ async def test_the_stream_has_the_shape_that_loses_no_wake_up(
     config = (await client.jetstream().stream_info("EXECUTION")).config
 
     await client.close()
-    assert (config.retention, config.storage, config.discard) == ("workqueue", "file", "old")
+    assert (config.retention, config.storage, config.discard) == ("workqueue", "memory", "old")
     assert (config.max_msgs_per_subject, config.duplicate_window) == (1, 1)
     assert not config.discard_new_per_subject
     assert config.num_replicas == 1
+
+
+async def test_a_stream_that_cannot_be_brought_to_that_shape_is_made_anew(
+    nudges: Nudges, server: NatsServer
+) -> None:
+    server.start()
+    client = await nats.connect(server.url)
+    await client.jetstream().add_stream(name="EXECUTION", subjects=["execution.*.*"])
+
+    async def is_in_memory() -> bool:
+        await nudges.publish(["alice"])
+        config = (await client.jetstream().stream_info("EXECUTION")).config
+        return bool(config.storage == "memory")
+
+    await until(is_in_memory)
+    await client.close()
+
+
+async def test_all_nudges_of_a_call_are_kept(nudges: Nudges, server: NatsServer) -> None:
+    server.start()
+    await publish_until_kept(nudges, server, "alice")
+    customers = [f"customer-{number}" for number in range(300)]
+
+    await nudges.publish(customers)
+
+    assert set(map(NudgeStream().subject, customers)) < set(await kept(server))

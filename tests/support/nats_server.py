@@ -8,6 +8,8 @@ import sys
 import time
 from pathlib import Path
 
+from libs.embedded import free_port
+
 _START_SECONDS = 10.0
 
 
@@ -17,9 +19,7 @@ class NatsServer:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self._port: int = probe.getsockname()[1]
+        self._port = free_port()
 
     @property
     def url(self) -> str:

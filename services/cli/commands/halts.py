@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from services.cli.options import AsJson
+from services.cli.options import AsJson, Operator, Reason
 from services.cli.settings import settings
 
 if TYPE_CHECKING:
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 Firm = Annotated[bool, typer.Option("--firm", help="Every trade of the house.")]
 Customer = Annotated[str, typer.Option("--customer", help="One customer's trades.")]
 Symbol = Annotated[str, typer.Option("--symbol", help="Trades in one symbol.")]
-Reason = Annotated[str, typer.Option("--reason", help="Why, for the record.")]
 
 
-def halt(
+def halt(  # noqa: PLR0913 - a command's parameters are its options
     reason: Reason,
     firm: Firm = False,
     customer: Customer = "",
     symbol: Symbol = "",
+    operator: Operator = "",
     as_json: AsJson = False,
 ) -> None:
     """Stop taking up trades; what is placed stays PLACED. Operators."""
@@ -31,7 +31,7 @@ def halt(
 
     scope = _scope(firm=firm, customer=customer, symbol=symbol)
     request = pb.HaltRequest(scope=scope, reason_text=reason)
-    with operators_door(settings()) as door:
+    with operators_door(settings(), operator) as door:
         response = door.call(ExecutionServiceStub(door.channel).Halt, request)
     if as_json:
         show_json(fields_of(response))
@@ -39,11 +39,12 @@ def halt(
         say(f"halted: {' | '.join(_cells(response.halt))}")
 
 
-def resume(
+def resume(  # noqa: PLR0913 - a command's parameters are its options
     reason: Reason,
     firm: Firm = False,
     customer: Customer = "",
     symbol: Symbol = "",
+    operator: Operator = "",
     as_json: AsJson = False,
 ) -> None:
     """End a halt; what waits is taken up. Operators."""
@@ -54,7 +55,7 @@ def resume(
 
     scope = _scope(firm=firm, customer=customer, symbol=symbol)
     request = pb.ResumeRequest(scope=scope, reason_text=reason)
-    with operators_door(settings()) as door:
+    with operators_door(settings(), operator) as door:
         response = door.call(ExecutionServiceStub(door.channel).Resume, request)
     if as_json:
         show_json(fields_of(response))

@@ -6,22 +6,29 @@ import typer
 
 from libs.money import format_dollars
 from services.cli.amounts import format_amount, format_shares
-from services.cli.options import AsCustomer, AsJson
+from services.cli.options import AsCustomer, AsJson, AsOf, KnownAt
 from services.cli.settings import settings
 
 _PAGE_SIZE = 200
 
 
-def portfolio(customer: AsCustomer = "", as_json: AsJson = False) -> None:
-    """A customer's cash and positions."""
+def portfolio(
+    customer: AsCustomer = "",
+    as_of: AsOf = None,
+    known_at: KnownAt = None,
+    as_json: AsJson = False,
+) -> None:
+    """A customer's cash and positions, now or at any time."""
     from services.cli.neighbours import customers_door
     from services.cli.screen import fields_of, show_json, table
+    from services.cli.wire import stamp_of
     from stockbroker.ledger.v1 import portfolio_service_pb2 as pb
     from stockbroker.ledger.v1.portfolio_service_pb2_grpc import PortfolioServiceStub
 
     with customers_door(settings(), customer) as door:
         stub = PortfolioServiceStub(door.channel)
-        owned = door.call(stub.GetPortfolio, pb.GetPortfolioRequest())
+        request = pb.GetPortfolioRequest(as_of=stamp_of(as_of), known_at=stamp_of(known_at))
+        owned = door.call(stub.GetPortfolio, request)
     if as_json:
         show_json(fields_of(owned))
         return
@@ -35,20 +42,22 @@ def portfolio(customer: AsCustomer = "", as_json: AsJson = False) -> None:
     table(("asset", ">owned", ">available", ">held", ">cost"), rows, nothing="nothing")
 
 
-def entries(
+def entries(  # noqa: PLR0913 - a command's parameters are its options
     customer: AsCustomer = "",
     asset: Annotated[str, typer.Option(help="Only USD, or only this symbol.")] = "",
     limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50,
+    as_of: AsOf = None,
+    known_at: KnownAt = None,
     as_json: AsJson = False,
 ) -> None:
-    """Every change to a customer's accounts, newest first."""
+    """Every change to a customer's accounts, newest first, as known now or at any time."""
     from services.cli.neighbours import customers_door
     from services.cli.screen import fields_of, show_json, table
-    from services.cli.wire import date_time
+    from services.cli.wire import date_time, stamp_of
     from stockbroker.ledger.v1 import portfolio_service_pb2 as pb
     from stockbroker.ledger.v1.portfolio_service_pb2_grpc import PortfolioServiceStub
 
-    request = pb.ListEntriesRequest(asset=asset)
+    request = pb.ListEntriesRequest(asset=asset, as_of=stamp_of(as_of), known_at=stamp_of(known_at))
     found = pb.ListEntriesResponse()
     with customers_door(settings(), customer) as door:
         stub = PortfolioServiceStub(door.channel)

@@ -4,7 +4,7 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO
 
@@ -12,7 +12,7 @@ import typer
 
 from services.cli.amounts import format_amount, format_shares
 from services.cli.failures import ExitCode, Failure
-from services.cli.options import AsCustomer, AsJson
+from services.cli.options import TIMES, AsCustomer, AsJson, in_utc
 from services.cli.settings import settings
 
 if TYPE_CHECKING:
@@ -40,9 +40,7 @@ Checkpoint_ = Annotated[
 KeptCheckpoint = Annotated[
     Path | None, typer.Option(dir_okay=False, help="Keep the last checkpoint in this file.")
 ]
-Time = Annotated[
-    datetime | None, typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"], help="In UTC.")
-]
+Time = Annotated[datetime | None, typer.Option(formats=TIMES, metavar="TIME", help="In UTC.")]
 
 _PLURALS = {"entry": "entries", "batch": "batches"}
 
@@ -114,7 +112,7 @@ def statement(  # noqa: PLR0913 - a command's parameters are its options
     from services.cli.screen import say, show_json
 
     with _new(file) as target, customers_door(settings(), customer) as door:
-        head, rows = statement_parts(door, asset, since=_in_utc(since), until=_in_utc(until))
+        head, rows = statement_parts(door, asset, since=in_utc(since), until=in_utc(until))
         writer = StatementWriter(target, head)
         for row in rows:
             writer.write(row)
@@ -231,10 +229,6 @@ def _new(file: Path) -> Iterator[BinaryIO]:
         part.rename(file)
     finally:
         part.unlink(missing_ok=True)
-
-
-def _in_utc(at: datetime | None) -> datetime | None:
-    return None if at is None else at.replace(tzinfo=UTC)
 
 
 def _counted(count: int, what: str) -> str:

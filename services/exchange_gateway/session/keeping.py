@@ -50,7 +50,12 @@ class Keeping:
             )(self._hold)
 
     async def _hold(self) -> None:
-        """One connection from logon to its end. Raises VenueAway when it did not hold for long."""
+        """One connection from logon to its end. Raises VenueAway when it did not hold for long.
+
+        A logon ends the session's older connection: a process that lost the session must not.
+        """
+        async with self._pool.connection() as connection:
+            await SessionStore(connection, self._floor.seat.session_id).check(self._floor.seat)
         await self._reporting.start_over()
         began = self._floor.clock.monotonic()
         async with self._floor.venue.log_on(self._reporting.sequence.next_venue_seq) as stream:
@@ -107,11 +112,12 @@ class Keeping:
             _sent.inc(len(commands))
 
     def _sendable(self, command: Command) -> Command:
-        """The command, or one that orders nothing when the venue has answered the order before.
+        """The command, or one that orders nothing when what became of the order is known.
 
-        Only a venue that lost its memory lacks such a command; to send it would execute it twice.
+        Only a venue that lost its memory lacks such a command, unless an operator has resolved the
+        order; to send it would execute it twice.
         """
-        if not command.is_answered:
+        if not command.is_answered and command.trade_id not in self._floor.board.withdrawn:
             return command
         _log.error("answered_order_not_sent", trade_id=command.trade_id, seq=command.seq)
         return Command(command.seq, command.trade_id, self._floor.venue.encode_nothing(command.seq))

@@ -6,9 +6,11 @@ import structlog
 
 from libs.clock import Clock
 from libs.refusals import Unavailable
+from services.exchange_gateway.session.lease import Lease
 from services.exchange_gateway.session.running import Outside, RunningSession
 from services.exchange_gateway.session.together import together
-from services.exchange_gateway.store.lease import Lease, Start
+from services.exchange_gateway.store.lease import Start
+from services.exchange_gateway.venues import Venue
 from stockbroker.common.v1.reason_pb2 import Reason
 
 _RETRY_SECONDS = 0.25
@@ -36,6 +38,11 @@ class Tenure:
         self._session: RunningSession | None = None
 
     @property
+    def venue(self) -> Venue:
+        """The venue, whoever holds the session."""
+        return self._outside.venue
+
+    @property
     def session(self) -> RunningSession | None:
         """The session, while this process holds it."""
         return self._session
@@ -52,8 +59,11 @@ class Tenure:
         """Work for ever."""
         while True:
             try:
-                async with self._lease.hold() as start:
+                start = await self._lease.take()
+                try:
                     await self._serve(start)
+                finally:
+                    await self._lease.leave(start.seat)
             except Unavailable as lost:
                 _log.warning("session_given_up", error=lost.text)
             except Exception:
@@ -66,7 +76,7 @@ class Tenure:
         try:
             self._session = session
             await self._on_change(True)
-            await together(session.run(), self._lease.lost())
+            await together(session.run(), self._lease.keep(start.seat))
         finally:
             self._session = None
             await self._on_change(False)

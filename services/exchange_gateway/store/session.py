@@ -11,13 +11,15 @@ from services.exchange_gateway.store.progress import Deposed, Seat
 
 _SUMMARY = """
 SELECT (SELECT count(*) FROM unanswered_order WHERE session_id = %(session_id)s),
-       (SELECT count(*) FROM parked_report WHERE session_id = %(session_id)s),
+       (SELECT count(*) FROM parked_report WHERE session_id = %(session_id)s AND state = 1),
        coalesce((SELECT next_seq FROM progress
                  WHERE session_id = %(session_id)s AND lane = 'commands'), 1),
        coalesce((SELECT next_seq FROM progress
                  WHERE session_id = %(session_id)s AND lane = 'stored'), 1),
        coalesce((SELECT next_seq FROM progress
-                 WHERE session_id = %(session_id)s AND lane = 'delivered'), 1)
+                 WHERE session_id = %(session_id)s AND lane = 'delivered'), 1),
+       (SELECT count(*) FROM later_report WHERE session_id = %(session_id)s),
+       (SELECT min(since) FROM later_report WHERE session_id = %(session_id)s)
 """
 
 _ORDERS = """
@@ -50,6 +52,8 @@ class Summary:
     next_command_seq: int
     next_report_seq: int
     next_delivery_seq: int
+    waiting_reports: int
+    waiting_since: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +89,20 @@ class SessionStore:
         if cursor.rowcount != 1:
             raise Deposed
 
+    async def check(self, seat: Seat) -> None:
+        """Whether the seat is still good. Raises Deposed."""
+        cursor = await self._connection.execute(
+            "SELECT FROM venue_session WHERE session_id = %(session_id)s AND term = %(term)s",
+            {"session_id": seat.session_id, "term": seat.term},
+        )
+        if cursor.rowcount != 1:
+            raise Deposed
+
     async def summarise(self) -> Summary:
         """How the session stands."""
         cursor = await self._connection.execute(_SUMMARY, {"session_id": self._session_id})
         row = await cursor.fetchone()
-        return Summary(*row) if row is not None else Summary(0, 0, 1, 1, 1)
+        return Summary(*row) if row is not None else Summary(0, 0, 1, 1, 1, 0, None)
 
     async def find_orders(self, trade_ids: Sequence[str]) -> dict[str, StoredOrder]:
         """What is known of these orders."""

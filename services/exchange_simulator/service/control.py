@@ -64,7 +64,7 @@ class ExchangeControlService(grpc_pb.ExchangeControlServiceServicer):
         request: pb.SetFaultsRequest,
         context: ServicerContext[pb.SetFaultsRequest, pb.SetFaultsResponse],
     ) -> pb.SetFaultsResponse:
-        self._faults.script = wire.script_from(request)
+        self._faults.begin(wire.script_from(request), seed=request.seed)
         return pb.SetFaultsResponse()
 
     async def SetHalt(

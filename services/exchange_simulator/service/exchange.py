@@ -1,12 +1,14 @@
 """ExchangeService: members' sessions, and the market for everybody to read."""
 
 from collections.abc import AsyncIterator, Iterable
+from dataclasses import replace
 
 from grpc.aio import ServicerContext
 
 from services.exchange_simulator import wire
 from services.exchange_simulator.floor import Market
 from services.exchange_simulator.service import session
+from services.exchange_simulator.service.drop_copy import DropCopy
 from services.exchange_simulator.trading import Trading
 from services.exchange_simulator.venue import Venue
 from stockbroker.exchange.v1 import exchange_service_pb2 as pb
@@ -16,7 +18,7 @@ _DEFAULT_DEPTH = 10
 _MAX_DEPTH = 1000
 
 
-class ExchangeService(grpc_pb.ExchangeServiceServicer):
+class ExchangeService(DropCopy, grpc_pb.ExchangeServiceServicer):
     """Reads the floor as it stands; all that changes it goes through the venue."""
 
     def __init__(self, trading: Trading, venue: Venue, *, name: str) -> None:
@@ -42,6 +44,23 @@ class ExchangeService(grpc_pb.ExchangeServiceServicer):
     ) -> pb.GetOrderResponse:
         reports = await self._venue.reports_of(wire.client_order_id_from(request.client_order_id))
         return pb.GetOrderResponse(is_known=reports is not None, reports=reports or ())
+
+    async def ListOrders(
+        self,
+        request: pb.ListOrdersRequest,
+        context: ServicerContext[pb.ListOrdersRequest, pb.ListOrdersResponse],
+    ) -> pb.ListOrdersResponse:
+        if request.client_order_ids:
+            ids = wire.client_order_ids_from(request.client_order_ids)
+            known = await self._venue.standings_of(ids)
+            return pb.ListOrdersResponse(orders=[wire.standing_to(i, known.get(i)) for i in ids])
+        span = wire.span_from(request)
+        found = await self._venue.list_standings(replace(span, most=span.most + 1))
+        page = found[: span.most]
+        return pb.ListOrdersResponse(
+            orders=[wire.standing_to(one.client_order_id, one) for one in page],
+            next_after_client_order_id=page[-1].client_order_id if len(found) > len(page) else "",
+        )
 
     async def ListInstruments(
         self,

@@ -96,15 +96,19 @@ class _Reader:
             self._connection.end(error if isinstance(error, Refusal) else _unreadable())
 
 
-def _commands_from(message: pb.SessionRequest.Commands) -> list[tuple[int, NewOrder]]:
+def _commands_from(message: pb.SessionRequest.Commands) -> list[tuple[int, NewOrder | None]]:
     if len(message.commands) > _MAX_COMMANDS:
         raise _broken(f"a message holds more than {_MAX_COMMANDS} commands")
-    commands = []
-    for command in message.commands:
-        if command.WhichOneof("command") != "new_order":
-            raise _broken(f"command {command.seq} is none this exchange knows")
-        commands.append((command.seq, wire.order_from(command.new_order)))
-    return commands
+    return [(command.seq, _order_from(command)) for command in message.commands]
+
+
+def _order_from(command: pb.SessionRequest.Command) -> NewOrder | None:
+    """The order of a command; None: it only uses its number up."""
+    if command.HasField("new_order"):
+        return wire.order_from(command.new_order)
+    if command.ByteSize() > pb.SessionRequest.Command(seq=command.seq).ByteSize():
+        raise _broken(f"command {command.seq} is none this exchange knows")
+    return None
 
 
 def _broken(text: str) -> Invalid:

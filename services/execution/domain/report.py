@@ -71,19 +71,19 @@ def flaw_of(report: Report) -> str:
     return ""
 
 
-def runs(reports: Iterable[Report]) -> Iterator[list[Report]]:
-    """Cut reports so that within a run all fills may be booked before all ends.
+def runs(reports: Iterable[Report]) -> Iterator[list[int]]:
+    """Cut reports so that within a run all fills may be booked before all ends; their indices.
 
     Within a run no fill follows the end of the same trade; order within and between runs is kept.
     """
-    run: list[Report] = []
+    run: list[int] = []
     ended: set[str] = set()
-    for report in reports:
+    for index, report in enumerate(reports):
         if isinstance(report.news, Fill) and report.trade_id in ended:
             yield run
             run, ended = [], set()
         if isinstance(report.news, Ended):
             ended.add(report.trade_id)
-        run.append(report)
+        run.append(index)
     if run:
         yield run

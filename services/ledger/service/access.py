@@ -12,7 +12,10 @@ _HOUSE = frozenset({Role.SERVICE, Role.OPERATOR})
 _OWNERS = frozenset({Role.CUSTOMER, Role.OPERATOR})
 _BY_ROLES = {
     _INTERNAL: (LEDGER, ("PlaceHolds", "ReleaseHolds", "PostExecutions")),
-    _HOUSE: (LEDGER, ("PostTransfers", "GetTransfers", "ListJournal", "GetBalance")),
+    _HOUSE: (
+        LEDGER,
+        ("PostTransfers", "GetTransfers", "ListJournal", "ListBookedExecutions", "GetBalance"),
+    ),
     _OPERATORS: (
         LEDGER,
         (
@@ -25,6 +28,7 @@ _BY_ROLES = {
             "Close",
             "RequestReversal",
             "ApproveReversal",
+            "ListReversalRequests",
             "GetInvariants",
         ),
     ),
@@ -35,5 +39,10 @@ ALLOW = {
     for roles, (service, methods) in _BY_ROLES.items()
     for method in methods
 }
-# The writer logs one line per batch of these.
-QUIET = frozenset(method for method, roles in ALLOW.items() if roles is _INTERNAL)
+# The writer logs one line per batch of these; the last is asked for every other second.
+QUIET = frozenset(
+    {
+        *(method for method, roles in ALLOW.items() if roles is _INTERNAL),
+        f"/{LEDGER}/ListBookedExecutions",
+    }
+)

@@ -98,6 +98,14 @@ class Operators:
             transfer_id=result.id, balances=map(journal_wire.balance_to, result.balances)
         )
 
+    async def ListReversalRequests(
+        self, request: pb.ListReversalRequestsRequest, context: Context
+    ) -> pb.ListReversalRequestsResponse:
+        waiting = await self._history.reversal_requests()
+        return pb.ListReversalRequestsResponse(
+            requests=map(journal_wire.reversal_request_to, waiting)
+        )
+
     async def _done(self, operation: Operation) -> list[pb.Balance]:
         """The balances of those it is done for. Raises what it is refused for."""
         result = await take_one(self._writer, operation)

@@ -5,14 +5,15 @@ from collections.abc import AsyncIterator
 from libs.reasons import Reason
 from libs.refusals import Invalid
 from libs.rpc import Context
-from services.ledger import journal_wire
+from services.ledger import bookings_wire, journal_wire
 from services.ledger.auditor import Auditor
 from services.ledger.domain import forms
 from services.ledger.domain.books import AccountKey
 from services.ledger.service.asking import checked
+from services.ledger.store.bookings import Bookings
 from services.ledger.store.history import End, History
 from services.ledger.store.portfolio import Portfolios
-from stockbroker.ledger.v1 import invariant_pb2, journal_pb2, posting_pb2
+from stockbroker.ledger.v1 import booked_execution_pb2, invariant_pb2, journal_pb2, posting_pb2
 
 _TRANSFERS_AT_ONCE = 500
 _RECORDS_AT_ONCE = 1_000
@@ -25,6 +26,7 @@ class Reading:
     _history: History
     _portfolios: Portfolios
     _auditor: Auditor
+    _bookings: Bookings
 
     async def GetInvariants(
         self, request: invariant_pb2.GetInvariantsRequest, context: Context
@@ -42,6 +44,17 @@ class Reading:
         account, state = await self._portfolios.balance(key, moment)
         return journal_wire.account_to(account, state)
 
+    async def ListBookedExecutions(
+        self, request: booked_execution_pb2.ListBookedExecutionsRequest, context: Context
+    ) -> booked_execution_pb2.ListBookedExecutionsResponse:
+        after, limit = checked(lambda: bookings_wire.window_from(request))
+        found, end = await self._bookings.between(after, after + limit)
+        return booked_execution_pb2.ListBookedExecutionsResponse(
+            executions=map(bookings_wire.booked_to, found),
+            next_after_seq=min(after + limit, end),
+            reaches_end=end <= after + limit,
+        )
+
     async def ListJournal(
         self, request: journal_pb2.ListJournalRequest, context: Context
     ) -> AsyncIterator[journal_pb2.ListJournalResponse]:
@@ -49,7 +62,12 @@ class Reading:
             raise Invalid(
                 Reason.REASON_INVALID_SEQUENCE, "after_seq is negative", field="after_seq"
             )
-        after, end = request.after_seq, await self._history.end()
+        if request.last < 0:
+            raise Invalid(Reason.REASON_INVALID_REQUEST, "last is negative", field="last")
+        end = await self._history.end()
+        after = request.after_seq
+        if request.last:
+            after = max(after, end.transfer_seq - request.last)
         while after < end.transfer_seq:
             until = min(after + _TRANSFERS_AT_ONCE, end.transfer_seq)
             if request.only_entries:

@@ -1,7 +1,27 @@
 """How the database tells who is the writer."""
 
 from psycopg import AsyncConnection
+from psycopg.errors import LockNotAvailable
 
+# A process that froze, or whose network went, keeps the locks of the transaction it was in. Nothing
+# is lost by ending that: it was not committed. Who holds them for less than `seconds` is at work.
+EVICT = """
+    SELECT pg_terminate_backend(holder.pid, 1000)
+    FROM (
+        SELECT DISTINCT pid FROM pg_locks
+        JOIN pg_stat_activity AS session USING (pid)
+        WHERE relation IN ('writer'::regclass, 'journal_head'::regclass, 'checkpoint'::regclass)
+            AND mode IN ('RowShareLock', 'RowExclusiveLock') AND granted
+            AND usename = current_user AND pid <> pg_backend_pid()
+            AND xact_start < clock_timestamp() - make_interval(secs => %(seconds)s)
+        OFFSET 0
+    ) AS holder
+    WHERE EXISTS (
+        SELECT FROM writer
+        WHERE seen_at < clock_timestamp() - make_interval(secs => %(seconds)s)
+            OR seen_at > clock_timestamp() + make_interval(secs => %(seconds)s)
+    )
+"""
 # The lock on journal_head waits for the batch in progress of the writer before.
 TAKE = """
     WITH taken AS (
@@ -18,9 +38,18 @@ LEAVE = "UPDATE writer SET seen_at = '-infinity' WHERE epoch = %(epoch)s"
 
 
 async def take(connection: AsyncConnection, seconds: float) -> int | None:
-    """The new epoch, if the writer was not seen for `seconds`; a time ahead of now is none."""
-    cursor = await connection.execute(TAKE, {"seconds": seconds})
-    row = await cursor.fetchone()
+    """The new epoch, if the writer was not seen for `seconds`; a time ahead of now is none.
+
+    Ends what the writer before left locked. None as well where that was locked a moment ago only:
+    the connection's lock_timeout says how long that is waited for.
+    """
+    await connection.execute(EVICT, {"seconds": seconds})
+    try:
+        async with connection.transaction():
+            cursor = await connection.execute(TAKE, {"seconds": seconds})
+            row = await cursor.fetchone()
+    except LockNotAvailable:
+        return None
     return None if row is None else int(row[0])
 
 

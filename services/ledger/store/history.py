@@ -51,6 +51,18 @@ READ_ENTRIES = _ENTRY + _OF_TRANSFERS
 LIST_TRANSFERS = _TRANSFER + _IN_RANGE
 LIST_ENTRIES = _ENTRY + _OF_RANGE
 
+# Asked for, and the transfer is not reversed.
+LIST_REVERSAL_REQUESTS = """
+    SELECT id::text, reverses::text, coalesce(actor, ''), reference, micros_of(recorded_at)
+    FROM transfer AS asked
+    WHERE kind = 'reversal_request' AND reason = 0 AND NOT EXISTS (
+        SELECT FROM transfer AS done
+        WHERE done.reverses = asked.reverses AND done.kind = 'reversal' AND done.reason = 0
+    )
+    ORDER BY seq
+    LIMIT 1000
+"""
+
 # By how much a transfer changed what the shares cost.
 READ_COSTS = """
     SELECT a.name, a.asset, sum(coalesce(e.cost_after, 0) - coalesce(before.cost_after, 0))::bigint
@@ -114,6 +126,16 @@ class StoredBatch(msgspec.Struct, frozen=True):
     hash: bytes
 
 
+class ReversalRequest(msgspec.Struct, frozen=True):
+    """A reversal that is asked for; the time in microseconds since 1970."""
+
+    request_id: str
+    transfer_id: str
+    operator: str
+    reference: str
+    requested_at: int
+
+
 class End(msgspec.Struct, frozen=True):
     """Where the journal ended at some moment."""
 
@@ -151,6 +173,12 @@ class History:
             cursor = await connection.execute(READ_COSTS, {"seq": stored.record.seq})
             costs = {AccountKey(*row[:2]): row[2] for row in await cursor.fetchall()}
         return [Moved(key, amount, costs[key]) for key, amount in amounts.items()]
+
+    async def reversal_requests(self) -> list[ReversalRequest]:
+        """Those not approved yet, oldest first."""
+        async with self._pool.connection() as connection:
+            cursor = await connection.execute(LIST_REVERSAL_REQUESTS)
+            return [ReversalRequest(*row) for row in await cursor.fetchall()]
 
     async def range(self, after: int, until: int) -> list[StoredTransfer]:
         """The transfers above `after` up to `until`, in order."""

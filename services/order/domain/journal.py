@@ -20,7 +20,7 @@ from services.order.domain.outcomes import (
     judge,
     start,
 )
-from services.order.domain.trade import Execution, Trade, TradeEvent
+from services.order.domain.trade import Execution, Standing, Trade, TradeEvent
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -79,14 +79,34 @@ class Journal:
         """Take a trade up, if it was not before."""
         step = start(self.trades[trade_id])
         if step is not None:
-            self._record(trade_id, step)
+            self.record(trade_id, step)
 
     def apply(self, told: Told) -> Verdict:
         """Judge an outcome and record what it means."""
         verdict = self._judge(told)
         for step in verdict.steps:
-            self._record(told.trade_id, step)
+            self.record(told.trade_id, step)
         return verdict
+
+    def record(self, trade_id: str, step: Step) -> None:
+        """The trade's next event, and the customer's."""
+        before = self.trades[trade_id]
+        seq = self.heads[before.customer_id] + 1
+        standing = _dated(step.standing, before.standing, at=self.at)
+        trade = replace(before, standing=standing, seq=seq, updated_at=self.at)
+        self.trades[trade_id] = trade
+        self.heads[before.customer_id] = seq
+        if step.execution is not None:
+            self.executions[step.execution.key] = step.execution
+        self.events.append(
+            TradeEvent(
+                trade=trade,
+                kind=step.kind,
+                cause=step.cause,
+                previous_seq=before.seq,
+                execution=step.execution,
+            )
+        )
 
     def changed(self) -> list[Trade]:
         """The trades that got events, as they stand after the last, by trade id."""
@@ -106,23 +126,11 @@ class Journal:
                 return _same_execution(known, told.outcome.execution)
         return judge(trade, told.outcome)
 
-    def _record(self, trade_id: str, step: Step) -> None:
-        before = self.trades[trade_id]
-        seq = self.heads[before.customer_id] + 1
-        trade = replace(before, standing=step.standing, seq=seq, updated_at=self.at)
-        self.trades[trade_id] = trade
-        self.heads[before.customer_id] = seq
-        if step.execution is not None:
-            self.executions[step.execution.key] = step.execution
-        self.events.append(
-            TradeEvent(
-                trade=trade,
-                kind=step.kind,
-                cause=step.cause,
-                previous_seq=before.seq,
-                execution=step.execution,
-            )
-        )
+
+def _dated(standing: Standing, before: Standing, *, at: datetime) -> Standing:
+    """With the time since when it is in doubt, if it is."""
+    since = before.in_doubt_since or at if standing.in_doubt else None
+    return standing if since == standing.in_doubt_since else replace(standing, in_doubt_since=since)
 
 
 def _same_execution(known: Execution, told: Execution) -> Verdict:

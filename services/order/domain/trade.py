@@ -97,14 +97,16 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """What an event may change of a trade.
 
-    `reason` is a number of stockbroker.common.v1.Reason, 0 for none. `filled_notional_micros` is
-    the exact sum of price x quantity.
+    `reason` is a number of stockbroker.common.v1.Reason, 0 for none. `in_doubt_since` is set if and
+    only if it is in doubt, by the journal. `filled_notional_micros` is the exact sum of price x
+    quantity.
     """
 
     status: TradeStatus = TradeStatus.PLACED
     reason: int = 0
     reason_text: str = ""
     in_doubt: bool = False
+    in_doubt_since: datetime | None = None
     filled_quantity: int = 0
     filled_notional_micros: int = 0
     exchange_order_id: str = ""

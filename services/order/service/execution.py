@@ -1,20 +1,15 @@
 """OrderExecutionService: how execution workers take trades up and tell what became of them."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 
 from libs.auth import SUBJECT
-from libs.batcher import Batcher
-from libs.clock import Clock
 from libs.partition import PARTITIONS
 from libs.refusals import Refusal
 from libs.rpc import Context
 from services.order import wire
-from services.order.announcer import Announcer
 from services.order.batches import Claims, claim_trades
-from services.order.database import Change, Connection, Database
-from services.order.domain.journal import Told
+from services.order.database import Change, Connection
 from services.order.domain.leading import (
     check_age,
     check_epochs,
@@ -23,22 +18,15 @@ from services.order.domain.leading import (
     check_worker,
 )
 from services.order.domain.turns import Applied, Waiting
+from services.order.service.executions import ExecutionReading
+from services.order.service.office import BackOffice
+from services.order.service.parking import ParkingService
 from services.order.store.queue import Partitions, Queue
 from stockbroker.order.v1 import order_execution_service_pb2 as pb
 from stockbroker.order.v1.order_execution_service_pb2_grpc import OrderExecutionServiceServicer
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BackOffice:
-    """What the service works with."""
-
-    applier: Batcher[Told, Applied]
-    database: Database
-    announcer: Announcer
-    clock: Clock
-
-
-class ExecutionService(OrderExecutionServiceServicer):
+class ExecutionService(ParkingService, ExecutionReading, OrderExecutionServiceServicer):
     """See the contract for each method."""
 
     def __init__(self, office: BackOffice) -> None:

@@ -25,7 +25,8 @@ class Lists:
             SELECT trade_id::text, client_order_id, customer_id, placed_seq, created_at,
                 symbol, side, quantity, order_type, limit_price_micros, stop_price_micros,
                 time_in_force, status, reason, reason_text, in_doubt, filled_quantity,
-                filled_notional_micros, exchange_order_id, executed_at, updated_at, seq
+                filled_notional_micros, exchange_order_id, executed_at, in_doubt_since,
+                updated_at, seq
             FROM trade
             WHERE customer_id = %(customer_id)s AND placed_seq < %(before_seq)s
                 AND (cardinality(%(statuses)s::bigint[]) = 0
@@ -55,7 +56,8 @@ class Lists:
                 t.symbol, t.side, t.quantity, t.order_type, t.limit_price_micros,
                 t.stop_price_micros, t.time_in_force, e.status, e.reason, e.reason_text,
                 e.in_doubt, e.filled_quantity, e.filled_notional_micros, e.exchange_order_id,
-                e.executed_at, e.occurred_at, e.seq, e.kind, e.cause, e.previous_seq,
+                e.executed_at, e.in_doubt_since, e.occurred_at, e.seq, e.kind, e.cause,
+                e.previous_seq,
                 x.venue, x.execution_id, x.quantity, x.price_micros, x.executed_at, i.number
             FROM unnest(%(customer_ids)s::text[], %(seqs)s::bigint[])
                 WITH ORDINALITY AS i (customer_id, seq, number)
@@ -114,7 +116,8 @@ class Lists:
                 t.symbol, t.side, t.quantity, t.order_type, t.limit_price_micros,
                 t.stop_price_micros, t.time_in_force, e.status, e.reason, e.reason_text,
                 e.in_doubt, e.filled_quantity, e.filled_notional_micros, e.exchange_order_id,
-                e.executed_at, e.occurred_at, e.seq, e.kind, e.cause, e.previous_seq,
+                e.executed_at, e.in_doubt_since, e.occurred_at, e.seq, e.kind, e.cause,
+                e.previous_seq,
                 x.venue, x.execution_id, x.quantity, x.price_micros, x.executed_at
             FROM story AS e
             CROSS JOIN LATERAL (SELECT * FROM trade WHERE trade_id = e.trade_id LIMIT 1) AS t

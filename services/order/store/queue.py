@@ -49,7 +49,7 @@ class Queue:
         """Take up the oldest open trade of each customer whose partition still has the epoch given.
 
         `epochs`: by partition. A trade claimed under the same epoch or an older one is given again;
-        one claimed under a newer epoch is not.
+        one claimed under a newer epoch, or parked, is not.
         """
         partitions = [partition_of(customer_id) for customer_id in customer_ids]
         cursor = await self._connection.execute(
@@ -76,6 +76,7 @@ class Queue:
                         LIMIT 1
                     ) AS head
                 ))
+                AND o.parked_at IS NULL
             RETURNING o.trade_id::text, o.partition, o.claimed_epoch, o.attempts
             """,
             {
@@ -152,7 +153,7 @@ class Queue:
     async def waiting(
         self, partitions: Sequence[int], *, placed_before: datetime, limit: int
     ) -> list[Waiting]:
-        """Customers whose oldest open trade is that old, longest waiting first."""
+        """Customers whose oldest open trade is that old and not parked, longest waiting first."""
         cursor = await self._connection.execute(
             """
             SELECT head.customer_id, head.partition, head.trade_id::text, head.claimed_epoch
@@ -160,6 +161,7 @@ class Queue:
             CROSS JOIN LATERAL (
                 SELECT customer_id, partition, trade_id, claimed_epoch, placed_at FROM open_trade
                 WHERE partition = i.partition AND is_head AND placed_at < %(placed_before)s
+                    AND parked_at IS NULL
                 ORDER BY placed_at
                 LIMIT %(limit)s
             ) AS head

@@ -27,9 +27,9 @@ _KINDS = {int(kind): kind for kind in TradeEventKind}
 
 
 def trade_from(row: Sequence[Any]) -> Trade:
-    """21 columns: ids and placement (5), terms (7), standing (8 less 2 times), updated_at, seq."""
+    """23 columns: ids and placement (5), terms (7), standing (9), updated_at, seq."""
     trade_id, client_order_id, customer_id, placed_seq, created_at = row[:5]
-    updated_at, seq = row[20:22]
+    updated_at, seq = row[21:23]
     return Trade(
         trade_id=trade_id,
         client_order_id=client_order_id,
@@ -37,7 +37,7 @@ def trade_from(row: Sequence[Any]) -> Trade:
         placed_seq=placed_seq,
         created_at=created_at,
         terms=_terms(row[5:12]),
-        standing=_standing(row[12:20]),
+        standing=_standing(row[12:21]),
         updated_at=updated_at,
         seq=seq,
     )
@@ -46,13 +46,13 @@ def trade_from(row: Sequence[Any]) -> Trade:
 def event_from(row: Sequence[Any]) -> TradeEvent:
     """The columns of a trade, then kind, cause, previous_seq, and the 5 of the fill or nulls."""
     trade = trade_from(row)
-    kind, cause, previous_seq = row[22:25]
+    kind, cause, previous_seq = row[23:26]
     return TradeEvent(
         trade=trade,
         kind=_KINDS[kind],
         cause=Cause(cause),
         previous_seq=previous_seq,
-        execution=execution_from((*row[25:27], trade.trade_id, *row[27:30])) if row[25] else None,
+        execution=execution_from((*row[26:28], trade.trade_id, *row[28:31])) if row[26] else None,
     )
 
 
@@ -84,6 +84,7 @@ def _terms(row: Sequence[Any]) -> Terms:
 
 def _standing(row: Sequence[Any]) -> Standing:
     executed_at: datetime | None = row[7]
+    in_doubt_since: datetime | None = row[8]
     return Standing(
         status=_STATUSES[row[0]],
         reason=row[1],
@@ -93,4 +94,5 @@ def _standing(row: Sequence[Any]) -> Standing:
         filled_notional_micros=row[5],
         exchange_order_id=row[6],
         executed_at=executed_at,
+        in_doubt_since=in_doubt_since,
     )

@@ -22,7 +22,8 @@ class Trades:
             SELECT trade_id::text, client_order_id, customer_id, placed_seq, created_at,
                 symbol, side, quantity, order_type, limit_price_micros, stop_price_micros,
                 time_in_force, status, reason, reason_text, in_doubt, filled_quantity,
-                filled_notional_micros, exchange_order_id, executed_at, updated_at, seq
+                filled_notional_micros, exchange_order_id, executed_at, in_doubt_since,
+                updated_at, seq
             FROM trade
             WHERE trade_id = ANY (%(trade_ids)s::uuid[])
             """,
@@ -40,7 +41,8 @@ class Trades:
             SELECT trade_id::text, client_order_id, customer_id, placed_seq, created_at,
                 symbol, side, quantity, order_type, limit_price_micros, stop_price_micros,
                 time_in_force, status, reason, reason_text, in_doubt, filled_quantity,
-                filled_notional_micros, exchange_order_id, executed_at, updated_at, seq
+                filled_notional_micros, exchange_order_id, executed_at, in_doubt_since,
+                updated_at, seq
             FROM trade
             WHERE customer_id || '/' || client_order_id = ANY (%(keys)s::text[])
             """,
@@ -96,13 +98,14 @@ class Trades:
                 in_doubt = i.in_doubt = 1, filled_quantity = i.filled_quantity,
                 filled_notional_micros = i.filled_notional_micros,
                 exchange_order_id = i.exchange_order_id, executed_at = i.executed_at,
+                in_doubt_since = i.in_doubt_since,
                 updated_at = %(at)s, seq = i.seq
             FROM unnest(%(trade_ids)s::uuid[], %(statuses)s::bigint[], %(reasons)s::bigint[],
                 %(texts)s::text[], %(doubts)s::bigint[], %(quantities)s::bigint[],
                 %(notionals)s::bigint[], %(exchange_order_ids)s::text[],
-                %(executed_ats)s::timestamptz[], %(seqs)s::bigint[])
+                %(executed_ats)s::timestamptz[], %(doubted_ats)s::timestamptz[], %(seqs)s::bigint[])
                 AS i (trade_id, status, reason, reason_text, in_doubt, filled_quantity,
-                    filled_notional_micros, exchange_order_id, executed_at, seq)
+                    filled_notional_micros, exchange_order_id, executed_at, in_doubt_since, seq)
             WHERE t.trade_id = i.trade_id AND t.trade_id = ANY (%(trade_ids)s::uuid[])
             """,
             {
@@ -116,6 +119,7 @@ class Trades:
                 "notionals": Bigints([each.filled_notional_micros for each in standings]),
                 "exchange_order_ids": Texts([each.exchange_order_id for each in standings]),
                 "executed_ats": [each.executed_at for each in standings],
+                "doubted_ats": [each.in_doubt_since for each in standings],
                 "seqs": Bigints([trade.seq for trade in trades]),
             },
         )

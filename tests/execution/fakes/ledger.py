@@ -26,19 +26,24 @@ class FakeLedger(ledger_grpc.LedgerServiceServicer):
         self.posted: dict[str, ledger_pb.ExecutionPosting] = {}
         self.released: set[str] = set()
         self.log: list[tuple[str, str]] = []
+        self.chokes_on: set[str] = set()  # ids of holds and executions answered INTERNAL
 
     async def PlaceHolds(
         self, request: ledger_pb.PlaceHoldsRequest, context: Context
     ) -> ledger_pb.PlaceHoldsResponse:
         await self.faults.before("PlaceHolds", request)
-        for hold in request.holds:
-            if hold.hold_id not in self.holds:
-                self.holds[hold.hold_id] = self._place(hold)
-                self.asked[hold.hold_id] = hold
-            assert self.asked[hold.hold_id] == hold
-        results = [self.holds[hold.hold_id] for hold in request.holds]
+        results = [self._hold(hold) for hold in request.holds]
         await self.faults.after("PlaceHolds")
         return ledger_pb.PlaceHoldsResponse(results=results)
+
+    def _hold(self, hold: ledger_pb.Hold) -> ledger_pb.ItemResult:
+        if hold.hold_id in self.chokes_on:
+            return ledger_pb.ItemResult(id=hold.hold_id, reason=Reason.REASON_INTERNAL)
+        if hold.hold_id not in self.holds:
+            self.holds[hold.hold_id] = self._place(hold)
+            self.asked[hold.hold_id] = hold
+        assert self.asked[hold.hold_id] == hold
+        return self.holds[hold.hold_id]
 
     def _place(self, hold: ledger_pb.Hold) -> ledger_pb.ItemResult:
         available = self.cash[hold.customer_id] if hold.asset == "USD" else 0
@@ -61,6 +66,8 @@ class FakeLedger(ledger_grpc.LedgerServiceServicer):
             is_new = posting.execution_id not in self.posted
             if is_new:
                 reason = self._why_not(posting.trade_id)
+            if posting.execution_id in self.chokes_on:
+                reason, is_new = Reason.REASON_INTERNAL, False
             if is_new and not reason:
                 self.posted[posting.execution_id] = posting
                 self.log.append(("posted", posting.trade_id))
@@ -80,6 +87,8 @@ class FakeLedger(ledger_grpc.LedgerServiceServicer):
             is_new = release.hold_id not in self.released
             if is_new:
                 reason = self._why_not(release.hold_id)
+            if release.hold_id in self.chokes_on:
+                reason, is_new = Reason.REASON_INTERNAL, False
             if is_new and not reason:
                 self.released.add(release.hold_id)
                 self.closed.add(release.hold_id)

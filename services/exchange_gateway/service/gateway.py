@@ -9,12 +9,15 @@ from libs.postgres import Pool
 from libs.refusals import Invalid, Unavailable
 from services.exchange_gateway import wire
 from services.exchange_gateway.domain import TRADE_ID, Kind, Report, State, told_by
+from services.exchange_gateway.service.operators import Operators
 from services.exchange_gateway.session.listing import Listing
 from services.exchange_gateway.session.tenure import Tenure
+from services.exchange_gateway.store.executions import Executions
 from services.exchange_gateway.store.session import SessionStore, StoredOrder
 from services.exchange_gateway.venues import VenueAway
 from stockbroker.common.v1.reason_pb2 import Reason
 from stockbroker.exchange_gateway.v1 import exchange_gateway_service_pb2 as pb
+from stockbroker.exchange_gateway.v1 import stored_execution_pb2 as stored_pb
 from stockbroker.exchange_gateway.v1.exchange_gateway_service_pb2_grpc import (
     ExchangeGatewayServiceServicer,
 )
@@ -23,12 +26,21 @@ _MOST = 1000
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
-class GatewayService(ExchangeGatewayServiceServicer):
+class GatewayService(Operators, ExchangeGatewayServiceServicer):
     """The house's one door to the exchange."""
 
-    def __init__(self, tenure: Tenure, listing: Listing, pool: Pool, *, session_id: str) -> None:
+    def __init__(
+        self,
+        tenure: Tenure,
+        listing: Listing,
+        executions: Executions,
+        pool: Pool,
+        *,
+        session_id: str,
+    ) -> None:
         self._tenure = tenure
         self._listing = listing
+        self._executions = executions
         self._pool = pool
         self._session_id = session_id
 
@@ -72,9 +84,14 @@ class GatewayService(ExchangeGatewayServiceServicer):
             next_command_seq=summary.next_command_seq,
             next_report_seq=summary.next_report_seq,
             pending_orders=summary.pending_orders,
-            unapplied_reports=summary.next_report_seq - summary.next_delivery_seq,
+            unapplied_reports=summary.next_report_seq
+            - summary.next_delivery_seq
+            + summary.waiting_reports,
+            waiting_reports=summary.waiting_reports,
             parked_reports=summary.parked_reports,
         )
+        if summary.waiting_since is not None:
+            response.waiting_since.FromDatetime(summary.waiting_since)
         session = self._tenure.session
         if session is not None:
             response.is_connected = session.floor.board.is_connected
@@ -88,6 +105,18 @@ class GatewayService(ExchangeGatewayServiceServicer):
         instruments = await self._listing.list()
         return pb.ListInstrumentsResponse(
             instruments=[wire.instrument_to(instrument) for instrument in instruments]
+        )
+
+    async def ListExecutions(
+        self, request: stored_pb.ListExecutionsRequest, context: Context
+    ) -> stored_pb.ListExecutionsResponse:
+        """From the books, whoever holds the session."""
+        after, limit = wire.window_from(request)
+        found, last = await self._executions.between(after, after + limit)
+        return stored_pb.ListExecutionsResponse(
+            executions=[wire.stored_execution_to(each) for each in found],
+            next_after_seq=min(after + limit, last),
+            reaches_end=last <= after + limit,
         )
 
 

@@ -1,0 +1,131 @@
+"""`balance`, `journal` and `transfers show`: an operator looks at the books."""
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from services.cli.amounts import format_amount
+from services.cli.failures import refused
+from services.cli.options import Account, AsJson, AsOf, KnownAt, Operator
+from services.cli.settings import settings
+
+if TYPE_CHECKING:
+    from stockbroker.ledger.v1.journal_pb2 import JournalRecord, ListJournalResponse
+
+transfers = typer.Typer(help="What became of transfers.")
+
+
+def balance(  # noqa: PLR0913 - a command's parameters are its options
+    account: Account,
+    asset: Annotated[str, typer.Argument(metavar="ASSET", help="USD, or a symbol.")],
+    as_of: AsOf = None,
+    known_at: KnownAt = None,
+    operator: Operator = "",
+    as_json: AsJson = False,
+) -> None:
+    """One account's balance, now or at any time. Operators."""
+    from services.cli.neighbours import operators_door
+    from services.cli.screen import fields_of, show_json, table
+    from services.cli.wire import stamp_of
+    from stockbroker.ledger.v1 import posting_pb2 as pb
+    from stockbroker.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
+
+    request = pb.GetBalanceRequest(
+        account=account, asset=asset, as_of=stamp_of(as_of), known_at=stamp_of(known_at)
+    )
+    with operators_door(settings(), operator) as door:
+        found = door.call(LedgerServiceStub(door.channel).GetBalance, request)
+    if as_json:
+        show_json(fields_of(found))
+        return
+    amounts = (found.balance.posted, found.available, found.balance.held)
+    row = (
+        account,
+        asset,
+        *(format_amount(asset, amount) for amount in amounts),
+        str(found.balance.version),
+        found.state,
+    )
+    headings = ("account", "asset", ">balance", ">available", ">held", ">version", "state")
+    table(headings, [row], nothing="nothing")
+
+
+@transfers.command()
+def show(
+    transfer_ids: Annotated[
+        list[str], typer.Argument(metavar="ID...", help="Ids of any kind of operation.")
+    ],
+    operator: Operator = "",
+    as_json: AsJson = False,
+) -> None:
+    """What became of transfers, refusals included. Operators.
+
+    Ends with 3 when one is not on record, which it may still come to be if its call is on its way.
+    """
+    from services.cli.neighbours import operators_door
+    from services.cli.screen import fields_of, say, show_json
+    from services.cli.wire import balance_line, transfer_line
+    from stockbroker.ledger.v1 import posting_pb2 as pb
+    from stockbroker.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
+
+    with operators_door(settings(), operator) as door:
+        stub = LedgerServiceStub(door.channel)
+        found = door.call(stub.GetTransfers, pb.GetTransfersRequest(transfer_ids=transfer_ids))
+    if as_json:
+        show_json(fields_of(found))
+    else:
+        for one in found.transfers:
+            say(transfer_line(one.transfer))
+            for left in one.balances:
+                say(balance_line(left))
+    missing = {id_.lower() for id_ in transfer_ids}
+    missing -= {one.transfer.transfer_id for one in found.transfers}
+    if missing:
+        raise refused("TRANSFER_NOT_FOUND", f"not on record: {', '.join(sorted(missing))}")
+
+
+def journal(
+    after_seq: Annotated[
+        int | None, typer.Option(min=0, help="Those after this transfer; else the last ones.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many transfers.")] = 20,
+    operator: Operator = "",
+    as_json: AsJson = False,
+) -> None:
+    """Transfers in the order of commits, refusals included, each with its entries. Operators.
+
+    With --json: a record a line, as the journal has them.
+    """
+    from services.cli.neighbours import operators_door
+    from services.cli.screen import fields_of, say, show_json_line
+    from services.cli.wire import entry_line, transfer_line
+    from stockbroker.ledger.v1 import journal_pb2 as pb
+    from stockbroker.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
+
+    # The last ones, or the first after the one named.
+    request = pb.ListJournalRequest(
+        after_seq=after_seq or 0, last=limit if after_seq is None else 0
+    )
+    with operators_door(settings(), operator) as door:
+        stream = door.stream(LedgerServiceStub(door.channel).ListJournal, request)
+        for record in _first_transfers(stream, limit):
+            if as_json:
+                show_json_line(fields_of(record))
+            elif record.HasField("transfer"):
+                say(transfer_line(record.transfer))
+            elif record.HasField("entry"):
+                say(entry_line(record.entry))
+
+
+def _first_transfers(
+    stream: "Iterable[ListJournalResponse]", limit: int
+) -> "Iterator[JournalRecord]":
+    """The records up to those of the transfer number `limit`."""
+    count = 0
+    for response in stream:
+        for record in response.records:
+            count += record.HasField("transfer")
+            if count > limit:
+                return
+            yield record

@@ -1,0 +1,38 @@
+"""Bookings of fills, as the contract has them."""
+
+from libs.reasons import Reason
+from services.ledger.domain.forms import Malformed
+from services.ledger.store.bookings import Booking
+from stockbroker.ledger.v1 import booked_execution_pb2 as pb
+
+_MOST = 5_000
+_UNSAID = 1_000
+
+
+def window_from(request: pb.ListBookedExecutionsRequest) -> tuple[int, int]:
+    """After which transfer, and how many to look through. Raises Malformed."""
+    if request.after_seq < 0:
+        raise Malformed(Reason.REASON_INVALID_SEQUENCE, "after_seq", "after_seq is negative")
+    if not 0 <= request.limit <= _MOST:
+        raise Malformed(Reason.REASON_INVALID_REQUEST, "limit", f"limit must be 0 to {_MOST}")
+    return request.after_seq, request.limit or _UNSAID
+
+
+def booked_to(booking: Booking) -> pb.BookedExecution:
+    message = pb.BookedExecution(
+        seq=booking.seq,
+        transfer_id=booking.transfer_id,
+        is_fill=booking.is_fill,
+        venue=booking.venue,
+        execution_id=booking.execution_id,
+        trade_id=booking.trade_id,
+        movements=[
+            pb.BookedExecution.Movement(
+                customer_id=each.customer_id, asset=each.asset, amount=each.amount
+            )
+            for each in booking.movements
+        ],
+    )
+    message.effective_at.FromMicroseconds(booking.effective_at)
+    message.recorded_at.FromMicroseconds(booking.recorded_at)
+    return message

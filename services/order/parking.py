@@ -1,0 +1,44 @@
+"""What is done in one transaction about trades that fail again and again."""
+
+from collections.abc import Sequence
+
+import psycopg
+
+from libs.clock import Clock
+from services.order import refusals
+from services.order.domain.parking import Action, Fault, Faulted, Instruction
+from services.order.domain.trade import Trade
+from services.order.store.customers import Customers
+from services.order.store.parking import Parking
+from services.order.store.queue import Partitions
+from services.order.store.trades import Trades
+
+
+async def record_faults(
+    connection: psycopg.AsyncConnection, faults: Sequence[Fault], park_after: int, clock: Clock
+) -> list[Faulted]:
+    """Count them, if their epochs are the newest; those that counted."""
+    held = await Partitions(connection).hold(sorted({fault.partition for fault in faults}))
+    current = [fault for fault in faults if held.get(fault.partition) == fault.epoch]
+    known = set(await Customers(connection).lock_known([fault.customer_id for fault in current]))
+    counted = [fault for fault in current if fault.customer_id in known]
+    if not counted:
+        return []
+    return await Parking(connection).add_faults(counted, park_after=park_after, at=clock.now())
+
+
+async def obey(
+    connection: psycopg.AsyncConnection, instruction: Instruction, action: Action, clock: Clock
+) -> Trade:
+    """Do to a parked trade what an operator says; the trade as it stands.
+
+    Raises NotFound, or Refused when it is not parked."""
+    await Customers(connection).lock_owners([instruction.trade_id])
+    trade = (await Trades(connection).by_ids([instruction.trade_id])).get(instruction.trade_id)
+    if trade is None:
+        raise refusals.no_such_trade()
+    parking = Parking(connection)
+    do = parking.release if action is Action.RELEASE else parking.condemn
+    if not await do(instruction, at=clock.now()):
+        raise refusals.not_parked()
+    return trade

@@ -1,0 +1,49 @@
+"""ListExecutions: the fills among the reports, as they are stored."""
+
+from stockbroker.exchange.v1 import exchange_pb2 as market
+from stockbroker.exchange_gateway.v1 import stored_execution_pb2 as pb
+from tests.exchange_gateway.conftest import Gateway, Scene, an_order
+from tests.exchange_gateway.venue_double import accept, fill
+from tests.support.wait import until
+
+
+async def page(gateway: Gateway, after_seq: int = 0, limit: int = 0) -> pb.ListExecutionsResponse:
+    """Some executions as reconciliation reads them."""
+    request = pb.ListExecutionsRequest(after_seq=after_seq, limit=limit)
+    response: pb.ListExecutionsResponse = await gateway.stub.ListExecutions(request)
+    return response
+
+
+async def test_fills_are_told_as_the_venue_reported_them(scene: Scene, gateway: Gateway) -> None:
+    orders = [an_order() for _ in range(3)]
+    await gateway.submit(*orders)
+    await until(lambda: all(scene.execution.is_filled(order.trade_id) for order in orders))
+
+    first = await page(gateway, limit=3)
+    rest = await page(gateway, first.next_after_seq)
+
+    told = [*first.executions, *rest.executions]
+    assert not first.reaches_end
+    assert rest.reaches_end
+    assert rest.next_after_seq == len(scene.venue.reports)
+    assert {each.trade_id for each in told} == {order.trade_id for order in orders}
+    assert [each.report_seq for each in told] == sorted(each.report_seq for each in told)
+    one = told[0]
+    assert (one.customer_id, one.symbol, one.side, one.quantity) == ("alice", "AAPL", 1, 100)
+    assert one.venue
+    assert not one.is_parked
+
+
+async def test_a_parked_fill_is_told_as_such(scene: Scene, gateway: Gateway) -> None:
+    def too_much(order: market.NewOrder) -> list[market.ExecutionReport]:
+        report = fill(order)
+        report.last_quantity = order.quantity + 1
+        return [accept(order), report]
+
+    scene.venue.answer = too_much
+    await gateway.submit(an_order())
+    await until(lambda: scene.rows("SELECT 1 FROM parked_report"))
+
+    (one,) = (await page(gateway)).executions
+
+    assert (one.quantity, one.is_parked) == (101, True)

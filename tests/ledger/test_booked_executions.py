@@ -1,0 +1,90 @@
+"""ListBookedExecutions: what fills and their corrections moved, as the journal has it."""
+
+from typing import Any
+
+from stockbroker.ledger.v1 import booked_execution_pb2 as pb
+from stockbroker.ledger.v1 import ledger_service_pb2, posting_pb2
+from tests.ledger.desk import SELL, USD, Desk, a_fill, a_hold, new_id
+from tests.support.keys import bearer
+
+
+async def page(desk: Desk, after_seq: int = 0, limit: int = 0) -> pb.ListBookedExecutionsResponse:
+    """Some bookings as reconciliation reads them."""
+    request = pb.ListBookedExecutionsRequest(after_seq=after_seq, limit=limit)
+    metadata = bearer(desk.keys.service("reconciliation"))
+    return await desk.ledger.ListBookedExecutions(request, metadata=metadata)
+
+
+def moved(booked: pb.BookedExecution) -> dict[tuple[str, str], int]:
+    """What each customer got of each asset."""
+    return {(each.customer_id, each.asset): each.amount for each in booked.movements}
+
+
+async def a_booked_buy(desk: Desk, execution: str) -> str:
+    """10 AAPL at 100 dollars for alice; the trade's id."""
+    trade = new_id()
+    await desk.deposit(2_000 * USD)
+    await desk.hold(a_hold(trade=trade))
+    await desk.post(a_fill(trade, execution=execution, last=True))
+    return trade
+
+
+async def test_a_fill_is_told_with_what_it_moved(desk: Desk) -> None:
+    bought = await a_booked_buy(desk, "E-buy")
+    sold = new_id()
+    await desk.hold(a_hold(asset="AAPL", trade=sold))
+    await desk.post(a_fill(sold, side=SELL, quantity=4, execution="E-sell", last=True))
+
+    buy, sell = (await page(desk)).executions
+
+    assert (buy.venue, buy.execution_id, buy.trade_id) == ("XSIM", "E-buy", bought)
+    assert moved(buy) == {("alice", "USD"): -1_000 * USD, ("alice", "AAPL"): 10}
+    assert buy.is_fill
+    assert sell.trade_id == sold
+    assert moved(sell) == {("alice", "USD"): 400 * USD, ("alice", "AAPL"): -4}
+
+
+async def test_bookings_are_told_in_pages_of_transfers(desk: Desk) -> None:
+    for number in range(3):
+        await a_booked_buy(desk, f"E-{number}")
+    after, found = 0, []
+    while True:
+        told = await page(desk, after, limit=2)
+        found += [each.execution_id for each in told.executions]
+        after = told.next_after_seq
+        if told.reaches_end:
+            break
+
+    assert found == ["E-0", "E-1", "E-2"]
+    assert after == 9
+
+
+async def test_a_reversal_and_a_compensating_transfer_are_told_of_their_execution(
+    desk: Desk,
+) -> None:
+    await a_booked_buy(desk, "E-1")
+    (booked,) = (await page(desk)).executions
+    ask = ledger_service_pb2.RequestReversalRequest(
+        request_id=(request_id := new_id()), transfer_id=booked.transfer_id, reference="never was"
+    )
+    await desk.ledger.RequestReversal(ask, metadata=bearer(desk.keys.operator("olivia")))
+    approve = ledger_service_pb2.ApproveReversalRequest(request_id=request_id, reference="so it is")
+    await desk.ledger.ApproveReversal(approve, metadata=bearer(desk.keys.operator("oscar")))
+    await desk.transfer(_cash("break XSIM/E-1 the cash", 7), _cash("breakfast", 5))
+
+    _, reversal, transfer = (await page(desk)).executions
+
+    assert (reversal.execution_id, reversal.is_fill) == ("E-1", False)
+    assert moved(reversal) == {("alice", "USD"): 1_000 * USD, ("alice", "AAPL"): -10}
+    assert (transfer.venue, transfer.execution_id, transfer.is_fill) == ("XSIM", "E-1", False)
+    assert moved(transfer) == {("alice", "USD"): 7}
+
+
+def _cash(reference: str, amount: int) -> Any:
+    leg = posting_pb2.TransferLeg(
+        debit_account="house/clearing",
+        credit_account="customer/alice",
+        asset="USD",
+        amount=amount,
+    )
+    return posting_pb2.PostedTransfer(transfer_id=new_id(), legs=[leg], reference=reference)
