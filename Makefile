@@ -16,7 +16,7 @@ BASELINE := protos/baseline.binpb
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint format baseline stubs sync clean
+.PHONY: help up chaos test bench lint format baseline stubs sync clean
 
 help: ## List the verbs
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | \
@@ -25,8 +25,14 @@ help: ## List the verbs
 up: ## Start the whole house and show trades; Ctrl-C stops it (OPTIONS=--no-demo: without)
 	@$(PYTHON) bootstrap.py up $(OPTIONS)
 
+chaos: sync ## Trade while everything is killed and cut off, for two minutes (OPTIONS='--seed 7')
+	@$(BIN)/stockbroker chaos $(OPTIONS)
+
 test: sync ## Run all tests on real PostgreSQL, NATS and Envoy (TESTS=tests/edge: some)
 	@$(BIN)/pytest -n auto --dist loadgroup $(TESTS)
+
+bench: sync ## Measure speed as ratios to what is known (OPTIONS='--only ledger --rounds 1')
+	@$(BIN)/python -m bench.main $(OPTIONS)
 
 lint: sync ## ruff, mypy --strict, import-linter, buf lint, format and breaking
 	$(BIN)/ruff check .

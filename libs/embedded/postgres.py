@@ -84,7 +84,7 @@ class Postgres:
         self._log = log or self._folder / "postgres.log"
         self.port = port or free_port()
         self._child = Child(
-            [_program("postgres"), "-D", str(self._data), *self._arguments()],
+            [program("postgres"), "-D", str(self._data), *self._arguments()],
             log=self._log,
             dies_by=signal.SIGINT,
             uid=self._uid,
@@ -196,7 +196,7 @@ class Postgres:
         if self._uid != STAY:
             os.chown(fresh, self._uid, self._uid)
         self._secret()
-        command = [_program("initdb"), "-D", str(fresh), "-U", SUPERUSER]
+        command = [program("initdb"), "-D", str(fresh), "-U", SUPERUSER]
         command += [f"--pwfile={self._secret_file}"]
         command += ["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--data-checksums"]
         command += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
@@ -246,7 +246,7 @@ class Postgres:
         return hmac.new(secret.encode(), role.encode(), hashlib.sha256).hexdigest()
 
 
-def _program(name: str) -> str:
+def program(name: str) -> str:
     """A program of the wheel. Raises CannotRun when the wheel is not installed."""
     found = importlib.util.find_spec(_WHEEL)
     if found is None or found.origin is None:

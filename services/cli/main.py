@@ -8,6 +8,7 @@ from typer.core import TyperGroup
 
 from services.cli.commands import (
     books,
+    chaos,
     deposits,
     halts,
     house,
@@ -61,6 +62,7 @@ app = typer.Typer(
 _ANY_OPTIONS = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 app.command(context_settings=_ANY_OPTIONS)(house.up)
+app.command(context_settings=_ANY_OPTIONS, add_help_option=False)(chaos.chaos)
 app.command()(status.status)
 app.command()(house.token)
 app.command()(place.place)

@@ -90,6 +90,15 @@ Cost = Annotated[
     int,
     typer.Option("--cost", parser=_dollars, metavar="AMOUNT", help="What the shares cost in all."),
 ]
+Limit = Annotated[
+    int,
+    typer.Option(
+        "--limit",
+        parser=_dollars,
+        metavar="PRICE",
+        help="Pay no more, or take no less, a share; else at the market.",
+    ),
+]
 Shares = Annotated[
     int, typer.Argument(parser=_shares, metavar="QUANTITY", help="Whole shares, for example 300.")
 ]

@@ -33,9 +33,14 @@ def reason_word(reason: Reason.ValueType) -> str:
 
 
 def terms_of(trade: order_pb2.Trade) -> str:
-    """For example BUY 300 AAPL."""
+    """For example BUY 300 AAPL, or BUY 300 AAPL at $250.42 IOC."""
     side = terms_pb2.Side.Name(trade.side).removeprefix("SIDE_")
-    return f"{side} {format_shares(trade.quantity)} {trade.symbol}"
+    terms = f"{side} {format_shares(trade.quantity)} {trade.symbol}"
+    if trade.limit_price_micros:
+        time_in_force = terms_pb2.TimeInForce.Name(trade.time_in_force)
+        terms += f" at {format_dollars(trade.limit_price_micros)}"
+        terms += f" {time_in_force.removeprefix('TIME_IN_FORCE_')}"
+    return terms
 
 
 def fills_of(trade: order_pb2.Trade) -> str:

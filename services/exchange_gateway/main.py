@@ -54,7 +54,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     service_token_file: Annotated[str, msgspec.Meta(description="The gateway's own token.")]
     exchange_address: Annotated[str, msgspec.Meta(description="The venue, host:port.")]
     execution_address: Annotated[
-        str, msgspec.Meta(description="Where reports are delivered, host:port.")
+        str,
+        msgspec.Meta(description="Workers of execution, host:port by comma; any takes reports."),
     ]
     listen: Annotated[str, msgspec.Meta(description="host:port to serve on; port 0: any.")] = (
         "127.0.0.1:0"
@@ -77,6 +78,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     retry_most_seconds: Annotated[
         Seconds, msgspec.Meta(description="The longest wait before a neighbour is tried again.")
     ] = 1.0
+    later_most_seconds: Annotated[
+        Seconds,
+        msgspec.Meta(description="The longest wait before a report that waits is delivered again."),
+    ] = 30.0
     listing_age_seconds: Annotated[
         Seconds, msgspec.Meta(description="The venue's list is asked for again after this.")
     ] = 5.0
@@ -136,9 +141,12 @@ def _outside(
 ) -> Outside:
     """Lanes and neighbours; they are closed with `stack`."""
     exchange = connect(settings.exchange_address, settings.service_token_file)
-    execution = connect(settings.execution_address, settings.service_token_file)
-    stack.push_async_callback(exchange.close)
-    stack.push_async_callback(execution.close)
+    workers = [
+        connect(address.strip(), settings.service_token_file)
+        for address in settings.execution_address.split(",")
+    ]
+    for channel in (exchange, *workers):
+        stack.push_async_callback(channel.close)
     lanes = [
         Lane(settings.database_url, name=f"gateway-{name}", options=LANES)
         for name in ("submit", "report", "deliver")
@@ -151,12 +159,13 @@ def _outside(
         delivery_lane=lanes[2],
         pool=pool,
         venue=SimulatorVenue(exchange, session_id=settings.session_id),
-        execution=ExecutionNeighbour(execution),
+        execution=ExecutionNeighbour(workers),
         clock=clock,
         rhythm=Rhythm(
             gap_seconds=settings.gap_seconds,
             query_after_seconds=settings.query_after_seconds,
             retry_most_seconds=settings.retry_most_seconds,
+            later_most_seconds=settings.later_most_seconds,
         ),
     )
 

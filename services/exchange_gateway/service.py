@@ -83,9 +83,14 @@ class GatewayService(ExchangeGatewayServiceServicer):
             next_command_seq=summary.next_command_seq,
             next_report_seq=summary.next_report_seq,
             pending_orders=summary.pending_orders,
-            unapplied_reports=summary.next_report_seq - summary.next_delivery_seq,
+            unapplied_reports=summary.next_report_seq
+            - summary.next_delivery_seq
+            + summary.waiting_reports,
+            waiting_reports=summary.waiting_reports,
             parked_reports=summary.parked_reports,
         )
+        if summary.waiting_since is not None:
+            response.waiting_since.FromDatetime(summary.waiting_since)
         session = self._tenure.session
         if session is not None:
             response.is_connected = session.floor.board.is_connected

@@ -6,12 +6,19 @@ from functools import partial
 from libs.embedded import CannotRun, free_port
 from libs.embedded.child import wait_until
 from libs.embedded.ports import is_free
-from services.house.settings import Settings
+from services.house.settings import MOST_WORKERS, Settings
 
 HOST = "127.0.0.1"
 # A service stands behind those that it calls.
 SERVICES = ("exchange_simulator", "ledger", "order", "exchange_gateway", "execution")
 _PATIENCE_SECONDS = 5.0  # processes of a run just killed may still hold their ports
+
+
+def worker_names(count: int) -> list[str]:
+    """The processes of the execution service."""
+    return ["execution", *(f"execution_{number}" for number in range(2, count + 1))]
+
+
 _INNER = (
     *SERVICES,
     "postgres",
@@ -19,6 +26,7 @@ _INNER = (
     "nats_monitor",
     "edge_admin",
     *(f"{name}_metrics" for name in SERVICES),
+    *worker_names(MOST_WORKERS)[1:],
 )
 
 

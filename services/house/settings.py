@@ -4,6 +4,7 @@ from typing import Annotated
 
 import msgspec
 
+MOST_WORKERS = 8
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 
 
@@ -21,14 +22,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 7401
     inner_port: Annotated[
         Port,
-        msgspec.Meta(description="First of the 20 ports of everything behind; 0: free ports."),
+        msgspec.Meta(description="First of the 30 ports of everything behind; 0: free ports."),
     ] = 7410
     routes: Annotated[
         str,
         msgspec.Meta(description="A file with other ways between the parts, for drills of faults."),
     ] = ""
     execution_workers: Annotated[
-        int, msgspec.Meta(ge=1, le=8, description="Processes of the execution service.")
+        int, msgspec.Meta(ge=1, le=MOST_WORKERS, description="Processes of the execution service.")
     ] = 1
     postgres_shared_buffers_mb: Annotated[
         int, msgspec.Meta(ge=16, le=65_536, description="PostgreSQL's own cache.")

@@ -8,7 +8,7 @@ from libs.embedded import Nats, Postgres, Tuning
 from libs.probe import probe
 from services.house.folder import DataFolder
 from services.house.parts import NatsPart, Part, PostgresPart, Program, answers_http
-from services.house.ports import SERVICES, Ports
+from services.house.ports import SERVICES, Ports, worker_names
 from services.house.routes import read_routes
 from services.house.settings import Settings
 
@@ -46,13 +46,12 @@ class House:
             monitor_port=self.ports.of("nats_monitor"),
             log=folder.log("nats"),
         )
-        self._workers = settings.execution_workers
+        self._workers = worker_names(settings.execution_workers)
 
     def stages(self) -> list[list[Part]]:
         """What starts together; what comes later needs what comes before, and stops before it."""
-        workers = range(2, self._workers + 1)
         services: list[Part] = [self._service(name) for name in SERVICES]
-        services += [self._another_worker(number) for number in workers]
+        services += [self._another_worker(name) for name in self._workers[1:]]
         services.append(self._edge())
         return [
             [PostgresPart(self._postgres, SERVICES), NatsPart(self._nats)],
@@ -68,6 +67,7 @@ class House:
             "signing_key_file": str(self.folder.signing_key_file),
             "ledger_public_key_file": str(self.folder.ledger_public_key_file),
             "services": {name: self.ports.address(name) for name in SERVICES},
+            "workers": {name: self.ports.address(name) for name in self._workers},
             "parts": {
                 "postgres": self.ports.address("postgres"),
                 "nats": self.ports.address("nats"),
@@ -90,13 +90,13 @@ class House:
             own["signing_key_file"] = str(self.folder.ledger_key_file)
         return self._program(name, of=name, own=own, address=address)
 
-    def _another_worker(self, number: int) -> Program:
-        """One more process of the execution service; only the first has an address to be called."""
-        own = {"listen": f"{self.ports.address('execution').rpartition(':')[0]}:0"}
-        return self._program(f"execution_{number}", of="execution", own=own, address=None)
+    def _another_worker(self, name: str) -> Program:
+        """One more worker: reports come to any, operators' calls to the first."""
+        address = self.ports.address(name)
+        return self._program(name, of="execution", own={"listen": address}, address=address)
 
-    def _program(self, name: str, *, of: str, own: dict[str, str], address: str | None) -> Program:
-        """A process of the service `of`. Without an address it is taken for ready at once."""
+    def _program(self, name: str, *, of: str, own: dict[str, str], address: str) -> Program:
+        """A process of the service `of` that listens on `address`."""
         told = {
             **self._addresses(name),
             "database_url": self._reached_by(name, "postgres", self._postgres.url(of)),
@@ -106,7 +106,7 @@ class House:
         }
 
         def is_ready() -> bool:
-            return address is None or not probe(address, timeout_seconds=_PROBE_SECONDS)
+            return not probe(address, timeout_seconds=_PROBE_SECONDS)
 
         return Program(
             name,
@@ -139,6 +139,10 @@ class House:
             setting: self._routes.way(process, part, self.ports.address(part))
             for setting, part in _ADDRESSES.items()
         }
+        if process == "exchange_gateway":
+            workers = self._workers
+            addresses = [self._routes.way(process, w, self.ports.address(w)) for w in workers]
+            ways["execution_address"] = ",".join(addresses)
         return {"jwks_file": str(self.folder.jwks_file), **ways}
 
     def _reached_by(self, process: str, part: str, url: str) -> str:

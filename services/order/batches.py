@@ -124,7 +124,7 @@ async def apply_outcomes(
     if fills:
         journal.executions = await Events(connection).executions(sorted(fills))
     judged = [(each, journal.apply(each), journal.trades.get(each.trade_id)) for each in told]
-    await _keep(connection, journal)
+    await keep(connection, journal)
     unclaimed = await Queue(connection).unclaimed(customer_ids)
     waiting = {each.customer_id: each for each in unclaimed}
     return [_applied(verdict, trade, waiting) for _, verdict, trade in judged]
@@ -136,8 +136,8 @@ def _applied(verdict: Verdict, trade: Trade | None, waiting: Mapping[str, Waitin
     return Applied(verdict, trade.status, trade.customer_id, waiting.get(trade.customer_id))
 
 
-async def _keep(connection: psycopg.AsyncConnection, journal: Journal) -> None:
-    """Write what the journal holds."""
+async def keep(connection: psycopg.AsyncConnection, journal: Journal) -> None:
+    """Write what the journal holds: events, where trades stand, who leaves the queue."""
     if not journal.events:
         return
     changed = journal.changed()
@@ -190,6 +190,6 @@ async def claim_trades(
     journal = Journal(trades, heads, at=clock.now())
     for each in claimed:
         journal.start(each.trade_id)
-    await _keep(connection, journal)
+    await keep(connection, journal)
     started = frozenset(event.trade.customer_id for event in journal.events)
     return Claims([(each, journal.trades[each.trade_id]) for each in claimed], lost, started)

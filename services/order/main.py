@@ -20,7 +20,9 @@ from libs.rpc import RpcServer, connect
 from services.order import consumer
 from services.order.announcer import Announcer
 from services.order.batches import Applier, Placer
+from services.order.canceling import Canceler
 from services.order.database import Database
+from services.order.domain.canceling import Cancellation
 from services.order.domain.journal import Told
 from services.order.domain.placing import Placement
 from services.order.domain.trade import Trade
@@ -47,7 +49,7 @@ _ALLOW = {
     f"/{_TRADES}/PlaceTrade": _CUSTOMERS,
     f"/{_TRADES}/GetTrade": _CUSTOMERS_AND_OPERATORS,
     f"/{_TRADES}/ListTrades": _CUSTOMERS,
-    f"/{_TRADES}/CancelTrade": _CUSTOMERS,
+    f"/{_TRADES}/CancelTrade": _CUSTOMERS_AND_OPERATORS,
     f"/{_TRADES}/ReplaceTrade": _CUSTOMERS,
     f"/{_TRADES}/WatchTrades": _CUSTOMERS,
     f"/{_TRADES}/ListTradeEvents": _CUSTOMERS_AND_OPERATORS,
@@ -131,10 +133,17 @@ async def house(settings: Settings) -> AsyncIterator[RpcServer]:
         applier: Batcher[Told, Applied] = Batcher(
             Applier(database, announcer, clock).apply, max_queued=_MAX_OUTCOMES
         )
+        canceler: Batcher[Cancellation, Trade] = Batcher(
+            Canceler(database, announcer, clock).cancel,
+            max_items=settings.max_batch,
+            max_queued=settings.max_queued,
+        )
         stack.push_async_callback(placer.close)
+        stack.push_async_callback(canceler.close)
         stack.push_async_callback(applier.close)
         desk = Desk(
             placer=placer,
+            canceler=canceler,
             feed=Feed(database, watchers, heartbeat_seconds=settings.heartbeat_seconds),
             instruments=instruments,
             database=database,

@@ -97,14 +97,28 @@ def invalid_sequence() -> Invalid:
     )
 
 
-def order_type_not_offered() -> Unimplemented:
+def stops_not_offered() -> Unimplemented:
     return Unimplemented(
-        Reason.REASON_NOT_IMPLEMENTED, "only MARKET orders are offered yet", field="order_type"
+        Reason.REASON_NOT_IMPLEMENTED, "stop orders are not offered yet", field="order_type"
+    )
+
+
+def resting_not_offered() -> Unimplemented:
+    return Unimplemented(
+        Reason.REASON_NOT_IMPLEMENTED,
+        "LIMIT orders are offered with IOC and FOK only yet",
+        field="time_in_force",
     )
 
 
 def cancel_not_offered() -> Unimplemented:
-    return Unimplemented(Reason.REASON_NOT_IMPLEMENTED, "trades cannot be canceled yet")
+    return Unimplemented(
+        Reason.REASON_NOT_IMPLEMENTED, "a trade whose turn has come cannot be canceled yet"
+    )
+
+
+def too_late_to_cancel() -> Refused:
+    return Refused(Reason.REASON_TOO_LATE_TO_CANCEL, "the trade has ended before")
 
 
 def replace_not_offered() -> Unimplemented:

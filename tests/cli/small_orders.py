@@ -12,7 +12,6 @@ from libs.auth import caller
 from libs.clock import SystemClock
 from libs.ids import SystemIds
 from libs.refusals import AlreadyExists, NotFound, Unavailable, Unimplemented
-from stockbroker.common.v1 import terms_pb2
 from stockbroker.common.v1.reason_pb2 import Reason
 from stockbroker.order.v1 import order_pb2 as model
 from stockbroker.order.v1 import order_service_pb2 as pb
@@ -52,7 +51,9 @@ class SmallOrders(OrderServiceServicer):
             symbol=request.symbol,
             side=request.side,
             quantity=request.quantity,
-            order_type=terms_pb2.ORDER_TYPE_MARKET,
+            order_type=request.order_type,
+            limit_price_micros=request.limit_price_micros,
+            time_in_force=request.time_in_force,
         )
         trade.created_at.GetCurrentTime()
         self._tell(trade, model.TRADE_EVENT_KIND_PLACED, model.TRADE_STATUS_PLACED)

@@ -129,3 +129,11 @@ async def test_the_story_of_one_trade_is_told_whole(house: SmallHouse, run: Run)
         "EXECUTED",
     ]
     assert (await run("trade", trade_id, "--as", "eve")).exit_code == 3
+
+
+async def test_a_limit_and_how_long_it_may_wait_are_passed_on(run: Run) -> None:
+    result = await run(
+        "place", "SLOW", "sell", "7", "--limit", "$250.42", "--tif", "fok", "--no-wait"
+    )
+    assert result.exit_code == 0, result.output
+    assert "SELL 7 SLOW at $250.42 FOK for alice" in result.stdout

@@ -51,7 +51,7 @@ def test_a_customer_is_endowed_trades_and_finds_the_books_right(house: House) ->
     assert [one["kind"].rpartition("_")[2] for one in story][:2] == ["PLACED", "STARTED"]
     canceled = _run(house, "cancel", paid["trade_id"], "--as", customer)
     assert (canceled.exit_code, canceled.stdout) == (ExitCode.REFUSED, "")
-    assert "refused (NOT_IMPLEMENTED)" in canceled.stderr
+    assert "refused (TOO_LATE_TO_CANCEL)" in canceled.stderr
 
 
 def test_a_trade_that_cannot_be_paid_ends_with_its_reason(house: House) -> None:

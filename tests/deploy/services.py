@@ -11,7 +11,7 @@ from libs.settings import PREFIX
 from tests.deploy.manifests import ROOT
 
 # Programs for a person, which no platform runs.
-_FOR_PEOPLE = {"cli", "house"}
+_FOR_PEOPLE = {"chaos", "cli", "house"}
 NAMES = sorted(
     path.parent.name
     for path in (ROOT / "services").glob("*/main.py")

@@ -13,6 +13,7 @@ from tests.support.app import BUY
 from tests.support.house import House
 
 ORDERFLOW = Path(__file__).parents[3] / "shared" / "data" / "orderflow"
+SEED = ORDERFLOW / "aapl_0930_0945.seed.csv"
 
 pytestmark = [
     pytest.mark.xdist_group("house"),
@@ -50,7 +51,7 @@ async def test_a_buy_of_300_fills_against_the_real_resting_orders_in_price_time_
     house: House,
 ) -> None:
     async with house.exchange_operator() as exchange:
-        await exchange.load_book("AAPL", ORDERFLOW / "aapl_0930_0945.seed.csv")
+        await exchange.load_book("AAPL", tape.read_seed(SEED))
     _, story = await _buy_300(house)
     # The two best asks of the seed: 200 at 585.94 and 200 at 585.98.
     assert _fills(story) == [(200, 585_940_000), (100, 585_980_000)]
@@ -60,7 +61,7 @@ async def test_a_buy_of_300_fills_against_the_real_resting_orders_in_price_time_
 
 async def test_the_books_stay_right_while_the_real_order_flow_plays_around(house: House) -> None:
     async with house.exchange_operator() as exchange:
-        await exchange.load_book("AAPL", ORDERFLOW / "aapl_0930_0945.seed.csv")
+        await exchange.load_book("AAPL", tape.read_seed(SEED))
         commands = list(tape.read_commands(ORDERFLOW / "aapl_0930_0945.commands.csv"))[:4000]
         playing = asyncio.create_task(exchange.play("AAPL", commands, speed_millis=60_000))
         stories = [story for _, story in await asyncio.gather(*(_buy_300(house) for _ in range(8)))]

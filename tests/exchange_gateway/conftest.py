@@ -108,6 +108,7 @@ class Scene:
             "query_after_seconds": 0.2,
             "gap_seconds": 0.1,
             "retry_most_seconds": 0.2,
+            "later_most_seconds": 0.3,
         }
         return Settings(**(fields | changes))
 

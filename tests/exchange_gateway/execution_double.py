@@ -1,6 +1,7 @@
 """An execution service that remembers what it was told, and fails on demand."""
 
 import asyncio
+from collections import Counter
 from typing import Any
 
 import grpc
@@ -20,6 +21,8 @@ class ExecutionDouble(ExecutionServiceServicer):
         self.filled: set[str] = set()
         self.impossible: dict[str, str] = {}
         self.chokes_on: set[str] = set()
+        self.cannot_book: set[str] = set()
+        self.attempts: Counter[str] = Counter()
         self.is_away = False
         self.answers = asyncio.Event()
         self.answers.set()
@@ -65,8 +68,10 @@ class ExecutionDouble(ExecutionServiceServicer):
             await context.abort(grpc.StatusCode.UNAVAILABLE, "away")
         if any(report.trade_id in self.chokes_on for report in request.reports):
             await context.abort(grpc.StatusCode.INTERNAL, "internal error")
-        self.calls.append(list(request.reports))
-        self.filled |= {report.trade_id for report in request.reports if report.filled.is_last}
+        self.attempts.update(report.trade_id for report in request.reports)
+        booked = [r for r in request.reports if r.trade_id not in self.cannot_book]
+        self.calls.append(booked)
+        self.filled |= {report.trade_id for report in booked if report.filled.is_last}
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
         try:
@@ -76,6 +81,9 @@ class ExecutionDouble(ExecutionServiceServicer):
         return pb.ApplyReportsResponse(results=[self._result(r) for r in request.reports])
 
     def _result(self, report: pb.Report) -> pb.ReportResult:
+        if report.trade_id in self.cannot_book:
+            later = pb.ReportResult.CODE_LATER
+            return pb.ReportResult(report_seq=report.report_seq, code=later, detail="not now")
         detail = self.impossible.get(report.trade_id)
         code = pb.ReportResult.CODE_APPLIED if detail is None else pb.ReportResult.CODE_IMPOSSIBLE
         return pb.ReportResult(report_seq=report.report_seq, code=code, detail=detail or "")

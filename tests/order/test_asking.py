@@ -77,7 +77,7 @@ async def test_an_id_that_cannot_be_one_is_invalid(order: Order) -> None:
         assert await refused(call) == ("INVALID_ARGUMENT", reason)
 
 
-async def test_operators_read_any_trade_by_its_id_and_nothing_else(order: Order) -> None:
+async def test_operators_read_any_trade_by_its_id_and_list_none(order: Order) -> None:
     trade = await order.place("alice", client_order_id="mine")
     operator = order.as_operator()
 
@@ -91,7 +91,6 @@ async def test_operators_read_any_trade_by_its_id_and_nothing_else(order: Order)
     for method, refused_request in (
         (order.trades.ListTrades, pb.ListTradesRequest()),
         (order.trades.WatchTrades, pb.WatchTradesRequest()),
-        (order.trades.CancelTrade, pb.CancelTradeRequest(trade_id=trade.trade_id)),
     ):
         call = method(refused_request, **operator)
         assert await refused(call) == ("PERMISSION_DENIED", "PERMISSION_DENIED")
@@ -235,13 +234,11 @@ async def test_a_trades_story_is_told_whole_and_oldest_first(order: Order) -> No
         assert len(await order.events("alice", other.trade_id)) == 1
 
 
-async def test_cancel_and_replace_are_not_offered_and_change_nothing(order: Order) -> None:
+async def test_replace_is_not_offered_and_changes_nothing(order: Order) -> None:
     trade = await order.place("alice")
     alice = order.as_customer("alice")
     unimplemented = ("UNIMPLEMENTED", "NOT_IMPLEMENTED")
 
-    cancel = pb.CancelTradeRequest(trade_id=trade.trade_id)
-    assert await refused(order.trades.CancelTrade(cancel, **alice)) == unimplemented
     replace = pb.ReplaceTradeRequest(trade_id=trade.trade_id, quantity=5)
     assert await refused(order.trades.ReplaceTrade(replace, **alice)) == unimplemented
     assert await order.get("alice", trade.trade_id) == trade

@@ -124,7 +124,7 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"limit_price_micros": 1}, "INVALID_ARGUMENT", "INVALID_PRICE"),
     ({"order_type": OrderType.ORDER_TYPE_LIMIT}, "INVALID_ARGUMENT", "INVALID_PRICE"),
     (
-        {"order_type": OrderType.ORDER_TYPE_LIMIT, "limit_price_micros": 1},
+        {"order_type": OrderType.ORDER_TYPE_LIMIT, "limit_price_micros": 100},
         "UNIMPLEMENTED",
         "NOT_IMPLEMENTED",
     ),

@@ -57,6 +57,8 @@ def test_what_is_left_unsaid_is_market_and_day() -> None:
         {"quantity": 1},
         {"quantity": 10_000_000},
         *({"time_in_force": number} for number in TimeInForce),
+        {"order_type": 2, "limit_price_micros": 250_420_000, "time_in_force": 3},
+        {"order_type": 2, "limit_price_micros": 100, "time_in_force": 4},
     ],
 )
 def test_sound_terms_are_taken(changes: dict[str, Any]) -> None:
@@ -95,13 +97,17 @@ FAULTS: list[tuple[dict[str, Any], str, str]] = [
     ({"order_type": 2, "limit_price_micros": -5}, "INVALID_PRICE", "limit_price_micros"),
     ({"order_type": 2, "limit_price_micros": 2**62}, "INVALID_PRICE", "limit_price_micros"),
     (
-        {"order_type": 2, "limit_price_micros": 5, "stop_price_micros": 5},
+        {"order_type": 2, "limit_price_micros": 500, "stop_price_micros": 500},
         "INVALID_PRICE",
         "stop_price_micros",
     ),
+    ({"order_type": 2, "limit_price_micros": 1_005_000}, "INVALID_PRICE", "limit_price_micros"),
+    ({"order_type": 2, "limit_price_micros": 1_000_100}, "INVALID_PRICE", "limit_price_micros"),
+    ({"order_type": 2, "limit_price_micros": 999_950}, "INVALID_PRICE", "limit_price_micros"),
+    ({"order_type": 3, "stop_price_micros": 1_000_001}, "INVALID_PRICE", "stop_price_micros"),
     ({"order_type": 3}, "INVALID_PRICE", "stop_price_micros"),
     ({"order_type": 3, "limit_price_micros": 5}, "INVALID_PRICE", "limit_price_micros"),
-    ({"order_type": 4, "limit_price_micros": 5}, "INVALID_PRICE", "stop_price_micros"),
+    ({"order_type": 4, "limit_price_micros": 500}, "INVALID_PRICE", "stop_price_micros"),
     ({"order_type": 4, "stop_price_micros": 5}, "INVALID_PRICE", "limit_price_micros"),
 ]
 
@@ -119,9 +125,10 @@ def test_each_fault_has_its_reason_and_names_its_field(
 @pytest.mark.parametrize(
     "changes",
     [
-        {"order_type": 2, "limit_price_micros": 1},
+        {"order_type": 2, "limit_price_micros": 100},
+        {"order_type": 2, "limit_price_micros": 100, "time_in_force": 2},
         {"order_type": 3, "stop_price_micros": 900_000_000_000},
-        {"order_type": 4, "limit_price_micros": 5, "stop_price_micros": 5},
+        {"order_type": 4, "limit_price_micros": 500, "stop_price_micros": 500},
     ],
 )
 def test_sound_terms_not_offered_yet_are_unimplemented(changes: dict[str, Any]) -> None:

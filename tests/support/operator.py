@@ -2,7 +2,6 @@
 
 import uuid
 from collections.abc import Iterable
-from pathlib import Path
 from types import TracebackType
 
 import grpc
@@ -74,9 +73,9 @@ class Operator:
     async def _send_deposit_of_shares(self, request: ledger_pb.DepositSharesRequest) -> None:
         await self._ledger.DepositShares(request, metadata=self.metadata, timeout=_CALL_SECONDS)
 
-    async def load_book(self, symbol: str, seed: Path) -> int:
-        """Make the orders of a seed file the book of `symbol`; how many rest now."""
-        request = control_pb.LoadBookRequest(symbol=symbol, orders=tape.read_seed(seed))
+    async def load_book(self, symbol: str, orders: Iterable[control_pb.RestingOrder]) -> int:
+        """Make these the book of `symbol`; how many rest now."""
+        request = control_pb.LoadBookRequest(symbol=symbol, orders=orders)
         response = await self._control.LoadBook(
             request, metadata=self.metadata, timeout=_CALL_SECONDS
         )

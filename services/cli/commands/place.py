@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from services.cli.failures import ExitCode
-from services.cli.options import AsCustomer, AsJson, Shares
+from services.cli.options import AsCustomer, AsJson, Limit, Shares
 from services.cli.settings import settings
 
 if TYPE_CHECKING:
@@ -24,10 +24,24 @@ class Side(Enum):
     SELL = "sell"
 
 
+class TimeInForce(Enum):
+    """How long an order may wait for a fill."""
+
+    DAY = "day"
+    GTC = "gtc"
+    IOC = "ioc"
+    FOK = "fok"
+
+
 def place(  # noqa: PLR0913 - a command's parameters are its options
     symbol: Annotated[str, typer.Argument(metavar="SYMBOL", help="For example AAPL.")],
     side: Annotated[Side, typer.Argument(metavar="buy|sell", case_sensitive=False)],
     quantity: Shares,
+    limit: Limit = "0",  # type: ignore[assignment]  # typer gives defaults to the parser as well
+    time_in_force: Annotated[
+        TimeInForce,
+        typer.Option("--tif", case_sensitive=False, help="How long it may wait for a fill."),
+    ] = TimeInForce.DAY,
     customer: AsCustomer = "",
     client_order_id: Annotated[
         str, typer.Option(help="Your own id; placing it again gives the same trade.")
@@ -40,7 +54,7 @@ def place(  # noqa: PLR0913 - a command's parameters are its options
     ] = 60,
     as_json: AsJson = False,
 ) -> None:
-    """Place a market order and watch what becomes of it.
+    """Place an order at the market, or with --limit, and watch what becomes of it.
 
     With --json: the answer, then (unless --no-wait) each event, one JSON document a line.
     Ends with 0 when it is filled whole (or, with --no-wait, recorded), 5 when it ended otherwise, 6
@@ -57,7 +71,9 @@ def place(  # noqa: PLR0913 - a command's parameters are its options
         symbol=symbol,
         side=terms_pb2.SIDE_BUY if side is Side.BUY else terms_pb2.SIDE_SELL,
         quantity=quantity,
-        order_type=terms_pb2.ORDER_TYPE_MARKET,
+        order_type=terms_pb2.ORDER_TYPE_LIMIT if limit else terms_pb2.ORDER_TYPE_MARKET,
+        limit_price_micros=limit,
+        time_in_force=terms_pb2.TimeInForce.Value(f"TIME_IN_FORCE_{time_in_force.name}"),
     )
     with customers_door(settings(), customer) as door:
         response = door.call(OrderServiceStub(door.channel).PlaceTrade, request)

@@ -23,12 +23,13 @@ class Rhythm:
 
     `gap`: a hole in the venue's numbers before the session logs on again. `query_after`: an order
     without an answer before the venue is asked. `retry_most`: between two attempts to reach a
-    neighbour.
+    neighbour. `later_most`: between two attempts to have a report booked that could not be.
     """
 
     gap_seconds: float
     query_after_seconds: float
     retry_most_seconds: float
+    later_most_seconds: float
 
 
 class Board:

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from libs.clock import Clock
 from libs.postgres import Lane, Pool
 from services.exchange_gateway.domain import Command, Delivery
-from services.exchange_gateway.session.delivering import Delivering, Execution
+from services.exchange_gateway.session.delivering import Delivering
 from services.exchange_gateway.session.enquiring import Enquiring
 from services.exchange_gateway.session.floor import Board, Floor, Rhythm
 from services.exchange_gateway.session.keeping import Keeping
+from services.exchange_gateway.session.redelivering import Execution
 from services.exchange_gateway.session.reporting import Reporting
 from services.exchange_gateway.session.sequence import ReportSequence
 from services.exchange_gateway.session.submission import Submission
@@ -68,9 +69,11 @@ class RunningSession:
 
     async def run(self) -> None:
         """Work until cancelled, or until a part cannot go on: then all of it ends."""
+        await self._delivering.redelivering.load()
         await together(
             self._reporting.run(),
             self._delivering.run(),
+            self._delivering.redelivering.run(),
             self._keeping.run(),
             self.enquiring.run(),
         )

@@ -17,7 +17,9 @@ SELECT (SELECT count(*) FROM unanswered_order WHERE session_id = %(session_id)s)
        coalesce((SELECT next_seq FROM progress
                  WHERE session_id = %(session_id)s AND lane = 'stored'), 1),
        coalesce((SELECT next_seq FROM progress
-                 WHERE session_id = %(session_id)s AND lane = 'delivered'), 1)
+                 WHERE session_id = %(session_id)s AND lane = 'delivered'), 1),
+       (SELECT count(*) FROM later_report WHERE session_id = %(session_id)s),
+       (SELECT min(since) FROM later_report WHERE session_id = %(session_id)s)
 """
 
 _ORDERS = """
@@ -50,6 +52,8 @@ class Summary:
     next_command_seq: int
     next_report_seq: int
     next_delivery_seq: int
+    waiting_reports: int
+    waiting_since: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +102,7 @@ class SessionStore:
         """How the session stands."""
         cursor = await self._connection.execute(_SUMMARY, {"session_id": self._session_id})
         row = await cursor.fetchone()
-        return Summary(*row) if row is not None else Summary(0, 0, 1, 1, 1)
+        return Summary(*row) if row is not None else Summary(0, 0, 1, 1, 1, 0, None)
 
     async def find_orders(self, trade_ids: Sequence[str]) -> dict[str, StoredOrder]:
         """What is known of these orders."""

@@ -79,14 +79,34 @@ class Journal:
         """Take a trade up, if it was not before."""
         step = start(self.trades[trade_id])
         if step is not None:
-            self._record(trade_id, step)
+            self.record(trade_id, step)
 
     def apply(self, told: Told) -> Verdict:
         """Judge an outcome and record what it means."""
         verdict = self._judge(told)
         for step in verdict.steps:
-            self._record(told.trade_id, step)
+            self.record(told.trade_id, step)
         return verdict
+
+    def record(self, trade_id: str, step: Step) -> None:
+        """The trade's next event, and the customer's."""
+        before = self.trades[trade_id]
+        seq = self.heads[before.customer_id] + 1
+        standing = _dated(step.standing, before.standing, at=self.at)
+        trade = replace(before, standing=standing, seq=seq, updated_at=self.at)
+        self.trades[trade_id] = trade
+        self.heads[before.customer_id] = seq
+        if step.execution is not None:
+            self.executions[step.execution.key] = step.execution
+        self.events.append(
+            TradeEvent(
+                trade=trade,
+                kind=step.kind,
+                cause=step.cause,
+                previous_seq=before.seq,
+                execution=step.execution,
+            )
+        )
 
     def changed(self) -> list[Trade]:
         """The trades that got events, as they stand after the last, by trade id."""
@@ -105,25 +125,6 @@ class Journal:
             if known is not None:
                 return _same_execution(known, told.outcome.execution)
         return judge(trade, told.outcome)
-
-    def _record(self, trade_id: str, step: Step) -> None:
-        before = self.trades[trade_id]
-        seq = self.heads[before.customer_id] + 1
-        standing = _dated(step.standing, before.standing, at=self.at)
-        trade = replace(before, standing=standing, seq=seq, updated_at=self.at)
-        self.trades[trade_id] = trade
-        self.heads[before.customer_id] = seq
-        if step.execution is not None:
-            self.executions[step.execution.key] = step.execution
-        self.events.append(
-            TradeEvent(
-                trade=trade,
-                kind=step.kind,
-                cause=step.cause,
-                previous_seq=before.seq,
-                execution=step.execution,
-            )
-        )
 
 
 def _dated(standing: Standing, before: Standing, *, at: datetime) -> Standing:

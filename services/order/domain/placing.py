@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from libs.refusals import Refusal
 from services.order import refusals
+from services.order.domain.ticks import tick_micros_at
 from services.order.domain.trade import (
     Cause,
     OrderType,
@@ -33,6 +34,7 @@ MAX_PRICE_MICROS = 900_000_000_000
 _CLIENT_ORDER_ID = re.compile(r"[ -~]{1,64}")
 _SYMBOL = re.compile(r"[A-Z0-9.-]{1,12}")
 _WITH_LIMIT = frozenset({OrderType.LIMIT, OrderType.STOP_LIMIT})
+_AT_ONCE = frozenset({TimeInForce.IOC, TimeInForce.FOK})
 _WITH_STOP = frozenset({OrderType.STOP, OrderType.STOP_LIMIT})
 
 
@@ -100,8 +102,7 @@ def check(wanted: Wanted) -> Terms:
     _check_price("limit_price_micros", wanted.limit_price_micros, order_type in _WITH_LIMIT)
     _check_price("stop_price_micros", wanted.stop_price_micros, order_type in _WITH_STOP)
     time_in_force = _time_in_force(wanted.time_in_force)
-    if order_type is not OrderType.MARKET:
-        raise refusals.order_type_not_offered()
+    _check_offered(order_type, time_in_force)
     return Terms(
         symbol=wanted.symbol,
         side=Side(wanted.side),
@@ -132,6 +133,16 @@ def _check_price(field: str, price_micros: int, is_wanted: bool) -> None:
         )
     if not is_wanted and price_micros != 0:
         raise refusals.invalid_price(field, "is not wanted for this order type: leave it 0")
+    tick_micros = tick_micros_at(price_micros)
+    if price_micros % tick_micros:
+        raise refusals.invalid_price(field, f"must be a multiple of {tick_micros} micros there")
+
+
+def _check_offered(order_type: OrderType, time_in_force: TimeInForce) -> None:
+    if order_type in _WITH_STOP:
+        raise refusals.stops_not_offered()
+    if order_type is OrderType.LIMIT and time_in_force not in _AT_ONCE:
+        raise refusals.resting_not_offered()
 
 
 def place(

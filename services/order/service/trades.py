@@ -16,6 +16,7 @@ from services.order.domain.asking import (
     check_page_size,
     check_trade_id,
 )
+from services.order.domain.canceling import Cancellation
 from services.order.domain.placing import Placement, Wanted, check, check_client_order_id
 from services.order.domain.trade import Trade
 from services.order.feed import Feed
@@ -34,6 +35,7 @@ class Desk:
     """What the service works with."""
 
     placer: Batcher[Placement, Trade]
+    canceler: Batcher[Cancellation, Trade]
     feed: Feed
     instruments: Instruments
     database: Database
@@ -109,8 +111,11 @@ class TradesService(OrderServiceServicer):
     async def CancelTrade(
         self, request: pb.CancelTradeRequest, context: Context
     ) -> pb.CancelTradeResponse:
-        await self._find(request.trade_id)
-        raise refusals.cancel_not_offered()
+        check_trade_id(request.trade_id)
+        customer_id = "" if caller().role is Role.OPERATOR else caller().subject
+        cancellation = Cancellation(request.trade_id, customer_id)
+        trade = await self._desk.canceler.submit(cancellation)
+        return pb.CancelTradeResponse(trade=wire.trade_to(trade))
 
     async def ReplaceTrade(
         self, request: pb.ReplaceTradeRequest, context: Context

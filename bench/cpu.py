@@ -1,0 +1,43 @@
+"""CPU time, which neighbours on the machine change less than they change the time on the wall."""
+
+import os
+import resource
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from libs.embedded import Postgres
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class Cpu:
+    """Seconds of CPU that this process, the server and what both started have taken so far."""
+
+    def __init__(self, postgres: Postgres) -> None:
+        self._server = postgres.child.pid
+
+    def seconds(self) -> float:
+        """So far, as far as it can be told: of a child that runs, only once it ended."""
+        ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+        mine = time.process_time() + ended.ru_utime + ended.ru_stime
+        return mine + sum(_ticks_of(pid) for pid in _family(self._server)) / _TICKS
+
+
+def _family(pid: int) -> Iterator[int]:
+    yield pid
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:
+        return
+    for child in children:
+        yield from _family(int(child))
+
+
+def _ticks_of(pid: int) -> int:
+    """Its own, and those of its children that ended."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:  # just gone
+        return 0
+    return sum(map(int, fields[11:15]))

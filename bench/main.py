@@ -1,0 +1,69 @@
+"""The command line of the benchmarks: `python -m bench.main`."""
+
+import tempfile
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import structlog
+import typer
+import uvloop
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from bench import ledger
+from bench.report import Row, keep, median, table
+from bench.scale import Scale
+from libs.embedded import Postgres, Tuning
+
+# Each yields the rows of one round after the other, told a place to work in and a server.
+Suite = Callable[[Postgres, Scale, Progress], AsyncGenerator[list[Row], None]]
+SUITES: dict[str, Suite] = {"ledger": ledger.rounds}
+
+_FILE_WIDTH = 140
+_app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@_app.command()
+def main(
+    only: Annotated[list[str] | None, typer.Option(help="Suites to run; none: all.")] = None,
+    seconds: Annotated[float, typer.Option(help="How long each figure is measured.")] = 4.0,
+    rounds: Annotated[int, typer.Option(help="How often; the median counts.")] = 3,
+    accounts: Annotated[int, typer.Option(help="Accounts in the books.")] = 1_000_000,
+) -> None:
+    """Measure, show a table per suite, and keep the figures in bench/results/."""
+    # What the services log would stand in the table.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("error"))
+    scale = Scale(seconds=seconds, rounds=rounds, accounts=accounts)
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=_FILE_WIDTH)
+    for name in only or SUITES:
+        with _server() as server:
+            found = uvloop.run(_measured(SUITES[name], server, scale, console))
+        console.print(table(median(found), title=f"{name}: medians of {rounds} rounds"))
+        console.print(f"kept in {keep(name, found)}")
+
+
+@contextmanager
+def _server() -> Iterator[Postgres]:
+    """A durable PostgreSQL of its own."""
+    with tempfile.TemporaryDirectory(prefix="stockbroker-bench-") as folder:
+        Path(folder).chmod(0o755)  # under root, PostgreSQL is another user
+        tuning = Tuning(shared_buffers_mb=1_024)
+        with Postgres(Path(folder) / "postgres", tuning=tuning) as server:
+            yield server
+
+
+async def _measured(
+    suite: Suite, server: Postgres, scale: Scale, console: Console
+) -> list[list[Row]]:
+    """The rows of each round."""
+    columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
+    with Progress(*columns, console=console, transient=True) as progress:
+        return [rows async for rows in suite(server, scale, progress)]
+
+
+if __name__ == "__main__":
+    _app()

@@ -1,0 +1,59 @@
+"""How much disk a transfer takes for ever: all tables of history with their indexes."""
+
+import asyncio
+
+import psycopg
+
+from bench.books import seed, writing
+from bench.loads import Loads
+from bench.report import Row
+from libs.embedded import Postgres
+
+_ACCOUNTS = 10_000
+_CALLS, _CALL_ITEMS = 200, 250
+
+# Accounts are not counted: they are as many as there are customers, however many transfers.
+_SIZE = """
+    SELECT pg_total_relation_size('transfer') + pg_total_relation_size('entry')
+        + pg_total_relation_size('batch') + pg_total_relation_size('hold'),
+        (SELECT count(*) FROM transfer)
+"""
+
+
+async def measured(postgres: Postgres) -> list[Row]:
+    """Of transfers with two entries, and of holds with the transfers that draw on them."""
+    url = await seed(postgres, "bench_size", _ACCOUNTS)
+    loads = Loads(_ACCOUNTS)
+    nothing, _ = await _size(url)
+    async with writing(url) as writer:
+        for _ in range(_CALLS):
+            await asyncio.gather(*(writer.take(o) for o in loads.spread(_CALL_ITEMS)))
+        transfers, count = await _size(url)
+        for _ in range(_CALLS):
+            for operations in loads.holds(_CALL_ITEMS):
+                await writer.take(operations)
+    holds, both = await _size(url)
+    note = "all tables and indexes but the accounts'"
+    return [
+        Row(
+            name="a transfer with two entries",
+            value=(transfers - nothing) / count,
+            unit="B",
+            target="<= 400",
+            note=note,
+        ),
+        Row(
+            name="a hold and the transfer out of it",
+            value=2 * (holds - transfers) / (both - count),
+            unit="B",
+            note=note,
+        ),
+    ]
+
+
+async def _size(url: str) -> tuple[int, int]:
+    """Bytes, and transfers."""
+    async with await psycopg.AsyncConnection.connect(url) as connection:
+        row = await (await connection.execute(_SIZE)).fetchone()
+    assert row is not None
+    return int(row[0]), int(row[1])

@@ -1,0 +1,105 @@
+"""What a customer was told: the events of one customer, and the answers to their orders."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+
+from services.chaos.domain.history import Ack, Event
+from services.chaos.domain.verdict import Claim, Violation
+
+
+def check_sequence(customer: str, events: Sequence[Event]) -> Iterator[Violation]:
+    """The events are numbered 1, 2, 3, ... without gap or repeat."""
+    for expected, event in enumerate(events, start=1):
+        if event.seq != expected:
+            words = f"event {event.seq} of {customer} stands where {expected} belongs"
+            yield Violation(Claim.OUT_OF_ORDER, event.trade_id, words)
+            return
+
+
+def check_single_flight(customer: str, events: Sequence[Event]) -> Iterator[Violation]:
+    """Trades start in the order placed, each after the end of the one before."""
+    waiting: list[str] = []
+    working: str | None = None
+    for event in events:
+        if event.kind == "PLACED":
+            waiting.append(event.trade_id)
+            continue
+        if event.kind == "STARTED":
+            if working is not None:
+                words = f"started while {working} of {customer} was in progress"
+                yield Violation(Claim.OUT_OF_ORDER, event.trade_id, words)
+            if event.trade_id != (waiting[0] if waiting else None):
+                words = f"started before {waiting[:1]} of {customer}, which was placed earlier"
+                yield Violation(Claim.OUT_OF_ORDER, event.trade_id, words)
+            waiting = [trade_id for trade_id in waiting if trade_id != event.trade_id]
+            working = event.trade_id
+        elif event.trade_id != working:
+            words = f"{event.kind} came while {working} of {customer} was in progress"
+            yield Violation(Claim.OUT_OF_ORDER, event.trade_id, words)
+        if event.is_terminal:
+            working = None
+
+
+def check_ends(events: Sequence[Event]) -> Iterator[Violation]:
+    """A trade ends once, and says why when it did not fill."""
+    over: set[str] = set()
+    for event in events:
+        if event.trade_id in over:
+            yield Violation(Claim.DOUBLE, event.trade_id, f"{event.kind} after its end")
+        if event.is_terminal:
+            over.add(event.trade_id)
+            if event.status != "FILLED" and not event.reason:
+                yield Violation(Claim.STUCK, event.trade_id, f"{event.status} without a reason")
+
+
+def check_fills(events: Sequence[Event]) -> Iterator[Violation]:
+    """A fill is told once, and a trade fills no more than was ordered."""
+    told: set[str] = set()
+    filled: dict[str, int] = defaultdict(int)
+    for event in events:
+        if event.fill is not None:
+            if event.fill.execution_id in told:
+                words = f"execution {event.fill.execution_id} is told twice"
+                yield Violation(Claim.DOUBLE, event.trade_id, words)
+            told.add(event.fill.execution_id)
+            filled[event.trade_id] += event.fill.quantity
+        if filled[event.trade_id] != event.filled_quantity:
+            words = f"{event.filled_quantity} filled, its fills are {filled[event.trade_id]}"
+            yield Violation(Claim.DOUBLE, event.trade_id, words)
+        if event.filled_quantity > event.quantity:
+            yield Violation(Claim.DOUBLE, event.trade_id, "filled more than was ordered")
+
+
+def check_acks(customer: str, acks: Iterable[Ack], events: Sequence[Event]) -> Iterator[Violation]:
+    """Each order answered is one trade for ever: the same for each answer, and among the events."""
+    trades: dict[str, set[str]] = defaultdict(set)
+    placed: dict[str, set[str]] = defaultdict(set)
+    for event in events:
+        if event.kind == "PLACED":
+            placed[event.client_order_id].add(event.trade_id)
+    for ack in acks:
+        trades[ack.client_order_id].add(ack.trade_id)
+    for order, trade_ids in trades.items():
+        for trade_id in sorted(trade_ids - placed[order]):
+            words = f"order {order} of {customer} was answered, and is not among the events"
+            yield Violation(Claim.LOST, trade_id, words)
+    for order in trades.keys() | placed.keys():
+        all_trades = trades.get(order, set()) | placed[order]
+        if len(all_trades) > 1:
+            words = f"order {order} of {customer} is {len(all_trades)} trades: {sorted(all_trades)}"
+            yield Violation(Claim.DOUBLE, order, words)
+
+
+def check_told_once(
+    customer: str, live: Sequence[Event], again: Sequence[Event]
+) -> Iterator[Violation]:
+    """What was told while it happened is told again in the same words."""
+    for one, other in zip(live, again, strict=False):
+        if one != other:
+            words = f"event {one.seq} of {customer} was {one}, and is {other} now"
+            yield Violation(Claim.OUT_OF_ORDER, one.trade_id, words)
+            return
+    if len(live) > len(again):
+        lost = live[len(again)]
+        words = f"event {lost.seq} of {customer} was told, and is not there any more"
+        yield Violation(Claim.LOST, lost.trade_id, words)

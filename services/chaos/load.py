@@ -1,0 +1,168 @@
+"""Customers who trade all the time, each with an app of their own."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from libs.auth import Signer
+from libs.tasks import end
+from services.chaos.domain.history import CASH, Event, Order
+from services.chaos.neighbours import Away, Customer, Operator, Refused, insist
+from services.chaos.record import Record
+
+SYMBOLS = ("AAPL", "MSFT", "KO", "NVDA")
+ENDOWMENT = {CASH: 1_000_000_000_000, **dict.fromkeys(SYMBOLS, 10_000)}
+_MOST_SHARES = 9
+_BEYOND_MEANS = 9_000_000
+_BURST = 5
+_PAUSE_SECONDS = 0.1
+_ENDOWING_AT_ONCE = 16
+
+
+def names(seed: int, count: int) -> list[str]:
+    """The customers of a drill."""
+    return [f"c{seed}-{number}" for number in range(count)]
+
+
+async def endow(operator: Operator, customers: Sequence[str]) -> None:
+    """Give everybody cash and shares. Raises Refused."""
+    gate = asyncio.Semaphore(_ENDOWING_AT_ONCE)
+
+    async def give(customer: str, asset: str, amount: int) -> None:
+        async with gate:
+            await insist(lambda: operator.endow(customer, asset, amount))
+
+    async with asyncio.TaskGroup() as group:
+        for customer in customers:
+            for asset, amount in ENDOWMENT.items():
+                group.create_task(give(customer, asset, amount))
+
+
+class Trader:
+    """One customer: places orders at `rate` per second until told to stop, and watches."""
+
+    def __init__(
+        self, customer: Customer, record: Record, rng: random.Random, *, rate: float
+    ) -> None:
+        self.customer = customer
+        self.orders: list[Order] = []
+        self._record = record
+        self._rng = rng
+        self._rate = rate
+        self._seq = 0
+        self._has_stopped = asyncio.Event()
+
+    def stop(self) -> None:
+        """Place nothing new; what was begun is brought to its answer."""
+        self._has_stopped.set()
+
+    async def trade(self) -> None:
+        """Until stopped."""
+        while not await self._rests(self._rng.expovariate(self._rate)):
+            for _ in range(self._rng.choice((1, 1, 1, 1, _BURST))):
+                order = self._next_order()
+                self.orders.append(order)
+                await self.place(order)
+            await self._rests(0.0)
+
+    async def place(self, order: Order) -> None:
+        """Until it is answered: the same id makes it one trade, however often it is sent."""
+        self._record.asked(self.customer.name, order.client_order_id)
+        while True:
+            try:
+                trade_id = await self.customer.place(order)
+            except Away as away:
+                self._record.unanswered(str(away))
+                await asyncio.sleep(_PAUSE_SECONDS)
+            except Refused as refused:
+                self._record.refused(self.customer.name, order.client_order_id, str(refused))
+                return
+            else:
+                self._record.answered(self.customer.name, order.client_order_id, trade_id)
+                return
+
+    async def watch(self) -> None:
+        """Every event, over any number of cut-offs."""
+        while True:
+            try:
+                async for event in self.customer.watch(self._seq):
+                    self._note(event)
+            except (Away, Refused) as away:
+                self._record.unanswered(f"WATCH {away}")
+            await asyncio.sleep(_PAUSE_SECONDS)
+
+    def _note(self, event: Event | None) -> None:
+        if event is not None:
+            self._seq = event.seq
+            self._record.told(self.customer.name, event)
+
+    def _next_order(self) -> Order:
+        """Now and then an old one again, or one beyond the customer's means."""
+        luck = self._rng.random()
+        if self.orders and luck < 0.05:
+            return self._rng.choice(self.orders)
+        return Order(
+            client_order_id=f"o-{len(self.orders)}",
+            side=self._rng.choice(("BUY", "SELL")),
+            symbol=self._rng.choice(SYMBOLS),
+            quantity=_BEYOND_MEANS if luck > 0.95 else self._rng.randint(1, _MOST_SHARES),
+        )
+
+    async def _rests(self, seconds: float) -> bool:
+        """Wait; whether it was told to stop."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._has_stopped.wait()
+        except TimeoutError:
+            return False
+        return True
+
+
+class Load:
+    """All customers."""
+
+    def __init__(self, traders: Sequence[Trader]) -> None:
+        self.traders = traders
+        self._trading: list[asyncio.Task[None]] = []
+
+    def begin(self) -> None:
+        """Everybody begins to trade."""
+        self._trading = [asyncio.create_task(trader.trade()) for trader in self.traders]
+
+    async def stop(self, *, seconds: float) -> None:
+        """Nothing new; wait until everything asked for is answered, so long at most."""
+        for trader in self.traders:
+            trader.stop()
+        await asyncio.wait(self._trading, timeout=seconds)
+        await end(*self._trading)
+
+    async def ask_again(self, rng: random.Random, *, count: int) -> None:
+        """Some of all orders once more: each must be the trade it was."""
+        placed = [(trader, order) for trader in self.traders for order in trader.orders]
+        for trader, order in rng.sample(placed, min(count, len(placed))):
+            await trader.place(order)
+
+
+@asynccontextmanager
+async def trading(
+    address: str, signer: Signer, record: Record, customers: Sequence[str], *, rate: float
+) -> AsyncIterator[Load]:
+    """Customers who watch already; `rate` is that of all together, orders per second."""
+    traders = [
+        Trader(
+            Customer(address, signer, name),
+            record,
+            random.Random(name),
+            rate=rate / len(customers) / 1.8,  # orders per decision, bursts included
+        )
+        for name in customers
+    ]
+    watching = [asyncio.create_task(trader.watch()) for trader in traders]
+    load = Load(traders)
+    try:
+        yield load
+    finally:
+        await end(*watching)
+        for trader in traders:
+            await trader.customer.door.channel.close()

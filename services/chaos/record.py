@@ -1,0 +1,110 @@
+"""Everything customers asked for and were told, as it comes in. Times are seconds of one clock."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from libs.clock import Clock
+from services.chaos.domain.checks import check_customer
+from services.chaos.domain.history import Ack, Event
+from services.chaos.domain.recovery import Timing
+from services.chaos.domain.verdict import Claim, Violation
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How trading stands now; ages in seconds, of the oldest."""
+
+    placed: int
+    decided: int
+    filled: int
+    open: int
+    oldest_open: float
+    in_doubt: int
+    oldest_in_doubt: float
+
+
+class Record:
+    """Kept in memory; one per drill."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.acks: dict[str, list[Ack]] = defaultdict(list)
+        self.events: dict[str, list[Event]] = defaultdict(list)
+        self.refusals: list[Violation] = []
+        self.outages: dict[str, int] = defaultdict(int)
+        self._asked_at: dict[tuple[str, str], float] = {}
+        self._timings: list[Timing] = []
+        self._acked: set[str] = set()
+        self._open: dict[str, float] = {}
+        self._in_doubt: dict[str, float] = {}
+        self._over: set[str] = set()
+        self._changed: dict[str, None] = {}
+        self._found: dict[str, list[Violation]] = {}
+
+    def asked(self, customer: str, client_order_id: str) -> None:
+        """A customer begins to ask for an order."""
+        self._asked_at.setdefault((customer, client_order_id), self._clock.monotonic())
+
+    def answered(self, customer: str, client_order_id: str, trade_id: str) -> None:
+        """The order is recorded as this trade."""
+        self.acks[customer].append(Ack(customer, client_order_id, trade_id))
+        self._acked.add(trade_id)
+        self._changed[customer] = None
+        if trade_id not in self._over:
+            self._open.setdefault(trade_id, self._clock.monotonic())
+
+    def refused(self, customer: str, client_order_id: str, words: str) -> None:
+        """The house refused what it must take."""
+        found = f"order {client_order_id} of {customer} was refused: {words}"
+        self.refusals.append(Violation(Claim.LOST, client_order_id, found))
+
+    def unanswered(self, words: str) -> None:
+        """A call ended without an answer; counted by its code."""
+        self.outages[words.partition(":")[0]] += 1
+
+    def told(self, customer: str, event: Event) -> None:
+        """A customer was told an event."""
+        now = self._clock.monotonic()
+        self.events[customer].append(event)
+        self._changed[customer] = None
+        if event.in_doubt:
+            self._in_doubt.setdefault(event.trade_id, now)
+        else:
+            self._in_doubt.pop(event.trade_id, None)
+        if not event.is_terminal:
+            return
+        self._over.add(event.trade_id)
+        self._open.pop(event.trade_id, None)
+        asked_at = self._asked_at.get((customer, event.client_order_id))
+        if event.status == "FILLED" and asked_at is not None:
+            self._timings.append(Timing(customer, asked_at, now))
+
+    @property
+    def timings(self) -> Sequence[Timing]:
+        """The trades that filled, in the order told."""
+        return self._timings
+
+    def standing(self) -> Standing:
+        """How trading stands now."""
+        now = self._clock.monotonic()
+        return Standing(
+            placed=len(self._acked),
+            decided=len(self._acked & self._over),
+            filled=len(self._timings),
+            open=len(self._open),
+            oldest_open=max((now - since for since in self._open.values()), default=0.0),
+            in_doubt=len(self._in_doubt),
+            oldest_in_doubt=max((now - since for since in self._in_doubt.values()), default=0.0),
+        )
+
+    def look(self, *, most: int) -> list[Violation]:
+        """What is broken as far as is known, after a new look at `most` customers with news.
+
+        An answer may come before its event: what only looks lost is not told here.
+        """
+        for customer in list(self._changed)[:most]:
+            del self._changed[customer]
+            found = check_customer(customer, self.acks[customer], self.events[customer])
+            self._found[customer] = [one for one in found if one.claim is not Claim.LOST]
+        return [*self.refusals, *(one for found in self._found.values() for one in found)]

@@ -1,0 +1,173 @@
+"""One drill from the start of its house to the verdict."""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from libs.auth import Signer
+from libs.clock import SystemClock
+from libs.tasks import end
+from services.chaos import layout, load, settling
+from services.chaos.board import Board, Look
+from services.chaos.domain.nemesis import Fault, Field, schedule
+from services.chaos.domain.recovery import Recovery, recovery, summaries
+from services.chaos.domain.verdict import Claim, Violation, count
+from services.chaos.drill import Drill
+from services.chaos.flood import Flood
+from services.chaos.house import House, running_house
+from services.chaos.neighbours import Operator, Refused
+from services.chaos.record import Record
+from services.chaos.report import Report, versions
+from services.chaos.store import Away, Databases
+
+_LOOK_SECONDS = 1.0
+_CUSTOMERS_AT_ONCE = 20
+_ANSWER_SECONDS = 30.0
+_ASKED_AGAIN = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What was asked for. `rate`: orders per second of all customers together."""
+
+    seed: int
+    seconds: float
+    workers: int
+    rate: float
+    customers: int
+    families: Sequence[str]
+
+
+class Run:
+    """One drill; its house keeps its data in `folder`."""
+
+    def __init__(self, plan: Plan, folder: Path, board: Board) -> None:
+        self._plan = plan
+        self._folder = folder
+        self._board = board
+        self._clock = SystemClock()
+        self._record = Record(self._clock)
+        self._fills = (0, 0)
+        self._stage = "starting"
+        self._began_at = self._clock.monotonic()
+        self._drill: Drill | None = None
+
+    async def run(self) -> Report:
+        """Everything. Raises CannotRun."""
+        plan = self._plan
+        self._board.say(f"a house starts, its data is in {self._folder}")
+        async with running_house(self._folder, workers=plan.workers) as house:
+            told = house.told()
+            field = Field(tuple(told.pids), layout.calls(plan.workers))
+            faults = schedule(
+                seed=plan.seed, seconds=plan.seconds, field=field, families=plan.families
+            )
+            signer = Signer(told.signing_key_file)
+            operator = Operator(told.operators, signer)
+            names = load.names(plan.seed, plan.customers)
+            async with operator.door:
+                await load.endow(operator, names)
+                drill = Drill(house, operator, Flood(house.told, signer), self._clock, names)
+                async with load.trading(
+                    told.public, signer, self._record, names, rate=plan.rate
+                ) as customers:
+                    return await self._watched(house, drill, faults, customers, operator)
+
+    async def _watched(
+        self,
+        house: House,
+        drill: Drill,
+        faults: Sequence[Fault],
+        customers: load.Load,
+        operator: Operator,
+    ) -> Report:
+        self._drill = drill
+        databases = Databases(house.told().databases)
+        self._began_at = self._clock.monotonic()
+        with self._board:
+            looking = asyncio.create_task(self._look_on(databases))
+            try:
+                await self._trade(drill, faults, customers)
+                self._stage = "settling"
+                settled = await settling.settle(self._record, self._clock)
+                self._stage = "judging"
+                await customers.ask_again(random.Random(self._plan.seed), count=_ASKED_AGAIN)
+                violations, counts = await self._judge(customers, operator, databases)
+            finally:
+                await end(looking)
+            self._show(count(violations))
+        return self._conclude(faults, settled, violations, counts)
+
+    async def _trade(self, drill: Drill, faults: Sequence[Fault], customers: load.Load) -> None:
+        """Trading and faults, until both have ended."""
+        self._stage = "trading"
+        customers.begin()
+        began_at = self._clock.monotonic()
+        await drill.run(faults)
+        await self._clock.sleep(max(0.0, began_at + self._plan.seconds - self._clock.monotonic()))
+        await drill.calm()
+        await customers.stop(seconds=_ANSWER_SECONDS)
+
+    async def _judge(
+        self, customers: load.Load, operator: Operator, databases: Databases
+    ) -> tuple[list[Violation], dict[str, int]]:
+        try:
+            history = await settling.read_all(customers, self._record, operator, databases)
+        except Refused as refused:
+            return [settling.unreadable(refused)], {}
+        return settling.judge(history, self._record), settling.counts_of(history)
+
+    async def _look_on(self, databases: Databases) -> None:
+        """Show how it stands, again and again."""
+        while True:
+            with contextlib.suppress(Away):
+                self._fills = await databases.count_fills()
+            self._show(count(self._record.look(most=_CUSTOMERS_AT_ONCE)))
+            await self._clock.sleep(_LOOK_SECONDS)
+
+    def _show(self, violations: dict[Claim, int]) -> None:
+        assert self._drill is not None
+        self._board.show(
+            Look(
+                self._stage,
+                self._clock.monotonic() - self._began_at,
+                self._record.standing(),
+                self._fills,
+                violations,
+                {fault: since - self._began_at for fault, since in self._drill.in_force.items()},
+                self._drill.begun,
+                summaries(self._recoveries()),
+            )
+        )
+
+    def _recoveries(self) -> list[Recovery]:
+        assert self._drill is not None
+        return [recovery(struck, self._record.timings) for struck in self._drill.struck]
+
+    def _conclude(
+        self,
+        faults: Sequence[Fault],
+        settled: float,
+        violations: Sequence[Violation],
+        counts: dict[str, int],
+    ) -> Report:
+        plan, recoveries = self._plan, self._recoveries()
+        return Report(
+            seed=plan.seed,
+            seconds=plan.seconds,
+            workers=plan.workers,
+            rate=plan.rate,
+            customers=plan.customers,
+            versions=versions(),
+            schedule=faults,
+            settled_seconds=settled,
+            counts=counts,
+            outages=dict(self._record.outages),
+            violation_counts={claim.value: n for claim, n in count(violations).items()},
+            violations=violations,
+            recoveries=recoveries,
+            summaries=summaries(recoveries),
+        )

@@ -1,0 +1,81 @@
+"""After the faults: wait until everything is decided, then read everything anew and judge it."""
+
+import asyncio
+from collections.abc import Sequence
+
+from libs.clock import Clock
+from services.chaos.domain.checks import check
+from services.chaos.domain.checks_of_customers import check_told_once
+from services.chaos.domain.history import Ack, Event, History
+from services.chaos.domain.verdict import Claim, Violation
+from services.chaos.load import ENDOWMENT, Load
+from services.chaos.neighbours import Customer, Operator, Refused, insist
+from services.chaos.record import Record
+from services.chaos.store import Databases
+
+SETTLE_SECONDS = 15.0
+_LOOK_SECONDS = 0.1
+_READING_AT_ONCE = 8
+
+
+async def settle(record: Record, clock: Clock) -> float:
+    """Wait until every trade is decided, SETTLE_SECONDS at most; how long it took."""
+    began_at = clock.monotonic()
+    while record.standing().open and clock.monotonic() - began_at < SETTLE_SECONDS:
+        await clock.sleep(_LOOK_SECONDS)
+    return clock.monotonic() - began_at
+
+
+async def read_all(load: Load, record: Record, operator: Operator, databases: Databases) -> History:
+    """Everything there is to know, read once more from the beginning. Raises Refused."""
+    gate = asyncio.Semaphore(_READING_AT_ONCE)
+
+    async def read(customer: Customer) -> list[Event]:
+        async with gate:
+            return await insist(customer.whole_story)
+
+    customers = [trader.customer for trader in load.traders]
+    stories = await asyncio.gather(*map(read, customers))
+    return History(
+        endowments={customer.name: ENDOWMENT for customer in customers},
+        acks=[ack for acks in record.acks.values() for ack in acks],
+        events=dict(zip((customer.name for customer in customers), stories, strict=True)),
+        venue=await databases.venue(),
+        journal=await insist(operator.journal),
+    )
+
+
+def judge(history: History, record: Record) -> list[Violation]:
+    """Every breach: of what is there now, and of what was told meanwhile."""
+    told = [
+        violation
+        for customer, live in record.events.items()
+        for violation in check_told_once(customer, live, history.events.get(customer, ()))
+    ]
+    return [*check(history), *told, *record.refusals]
+
+
+def unreadable(error: Refused) -> Violation:
+    """The house does not tell what became of the trades."""
+    return Violation(Claim.LOST, "house", f"the history cannot be read: {error}")
+
+
+def counts_of(history: History) -> dict[str, int]:
+    """The figures of a history."""
+    acks: Sequence[Ack] = history.acks
+    events = [event for story in history.events.values() for event in story]
+    ends = [event.status for event in events if event.is_terminal]
+    return {
+        "orders_answered": len({(ack.customer, ack.client_order_id) for ack in acks}),
+        "answers": len(acks),
+        "trades": sum(event.kind == "PLACED" for event in events),
+        "events": len(events),
+        "decided": len(ends),
+        **{status.lower(): ends.count(status) for status in sorted(set(ends))},
+        "venue_fills": len(history.venue.fills),
+        "ledger_fills": sum(
+            transfer.kind == "execution" and transfer.is_done
+            for transfer in history.journal.transfers
+        ),
+        "ledger_entries": len(history.journal.entries),
+    }

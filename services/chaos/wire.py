@@ -1,0 +1,93 @@
+"""The contracts' messages as a drill keeps them, and back."""
+
+from collections.abc import Iterable
+
+from services.chaos.domain.history import Entry, Event, Fill, Order, Transfer
+from services.chaos.domain.nemesis import Misbehaviour
+from stockbroker.common.v1 import terms_pb2 as terms
+from stockbroker.common.v1.reason_pb2 import Reason
+from stockbroker.exchange.v1 import exchange_control_service_pb2 as control_pb
+from stockbroker.ledger.v1 import invariant_pb2, journal_pb2
+from stockbroker.order.v1 import order_pb2
+from stockbroker.order.v1.order_pb2 import TradeEventKind, TradeStatus
+from stockbroker.order.v1.order_service_pb2 import PlaceTradeRequest
+
+
+def order_to(order: Order) -> PlaceTradeRequest:
+    """A market order."""
+    return PlaceTradeRequest(
+        client_order_id=order.client_order_id,
+        symbol=order.symbol,
+        side=terms.Side.Value(f"SIDE_{order.side}"),
+        quantity=order.quantity,
+    )
+
+
+def event_from(event: order_pb2.TradeEvent) -> Event:
+    """One event."""
+    trade = event.trade
+    return Event(
+        seq=event.seq,
+        kind=TradeEventKind.Name(event.kind).removeprefix("TRADE_EVENT_KIND_"),
+        trade_id=trade.trade_id,
+        client_order_id=trade.client_order_id,
+        side=terms.Side.Name(trade.side).removeprefix("SIDE_"),
+        symbol=trade.symbol,
+        quantity=trade.quantity,
+        status=TradeStatus.Name(trade.status).removeprefix("TRADE_STATUS_"),
+        reason=Reason.Name(trade.reason).removeprefix("REASON_") if trade.reason else "",
+        in_doubt=trade.in_doubt,
+        filled_quantity=trade.filled_quantity,
+        fill=_fill_from(event.execution) if event.HasField("execution") else None,
+    )
+
+
+def _fill_from(fill: order_pb2.Execution) -> Fill:
+    return Fill(fill.execution_id, fill.trade_id, fill.quantity, fill.price_micros)
+
+
+def transfer_from(row: journal_pb2.JournalTransfer) -> Transfer:
+    """A row of the journal."""
+    return Transfer(
+        seq=row.seq,
+        transfer_id=row.transfer_id,
+        kind=row.kind,
+        is_done=not row.reason,
+        hold_id=row.hold_id,
+        reference=row.reference,
+    )
+
+
+def entry_from(row: journal_pb2.JournalEntry) -> Entry:
+    """A row of the journal."""
+    is_debit = row.direction == journal_pb2.DIRECTION_DEBIT
+    return Entry(
+        seq=row.seq,
+        account=row.account,
+        asset=row.asset,
+        version=row.version,
+        amount=-row.amount if is_debit else row.amount,
+        balance_after=row.balance_after,
+        held_after=row.held_after,
+        has_floor=not row.may_go_below_zero,
+    )
+
+
+def broken_from(invariants: Iterable[invariant_pb2.Invariant]) -> list[str]:
+    """Those that do not hold, in words that begin with their names."""
+    return [
+        f"{one.id} is broken ({one.rule}): {'; '.join(one.breaches)}"
+        for one in invariants
+        if not one.holds
+    ]
+
+
+def faults_to(script: Misbehaviour) -> control_pb.SetFaultsRequest:
+    """The exchange's script."""
+    return control_pb.SetFaultsRequest(
+        duplicate_report_permille=script.duplicate_permille,
+        reorder_report_permille=script.reorder_permille,
+        reject_order_permille=script.reject_permille,
+        lose_acknowledge_permille=script.lose_acknowledge_permille,
+        delay_report_ms=script.delay_ms,
+    )
