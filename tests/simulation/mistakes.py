@@ -11,6 +11,7 @@ import services.order.service.execution as back_office
 from libs.refusals import Unavailable
 from services.exchange_gateway.session.reporting import Reporting
 from services.execution.domain.trade import Held, Submitted, Trade
+from services.execution.neighbours import Gateway
 from services.execution.pipeline import Pipeline
 from services.execution.sweep import Sweeper
 from services.order.batches import Claims, claim_trades
@@ -32,19 +33,22 @@ def no_idempotency() -> Iterator[None]:
 @contextmanager
 def timeout_taken_for_rejection() -> Iterator[None]:
     """An order the gateway did not answer for counts as refused."""
-    carry = Pipeline._carry
+    submit, carry = Gateway.submit, Pipeline._carry
 
-    async def submit(self: Pipeline, orders: list[tuple[Trade, Held]]) -> list[Submitted]:
-        return await self._neighbours.gateway.submit(orders)
+    async def once(self: Gateway, orders: Sequence[tuple[Trade, Held]]) -> list[Submitted]:
+        try:
+            return await submit(self, orders)
+        except Unavailable as error:
+            raise TimeoutError from error
 
     async def give_up(self: Pipeline, trade: Trade) -> None:
         try:
             await carry(self, trade)
-        except Unavailable:
+        except TimeoutError:
             await self._reject(trade, Held(0, Reason.REASON_EXCHANGE_REJECTED))
 
     with ExitStack() as stack:
-        stack.enter_context(mock.patch.object(Pipeline, "_submit", submit))
+        stack.enter_context(mock.patch.object(Gateway, "submit", once))
         stack.enter_context(mock.patch.object(Pipeline, "_carry", give_up))
         yield
 
