@@ -35,12 +35,12 @@ from stockbroker.reconciliation.v1 import (
     reconciliation_service_pb2,
     reconciliation_service_pb2_grpc,
 )
+from tests.cli.small_gateway import SmallGateway
 from tests.cli.small_ledger import SmallLedger
 from tests.cli.small_neighbours import (
     SmallControl,
     SmallExchange,
     SmallExecution,
-    SmallGateway,
     SmallPortfolio,
 )
 from tests.cli.small_orders import SmallOrders
@@ -68,6 +68,7 @@ class SmallHouse:
         self.ledger = SmallLedger()
         self.portfolio = SmallPortfolio()
         self.control = SmallControl()
+        self.gateway = SmallGateway()
         self.public = _server(keys, Role.CUSTOMER, _CUSTOMERS)
         self.operators = _server(keys, Role.OPERATOR, _OPERATORS)
         self._add_servicers()
@@ -81,7 +82,7 @@ class SmallHouse:
             SmallExecution(), operators
         )
         exchange_gateway_service_pb2_grpc.add_ExchangeGatewayServiceServicer_to_server(
-            SmallGateway(), operators
+            self.gateway, operators
         )
         exchange_control_service_pb2_grpc.add_ExchangeControlServiceServicer_to_server(
             self.control, operators
