@@ -45,6 +45,7 @@ _ALLOW = {
             "ListParkedReports",
             "RetryParkedReport",
             "DismissParkedReport",
+            "ResetSession",
             "ListOperatorActions",
         )
     },

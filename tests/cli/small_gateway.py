@@ -44,6 +44,10 @@ class SmallGateway(ExchangeGatewayServiceServicer):
         self.asked.append(request)
         return pb.ResolveOrderResponse(report_seq=12)
 
+    async def ResetSession(self, request: pb.ResetSessionRequest, context: Any) -> Any:
+        self.asked.append(request)
+        return pb.ResetSessionResponse()
+
     async def ListParkedReports(self, request: Any, context: Any) -> Any:
         return pb.ListParkedReportsResponse(reports=[self.parked])
 

@@ -7,6 +7,9 @@ from typing import Any
 
 import grpc
 
+from libs.refusals import Refused
+from libs.rpc.status import to_status
+from stockbroker.common.v1.reason_pb2 import Reason
 from stockbroker.exchange.v1 import exchange_pb2 as market
 from stockbroker.exchange.v1 import exchange_service_pb2 as pb
 from stockbroker.exchange.v1.exchange_service_pb2_grpc import (
@@ -78,6 +81,7 @@ class VenueDouble(ExchangeServiceServicer):
         self.sends_twice = False
         self.sends_in_reverse = False
         self.ignores_acknowledge = False
+        self.refuses_strangers = False
         self._live: asyncio.Queue[pb.SessionResponse | None] | None = None
         self._server: grpc.aio.Server | None = None
         self.port = 0
@@ -129,10 +133,27 @@ class VenueDouble(ExchangeServiceServicer):
         self.next_command_seq = 1
         self.acknowledged = 0
 
+    def memory(self) -> tuple[Any, ...]:
+        """All it knows, to be remembered later."""
+        return dict(self.orders), list(self.reports), self.next_command_seq, self.acknowledged
+
+    def remember(self, kept: tuple[Any, ...]) -> None:
+        """Know again what it knew."""
+        self.hang_up()
+        self.orders, self.reports, self.next_command_seq, self.acknowledged = kept
+
     async def Session(self, request_iterator: Any, context: Any) -> AsyncIterator[Any]:
         """A member's session."""
         logon = (await anext(aiter(request_iterator))).logon
         self.logons.append(logon)
+        if self.refuses_strangers and logon.next_report_seq > len(self.reports) + 1:
+            refusal = Refused(
+                Reason.REASON_INVALID_SEQUENCE,
+                "the member has reports that were never sent",
+                next_report_seq=str(len(self.reports) + 1),
+                next_command_seq=str(self.next_command_seq),
+            )
+            await context.abort_with_status(to_status(refusal))
         self.hang_up()
         live: asyncio.Queue[pb.SessionResponse | None] = asyncio.Queue()
         self._live = live

@@ -30,6 +30,12 @@ ExecutedAt = Annotated[
     datetime | None,
     typer.Option("--executed-at", formats=["%Y-%m-%dT%H:%M:%S"], help="A fill: when, in UTC."),
 ]
+NextCommand = Annotated[
+    int, typer.Option("--next-command", min=1, help="The first command the exchange lacks.")
+]
+NextReport = Annotated[
+    int, typer.Option("--next-report", min=1, help="The number of the exchange's next report.")
+]
 Became = Annotated[
     str, typer.Argument(metavar="OUTCOME", help="not-known, filled, rejected, canceled or expired.")
 ]
@@ -109,6 +115,38 @@ def resolve(  # noqa: PLR0913 - a command's parameters are its options
         show_json(fields_of(response))
     else:
         say(f"{trade_id}: {outcome}, by report {response.report_seq}")
+
+
+@app.command("reset-session")
+def reset_session(  # noqa: PLR0913 - a command's parameters are its options
+    next_command: NextCommand,
+    next_report: NextReport,
+    evidence: Evidence,
+    reason: Reason,
+    operator: Operator = "",
+    as_json: AsJson = False,
+) -> None:
+    """Let a session that is out of step go on from the exchange's numbers. Operators."""
+    from services.cli.neighbours import operators_door
+    from services.cli.screen import fields_of, say, show_json
+    from stockbroker.exchange_gateway.v1 import operators_pb2 as pb
+    from stockbroker.exchange_gateway.v1.exchange_gateway_service_pb2_grpc import (
+        ExchangeGatewayServiceStub,
+    )
+
+    request = pb.ResetSessionRequest(
+        next_command_seq=next_command,
+        next_report_seq=next_report,
+        evidence=evidence,
+        reason_text=reason,
+    )
+    with operators_door(settings(), operator) as door:
+        stub = ExchangeGatewayServiceStub(door.channel)
+        response = door.call(stub.ResetSession, request)
+    if as_json:
+        show_json(fields_of(response))
+    else:
+        say(f"goes on from command {next_command} and report {next_report}")
 
 
 @app.command()

@@ -13,6 +13,7 @@ class Deed(StrEnum):
     RESOLVE_ORDER = "RESOLVE_ORDER"
     RETRY_REPORT = "RETRY_REPORT"
     DISMISS_REPORT = "DISMISS_REPORT"
+    RESET_SESSION = "RESET_SESSION"
 
 
 class Settlement(IntEnum):

@@ -7,6 +7,7 @@ import grpc
 from libs.auth import caller
 from libs.postgres import Pool
 from services.exchange_gateway import operators_wire as wire
+from services.exchange_gateway.domain.numbers import Numbers
 from services.exchange_gateway.domain.operators import Signature
 from services.exchange_gateway.session.tenure import Tenure
 from services.exchange_gateway.store.operators import OperatorStore
@@ -86,6 +87,19 @@ class Operators:
         signature = Signature(caller().subject, wire.reason_text_from(request.reason_text))
         report = await self._tenure.held().settling.dismiss(seq, signature)
         return pb.DismissParkedReportResponse(report=wire.parked_to(report))
+
+    async def ResetSession(
+        self, request: pb.ResetSessionRequest, context: Context
+    ) -> pb.ResetSessionResponse:
+        """Agree to the venue's numbers."""
+        theirs = Numbers(request.next_command_seq, request.next_report_seq)
+        signature = Signature(
+            caller().subject,
+            wire.reason_text_from(request.reason_text),
+            wire.evidence_from(request.evidence),
+        )
+        await self._tenure.held().resetting.agree(theirs, signature)
+        return pb.ResetSessionResponse()
 
     async def ListOperatorActions(
         self, request: pb.ListOperatorActionsRequest, context: Context

@@ -13,6 +13,7 @@ from services.exchange_gateway.session.floor import Board, Floor, Rhythm
 from services.exchange_gateway.session.keeping import Keeping
 from services.exchange_gateway.session.redelivering import Execution
 from services.exchange_gateway.session.reporting import Reporting
+from services.exchange_gateway.session.resetting import Resetting
 from services.exchange_gateway.session.resolving import Resolving
 from services.exchange_gateway.session.sequence import ReportSequence
 from services.exchange_gateway.session.settling import Settling
@@ -74,6 +75,7 @@ class RunningSession:
         self._keeping = Keeping(floor, outside.pool, self._reporting, self.submission)
         self.enquiring = Enquiring(floor, self._reporting, self.submission)
         lane = outside.report_lane
+        self.resetting = Resetting(floor, lane)
         self.resolving = Resolving(floor, lane, self._reporting, self.enquiring)
         self.settling = Settling(floor, lane, self._reporting, self._delivering.redelivering.room)
 

@@ -10,10 +10,19 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from services.exchange_gateway.domain import Command, Instrument, Order, Report
+from services.exchange_gateway.domain.numbers import Numbers
 
 
 class VenueAway(Exception):
     """The venue does not answer, or has hung up."""
+
+
+class VenueOutOfStep(VenueAway):
+    """The venue does not mean the same by the session's numbers; `theirs` are the venue's."""
+
+    def __init__(self, theirs: Numbers, text: str) -> None:
+        super().__init__(text)
+        self.theirs = theirs
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +32,11 @@ class LoggedOn:
     venue: str
     next_command_seq: int
     next_report_seq: int
+
+    @property
+    def numbers(self) -> Numbers:
+        """Its numbers."""
+        return Numbers(self.next_command_seq, self.next_report_seq)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +88,8 @@ class Venue(Protocol):
     def log_on(self, next_report_seq: int) -> AbstractAsyncContextManager[VenueStream]:
         """Open the session; `next_report_seq` is the first report that is not stored here.
 
-        It is the venue's number. Raises VenueAway.
+        It is the venue's number. Raises VenueOutOfStep when the venue never sent the one before,
+        VenueAway.
         """
 
     async def ask(self, trade_id: str) -> Sequence[Report] | None:

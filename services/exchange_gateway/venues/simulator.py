@@ -8,8 +8,16 @@ from typing import Any
 import grpc
 from google.protobuf.message import DecodeError
 
+from libs.rpc.status import metadata_of
 from services.exchange_gateway.domain import Command, Instrument, Kind, Order, Reason, Report
-from services.exchange_gateway.venues import CommandsKept, LoggedOn, ReportsHeard, VenueAway
+from services.exchange_gateway.domain.numbers import Numbers
+from services.exchange_gateway.venues import (
+    CommandsKept,
+    LoggedOn,
+    ReportsHeard,
+    VenueAway,
+    VenueOutOfStep,
+)
 from stockbroker.exchange.v1 import exchange_pb2 as market
 from stockbroker.exchange.v1 import exchange_service_pb2 as pb
 from stockbroker.exchange.v1.exchange_service_pb2_grpc import ExchangeServiceStub
@@ -188,7 +196,7 @@ async def _read(call: _Call) -> pb.SessionResponse:
     try:
         response = await call.read()
     except grpc.aio.AioRpcError as error:
-        raise VenueAway(_words(error)) from error
+        raise _failure(error) from error
     if not isinstance(response, pb.SessionResponse):
         raise VenueAway("the exchange ended the session")
     return response
@@ -221,6 +229,15 @@ def _reject_reason(reason: Reason | None) -> market.RejectReason.ValueType:
     """The exchange's word for a reason; OTHER where it has none."""
     said = (theirs for theirs, ours in _REASONS.items() if ours == reason)
     return market.RejectReason.ValueType(next(said, market.REJECT_REASON_OTHER))
+
+
+def _failure(error: grpc.aio.AioRpcError) -> VenueAway:
+    """What the end of a stream means."""
+    stands = metadata_of(error) if error.code() == grpc.StatusCode.FAILED_PRECONDITION else {}
+    if not {"next_command_seq", "next_report_seq"} <= stands.keys():
+        return VenueAway(_words(error))
+    theirs = Numbers(int(stands["next_command_seq"]), int(stands["next_report_seq"]))
+    return VenueOutOfStep(theirs, _words(error))
 
 
 def _words(error: grpc.aio.AioRpcError) -> str:
