@@ -46,6 +46,8 @@ _ALLOW = {
             "RetryParkedReport",
             "DismissParkedReport",
             "ResetSession",
+            "ListOrderBreaks",
+            "DismissOrderBreak",
             "ListOperatorActions",
         )
     },

@@ -77,3 +77,11 @@ async def test_a_session_goes_on_from_the_numbers_an_operator_names(
     (asked,) = house.gateway.asked
     assert (asked.next_command_seq, asked.next_report_seq) == (4, 9)
     assert asked.evidence == "their letter"
+
+
+async def test_breaks_are_shown_and_laid_aside(run: Run) -> None:
+    assert "UNKNOWN_HERE" in (await run("orders", "breaks")).stdout
+    dismissed = await run("orders", "dismiss-break", "4", "--reason", "a test order")
+    assert dismissed.stdout == "break 4: laid aside\n"
+    again = await run("orders", "dismiss-break", "5", "--reason", "x", "--json")
+    assert json.loads(again.stdout) == {"dismissed": False}

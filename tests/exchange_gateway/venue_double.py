@@ -180,6 +180,41 @@ class VenueDouble(ExchangeServiceServicer):
         reports = [r for r in self.reports if r.client_order_id == request.client_order_id]
         return pb.GetOrderResponse(is_known=known, reports=reports)
 
+    async def ListOrders(
+        self, request: pb.ListOrdersRequest, context: Any
+    ) -> pb.ListOrdersResponse:
+        """How orders stand, two on a page."""
+        if request.client_order_ids:
+            return pb.ListOrdersResponse(orders=map(self._standing, request.client_order_ids))
+        lately = {r.client_order_id for r in self.reports if r.seq >= request.since_report_seq > 0}
+        found = sorted(
+            i
+            for i in self.orders
+            if i > request.after_client_order_id and (i in lately or self._standing(i).is_open)
+        )
+        return pb.ListOrdersResponse(
+            orders=map(self._standing, found[:2]),
+            next_after_client_order_id=found[1] if len(found) > 2 else "",
+        )
+
+    def _standing(self, trade_id: str) -> pb.OrderStanding:
+        order = self.orders.get(trade_id)
+        if order is None:
+            return pb.OrderStanding(client_order_id=trade_id)
+        reports = [r for r in self.reports if r.client_order_id == trade_id]
+        filled = sum(r.last_quantity for r in reports)
+        ends = (Report.EXEC_TYPE_REJECTED, Report.EXEC_TYPE_CANCELED, Report.EXEC_TYPE_EXPIRED)
+        return pb.OrderStanding(
+            client_order_id=trade_id,
+            is_known=True,
+            symbol=order.symbol,
+            side=order.side,
+            quantity=order.quantity,
+            cumulative_quantity=filled,
+            is_open=filled < order.quantity and not any(r.exec_type in ends for r in reports),
+            last_report_seq=reports[-1].seq if reports else 0,
+        )
+
     async def ListInstruments(
         self, request: pb.ListInstrumentsRequest, context: Any
     ) -> pb.ListInstrumentsResponse:

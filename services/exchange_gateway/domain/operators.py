@@ -14,6 +14,7 @@ class Deed(StrEnum):
     RETRY_REPORT = "RETRY_REPORT"
     DISMISS_REPORT = "DISMISS_REPORT"
     RESET_SESSION = "RESET_SESSION"
+    DISMISS_BREAK = "DISMISS_BREAK"
 
 
 class Settlement(IntEnum):

@@ -88,6 +88,7 @@ class GatewayService(Operators, ExchangeGatewayServiceServicer):
             - summary.next_delivery_seq
             + summary.waiting_reports,
             waiting_reports=summary.waiting_reports,
+            order_breaks=summary.order_breaks,
             parked_reports=summary.parked_reports,
         )
         if summary.waiting_since is not None:

@@ -9,6 +9,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wai
 from libs.postgres import Pool
 from services.exchange_gateway.domain import Command
 from services.exchange_gateway.domain.numbers import Numbers, out_of_step
+from services.exchange_gateway.session.comparing import Comparing
 from services.exchange_gateway.session.floor import Floor
 from services.exchange_gateway.session.reporting import Reporting
 from services.exchange_gateway.session.submission import Submission
@@ -34,12 +35,19 @@ class Keeping:
     """The one connection to the venue."""
 
     def __init__(
-        self, floor: Floor, pool: Pool, reporting: Reporting, submission: Submission
+        self,
+        floor: Floor,
+        pool: Pool,
+        reporting: Reporting,
+        submission: Submission,
+        *,
+        comparing: Comparing,
     ) -> None:
         self._floor = floor
         self._pool = pool
         self._reporting = reporting
         self._submission = submission
+        self._comparing = comparing
 
     async def run(self) -> NoReturn:
         """Work for ever: a session that held comes back at once, one that did not with backoff."""
@@ -119,7 +127,11 @@ class Keeping:
     async def _converse(self, stream: VenueStream) -> None:
         """Send and hear until the connection ends. Raises VenueAway."""
         await together(
-            self._send(stream), self._hear(stream), self._acknowledge(stream), self._heed()
+            self._send(stream),
+            self._hear(stream),
+            self._acknowledge(stream),
+            self._heed(),
+            self._comparing.run(stream.logged_on),
         )
 
     async def _send(self, stream: VenueStream) -> None:

@@ -7,6 +7,7 @@ from libs.clock import Clock
 from libs.postgres import Lane, Pool
 from services.exchange_gateway.domain import Command, Delivery
 from services.exchange_gateway.session.alarms import Alarms
+from services.exchange_gateway.session.comparing import Comparing
 from services.exchange_gateway.session.delivering import Delivering
 from services.exchange_gateway.session.enquiring import Enquiring
 from services.exchange_gateway.session.floor import Board, Floor, Rhythm
@@ -72,7 +73,12 @@ class RunningSession:
             outside.execution,
             next_to_deliver=head[Step.DELIVERED],
         )
-        self._keeping = Keeping(floor, outside.pool, self._reporting, self.submission)
+        comparing = Comparing(
+            floor, outside.pool, outside.report_lane, self._reporting, self.submission
+        )
+        self._keeping = Keeping(
+            floor, outside.pool, self._reporting, self.submission, comparing=comparing
+        )
         self.enquiring = Enquiring(floor, self._reporting, self.submission)
         lane = outside.report_lane
         self.resetting = Resetting(floor, lane)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from services.exchange_gateway.domain import Command, Instrument, Order, Report
+from services.exchange_gateway.domain.comparison import Theirs
 from services.exchange_gateway.domain.numbers import Numbers
 
 
@@ -94,6 +95,16 @@ class Venue(Protocol):
 
     async def ask(self, trade_id: str) -> Sequence[Report] | None:
         """Every report of an order, oldest first; None: never heard of it. Raises VenueAway."""
+
+    async def find_orders(self, trade_ids: Sequence[str]) -> dict[str, Theirs | None]:
+        """How each order stands; None: never heard of it. At most 1000. Raises VenueAway."""
+
+    async def list_orders(self, since: int, after: str) -> tuple[Sequence[Theirs], str]:
+        """A page of the session's orders that are open or have a report numbered `since` or higher.
+
+        `after` and the second of the answer say where pages go on; empty: begin, and end. Raises
+        VenueAway.
+        """
 
     async def list_instruments(self) -> list[Instrument]:
         """What is listed, by symbol. Raises VenueAway."""

@@ -10,6 +10,7 @@ from google.protobuf.message import DecodeError
 
 from libs.rpc.status import metadata_of
 from services.exchange_gateway.domain import Command, Instrument, Kind, Order, Reason, Report
+from services.exchange_gateway.domain.comparison import Theirs
 from services.exchange_gateway.domain.numbers import Numbers
 from services.exchange_gateway.venues import (
     CommandsKept,
@@ -119,6 +120,27 @@ class SimulatorVenue:
             raise VenueAway(_words(error)) from error
         return [_report(report) for report in answer.reports] if answer.is_known else None
 
+    async def find_orders(self, trade_ids: Sequence[str]) -> dict[str, Theirs | None]:
+        """ListOrders of named orders."""
+        answer = await self._list_orders(pb.ListOrdersRequest(client_order_ids=trade_ids))
+        return {o.client_order_id: _theirs(o) if o.is_known else None for o in answer.orders}
+
+    async def list_orders(self, since: int, after: str) -> tuple[Sequence[Theirs], str]:
+        """ListOrders of those open or told of lately."""
+        request = pb.ListOrdersRequest(since_report_seq=since, after_client_order_id=after)
+        answer = await self._list_orders(request)
+        return [_theirs(order) for order in answer.orders], answer.next_after_client_order_id
+
+    async def _list_orders(self, request: pb.ListOrdersRequest) -> pb.ListOrdersResponse:
+        request.session_id = self._session_id
+        try:
+            answer: pb.ListOrdersResponse = await self._exchange.ListOrders(
+                request, timeout=self._answer_seconds
+            )
+        except grpc.aio.AioRpcError as error:
+            raise VenueAway(_words(error)) from error
+        return answer
+
     async def list_instruments(self) -> list[Instrument]:
         """ListInstruments."""
         request = pb.ListInstrumentsRequest()
@@ -222,6 +244,18 @@ def _report(said: market.ExecutionReport) -> Report:
         reason=reason,
         reason_text=said.reason_text,
         raw=said.SerializeToString(),
+    )
+
+
+def _theirs(order: pb.OrderStanding) -> Theirs:
+    return Theirs(
+        order.client_order_id,
+        order.symbol,
+        order.side,
+        order.quantity,
+        order.cumulative_quantity,
+        order.is_open,
+        order.last_report_seq,
     )
 
 
