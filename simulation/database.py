@@ -1,9 +1,10 @@
 """Real PostgreSQL, driven statement by statement within the virtual time of one process.
 
-Each service has a real database and real statements. All of a run happens inside one transaction of
-the server that is rolled back at the end; a transaction of a service begins with a savepoint in it. Within
-a transaction nobody else runs, so transactions are serial. What fails is the way to the database: a
-commit that is refused, one whose answer is lost, a connection or the whole server gone for a while.
+Each service has a real database and real statements. A run happens inside one transaction of the
+server that is rolled back at the end; a transaction of a service begins with a savepoint in it.
+Within a transaction nobody else runs, so transactions are serial. What fails is the way to the
+database: a commit that is refused, one whose answer is lost, a connection or the whole server gone
+for a while.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -28,7 +29,10 @@ class Database:
     def __init__(self, name: str, url: str) -> None:
         self.name = name
         self._server = psycopg.connect(
-            url, autocommit=True, prepare_threshold=0, options="-c search_path=sim,pg_catalog"
+            url,
+            autocommit=True,
+            prepare_threshold=0,
+            options="-c search_path=sim,pg_catalog -c idle_in_transaction_session_timeout=0",
         )
         self._server.prepared_max = None
         self.locks: dict[tuple[str, str], Connection] = {}
