@@ -20,7 +20,7 @@ _SECONDS = 30.0
 
 
 def set_full(pids: list[int], *, is_full: bool) -> None:
-    """Let processes of one user write no byte to a file, or free them of it; the first is the parent.
+    """Let a process and its children (the first is the parent) write no byte, or free them of it.
 
     Raises OSError when this machine does not allow it.
     """
