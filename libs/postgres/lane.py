@@ -23,6 +23,7 @@ _PASSING = (
     psycopg.OperationalError,
     psycopg.InterfaceError,
     psycopg.errors.IdleInTransactionSessionTimeout,
+    psycopg.errors.ReadOnlySqlTransaction,  # another server has taken over from this one
 )
 # The server itself gave up, whatever it says why: a full disk for example.
 _GIVEN_UP = {"PANIC", "FATAL"}
