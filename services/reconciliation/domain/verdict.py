@@ -139,7 +139,7 @@ def _agree_among_themselves(told: Mapping[Source, Terms], customer: str) -> bool
 
 
 def _is_doubled(found: list[Sighting]) -> bool:
-    """Whether the source has the fill under two positions, none of them laid aside or taken back."""
+    """Whether the source has the fill under two positions, none laid aside or taken back."""
     fills = {each.position for each in found if each.is_fill}
     taken_back = {
         each.position for each in found if each.source is Source.LEDGER and not each.is_fill
