@@ -135,17 +135,34 @@ class Rounds:
 
     async def _reread(self) -> bool:
         """A page of each source that answers; after a day has ended, all of it."""
-        due = self._due_day()
+        day = self._due_day()
+        is_everybody_there = all(p.answers_since is not None for p in self._sources.values())
+        if day is not None and is_everybody_there:
+            return await self._reread_all(since=due_at(day, self._rhythm.seal_after))
+        asked = [source for source, p in self._sources.items() if p.answers_since is not None]
+        return await self._reread_page(asked, rows=self._rhythm.reread_rows)
+
+    async def _reread_all(self, *, since: datetime) -> bool:
+        """Each source to its end, unless it was read anew since then."""
         is_changed = False
-        for _ in range(_READS_AT_MOST if due else 1):
-            if due and self._is_whole_since(due):
+        for _ in range(_READS_AT_MOST):
+            asked = [
+                source
+                for source, p in self._sources.items()
+                if p.reread_at is None or p.reread_at < since
+            ]
+            if not asked:
                 break
-            asked = [source for source, p in self._sources.items() if p.answers_since is not None]
-            rows = self._rhythm.page_rows if due else self._rhythm.reread_rows
-            pages = await self._pages(asked, lambda p: p.reread, rows=rows)
-            is_changed |= await self._take(pages, is_reread=True)
-            for page in pages:
-                self._sources[page.source] = after_reread(self._sources[page.source], page)
+            is_changed |= await self._reread_page(asked, rows=self._rhythm.page_rows)
+            if any(p.answers_since is None for p in self._sources.values()):
+                break
+        return is_changed
+
+    async def _reread_page(self, asked: Iterable[Source], *, rows: int) -> bool:
+        pages = await self._pages(asked, lambda p: p.reread, rows=rows)
+        is_changed = await self._take(pages, is_reread=True)
+        for page in pages:
+            self._sources[page.source] = after_reread(self._sources[page.source], page)
         return is_changed
 
     async def _pages(
