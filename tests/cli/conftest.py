@@ -31,12 +31,12 @@ from stockbroker.ledger.v1 import (
     portfolio_service_pb2_grpc,
 )
 from stockbroker.order.v1 import order_service_pb2, order_service_pb2_grpc
+from tests.cli.small_execution import SmallExecution
 from tests.cli.small_gateway import SmallGateway
 from tests.cli.small_ledger import SmallLedger
 from tests.cli.small_neighbours import (
     SmallControl,
     SmallExchange,
-    SmallExecution,
     SmallPortfolio,
 )
 from tests.cli.small_orders import SmallOrders
