@@ -45,6 +45,9 @@ _ALLOW = {
             "ListParkedReports",
             "RetryParkedReport",
             "DismissParkedReport",
+            "ResetSession",
+            "ListOrderBreaks",
+            "DismissOrderBreak",
             "ListOperatorActions",
         )
     },
