@@ -60,6 +60,7 @@ class Enquiring:
             answers = await self.ask([order.trade_id for order in overdue])
         except VenueAway as error:
             _log.warning("enquiry_unanswered", orders=len(overdue), error=str(error))
+            self._log_on_again("the exchange does not answer")
             silence = f"the exchange cannot be asked: {error}"
             self._floor.waiting.asked(overdue, {o.trade_id: silence for o in overdue})
             return
