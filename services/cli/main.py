@@ -8,13 +8,16 @@ from typer.core import TyperGroup
 
 from services.cli.commands import (
     books,
+    breaks,
     chaos,
     deposits,
+    doubts,
     halts,
     house,
     invariants,
     market,
     orders,
+    parked,
     place,
     portfolio,
     proofs,
@@ -88,11 +91,16 @@ app.command()(books.balance)
 app.command()(books.journal)
 app.add_typer(books.transfers, name="transfers")
 app.command()(invariants.invariants)
+app.command()(doubts.in_doubt)
+app.add_typer(parked.app, name="parked")
 app.add_typer(orders.app, name="orders")
 app.add_typer(reports.app, name="reports")
 app.command()(halts.halt)
 app.command()(halts.resume)
 app.command()(halts.halts)
+app.add_typer(breaks.app, name="breaks")
+app.command()(breaks.reconciliation)
+app.command()(breaks.days)
 
 ledger = typer.Typer(help="The books: what proves them, and what operators do with them.")
 ledger.command()(proofs.export)

@@ -5,12 +5,14 @@ from collections.abc import Callable, Sequence
 import psycopg
 import pytest
 
+from libs.embedded import free_port
 from stockbroker.common.v1.reason_pb2 import Reason
 from stockbroker.exchange.v1 import exchange_pb2 as market
 from stockbroker.exchange_gateway.v1 import exchange_gateway_service_pb2 as pb
 from stockbroker.execution.v1 import execution_service_pb2 as execution
 from tests.exchange_gateway.conftest import Gateway, Scene, an_order
 from tests.exchange_gateway.venue_double import Report, accept, fill, reject
+from tests.exchange_gateway.way import Way
 from tests.support.wait import until
 
 Words = Callable[[market.NewOrder], Sequence[Report]]
@@ -166,6 +168,11 @@ async def test_a_fill_counts_even_after_the_order_has_ended(scene: Scene, gatewa
         (lambda o: [_altered(fill(o), exec_type=0)], "UNREADABLE", 0),
         (lambda o: [fill(o), reject(o, 0)], "ENDED_WHEN_FILLED", 1),
         (
+            lambda o: [_altered(fill(o, 50), exec_id=f"E-{o.client_order_id}")] * 2,
+            "EXECUTION_REPEATED",
+            1,
+        ),
+        (
             lambda o: [_altered(fill(o), client_order_id="0" * 8 + o.client_order_id[8:])],
             "UNKNOWN_TRADE",
             0,
@@ -309,3 +316,68 @@ async def test_reports_stored_and_not_judged_before_a_crash_are_judged_after_it(
         await until(lambda: scene.execution.is_filled(order.trade_id))
 
     assert [r.report_seq for r in scene.execution.reports] == [1, 2]
+
+
+async def test_an_execution_told_again_much_later_under_a_new_number_counts_once(
+    scene: Scene, gateway: Gateway
+) -> None:
+    scene.venue.answer = lambda order: [_altered(fill(order, 40), exec_id="E-1")]
+    await gateway.submit(order := an_order())
+    await until(lambda: len(scene.execution.reports) == 1)
+    sent = scene.venue.orders[order.trade_id]
+
+    scene.venue.say(_altered(fill(sent, 40, so_far=40), exec_id="E-1"), fill(sent, 60, so_far=40))
+
+    await until(lambda: scene.execution.is_filled(order.trade_id))
+    assert scene.rows("SELECT seq, breach FROM parked_report") == [(2, "EXECUTION_REPEATED")]
+    assert [r.filled.quantity for r in scene.execution.reports] == [40, 60]
+
+
+async def test_an_execution_id_used_again_for_another_trade_is_that_trades_own(
+    scene: Scene, gateway: Gateway
+) -> None:
+    scene.venue.answer = lambda order: [_altered(fill(order), exec_id="E-1")]
+    await gateway.submit(today := an_order())
+    await until(lambda: scene.execution.is_filled(today.trade_id))
+
+    await gateway.submit(next_day := an_order())
+
+    await until(lambda: scene.execution.is_filled(next_day.trade_id))
+    assert scene.rows("SELECT FROM parked_report") == []
+
+
+async def test_a_fill_that_comes_before_the_acceptance_counts(
+    scene: Scene, gateway: Gateway
+) -> None:
+    scene.venue.answer = lambda order: [fill(order, 30), accept(order), fill(order, 70, so_far=30)]
+
+    await gateway.submit(order := an_order())
+
+    await until(lambda: scene.execution.is_filled(order.trade_id))
+    said = [report.WhichOneof("report") for report in scene.execution.told(order.trade_id)]
+    assert said == ["filled", "accepted", "filled"]
+    assert scene.rows("SELECT FROM parked_report") == []
+
+
+async def test_a_report_garbled_on_the_wire_is_parked_and_the_others_of_its_message_go_on(
+    scene: Scene,
+) -> None:
+    scene.venue.answer = lambda order: [
+        accept(order),
+        _altered(fill(order, 40), exec_id="GARBLED"),
+        fill(order, 60, so_far=40),
+    ]
+    way = Way(free_port(), f"127.0.0.1:{scene.venue.port}")
+    way.garbles = b"GARBLED"
+    await way.open()
+    async with scene.gateway(exchange_address=way.address) as gateway:
+        await gateway.submit(order := an_order())
+
+        await until(lambda: len(scene.execution.reports) == 2)
+        assert scene.rows("SELECT seq, breach FROM parked_report") == [(2, "UNREADABLE")]
+        assert [r.report_seq for r in scene.execution.told(order.trade_id)] == [1, 3]
+        await until(scene.venue.is_acknowledged)
+    await way.close()
+    assert len(scene.venue.logons) == 1
+    [(raw,)] = scene.rows("SELECT raw FROM venue_report WHERE seq = 2")
+    assert b"\xff" * 7 in raw

@@ -1,15 +1,27 @@
 """The exchange in the box, by stockbroker.exchange.v1."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import grpc
+import structlog
 from google.protobuf.message import DecodeError
 
+from libs.rpc.status import metadata_of
 from services.exchange_gateway.domain import Command, Instrument, Kind, Order, Reason, Report
-from services.exchange_gateway.venues import CommandsKept, LoggedOn, ReportsHeard, VenueAway
+from services.exchange_gateway.domain.comparison import Theirs
+from services.exchange_gateway.domain.numbers import Numbers
+from services.exchange_gateway.venues import (
+    CommandsKept,
+    LoggedOn,
+    ReportsHeard,
+    VenueAway,
+    VenueOutOfStep,
+)
+from services.exchange_gateway.venues.garbled import Garbled, read_response, seq_of
 from stockbroker.exchange.v1 import exchange_pb2 as market
 from stockbroker.exchange.v1 import exchange_service_pb2 as pb
 from stockbroker.exchange.v1.exchange_service_pb2_grpc import ExchangeServiceStub
@@ -33,18 +45,33 @@ _REASONS = {
 }
 _ENDS = (Kind.REJECTED, Kind.CANCELED, Kind.EXPIRED)
 
-_Call = grpc.aio.StreamStreamCall[pb.SessionRequest, pb.SessionResponse]
+_Call = grpc.aio.StreamStreamCall[pb.SessionRequest, pb.SessionResponse | Garbled]
+_log = structlog.get_logger()
+_SESSION = "/stockbroker.exchange.v1.ExchangeService/Session"
 
 
 class SimulatorVenue:
-    """Speaks ExchangeService over `channel` under the name `session_id`."""
+    """Speaks ExchangeService under the name `session_id`, over channels that `dial` opens.
+
+    Each logon dials anew: a connection that is dead on one side only is left behind by it.
+    """
 
     def __init__(
-        self, channel: grpc.aio.Channel, *, session_id: str, answer_seconds: float = 5.0
+        self,
+        dial: Callable[[], grpc.aio.Channel],
+        *,
+        session_id: str,
+        answer_seconds: float = 5.0,
     ) -> None:
-        self._exchange: Any = ExchangeServiceStub(channel)
+        self._dial = dial
+        self._channel = dial()
+        self._exchange: Any = ExchangeServiceStub(self._channel)
         self._session_id = session_id
         self._answer_seconds = answer_seconds
+
+    async def close(self) -> None:
+        """Hang up."""
+        await self._channel.close()
 
     def encode(self, order: Order, seq: int) -> bytes:
         """A Command with the order. Sides, types and times in force have the same numbers."""
@@ -71,7 +98,7 @@ class SimulatorVenue:
         try:
             return _report(market.ExecutionReport.FromString(raw))
         except DecodeError:
-            return _report(market.ExecutionReport())
+            return _unreadable(raw)
 
     def write(self, report: Report) -> bytes:
         """An ExecutionReport without a number of the session."""
@@ -94,7 +121,15 @@ class SimulatorVenue:
     @asynccontextmanager
     async def log_on(self, next_report_seq: int) -> AsyncIterator["SimulatorStream"]:
         """A session stream, logged on."""
-        call: _Call = self._exchange.Session()
+        older, self._channel = self._channel, self._dial()
+        self._exchange = ExchangeServiceStub(self._channel)
+        await older.close()
+        session: Any = self._channel.stream_stream(
+            _SESSION,
+            request_serializer=pb.SessionRequest.SerializeToString,
+            response_deserializer=read_response,
+        )
+        call: _Call = session()
         try:
             yield await self._greet(call, next_report_seq)
         except grpc.aio.AioRpcError as error:
@@ -110,6 +145,27 @@ class SimulatorVenue:
         except grpc.aio.AioRpcError as error:
             raise VenueAway(_words(error)) from error
         return [_report(report) for report in answer.reports] if answer.is_known else None
+
+    async def find_orders(self, trade_ids: Sequence[str]) -> dict[str, Theirs | None]:
+        """ListOrders of named orders."""
+        answer = await self._list_orders(pb.ListOrdersRequest(client_order_ids=trade_ids))
+        return {o.client_order_id: _theirs(o) if o.is_known else None for o in answer.orders}
+
+    async def list_orders(self, since: int, after: str) -> tuple[Sequence[Theirs], str]:
+        """ListOrders of those open or told of lately."""
+        request = pb.ListOrdersRequest(since_report_seq=since, after_client_order_id=after)
+        answer = await self._list_orders(request)
+        return [_theirs(order) for order in answer.orders], answer.next_after_client_order_id
+
+    async def _list_orders(self, request: pb.ListOrdersRequest) -> pb.ListOrdersResponse:
+        request.session_id = self._session_id
+        try:
+            answer: pb.ListOrdersResponse = await self._exchange.ListOrders(
+                request, timeout=self._answer_seconds
+            )
+        except grpc.aio.AioRpcError as error:
+            raise VenueAway(_words(error)) from error
+        return answer
 
     async def list_instruments(self) -> list[Instrument]:
         """ListInstruments."""
@@ -130,8 +186,8 @@ class SimulatorVenue:
                 answer = await _read(call)
         except TimeoutError:
             raise VenueAway("no answer to the logon") from None
-        if not answer.HasField("logged_on"):
-            raise VenueAway(f"the logon was answered by {answer.WhichOneof('message')}")
+        if isinstance(answer, Garbled) or not answer.HasField("logged_on"):
+            raise VenueAway("the logon was answered by something else")
         said = answer.logged_on
         return SimulatorStream(
             call, LoggedOn(said.venue, said.next_command_seq, said.next_report_seq)
@@ -165,7 +221,10 @@ class SimulatorStream:
         """What the exchange says, until it hangs up."""
         while True:
             response = await _read(self._call)
-            if response.HasField("reports"):
+            if isinstance(response, Garbled):
+                _log.error("reports_garbled", reports=len(response.reports))
+                yield ReportsHeard([_decoded(raw) for raw in response.reports])
+            elif response.HasField("reports"):
                 yield ReportsHeard([_report(report) for report in response.reports.reports])
             elif response.HasField("commands_kept"):
                 yield CommandsKept(response.commands_kept.command_seq)
@@ -184,14 +243,30 @@ async def _write(call: _Call, request: pb.SessionRequest) -> None:
         raise VenueAway("the stream is closed") from error
 
 
-async def _read(call: _Call) -> pb.SessionResponse:
+async def _read(call: _Call) -> pb.SessionResponse | Garbled:
     try:
         response = await call.read()
     except grpc.aio.AioRpcError as error:
-        raise VenueAway(_words(error)) from error
-    if not isinstance(response, pb.SessionResponse):
+        raise _failure(error) from error
+    if not isinstance(response, pb.SessionResponse | Garbled):
         raise VenueAway("the exchange ended the session")
     return response
+
+
+def _decoded(raw: bytes) -> Report:
+    """A report of a garbled message. Raises VenueAway when it cannot be put in sequence."""
+    try:
+        return _report(market.ExecutionReport.FromString(raw))
+    except DecodeError:
+        pass
+    try:
+        return replace(_unreadable(raw), venue_seq=seq_of(raw))
+    except DecodeError as error:
+        raise VenueAway("the exchange sends reports that cannot be put in sequence") from error
+
+
+def _unreadable(raw: bytes) -> Report:
+    return replace(_report(market.ExecutionReport()), raw=raw)
 
 
 def _report(said: market.ExecutionReport) -> Report:
@@ -217,10 +292,31 @@ def _report(said: market.ExecutionReport) -> Report:
     )
 
 
+def _theirs(order: pb.OrderStanding) -> Theirs:
+    return Theirs(
+        order.client_order_id,
+        order.symbol,
+        order.side,
+        order.quantity,
+        order.cumulative_quantity,
+        order.is_open,
+        order.last_report_seq,
+    )
+
+
 def _reject_reason(reason: Reason | None) -> market.RejectReason.ValueType:
     """The exchange's word for a reason; OTHER where it has none."""
     said = (theirs for theirs, ours in _REASONS.items() if ours == reason)
     return market.RejectReason.ValueType(next(said, market.REJECT_REASON_OTHER))
+
+
+def _failure(error: grpc.aio.AioRpcError) -> VenueAway:
+    """What the end of a stream means."""
+    stands = metadata_of(error) if error.code() == grpc.StatusCode.FAILED_PRECONDITION else {}
+    if not {"next_command_seq", "next_report_seq"} <= stands.keys():
+        return VenueAway(_words(error))
+    theirs = Numbers(int(stands["next_command_seq"]), int(stands["next_report_seq"]))
+    return VenueOutOfStep(theirs, _words(error))
 
 
 def _words(error: grpc.aio.AioRpcError) -> str:
