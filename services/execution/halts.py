@@ -1,7 +1,7 @@
 """The halts as this worker knows them: read from the database every half second, shared by all."""
 
 from libs.clock import Clock
-from services.execution.domain.halts import Halt, Halts, Scope
+from services.execution.domain.halts import Halt, HaltEvent, Halts, Scope
 from services.execution.store import Store
 
 
@@ -16,6 +16,10 @@ class HaltBoard:
     async def refresh(self) -> None:
         """Read them again. Raises Unavailable."""
         self.current = await self._store.halts()
+
+    async def events(self, *, before_id: int, limit: int) -> list[HaltEvent]:
+        """What was asked for, newest first. Raises Unavailable."""
+        return await self._store.halt_events(before_id=before_id, limit=limit)
 
     async def halt(self, scope: Scope, *, reason_text: str, actor: str) -> Halt:
         """Put a halt in force, here at once and at the other workers within a second."""

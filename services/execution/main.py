@@ -14,9 +14,12 @@ from libs.nudges import Nudges, NudgeStream
 from libs.postgres import Pool, migrate
 from libs.rpc import RpcServer
 from libs.tasks import end
+from services.execution.cases import Cases
 from services.execution.consumer import Consumer, NudgeBell
 from services.execution.domain.attention import Attention
+from services.execution.enquiry import Enquiry
 from services.execution.halts import HaltBoard
+from services.execution.lanes import Lanes
 from services.execution.neighbours import Gateway, Insistence, Ledger, Neighbours, Order
 from services.execution.pipeline import Pipeline
 from services.execution.presence import BEAT_SECONDS, Presence
@@ -24,6 +27,7 @@ from services.execution.reports import Books
 from services.execution.rhythm import every
 from services.execution.ring import Ring
 from services.execution.service import ExecutionService
+from services.execution.setbacks import Setbacks
 from services.execution.store import MIGRATIONS, Store
 from services.execution.sweep import Sweeper
 from services.execution.worker import Worker, default_name
@@ -37,6 +41,12 @@ ALLOW = {
     f"/{SERVICE}/Halt": frozenset({Role.OPERATOR}),
     f"/{SERVICE}/Resume": frozenset({Role.OPERATOR}),
     f"/{SERVICE}/ListHalts": frozenset({Role.OPERATOR}),
+    f"/{SERVICE}/ListHaltEvents": frozenset({Role.OPERATOR}),
+    f"/{SERVICE}/ListParkedTrades": frozenset({Role.OPERATOR}),
+    f"/{SERVICE}/ReleaseParkedTrade": frozenset({Role.OPERATOR}),
+    f"/{SERVICE}/RejectParkedTrade": frozenset({Role.OPERATOR}),
+    f"/{SERVICE}/ListInDoubt": frozenset({Role.OPERATOR}),
+    f"/{SERVICE}/QueryInDoubt": frozenset({Role.OPERATOR}),
 }
 _TICK_SECONDS = 0.1
 _HALTS_SECONDS = 0.5
@@ -68,6 +78,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         float,
         msgspec.Meta(ge=0.1, description="an order unanswered for this long is in doubt"),
     ] = 5.0
+    park_after_faults: Annotated[
+        int,
+        msgspec.Meta(ge=1, le=1000, description="a trade that failed so often is parked"),
+    ] = 10
     nudge_stream: Annotated[str, msgspec.Meta(description="name of the JetStream stream")] = (
         "EXECUTION"
     )
@@ -97,15 +111,22 @@ class Rooms:
         name = settings.worker or default_name()
         attention, board = Attention(ask_after_seconds=doubt), HaltBoard(store, clock)
         self.worker = Worker(name, clock, attention, board, started_at=clock.now())
-        self.pipeline = Pipeline(self.worker, self.neighbours, bell, in_doubt_after_seconds=doubt)
-        self.consumer = Consumer(self.worker, self.nudges, self.pipeline)
-        self.sweeper = Sweeper(self.worker, self.neighbours, self.pipeline, bell, self.consumer)
-        self.presence = Presence(name, broker, store, clock, prefix=stream.prefix)
-        self.ring = Ring(
-            self.worker, self.neighbours.order, self.presence, self.consumer, self.sweeper.hurry
+        self.lanes = Lanes(
+            self.worker,
+            self.neighbours,
+            in_doubt_after_seconds=doubt,
+            park_after_faults=settings.park_after_faults,
         )
+        self.pipeline = Pipeline(self.worker, self.lanes, Setbacks(self.worker, self.lanes), bell)
+        self.consumer = Consumer(self.worker, self.nudges, self.pipeline)
+        enquiry = Enquiry(self.neighbours.gateway, self.lanes, self.pipeline)
+        order = self.neighbours.order
+        self.sweeper = Sweeper(self.worker, order, self.pipeline, enquiry, self.consumer)
+        self.presence = Presence(name, broker, store, clock, prefix=stream.prefix)
+        self.ring = Ring(self.worker, order, self.presence, self.consumer, self.sweeper.hurry)
         books = Books(self.neighbours, self.pipeline.go_on)
-        self.service = ExecutionService(self.worker, books, broker)
+        cases = Cases(self.neighbours, enquiry, clock)
+        self.service = ExecutionService(self.worker, books, broker, cases)
 
     async def open(self) -> None:
         """Wait for the halts: nothing is taken up before they are known. Then begin."""
@@ -141,7 +162,7 @@ class Rooms:
         """End everything; after `ring.leave`."""
         await self.sweeper.close()
         await self.neighbours.close()
-        await self.pipeline.settle()
+        await self.lanes.settle()
         await self.nudges.close()
         await self.pool.close()
 

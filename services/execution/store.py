@@ -7,7 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from libs.postgres import Pool
-from services.execution.domain.halts import Halt, Halts, Scope, ScopeKind
+from services.execution.domain.halts import Halt, HaltEvent, Halts, Scope, ScopeKind
 
 MIGRATIONS = Path(str(files("services.execution"))) / "migrations"
 
@@ -75,6 +75,22 @@ class Store:
             )
             row = await cursor.fetchone()
         return row is not None and bool(row[0])
+
+    async def halt_events(self, *, before_id: int, limit: int) -> list[HaltEvent]:
+        """What was asked for, newest first; `before_id` 0: from the newest."""
+        async with self._pool.connection() as connection:
+            cursor = await connection.execute(
+                "SELECT id, action = 'halt', scope_kind, scope_name, reason_text, actor,"
+                "       took_effect, at"
+                " FROM halt_audit WHERE %(before_id)s = 0 OR id < %(before_id)s"
+                " ORDER BY id DESC LIMIT %(limit)s",
+                {"before_id": before_id, "limit": limit},
+            )
+            rows = await cursor.fetchall()
+        return [
+            HaltEvent(event_id, is_halt, _halt((kind, name, reason_text, actor, at)), took_effect)
+            for event_id, is_halt, kind, name, reason_text, actor, took_effect, at in rows
+        ]
 
     async def beat(self, worker: str, *, has_broker: bool, leads: Collection[int]) -> None:
         """Give a sign of life."""

@@ -2,16 +2,19 @@
 
 import asyncio
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 
 import structlog
 from prometheus_client import Counter
 
 from libs.refusals import Unavailable
 from libs.tasks import end
+from services.execution import wire
 from services.execution.consumer import Consumer
 from services.execution.domain.trade import OpenCustomer, OrderState
-from services.execution.neighbours import NeighbourFault, Neighbours
-from services.execution.pipeline import Bell, Pipeline
+from services.execution.enquiry import Enquiry
+from services.execution.neighbours import NeighbourFault, Order
+from services.execution.pipeline import Pipeline
 from services.execution.worker import Worker
 
 _EVERY_SECONDS = 1.0
@@ -34,16 +37,16 @@ class Sweeper:
     def __init__(
         self,
         worker: Worker,
-        neighbours: Neighbours,
+        order: Order,
         pipeline: Pipeline,
-        bell: Bell,
+        enquiry: Enquiry,
         consumer: Consumer,
     ) -> None:
         self._worker = worker
-        self._neighbours = neighbours
+        self._order = order
         self._pipeline = pipeline
-        self._bell = bell
         self._consumer = consumer
+        self._enquiry = enquiry
         self._hurried: set[int] = set()
         self._due_at = 0.0
         self._skipped = 0
@@ -70,7 +73,7 @@ class Sweeper:
 
     async def reap(self) -> None:
         """Nudge the customers of other leaders that wait for long. Raises Unavailable."""
-        waiting = await self._neighbours.order.open_customers(
+        waiting = await self._order.open_customers(
             (), older_than_seconds=_REAP_OLDER_THAN_SECONDS, limit=_LIMIT
         )
         elsewhere = [
@@ -80,7 +83,7 @@ class Sweeper:
         ]
         if elsewhere:
             _reaped.inc(len(elsewhere))
-            await self._bell.ring(elsewhere)
+            await self._pipeline.ring(elsewhere)
 
     async def close(self) -> None:
         """End what is being asked."""
@@ -88,7 +91,7 @@ class Sweeper:
             await end(self._asking)
 
     async def _look(self, partitions: Collection[int], *, older_than_seconds: float) -> None:
-        order = self._neighbours.order
+        order = self._order
         if not partitions:
             if order.silent_seconds > _PROBE_AFTER_SECONDS:
                 await order.open_customers([0], older_than_seconds=0.0, limit=1)
@@ -114,7 +117,7 @@ class Sweeper:
         halts = self._worker.board.current
         if self._worker.attention.is_in_flight(customer.customer_id):
             return False
-        if halts.stops_customer(customer.customer_id):
+        if halts.stops_customer(customer.customer_id) or self._pipeline.is_paused(customer):
             return False
         resting = self._worker.attention.resting_of(customer.customer_id)
         if resting is None or resting.trade_id != customer.trade_id:
@@ -133,23 +136,27 @@ class Sweeper:
             self._asking = asyncio.create_task(self._ask_gateway(due))
 
     async def _ask_gateway(self, customer_ids: list[str]) -> None:
-        """UNKNOWN: submit again, the gateway has lost it. UNANSWERED: the trade is in doubt."""
+        """Ask what became of orders; those nobody can say anything of are in doubt."""
         attention = self._worker.attention
-        resting = {
-            customer_id: found.trade_id
+        trade_ids = [
+            resting.trade_id
             for customer_id in customer_ids
-            if (found := attention.resting_of(customer_id)) is not None
-        }
+            if (resting := attention.resting_of(customer_id)) is not None
+        ]
         try:
-            states = await self._neighbours.gateway.states(list(resting.values()))
-            doubted = []
-            for (customer_id, trade_id), state in zip(resting.items(), states, strict=True):
-                if state is OrderState.UNKNOWN:
-                    attention.forget(customer_id)
-                    self._pipeline.attend(customer_id)
-                elif state is OrderState.UNANSWERED:
-                    doubted.append(trade_id)
-            if doubted:
-                await self._pipeline.doubt(doubted, "the exchange does not answer")
+            orders = await self._enquiry.ask(trade_ids)
         except (Unavailable, NeighbourFault) as error:
-            _log.warning("orders_not_asked_after", orders=len(resting), error=str(error))
+            _log.warning("orders_not_asked_after", orders=len(trade_ids), error=str(error))
+            await self._doubt(trade_ids, "the exchange gateway does not answer")
+            return
+        unanswered = [
+            order.trade_id
+            for order in orders
+            if wire.order_state_of(order) is OrderState.UNANSWERED
+        ]
+        await self._doubt(unanswered, "the exchange does not answer")
+
+    async def _doubt(self, trade_ids: Sequence[str], why: str) -> None:
+        if trade_ids:
+            with suppress(Unavailable):
+                await self._enquiry.doubt(trade_ids, why)

@@ -4,13 +4,13 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from libs.refusals import Invalid
 from services.execution.domain.booking import Booking
-from services.execution.domain.halts import Halt, Scope, ScopeKind
 from services.execution.domain.report import Accepted, Ended, EndKind, Fill, Report
 from services.execution.domain.trade import (
     Held,
+    OrderState,
     OrderType,
+    Setback,
     Side,
     Trade,
     hold_for,
@@ -26,6 +26,12 @@ from stockbroker.order.v1 import order_pb2 as trade_pb
 
 _SIDES: dict[int, Side] = {side.value: side for side in Side}
 _END_KINDS: dict[int, EndKind] = {kind.value: kind for kind in EndKind}
+_ORDER_STATES: dict[int, OrderState] = {
+    gateway_pb.ORDER_STATE_UNKNOWN: OrderState.UNKNOWN,
+    gateway_pb.ORDER_STATE_PENDING: OrderState.UNANSWERED,
+    gateway_pb.ORDER_STATE_ACCEPTED: OrderState.ACCEPTED,
+    gateway_pb.ORDER_STATE_DONE: OrderState.DONE,
+}
 _HOUSE_WORDS = {
     Reason.REASON_INSUFFICIENT_FUNDS: "the available cash does not cover the trade",
     Reason.REASON_INSUFFICIENT_SHARES: "there are not that many available shares",
@@ -110,6 +116,41 @@ def rejection_to(trade: Trade, held: Held) -> order_pb.Outcome:
     outcome.rejected.reason_text = _HOUSE_WORDS.get(reason, "the house's books do not allow it")
     outcome.rejected.cause = "house"
     return outcome
+
+
+def end_by_operator_to(trade_id: str) -> order_pb.Outcome:
+    """An operator ends a trade that was never sent."""
+    outcome = order_pb.Outcome(trade_id=trade_id)
+    outcome.rejected.reason = Reason.REASON_CANCELED_BY_OPERATOR
+    outcome.rejected.reason_text = "the house could not execute it and ended it"
+    outcome.rejected.cause = "operator"
+    return outcome
+
+
+def acceptance_to(order: gateway_pb.OrderStatus) -> order_pb.Outcome:
+    """The exchange has the order."""
+    outcome = order_pb.Outcome(trade_id=order.trade_id)
+    outcome.accepted.exchange_order_id = order.exchange_order_id
+    return outcome
+
+
+def order_state_of(order: gateway_pb.OrderStatus) -> OrderState:
+    """Where an order stands."""
+    return _ORDER_STATES.get(order.state, OrderState.UNANSWERED)
+
+
+def faults_to(setbacks: Iterable[Setback], *, park_after: int) -> order_pb.RecordFaultsRequest:
+    """Attempts that failed."""
+    request = order_pb.RecordFaultsRequest(park_after=park_after)
+    for setback in setbacks:
+        fault = request.faults.add(
+            customer_id=setback.customer_id,
+            trade_id=setback.trade_id,
+            fault_text=setback.fault_text,
+        )
+        fault.grant.partition = setback.partition
+        fault.grant.epoch = setback.epoch
+    return request
 
 
 def doubt_to(trade_id: str, reason_text: str) -> order_pb.Outcome:
@@ -202,44 +243,6 @@ def _execution_to(report: Report, fill: Fill) -> trade_pb.Execution:
         venue=report.venue,
         executed_at=_timestamp(fill.executed_at_nanos),
     )
-
-
-def scope_from(scope: pb.HaltScope) -> Scope:
-    """What a halt covers. Raises Invalid."""
-    match scope.WhichOneof("scope"):
-        case "firm" if scope.firm:
-            found = Scope(ScopeKind.FIRM)
-        case "customer_id":
-            found = Scope(ScopeKind.CUSTOMER, scope.customer_id)
-        case "symbol":
-            found = Scope(ScopeKind.SYMBOL, scope.symbol)
-        case _:
-            raise Invalid(
-                Reason.REASON_INVALID_REQUEST,
-                "scope must be the firm, one customer or one symbol",
-                field="scope",
-            )
-    if not found.is_valid:
-        reason = {
-            ScopeKind.CUSTOMER: Reason.REASON_INVALID_CUSTOMER,
-            ScopeKind.SYMBOL: Reason.REASON_INVALID_SYMBOL,
-        }[found.kind]
-        raise Invalid(reason, f"no such {found.kind.value} can exist", field="scope")
-    return found
-
-
-def halt_to(halt: Halt) -> pb.TradingHalt:
-    """A halt in force."""
-    answer = pb.TradingHalt(reason_text=halt.reason_text, actor=halt.actor)
-    match halt.scope.kind:
-        case ScopeKind.FIRM:
-            answer.scope.firm = True
-        case ScopeKind.CUSTOMER:
-            answer.scope.customer_id = halt.scope.name
-        case ScopeKind.SYMBOL:
-            answer.scope.symbol = halt.scope.name
-    answer.halted_at.FromDatetime(halt.halted_at)
-    return answer
 
 
 def _timestamp(nanos: int) -> Timestamp:

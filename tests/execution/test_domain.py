@@ -161,9 +161,10 @@ def test_what_comes_after_the_look_keeps_the_flight_going() -> None:
     attention.look("alice")
     attention.begin("alice", ack="late")
 
-    assert not attention.end("alice")
+    assert attention.is_wanted_again("alice")
     assert attention.look("alice") == (["late"], False)
-    assert attention.end("alice")
+    assert not attention.is_wanted_again("alice")
+    attention.end("alice")
     assert attention.in_flight == 0
 
 
@@ -269,6 +270,19 @@ def test_a_report_that_makes_no_sense_is_flawed(report: Report) -> None:
 
 def test_a_report_that_makes_sense_is_not() -> None:
     assert not any(flaw_of(a_report("t", news)) for news in (Accepted("X1"), FILL, END))
+
+
+def test_a_trade_that_failed_is_left_alone_for_a_while_but_not_the_next_one() -> None:
+    attention = Attention(ask_after_seconds=5)
+    attention.pause("alice", "t1", until=10.0)
+
+    assert attention.is_paused("alice", 9.9)
+    assert attention.is_paused("alice", 9.9, trade_id="t1")
+    assert not attention.is_paused("bob", 9.9)
+    assert not attention.is_paused("alice", 9.9, trade_id="t2")
+    assert not attention.is_paused("alice", 9.9), "what had failed is over"
+    attention.pause("alice", "t2", until=10.0)
+    assert not attention.is_paused("alice", 10.0)
 
 
 # --- halts

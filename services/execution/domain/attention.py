@@ -4,7 +4,7 @@ A customer is worked for by one flight at a time. A nudge that comes meanwhile m
 dirty, and the flight looks once more before it ends: nothing that came after a claim is missed.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 _MAX_WAIT_SECONDS = 60.0
@@ -34,6 +34,14 @@ class Resting:
     is_halted: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """A trade that failed is left alone until `until`; `trade_id` empty: whatever is the oldest."""
+
+    trade_id: str
+    until: float
+
+
 class Attention:
     """The worker's memory of customers. Losing it costs work done twice, never a trade."""
 
@@ -41,6 +49,7 @@ class Attention:
         self._ask_after_seconds = ask_after_seconds
         self._flights: dict[str, Flight] = {}
         self._resting: dict[str, Resting] = {}
+        self._pauses: dict[str, Pause] = {}
 
     @property
     def in_flight(self) -> int:
@@ -78,14 +87,11 @@ class Attention:
         flight.acks, flight.is_dirty, flight.is_swept = [], False, False
         return acks, is_swept
 
-    def end(self, customer_id: str) -> bool:
-        """End the flight, unless something came since its last look: then false."""
-        if self._flights[customer_id].is_dirty:
-            return False
-        del self._flights[customer_id]
-        return True
+    def is_wanted_again(self, customer_id: str) -> bool:
+        """Whether something came since the flight's last look."""
+        return self._flights[customer_id].is_dirty
 
-    def abandon(self, customer_id: str) -> None:
+    def end(self, customer_id: str) -> None:
         """End the flight whatever came; the sweep comes back to the customer."""
         del self._flights[customer_id]
 
@@ -101,6 +107,29 @@ class Attention:
     def forget(self, customer_id: str) -> None:
         """The customer's trade has moved on."""
         self._resting.pop(customer_id, None)
+
+    def customers_of(self, trade_ids: Collection[str]) -> list[str]:
+        """Customers whose trade that is out of the worker's hands is one of these."""
+        return [
+            customer_id
+            for customer_id, resting in self._resting.items()
+            if resting.trade_id in trade_ids
+        ]
+
+    def pause(self, customer_id: str, trade_id: str, until: float) -> None:
+        """Leave the customer's trade alone until then."""
+        self._pauses[customer_id] = Pause(trade_id, until)
+
+    def is_paused(self, customer_id: str, now: float, *, trade_id: str = "") -> bool:
+        """Whether the customer is left alone; not for `trade_id`, if another one had failed."""
+        pause = self._pauses.get(customer_id)
+        if pause is None:
+            return False
+        is_other = bool(trade_id and pause.trade_id and trade_id != pause.trade_id)
+        if is_other or pause.until <= now:
+            del self._pauses[customer_id]
+            return False
+        return True
 
     def due(self, customer_ids: Iterable[str], now: float) -> list[str]:
         """Of these, the customers whose trade has been at the exchange for long.
@@ -123,4 +152,10 @@ class Attention:
             customer_id: resting
             for customer_id, resting in self._resting.items()
             if resting.since >= before or (customer_id, resting.trade_id) in still_open
+        }
+        customers = {customer_id for customer_id, _ in still_open}
+        self._pauses = {
+            customer_id: pause
+            for customer_id, pause in self._pauses.items()
+            if customer_id in customers
         }

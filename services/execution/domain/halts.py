@@ -48,6 +48,16 @@ class Halt:
     halted_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class HaltEvent:
+    """A halt or resume that was asked for: its terms, and whether it changed anything."""
+
+    event_id: int
+    is_halt: bool
+    terms: Halt
+    took_effect: bool
+
+
 class Halts:
     """The halts in force, oldest first."""
 

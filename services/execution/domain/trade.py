@@ -76,7 +76,8 @@ class OrderState(Enum):
 
     UNKNOWN = "unknown"
     UNANSWERED = "unanswered"
-    KNOWN = "known"
+    ACCEPTED = "accepted"
+    DONE = "done"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,25 @@ class Submitted:
 
     reason: int = 0
     is_stale: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Setback:
+    """An attempt that failed, under an epoch. `trade_id` empty: it is not known which trade."""
+
+    customer_id: str
+    partition: int
+    epoch: int
+    trade_id: str
+    fault_text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Faulted:
+    """What came of counting a fault; `faults` 0: nothing was counted."""
+
+    faults: int = 0
+    is_parked: bool = False
 
 
 def hold_for(trade: Trade) -> Hold:

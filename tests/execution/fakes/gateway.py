@@ -21,9 +21,11 @@ class FakeGateway(gateway_grpc.ExchangeGatewayServiceServicer):
         self.faults = Faults()
         self.orders: dict[str, gateway_pb.Order] = {}
         self.sent: list[str] = []
+        self.exchange_order_ids: dict[str, str] = {}
         self.states: dict[str, gateway_pb.OrderState.ValueType] = {}
         self.epochs: dict[int, int] = defaultdict(int)
         self.stale = 0
+        self.chokes_on: set[str] = set()  # trade ids answered INVALID_REQUEST
         self.news: asyncio.Queue[str] = asyncio.Queue()
 
     async def SubmitOrders(
@@ -36,6 +38,8 @@ class FakeGateway(gateway_grpc.ExchangeGatewayServiceServicer):
             if order.epoch < self.epochs[order.partition]:
                 reason = Reason.REASON_STALE_EPOCH
                 self.stale += 1
+            elif order.trade_id in self.chokes_on:
+                reason = Reason.REASON_INVALID_REQUEST
             else:
                 self.epochs[order.partition] = order.epoch
                 self._take(order)
@@ -62,7 +66,11 @@ class FakeGateway(gateway_grpc.ExchangeGatewayServiceServicer):
         unknown = gateway_pb.ORDER_STATE_UNKNOWN
         return gateway_pb.GetOrdersResponse(
             orders=[
-                gateway_pb.OrderStatus(trade_id=trade_id, state=self.states.get(trade_id, unknown))
+                gateway_pb.OrderStatus(
+                    trade_id=trade_id,
+                    state=self.states.get(trade_id, unknown),
+                    exchange_order_id=self.exchange_order_ids.get(trade_id, ""),
+                )
                 for trade_id in request.trade_ids
             ]
         )

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections import defaultdict
-from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
@@ -13,24 +12,14 @@ from stockbroker.order.v1 import order_execution_service_pb2 as order_pb
 from stockbroker.order.v1 import order_execution_service_pb2_grpc as order_grpc
 from stockbroker.order.v1 import order_pb2 as trade_pb
 from tests.execution.fakes.faults import Faults
+from tests.execution.fakes.parking import FakeParking, Row
 
 Verdict = tuple[order_pb.OutcomeResult.Code.ValueType, str]
 Context = grpc.aio.ServicerContext[Any, Any]
 _OPEN = {trade_pb.TRADE_STATUS_PLACED, trade_pb.TRADE_STATUS_IN_PROGRESS}
 
 
-@dataclass
-class Row:
-    """A trade at the order service."""
-
-    trade: trade_pb.Trade
-    placed_at: float
-    claimed_epoch: int = 0
-    attempts: int = 0
-    executions: set[str] = field(default_factory=set)
-
-
-class FakeOrder(order_grpc.OrderExecutionServiceServicer):
+class FakeOrder(FakeParking, order_grpc.OrderExecutionServiceServicer):
     """Trades and epochs, by the contract."""
 
     def __init__(self) -> None:
@@ -126,7 +115,7 @@ class FakeOrder(order_grpc.OrderExecutionServiceServicer):
         response: order_pb.ClaimTradesResponse,
     ) -> None:
         row = self._head(customer_id)
-        if row is None:
+        if row is None or row.is_parked:
             return
         assert row.claimed_epoch <= grant.epoch
         if row.trade.status == trade_pb.TRADE_STATUS_PLACED:
@@ -151,7 +140,7 @@ class FakeOrder(order_grpc.OrderExecutionServiceServicer):
         waiting = [
             _open_customer(head)
             for head in sorted(heads, key=lambda head: head.placed_at)
-            if head.placed_at <= latest
+            if head.placed_at <= latest and not head.is_parked
         ]
         wanted = set(request.partitions)
         self.sweep_ages[request.older_than_ms] += 1
@@ -211,6 +200,7 @@ class FakeOrder(order_grpc.OrderExecutionServiceServicer):
         match outcome.WhichOneof("outcome"):
             case "accepted":
                 row.trade.exchange_order_id = outcome.accepted.exchange_order_id
+                row.trade.in_doubt = False
             case "rejected":
                 row.trade.reason = outcome.rejected.reason
                 row.trade.reason_text = outcome.rejected.reason_text
@@ -222,11 +212,12 @@ class FakeOrder(order_grpc.OrderExecutionServiceServicer):
                 self._end(row, ends[expired])
             case "in_doubt":
                 row.trade.in_doubt = True
+                row.trade.in_doubt_since.GetCurrentTime()
                 row.trade.reason_text = outcome.in_doubt.reason_text
 
     def _end(self, row: Row, status: trade_pb.TradeStatus.ValueType) -> None:
         row.trade.status = status
-        row.trade.in_doubt = False
+        row.trade.in_doubt = row.is_parked = False
         self.log.append(("ended", row.trade.trade_id))
 
 

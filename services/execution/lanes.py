@@ -1,0 +1,146 @@
+"""The lanes: each step of all trades is one lane with one batch in flight.
+
+Whatever queued meanwhile is the next batch. A step that gets no answer is repeated until it does.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+
+import structlog
+from prometheus_client import Counter
+
+from libs.batcher import Batcher
+from libs.partition import partition_of
+from libs.refusals import Unavailable
+from services.execution import wire
+from services.execution.domain.booking import Booking
+from services.execution.domain.trade import (
+    Faulted,
+    Held,
+    OpenCustomer,
+    Setback,
+    Submitted,
+    Trade,
+)
+from services.execution.neighbours import Insistence, Neighbours
+from services.execution.worker import Worker
+from stockbroker.order.v1.order_execution_service_pb2 import Outcome
+
+_doubted = Counter("execution_in_doubt", "Times a trade was found in doubt")
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A customer's trade that was taken up, if there is one and the partition is still led."""
+
+    trade: Trade | None = None
+    is_lost: bool = False
+
+
+class Lanes:
+    """The steps by name. `go_on` is told of customers whose next trade may be taken up."""
+
+    def __init__(
+        self,
+        worker: Worker,
+        neighbours: Neighbours,
+        *,
+        in_doubt_after_seconds: float,
+        park_after_faults: int,
+    ) -> None:
+        self._worker = worker
+        self._neighbours = neighbours
+        self._in_doubt_after_seconds = in_doubt_after_seconds
+        self._park_after_faults = park_after_faults
+        self._insist = Insistence(worker.clock)
+        self.go_on: Callable[[Iterable[OpenCustomer]], None] = lambda _: None
+        self.claims = Batcher[str, Claim](self._claim)
+        self.holds = Batcher[Trade, Held](self._hold)
+        self.submits = Batcher[tuple[Trade, Held], Submitted](self._submit)
+        self.outcomes = Batcher[Outcome, Booking](self._record)
+        self.faults = Batcher[Setback, Faulted](self._record_faults)
+
+    async def tell(self, outcomes: Sequence[Outcome]) -> None:
+        """Record outcomes. Raises Unavailable when closing."""
+        await self.outcomes.submit_all(outcomes)
+
+    async def doubt(self, trade_ids: Iterable[str], why: str) -> None:
+        """Record that nobody says what became of these orders. Raises Unavailable when closing."""
+        outcomes = [wire.doubt_to(trade_id, why) for trade_id in trade_ids]
+        _doubted.inc(len(outcomes))
+        _log.warning("trades_in_doubt", trades=len(outcomes), why=why)
+        await self.tell(outcomes)
+
+    def lose(self, partition: int, epoch: int) -> None:
+        """Somebody else leads the partition."""
+        if self._worker.leads.lose(partition, epoch):
+            _log.warning("partition_lost", partition=partition, epoch=epoch)
+
+    def end(self) -> None:
+        """Repeat nothing any more."""
+        self._insist.end()
+
+    async def settle(self) -> None:
+        """Wait for the lanes, once their neighbours can be called no more."""
+        for lane in (self.claims, self.holds, self.submits, self.outcomes, self.faults):
+            await lane.close()
+
+    async def _claim(self, customer_ids: list[str]) -> list[Claim]:
+        """The claim lane."""
+        customers: dict[int, list[str]] = {}
+        epochs: dict[int, int] = {}
+        for customer_id in customer_ids:
+            partition = partition_of(customer_id)
+            epoch = self._worker.leads.epoch_of(partition)
+            if epoch is not None:
+                epochs[partition] = epoch
+                customers.setdefault(partition, []).append(customer_id)
+        if not customers:
+            return [Claim(is_lost=True)] * len(customer_ids)
+        claimed = await self._insist(lambda: self._neighbours.order.claim(epochs, customers))
+        for partition in claimed.lost_partitions:
+            self.lose(partition, epochs.pop(partition))
+        trades = {trade.customer_id: trade for trade in claimed.trades}
+        return [
+            Claim(trades.get(customer_id), is_lost=partition_of(customer_id) not in epochs)
+            for customer_id in customer_ids
+        ]
+
+    async def _hold(self, trades: list[Trade]) -> list[Held]:
+        """The hold lane."""
+        return await self._insist(lambda: self._neighbours.ledger.hold(trades))
+
+    async def _submit(self, orders: list[tuple[Trade, Held]]) -> list[Submitted]:
+        """The submit lane. Orders that wait long for an answer are in doubt, never rejected."""
+        async with self._doubting([trade.trade_id for trade, _ in orders]):
+            return await self._insist(lambda: self._neighbours.gateway.submit(orders))
+
+    async def _record(self, outcomes: list[Outcome]) -> list[Booking]:
+        """The outcome lane: rejections by the house, and doubts."""
+        recorded = await self._insist(lambda: self._neighbours.order.record(outcomes))
+        self.go_on(recorded.open_customers)
+        return recorded.bookings
+
+    async def _record_faults(self, setbacks: list[Setback]) -> list[Faulted]:
+        """The lane of attempts that failed."""
+        return await self._insist(
+            lambda: self._neighbours.order.record_faults(
+                setbacks, park_after=self._park_after_faults
+            )
+        )
+
+    @asynccontextmanager
+    async def _doubting(self, trade_ids: list[str]) -> AsyncIterator[None]:
+        async def wait() -> None:
+            await self._worker.clock.sleep(self._in_doubt_after_seconds)
+            with suppress(Unavailable):
+                await self.doubt(trade_ids, "the exchange gateway does not answer")
+
+        task = asyncio.create_task(wait())
+        try:
+            yield
+        finally:
+            task.cancel()

@@ -1,0 +1,39 @@
+"""The exchange gateway: the way to the exchange."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from libs.clock import Clock
+from services.execution import wire
+from services.execution.domain.trade import Held, Submitted, Trade
+from services.execution.neighbours.calling import Neighbour, must_answer_all
+from stockbroker.common.v1.reason_pb2 import Reason
+from stockbroker.exchange_gateway.v1 import exchange_gateway_service_pb2 as gateway_pb
+from stockbroker.exchange_gateway.v1 import exchange_gateway_service_pb2_grpc as gateway_grpc
+
+
+class Gateway(Neighbour):
+    """The way to the exchange."""
+
+    def __init__(self, address: str, token_file: Path | str, clock: Clock) -> None:
+        super().__init__(address, token_file, clock)
+        self._stub = gateway_grpc.ExchangeGatewayServiceStub(self.channel)
+
+    async def submit(self, orders: Sequence[tuple[Trade, Held]]) -> list[Submitted]:
+        """Hand orders over for the exchange; known ones are not sent twice."""
+        request = gateway_pb.SubmitOrdersRequest(
+            orders=[wire.order_to(trade, held) for trade, held in orders]
+        )
+        response = await self._call(self._stub.SubmitOrders, request)
+        must_answer_all(orders, response.results)
+        return [
+            Submitted(result.reason, is_stale=result.reason == Reason.REASON_STALE_EPOCH)
+            for result in response.results
+        ]
+
+    async def orders(self, trade_ids: Sequence[str]) -> list[gateway_pb.OrderStatus]:
+        """Where orders stand, at most 1000; the exchange is asked for those without an answer."""
+        request = gateway_pb.GetOrdersRequest(trade_ids=trade_ids)
+        response = await self._call(self._stub.GetOrders, request)
+        must_answer_all(trade_ids, response.orders)
+        return list(response.orders)

@@ -1,0 +1,5 @@
+"""gRPC in."""
+
+from services.execution.service.door import ExecutionService
+
+__all__ = ["ExecutionService"]
