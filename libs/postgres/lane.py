@@ -49,6 +49,7 @@ class Lane:
         self._options = " ".join(f"-c {key}={value}" for key, value in (options or {}).items())
         self._connection: psycopg.AsyncConnection | None = None
         self._lock = asyncio.Lock()
+        self._is_away = False  # the last one was given up
 
     async def run(self, work: Callable[[psycopg.AsyncConnection], Awaitable[Answer]]) -> Answer:
         """The answer of `work`, committed. Raises Unavailable when the database stays away."""
@@ -63,6 +64,7 @@ class Lane:
                     with attempt:
                         return await self._attempt(work)
             except _PASSING as error:
+                self._is_away = True
                 _log.warning("database_unavailable", lane=self._name, error=str(error).strip())
                 raise Unavailable(
                     Reason.REASON_UNAVAILABLE, "the database does not answer"
@@ -80,10 +82,14 @@ class Lane:
         connection = await self._connected()
         try:
             async with connection.transaction():
-                return await work(connection)
+                answer = await work(connection)
         except (*_PASSING, asyncio.CancelledError):
             await self._drop()
             raise
+        if self._is_away:
+            self._is_away = False
+            _log.info("database_answers_again", lane=self._name)
+        return answer
 
     async def _connected(self) -> psycopg.AsyncConnection:
         if self._connection is None or self._connection.closed:

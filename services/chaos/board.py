@@ -30,7 +30,7 @@ class Look:
     fills: tuple[int, int]
     violations: Mapping[Claim, int]
     in_force: Mapping[Fault, float]
-    begun: Sequence[Fault] = ()
+    begun: Sequence[tuple[Fault, float]] = ()
     summaries: Sequence[Summary] = ()
 
 
@@ -65,8 +65,8 @@ class Board:
         if self._live is not None:
             self._live.update(_picture(look), refresh=True)
             return
-        for fault in look.begun[self._told :]:
-            self.say(f"{clock_of(fault.at)}  {words_of(fault)}")
+        for fault, since in look.begun[self._told :]:
+            self.say(f"{clock_of(since)}  {words_of(fault)}")
         self._told = len(look.begun)
         if look.at >= self._next_line_at:
             self._next_line_at = look.at + _LINE_SECONDS

@@ -4,43 +4,42 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 
 from libs.clock import Clock
 from libs.partition import partition_of
 from libs.tasks import end
-from services.chaos import layout, processes
-from services.chaos.domain.nemesis import ALL, Fault, Kind, Misbehaviour
-from services.chaos.domain.recovery import Struck
+from services.chaos import full_disk, layout, processes
+from services.chaos.domain.nemesis import ALL, Fault, Kind, Misbehaviour, is_too_late
+from services.chaos.domain.recovery import Struck, recovery
 from services.chaos.flood import Flood
 from services.chaos.house import House
 from services.chaos.neighbours import Away, Operator
 from services.chaos.proxy import Mode
+from services.chaos.record import Record
 from services.chaos.store import Away as DatabaseAway
 from services.chaos.store import Databases
 
 _LOOK_SECONDS = 0.05
 _PAUSE_SECONDS = 0.2
-_BACK_SECONDS = 60.0
+_PATIENCE_SECONDS = 45.0
 _MODES = {Kind.CUT: Mode.CUT, Kind.STALL: Mode.STALLED, Kind.SLOW: Mode.OPEN}
 
 
 class Drill:
-    """One run of a schedule; `customers` are those who trade."""
+    """One run of a schedule, while those of the record trade."""
 
     def __init__(
-        self, house: House, operator: Operator, flood: Flood, clock: Clock, customers: Sequence[str]
+        self, house: House, operator: Operator, flood: Flood, clock: Clock, record: Record
     ) -> None:
         self.struck: list[Struck] = []
         self.in_force: dict[Fault, float] = {}
-        self.begun: list[Fault] = []
+        self.begun: list[tuple[Fault, float]] = []
         self._house = house
         self._operator = operator
         self._flood = flood
         self._clock = clock
-        self._customers = customers
+        self._record = record
         self._databases = Databases(house.told().databases)
-        self._returns: list[asyncio.Task[None]] = []
         self._deeds: dict[Kind, Callable[[Fault], Awaitable[None]]] = {
             Kind.KILL: self._kill,
             Kind.STOP: self._stop,
@@ -48,21 +47,47 @@ class Drill:
             Kind.STALL: self._partition,
             Kind.SLOW: self._partition,
             Kind.FLOOD: lambda fault: self._flood.flood(fault.target, fault.seconds),
+            Kind.FULL: self._fill_disk,
             Kind.MISBEHAVE: self._misbehave,
         }
 
-    async def run(self, schedule: Sequence[Fault]) -> None:
-        """Everything, at its time. Cancelled or not, no fault outlives it."""
+    async def run(self, schedule: Sequence[Fault], *, seconds: float) -> None:
+        """What there is time for in so many seconds. Cancelled or not, no fault outlives it."""
         began_at = self._clock.monotonic()
-        strikes = []
+        beside = [fault for fault in schedule if fault.kind is Kind.MISBEHAVE]
+        misbehaving = asyncio.create_task(self._run_beside(beside, began_at))
+        late = 0.0
         try:
             for fault in schedule:
-                await self._clock.sleep(began_at + fault.at - self._clock.monotonic())
-                strikes.append(asyncio.create_task(self._strike(fault)))
-            await asyncio.gather(*strikes)
-            await asyncio.gather(*self._returns)
+                if fault.kind is Kind.MISBEHAVE:
+                    continue
+                if is_too_late(fault.at + late, fault.seconds, seconds):
+                    break
+                await self._sleep_until(began_at + fault.at + late)
+                await self._strike(fault)
+                await self._until_recovered()
+                late = self._clock.monotonic() - began_at - fault.at - fault.seconds
+            await misbehaving
         finally:
-            await end(*strikes, *self._returns)
+            await end(misbehaving)
+
+    async def _run_beside(self, faults: Sequence[Fault], began_at: float) -> None:
+        for fault in faults:
+            await self._sleep_until(began_at + fault.at)
+            await self._strike(fault)
+
+    async def _sleep_until(self, moment: float) -> None:
+        await self._clock.sleep(max(0.0, moment - self._clock.monotonic()))
+
+    async def _until_recovered(self) -> None:
+        """Until trades fill again and none is left from before the fault ended; not for ever."""
+        struck = self.struck[-1]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                while recovery(
+                    struck, self._record.timings
+                ).first is None or self._record.is_behind(struck.ended_at):
+                    await self._clock.sleep(_LOOK_SECONDS)
 
     async def calm(self) -> None:
         """The exchange behaves again, however long it takes to tell it."""
@@ -79,18 +104,23 @@ class Drill:
         concerned = await self._concerned(fault)
         began_at = self._clock.monotonic()
         self.in_force[fault] = began_at
-        self.begun.append(fault)
+        self.begun.append((fault, began_at))
         try:
             await self._deeds[fault.kind](fault)
         finally:
             del self.in_force[fault]
         if fault.kind is Kind.MISBEHAVE:
             return
-        ended_at = began_at if fault.kind is Kind.KILL else self._clock.monotonic()
-        self.struck.append(Struck(fault, began_at, ended_at, None, concerned))
+        now = self._clock.monotonic()
+        is_kill = fault.kind is Kind.KILL
+        ended_at, back_at = (began_at, now) if is_kill else (now, None)
+        self.struck.append(Struck(fault, began_at, ended_at, back_at, concerned))
 
     async def _concerned(self, fault: Fault) -> frozenset[str] | None:
-        """The customers whose partitions the worker leads that is hit; None: everybody."""
+        """The customers whose partitions the worker leads that is hit; None: everybody.
+
+        Everybody, too, where it leads nobody yet.
+        """
         pids = self._house.told().pids
         name = fault.target.partition(">")[0]
         if name not in layout.workers_of(pids):
@@ -100,33 +130,27 @@ class Drill:
         except DatabaseAway:
             return None
         mark = f"-{pids[name]}"
-        return frozenset(
+        led = frozenset(
             customer
-            for customer in self._customers
+            for customer in self._record.customers
             if leaders.get(partition_of(customer), "").endswith(mark)
         )
+        return led or None
 
     async def _kill(self, fault: Fault) -> None:
         pids = self._house.told().pids
         names = list(pids) if fault.target == ALL else [fault.target]
         for name in names:
             processes.send(pids[name], signal.SIGKILL)
-        killed = {name: pids[name] for name in names}
-        self._returns.append(asyncio.create_task(self._await_back(fault, killed)))
-
-    async def _await_back(self, fault: Fault, killed: dict[str, int]) -> None:
-        """Note when all of the killed answer again under other process ids."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_BACK_SECONDS):
-                for name, pid in killed.items():
-                    while not (
-                        self._house.told().pids[name] != pid and await self._house.answers(name)
-                    ):
-                        await self._clock.sleep(_LOOK_SECONDS)
-        now = self._clock.monotonic()
-        self.struck = [
-            replace(one, back_at=now) if one.fault == fault else one for one in self.struck
-        ]
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                for name in names:
+                    await self._until_back(name, pids[name])
+
+    async def _until_back(self, name: str, pid: int) -> None:
+        """Until it answers again under another process id."""
+        while self._house.told().pids[name] == pid or not await self._house.answers(name):
+            await self._clock.sleep(_LOOK_SECONDS)
 
     async def _stop(self, fault: Fault) -> None:
         frozen = processes.freeze(self._house.told().pids[fault.target])
@@ -134,6 +158,16 @@ class Drill:
             await self._clock.sleep(fault.seconds)
         finally:
             processes.thaw(frozen)
+
+    async def _fill_disk(self, fault: Fault) -> None:
+        """Until there is room again; a part that was started again meanwhile has it already."""
+        pid = self._house.told().pids[fault.target]
+        full_disk.set_full([pid, *processes.children_of(pid)], is_full=True)
+        try:
+            await self._clock.sleep(fault.seconds)
+        finally:
+            if processes.is_alive(pid):
+                full_disk.set_full([pid, *processes.children_of(pid)], is_full=False)
 
     async def _partition(self, fault: Fault) -> None:
         ways = self._house.ways.of(fault.target)

@@ -17,7 +17,9 @@ from libs.embedded import CannotRun, free_port
 from libs.embedded.child import launched
 from libs.probe import probe
 from services.chaos import layout
+from services.chaos.processes import is_alive
 from services.chaos.proxy import HOST, Way, Ways
+from services.chaos.store import Databases
 
 _SUPERVISOR = "services.house.main"
 _START_SECONDS = 120.0
@@ -75,9 +77,11 @@ class House:
         address = {**told.services, **told.workers}.get(name)
         if address is not None:
             return not await asyncio.to_thread(probe, address, timeout_seconds=_PROBE_SECONDS)
+        if name == "postgres":
+            return await Databases(told.databases).answers()
         if name in told.parts:
             return await _listens(told.parts[name])
-        return _is_alive(told.pids[name])
+        return is_alive(told.pids[name])
 
 
 async def _listens(address: str) -> bool:
@@ -88,14 +92,6 @@ async def _listens(address: str) -> bool:
     except (OSError, TimeoutError):
         return False
     writer.close()
-    return True
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
     return True
 
 

@@ -1,6 +1,7 @@
 """Customers who trade all the time, each with an app of their own."""
 
 import asyncio
+import contextlib
 import random
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -16,6 +17,7 @@ ENDOWMENT = {CASH: 1_000_000_000_000, **dict.fromkeys(SYMBOLS, 10_000)}
 _MOST_SHARES = 9
 _BEYOND_MEANS = 9_000_000
 _BURST = 5
+_CHANCE_OF_CANCEL = 0.1
 _PAUSE_SECONDS = 0.1
 _ENDOWING_AT_ONCE = 16
 
@@ -60,14 +62,19 @@ class Trader:
     async def trade(self) -> None:
         """Until stopped."""
         while not await self._rests(self._rng.expovariate(self._rate)):
+            trade_id = ""
             for _ in range(self._rng.choice((1, 1, 1, 1, _BURST))):
                 order = self._next_order()
                 self.orders.append(order)
-                await self.place(order)
-            await self._rests(0.0)
+                trade_id = await self.place(order)
+            if trade_id and self._rng.random() < _CHANCE_OF_CANCEL:
+                await self._cancel(trade_id)
 
-    async def place(self, order: Order) -> None:
-        """Until it is answered: the same id makes it one trade, however often it is sent."""
+    async def place(self, order: Order) -> str:
+        """The trade's id, once it is answered; empty: it was refused.
+
+        The same id makes it one trade, however often it is sent.
+        """
         self._record.asked(self.customer.name, order.client_order_id)
         while True:
             try:
@@ -77,10 +84,15 @@ class Trader:
                 await asyncio.sleep(_PAUSE_SECONDS)
             except Refused as refused:
                 self._record.refused(self.customer.name, order.client_order_id, str(refused))
-                return
+                return ""
             else:
                 self._record.answered(self.customer.name, order.client_order_id, trade_id)
-                return
+                return trade_id
+
+    async def _cancel(self, trade_id: str) -> None:
+        """Ask once: whether it was in time is told by its events."""
+        with contextlib.suppress(Away, Refused):
+            await self.customer.cancel(trade_id)
 
     async def watch(self) -> None:
         """Every event, over any number of cut-offs."""
@@ -146,7 +158,7 @@ class Load:
 
 @asynccontextmanager
 async def trading(
-    address: str, signer: Signer, record: Record, customers: Sequence[str], *, rate: float
+    address: str, signer: Signer, record: Record, *, rate: float
 ) -> AsyncIterator[Load]:
     """Customers who watch already; `rate` is that of all together, orders per second."""
     traders = [
@@ -154,9 +166,9 @@ async def trading(
             Customer(address, signer, name),
             record,
             random.Random(name),
-            rate=rate / len(customers) / 1.8,  # orders per decision, bursts included
+            rate=rate / len(record.customers) / 1.8,  # orders per decision, bursts included
         )
-        for name in customers
+        for name in record.customers
     ]
     watching = [asyncio.create_task(trader.watch()) for trader in traders]
     load = Load(traders)

@@ -50,7 +50,7 @@ def main(arguments: list[str]) -> int:
             report.write(options.report)
             board.say(f"report: {options.report}")
         return 0 if is_clean else _BROKEN
-    except CannotRun as error:
+    except (CannotRun, OSError) as error:
         board.say(f"stockbroker: {error}")
         return 1
     except (KeyboardInterrupt, asyncio.CancelledError):

@@ -101,6 +101,11 @@ class Customer:
         response = await self.door.call(self._orders.PlaceTrade, wire.order_to(order))
         return str(response.trade.trade_id)
 
+    async def cancel(self, trade_id: str) -> None:
+        """Ask for a trade to be canceled. Raises Away, or Refused when it is too late."""
+        request = order_pb.CancelTradeRequest(trade_id=trade_id)
+        await self.door.call(self._orders.CancelTrade, request)
+
     async def watch(self, after_seq: int) -> AsyncIterator[Event | None]:
         """Events as they come, and None where all is told. Raises Away or Refused."""
         request = order_pb.WatchTradesRequest(after_seq=after_seq)

@@ -24,6 +24,11 @@ def children_of(pid: int) -> list[int]:
     return found
 
 
+def is_alive(pid: int) -> bool:
+    """Whether there is such a process."""
+    return Path(f"/proc/{pid}").exists()
+
+
 def send(pid: int, number: signal.Signals) -> bool:
     """Send a signal; whether there was such a process."""
     try:

@@ -27,7 +27,8 @@ class Standing:
 class Record:
     """Kept in memory; one per drill."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, customers: Sequence[str]) -> None:
+        self.customers = customers
         self._clock = clock
         self.acks: dict[str, list[Ack]] = defaultdict(list)
         self.events: dict[str, list[Event]] = defaultdict(list)
@@ -84,6 +85,10 @@ class Record:
     def timings(self) -> Sequence[Timing]:
         """The trades that filled, in the order told."""
         return self._timings
+
+    def is_behind(self, moment: float) -> bool:
+        """Whether a trade from before `moment` is still open."""
+        return any(since < moment for since in self._open.values())
 
     def standing(self) -> Standing:
         """How trading stands now."""

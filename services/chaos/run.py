@@ -49,7 +49,8 @@ class Run:
         self._folder = folder
         self._board = board
         self._clock = SystemClock()
-        self._record = Record(self._clock)
+        self._names = load.names(plan.seed, plan.customers)
+        self._record = Record(self._clock, self._names)
         self._fills = (0, 0)
         self._stage = "starting"
         self._began_at = self._clock.monotonic()
@@ -67,12 +68,11 @@ class Run:
             )
             signer = Signer(told.signing_key_file)
             operator = Operator(told.operators, signer)
-            names = load.names(plan.seed, plan.customers)
             async with operator.door:
-                await load.endow(operator, names)
-                drill = Drill(house, operator, Flood(house.told, signer), self._clock, names)
+                await load.endow(operator, self._names)
+                drill = Drill(house, operator, Flood(house.told, signer), self._clock, self._record)
                 async with load.trading(
-                    told.public, signer, self._record, names, rate=plan.rate
+                    told.public, signer, self._record, rate=plan.rate
                 ) as customers:
                     return await self._watched(house, drill, faults, customers, operator)
 
@@ -106,7 +106,7 @@ class Run:
         self._stage = "trading"
         customers.begin()
         began_at = self._clock.monotonic()
-        await drill.run(faults)
+        await drill.run(faults, seconds=self._plan.seconds)
         await self._clock.sleep(max(0.0, began_at + self._plan.seconds - self._clock.monotonic()))
         await drill.calm()
         await customers.stop(seconds=_ANSWER_SECONDS)
@@ -138,7 +138,7 @@ class Run:
                 self._fills,
                 violations,
                 {fault: since - self._began_at for fault, since in self._drill.in_force.items()},
-                self._drill.begun,
+                [(fault, since - self._began_at) for fault, since in self._drill.begun],
                 summaries(self._recoveries()),
             )
         )

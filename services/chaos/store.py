@@ -49,6 +49,14 @@ class Databases:
         """Partition -> the worker that leads it. Raises Away."""
         return dict(await self._ask("order", _LEADERS))
 
+    async def answers(self) -> bool:
+        """Whether statements are taken now."""
+        try:
+            await self._ask("order", "SELECT 1")
+        except Away:
+            return False
+        return True
+
     async def _ask(self, service: str, question: LiteralString) -> list[tuple[Any, ...]]:
         try:
             async with await psycopg.AsyncConnection.connect(

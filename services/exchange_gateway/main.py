@@ -15,7 +15,7 @@ from libs.clock import SystemClock
 from libs.postgres import Lane, Pool, migrate
 from libs.rpc import RpcServer, connect
 from services.exchange_gateway.neighbours import ExecutionNeighbour
-from services.exchange_gateway.service import GatewayService
+from services.exchange_gateway.service.gateway import GatewayService
 from services.exchange_gateway.session.floor import Rhythm
 from services.exchange_gateway.session.lease import Lease
 from services.exchange_gateway.session.listing import Listing
@@ -37,6 +37,17 @@ _ALLOW = {
     f"/{NAME}/GetSession": _EVERYBODY_INSIDE,
     f"/{NAME}/ListInstruments": _EVERYBODY_INSIDE,
     f"/{NAME}/ListExecutions": _EVERYBODY_INSIDE,
+    **{
+        f"/{NAME}/{method}": frozenset({Role.OPERATOR})
+        for method in (
+            "ListUnansweredOrders",
+            "ResolveOrder",
+            "ListParkedReports",
+            "RetryParkedReport",
+            "DismissParkedReport",
+            "ListOperatorActions",
+        )
+    },
 }
 # Flat cost whatever the tables hold: plans that hash the batch and look up the table by its key.
 FLAT_PLANS = {"enable_seqscan": "off", "enable_nestloop": "off", "enable_mergejoin": "off"}

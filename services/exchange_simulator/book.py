@@ -32,13 +32,16 @@ class Level:
 class Order:
     """A resting order and its neighbours in the queue of its price; quantity is what is left."""
 
-    __slots__ = ("after", "before", "level", "order_id", "price", "quantity", "side")
+    __slots__ = ("after", "before", "is_day", "level", "order_id", "price", "quantity", "side")
 
-    def __init__(self, order_id: int, side: int, price: int, quantity: int) -> None:
+    def __init__(
+        self, order_id: int, side: int, price: int, quantity: int, is_day: bool = False
+    ) -> None:
         self.order_id = order_id
         self.side = side
         self.price = price
         self.quantity = quantity
+        self.is_day = is_day
         self.level: Level
         self.before: Order | None
         self.after: Order | None
@@ -114,7 +117,13 @@ class Book:
         """The orders of one side."""
         return self.bids if side == BUY else self.asks
 
-    def add(self, order_id: int, side: int, price: int, quantity: int) -> list[Fill]:
+    def find(self, order_id: int) -> Order | None:
+        """The resting order of that id."""
+        return self._orders.get(order_id)
+
+    def add(
+        self, order_id: int, side: int, price: int, quantity: int, is_day: bool = False
+    ) -> list[Fill]:
         """Trade what crosses, rest what is left under `order_id`, which must not rest already."""
         if order_id in self._orders:
             raise ValueError(f"order {order_id} rests already")
@@ -122,7 +131,7 @@ class Book:
         for fill in fills:
             quantity -= fill.quantity
         if quantity:
-            self._rest(Order(order_id, side, price, quantity))
+            self._rest(Order(order_id, side, price, quantity, is_day))
         return fills
 
     def take(self, side: int, quantity: int, limit: int | None = None) -> list[Fill]:
@@ -167,6 +176,22 @@ class Book:
         else:
             self._leave(order)
         return True
+
+    def replace(self, order_id: int, price: int, quantity: int) -> list[Fill] | None:
+        """Give a resting order another price, and quantity as what is left of it; its fills.
+
+        It keeps its place if all it does is shrink; else it comes anew, as the last at its price,
+        and trades what it crosses. None when it does not rest.
+        """
+        order = self._orders.get(order_id)
+        if order is None:
+            return None
+        if price == order.price and quantity <= order.quantity:
+            if quantity < order.quantity:
+                self._shrink(order, order.quantity - quantity)
+            return []
+        self._leave(order)
+        return self.add(order_id, order.side, price, quantity, order.is_day)
 
     def delete(self, order_id: int) -> bool:
         """Take a resting order away; False when it does not rest."""

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
 
+import msgspec
+
 from libs.money import format_dollars
-from services.exchange_simulator.book import BUY, SELL, Book, Fill
+from services.exchange_simulator.book import BUY, SELL, Book, Fill, Offer
 
 MAX_QUANTITY = 10_000_000
 MAX_PRICE_MICROS = 900_000 * 1_000_000  # so that the cost of any order fits a signed 64-bit integer
@@ -35,6 +37,9 @@ class TimeInForce(IntEnum):
     GTC = 2
     IOC = 3
     FOK = 4
+
+
+_MARKET, _FOK = OrderType.MARKET, TimeInForce.FOK
 
 
 class ExecType(IntEnum):
@@ -74,6 +79,22 @@ class NewOrder:
     stop_price_micros: int
     time_in_force: int
     max_notional_micros: int
+
+
+class Ticket(msgspec.Struct, frozen=True, gc=False):
+    """The terms of an order as a book takes them; prices in micros, 0 is none.
+
+    `max_notional` bounds what a bid at any price may cost.
+    """
+
+    order_id: int
+    side: int
+    quantity: int
+    order_type: int
+    time_in_force: int
+    limit: int = 0
+    stop: int = 0
+    max_notional: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,27 +189,51 @@ def _flaw_of_limit(order: NewOrder) -> str:
     return ""
 
 
-_NO_LIQUIDITY = Ending(RejectReason.NO_LIQUIDITY, "the book has no more to trade against")
+NO_MORE = Ending(RejectReason.NO_LIQUIDITY, "the book has no more to trade against")
 
 
 def trade(order: NewOrder, book: Book) -> Outcome:
     """Execute an order without flaw on the book at once; nothing of it rests."""
-    is_market = order.order_type == OrderType.MARKET
-    limit = None if is_market else order.limit_price_micros
-    offer = book.offer(order.side, order.quantity, limit)
-    if is_market and not offer.quantity:
+    return at_once(
+        Ticket(
+            0,
+            order.side,
+            order.quantity,
+            order.order_type,
+            order.time_in_force,
+            limit=order.limit_price_micros,
+            max_notional=order.max_notional_micros,
+        ),
+        book,
+    )
+
+
+def at_once(ticket: Ticket, book: Book) -> Outcome:
+    """Take what a MARKET or LIMIT order can have now; nothing of it rests."""
+    limit = None if ticket.order_type == _MARKET else ticket.limit
+    if limit is None or ticket.time_in_force == _FOK:
+        offer = book.offer(ticket.side, ticket.quantity, limit)
+        hindrance = _hindrance(ticket, offer)
+        if hindrance is not None:
+            return hindrance
+    fills = book.take(ticket.side, ticket.quantity, limit)
+    is_whole = sum(fill.quantity for fill in fills) == ticket.quantity
+    return Outcome(True, fills, None if is_whole else NO_MORE)
+
+
+def _hindrance(ticket: Ticket, offer: Offer) -> Outcome | None:
+    """Why an order does not trade, given what the book could give it."""
+    if ticket.order_type == _MARKET and not offer.quantity:
         return refused(RejectReason.NO_LIQUIDITY, "the book has nothing to trade against")
-    if 0 < order.max_notional_micros < offer.notional:
+    if 0 < ticket.max_notional < offer.notional:
         return refused(
             RejectReason.MAX_NOTIONAL,
             f"{offer.quantity:,} shares cost {format_dollars(offer.notional)},"
-            f" more than the order's {format_dollars(order.max_notional_micros)}",
+            f" more than the order's {format_dollars(ticket.max_notional)}",
         )
-    if offer.quantity == order.quantity:
-        return Outcome(True, book.take(order.side, order.quantity, limit))
-    if order.time_in_force == TimeInForce.FOK:
-        return Outcome(True, [], _NO_LIQUIDITY)
-    return Outcome(True, book.take(order.side, order.quantity, limit), _NO_LIQUIDITY)
+    if ticket.time_in_force == _FOK and offer.quantity < ticket.quantity:
+        return Outcome(True, [], NO_MORE)
+    return None
 
 
 def reports_of(

@@ -124,6 +124,13 @@ def test_a_trade_that_starts_while_another_is_in_progress_is_out_of_order() -> N
     assert _claims(_with_story(story)) == {Claim.OUT_OF_ORDER}
 
 
+def test_a_trade_that_is_canceled_while_it_waits_lets_the_next_one_start() -> None:
+    waits = replace(event(3, "PLACED", "trade-3", "PLACED"), client_order_id="o-3")
+    canceled = replace(waits, kind="CANCELED", status="CANCELED", reason="CANCELED_BY_CUSTOMER")
+    story = _renumbered([*STORY[:2], waits, *STORY[2:4], canceled, *STORY[4:]])
+    assert check(_with_story(story)) == []
+
+
 def test_a_story_told_otherwise_than_while_it_happened_is_a_breach() -> None:
     other = [*STORY[:-1], replace(STORY[-1], fill=Fill("E9", SECOND, 2, 50))]
     assert list(check_told_once(ALICE, STORY, STORY)) == []

@@ -12,7 +12,7 @@ import pytest
 from libs.embedded.child import wait_until
 from services.chaos.domain.verdict import Claim
 
-_SECONDS = 36
+_SECONDS = 33
 _MARK = "stockbroker-chaos-"
 
 
@@ -61,6 +61,20 @@ def test_every_promise_is_kept_while_everything_is_killed_and_cut_off(tmp_path: 
     assert seen, "trading went on after a fault"
     assert wait_until(lambda: not _processes_in(tmp_path), seconds=20), _processes_in(tmp_path)
     assert not list(tmp_path.glob(f"{_MARK}*")), "a drill without a breach leaves nothing behind"
+
+
+@pytest.mark.timeout(300)
+def test_every_promise_is_kept_while_the_disk_is_full(tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    done = _drill(
+        tmp_path,
+        *("--seed", "1", "--minutes", "0.25", "--faults", "disk"),
+        *("--rate", "6", "--customers", "12", "--report", str(report)),
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    told: dict[str, Any] = json.loads(report.read_text())
+    assert [one["struck"]["fault"]["kind"] for one in told["recoveries"]] == ["full disk"]
+    assert told["counts"]["trades"] == told["counts"]["decided"] > 0
 
 
 @pytest.mark.parametrize("options", [("--faults", "storms"), ("--workers", "9"), ("--seed", "x")])

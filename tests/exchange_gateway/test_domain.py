@@ -59,6 +59,7 @@ def an_order(trade_id: str = "t", *, epoch: int = 1, partition: int = 1) -> Orde
             quantity=some.integers(-1, 60),
             side=some.sampled_from([1, 1, 1, 1, 2]),
             trade_id=some.sampled_from(["t", "t", "t", "t", "u"]),
+            execution_id=some.sampled_from([f"E{n}" for n in range(8)]),
         ),
         max_size=12,
     )
@@ -66,7 +67,7 @@ def an_order(trade_id: str = "t", *, epoch: int = 1, partition: int = 1) -> Orde
 def test_whatever_a_venue_says_each_report_is_delivered_or_parked_and_no_share_too_many(
     reports: list[Report],
 ) -> None:
-    judgement = judge_all({"t": a_standing()}, reports, first_seq=1)
+    judgement = judge_all({"t": a_standing()}, reports, first_seq=1, executions={})
 
     assert [d.seq for d in judgement.deliveries] == list(range(1, len(reports) + 1))
     parked = {case.seq for case in judgement.parked}
@@ -77,6 +78,12 @@ def test_whatever_a_venue_says_each_report_is_delivered_or_parked_and_no_share_t
         if not d.is_parked and d.report.kind == Kind.FILLED
     )
     assert filled <= 100
+    counted = [
+        d.report.execution_id
+        for d in judgement.deliveries
+        if not d.is_parked and d.report.kind == Kind.FILLED
+    ]
+    assert len(counted) == len(set(counted))
     assert sum(d.is_last for d in judgement.deliveries) == (filled == 100)
     for standing in judgement.standings:
         assert standing.filled_quantity == filled
@@ -84,13 +91,14 @@ def test_whatever_a_venue_says_each_report_is_delivered_or_parked_and_no_share_t
 
 
 def test_reports_judged_together_come_to_the_same_as_one_by_one() -> None:
-    reports = [a_report(Kind.ACCEPTED), a_report(), a_report(quantity=80), a_report(quantity=10)]
+    fills = [a_report(execution_id=f"E{quantity}", quantity=quantity) for quantity in (15, 80, 5)]
+    reports = [a_report(Kind.ACCEPTED), *fills]
 
-    together = judge_all({"t": a_standing()}, reports, first_seq=1)
+    together = judge_all({"t": a_standing()}, reports, first_seq=1, executions={})
 
     standings = {"t": a_standing()}
     for seq, report in enumerate(reports, start=1):
-        [standing] = judge_all(standings, [report], first_seq=seq).standings
+        [standing] = judge_all(standings, [report], first_seq=seq, executions={}).standings
         standings["t"] = standing
     assert list(together.standings) == list(standings.values())
     assert standings["t"].filled_by_seq == 4

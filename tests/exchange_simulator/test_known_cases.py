@@ -1,4 +1,4 @@
-"""The book goes as other books do in the transcribed cases of a known suite.
+"""The matching core goes as others do in the transcribed cases of a known suite.
 
 Left out are the cases in which a market order waits on the book: here nothing of one ever rests.
 """
@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
-from services.exchange_simulator.book import BUY, SELL, Book
+from services.exchange_simulator.book import BUY, SELL
+from services.exchange_simulator.matching import Matcher, Traded
 from tests.exchange_simulator.conditions import CASES, needs_data
+from tests.exchange_simulator.tickets import fills_of, limit, market
 
 Step = dict[str, Any]
 
@@ -18,7 +20,8 @@ class Case:
     """One case in progress. Orders go by name; price 0 is a market order."""
 
     def __init__(self, orders: dict[str, dict[str, Any]]) -> None:
-        self.book = Book()
+        self.matcher = Matcher()
+        self.book = self.matcher.book
         self.orders = orders
         self.ids = {name: number for number, name in enumerate(orders, start=1)}
         self.names = {number: name for name, number in self.ids.items()}
@@ -29,20 +32,22 @@ class Case:
         name = step["order"]
         price, quantity = self.orders[name]["price"], self.orders[name]["qty"]
         side = BUY if self.orders[name]["side"] == "BUY" else SELL
-        if price:
-            fills = self.book.add(self.ids[name], side, price, quantity)
-        else:
-            fills = self.book.take(side, quantity)
-        for fill in fills:
-            for party in (name, self.names[fill.order.order_id]):
-                self.filled[party][0] += fill.quantity
-                self.filled[party][1] += fill.quantity * fill.price
+        order_id = self.ids[name]
+        ticket = (
+            limit(order_id, side, quantity, price) if price else market(order_id, side, quantity)
+        )
+        traded = [event for event in self.matcher.enter(ticket) if isinstance(event, Traded)]
+        fills = [fill for event in traded for fill in fills_of(event.fills)]
+        for resting_id, shares, at in fills:
+            for party in (name, self.names[resting_id]):
+                self.filled[party][0] += shares
+                self.filled[party][1] += shares * at
         assert bool(fills) == step["expect_match"]
-        traded = sum(fill.quantity for fill in fills)
-        assert (traded == quantity) == step["expect_complete"]
+        taken = sum(shares for _, shares, _ in fills)
+        assert (taken == quantity) == step["expect_complete"]
 
     def cancel(self, step: Step) -> None:
-        if self.book.delete(self.ids[step["order"]]):
+        if self.matcher.cancel(self.ids[step["order"]]):
             self.canceled.add(step["order"])
         assert (step["order"] in self.canceled) == (step["expect_state"] == "cancelled")
 

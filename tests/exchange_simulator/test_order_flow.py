@@ -1,20 +1,26 @@
-"""The book reproduces a real market's order flow, and fast enough."""
+"""The matching core reproduces a real market's order flow, and fast enough."""
 
 import csv
 import time
 
-from services.exchange_simulator.book import BUY, SELL, Book, Fill
+from services.exchange_simulator.book import BUY, SELL
+from services.exchange_simulator.domain import Ticket
+from services.exchange_simulator.matching import Matcher, Traded
 from tests.exchange_simulator.conditions import COMMANDS, EXCEPTIONS, SEED, needs_data
+from tests.exchange_simulator.tickets import DAY, GTC, IOC, fills_of, limit, stop
 
-Command = tuple[str, int, int, int, int]
+TIMES = {"NEW": DAY, "IOC": IOC}
+# What happens, to which order, how many shares, and the terms of a new order.
+Command = tuple[str, int, int, Ticket | None]
 
 
-def read_seed() -> Book:
-    book = Book()
+def read_seed() -> Matcher:
+    matcher = Matcher()
     with SEED.open() as lines:
         for row in csv.DictReader(lines):
-            assert not book.add(*order_of(row))
-    return book
+            order_id, side, price, quantity = order_of(row)
+            assert not matcher.enter(limit(order_id, side, quantity, price, GTC))
+    return matcher
 
 
 def order_of(row: dict[str, str]) -> tuple[int, int, int, int]:
@@ -37,13 +43,19 @@ def fills_from(text: str) -> list[tuple[int, int, int]]:
     return fills
 
 
-def run(book: Book, command: Command) -> list[Fill]:
-    kind, order_id, side, price, quantity = command
-    if kind == "NEW":
-        return book.add(order_id, side, price, quantity)
-    if kind == "IOC":
-        return book.take(side, quantity, price)
-    assert book.reduce(order_id, quantity) if kind == "REDUCE" else book.delete(order_id)
+def command_of(row: dict[str, str]) -> Command:
+    kind, (order_id, side, price, quantity) = row["cmd"], order_of(row)
+    is_new = kind in TIMES
+    ticket = limit(order_id, side, quantity, price, TIMES[kind]) if is_new else None
+    return kind, order_id, quantity, ticket
+
+
+def run(matcher: Matcher, command: Command) -> list[tuple[int, int, int]]:
+    kind, order_id, quantity, ticket = command
+    if ticket is not None:
+        traded = [event for event in matcher.enter(ticket) if isinstance(event, Traded)]
+        return [fill for event in traded for fill in fills_of(event.fills)]
+    assert matcher.reduce(order_id, quantity) if kind == "REDUCE" else matcher.cancel(order_id)
     return []
 
 
@@ -53,25 +65,22 @@ def test_the_real_order_flow_gives_the_real_fills_and_the_real_top_of_book() -> 
     book is set to what really happened."""
     with EXCEPTIONS.open() as lines:
         exceptions = {row["row"]: row for row in csv.DictReader(lines)}
-    book, fills_seen = read_seed(), 0
+    matcher, fills_seen = read_seed(), 0
     for row in read_rows():
         exception = exceptions.pop(row["row"], None)
         expected = exception["strict_price_time_fills"] if exception else row["expected_fills"]
         assert exception or row["strict_fifo"] != "0"
-        book.begin()
+        matcher.begin()
 
-        fills = [
-            (fill.order.order_id, fill.quantity, fill.price)
-            for fill in run(book, (row["cmd"], *order_of(row)))
-        ]
+        fills = run(matcher, command_of(row))
 
         assert fills == fills_from(expected), row
         fills_seen += len(fills)
         if exception:
-            book.rollback()
+            matcher.rollback()
             for order_id, quantity, _ in fills_from(exception["historical_fills"]):
-                assert book.reduce(order_id, quantity)
-        bid, ask = book.bids.best(), book.asks.best()
+                assert matcher.reduce(order_id, quantity)
+        bid, ask = matcher.book.bids.best(), matcher.book.asks.best()
         assert bid is not None
         assert ask is not None
         top = [bid.price, bid.quantity, ask.price, ask.quantity]
@@ -83,21 +92,22 @@ def test_the_real_order_flow_gives_the_real_fills_and_the_real_top_of_book() -> 
 
 @needs_data
 def test_the_core_takes_80_000_commands_a_second_of_one_core() -> None:
-    commands: list[Command] = [(row["cmd"], *order_of(row)) for row in read_rows()]
-    books = [read_seed() for _ in range(3)]
+    commands = [command_of(row) for row in read_rows()]
+    matchers = [read_seed() for _ in range(3)]
+    for matcher in matchers:
+        for number in range(1, 1001):  # far away, where no trade comes
+            assert not matcher.enter(stop(-number, BUY, 100, 7_000_000 + number))
 
     seconds = []
-    for book in books:
+    for matcher in matchers:
         began = time.process_time()
-        for kind, order_id, side, price, quantity in commands:
-            if kind == "NEW":
-                book.add(order_id, side, price, quantity)
-            elif kind == "IOC":
-                book.take(side, quantity, price)
+        for kind, order_id, quantity, ticket in commands:
+            if ticket is not None:
+                matcher.enter(ticket)
             elif kind == "REDUCE":
-                book.reduce(order_id, quantity)
+                matcher.reduce(order_id, quantity)
             else:
-                book.delete(order_id)
+                matcher.cancel(order_id)
         seconds.append(time.process_time() - began)
 
     assert len(commands) / min(seconds) >= 80_000

@@ -1,34 +1,68 @@
-"""What the ledger should do, said in the plainest way: the yardstick for `decide` and its store.
+"""What the ledger should do, said in the plainest way: the yardstick for all of its code.
 
-It knows nothing of operations, batches or tables: a dict per table and a function per deed. `Asked`
-is a deed in terms of text and numbers, so that both sides start from the same words.
+It knows nothing of batches or tables: a dict of purses, one of holds, one of what was decided, a
+function per deed. `Asked` is a deed in terms of text and numbers, so that both sides start from the
+same words.
 """
 
+from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from services.ledger.domain.deeds import derived
 from stockbroker.common.v1.reason_pb2 import Reason
 
 MOST = 2**63 - 1
+MOST_BROUGHT_IN = 2**53
+CLEARING, DEPOSITS, WITHDRAWALS = "house/clearing", "house/deposits", "house/withdrawals"
+STATES = {"freeze": "frozen", "unfreeze": "open", "close": "closed"}
+
+
+class Move(NamedTuple):
+    source: str
+    target: str
+    asset: str
+    amount: int
+    from_hold: bool = False
+    cost: int = 0  # what it cost who gets it
+    given: int | None = None  # what who gives it no longer counts; None: the average
 
 
 class Asked(NamedTuple):
     """hold(id, who, asset, amount), release(hold), fill(id, hold, who, side, asset, amount, price,
-    last) or deposit(id, who, asset, amount, price as cost)."""
+    last), deposit(id, who, asset, amount, price as cost), withdraw(id, who, asset, amount),
+    transfer(id, moves, hold, last, floorless), freeze, unfreeze and close(id, who),
+    request(id, of), reversal(id of the request, who approves, of, moves)."""
 
     deed: str
     id: str
-    who: str = ""
+    who: str = ""  # the name of an account, customer/alice
     asset: str = ""
     amount: int = 0
     price: int = 0
     side: str = ""
     hold: str = ""
     last: bool = False
+    moves: tuple[Move, ...] = ()
+    floorless: tuple[str, ...] = ()
+    of: str = ""
+
+    @property
+    def recorded_id(self) -> str:
+        """Under which it is on record."""
+        if self.deed == "release":
+            return derived("release", self.hold)
+        if self.deed == "fill":
+            return derived("execution", "XSIM", self.id)
+        if self.deed == "reversal":
+            return derived("reversal", self.id, self.who)
+        return self.id
 
 
 @dataclass
 class Purse:
+    has_floor: bool
     posted: int = 0
     held: int = 0
     cost: int = 0
@@ -43,13 +77,21 @@ class SetAside:
     is_open: bool = True
 
 
+Key = tuple[str, str]  # who, asset
 Seen = tuple[str, str, int, int, int]  # who, asset, version, posted, held
+Step = tuple[str, str, int, int, int, int, int]  # who, asset, version, amount, posted, held, cost
 
 
 class Answer(NamedTuple):
     reason: int
     amount: int = 0
-    seen: tuple[Seen, ...] = ()  # customers' purses alone
+    seen: tuple[Seen, ...] = ()
+
+
+class Decided(NamedTuple):
+    asked: Asked
+    answer: Answer
+    steps: tuple[Step, ...]
 
 
 class No(Exception):
@@ -59,48 +101,41 @@ class No(Exception):
 
 @dataclass
 class Reference:
-    purses: dict[tuple[str, str], Purse] = field(default_factory=dict)
+    purses: dict[Key, Purse] = field(default_factory=dict)
     holds: dict[str, SetAside | None] = field(default_factory=dict)  # None: never to be placed
-    answers: dict[tuple[str, str], tuple[Asked, Answer]] = field(default_factory=dict)
-    entries: int = 0
+    states: dict[str, str] = field(default_factory=dict)  # of accounts, by name; none: open
+    decided: dict[str, Decided] = field(default_factory=dict)  # in order, by id
+    steps: list[Step] = field(default_factory=list)  # of the deed in hand
 
     def take(self, asked: Asked) -> Answer:
         """What the deed comes to, now or the first time it was asked."""
-        # A hold and a deposit share the space of ids that callers choose.
-        key = ("chosen" if asked.deed in ("hold", "deposit") else asked.deed, asked.id)
-        if key in self.answers:
-            first, answer = self.answers[key]
-            return answer if first == asked else Answer(Reason.REASON_EXISTS_DIFFERENT)
-        saved = {k: Purse(**vars(p)) for k, p in self.purses.items()}
-        saved_holds = {k: SetAside(**vars(h)) if h else None for k, h in self.holds.items()}
-        entries = self.entries
+        reason = fault_of(asked)
+        if reason:
+            return Answer(reason)
+        before = self.decided.get(asked.recorded_id)
+        if before is not None:
+            return before.answer if before.asked == asked else different
+        saved = (
+            {k: copy(p) for k, p in self.purses.items()},
+            {k: copy(h) for k, h in self.holds.items()},
+        )
+        self.steps = []
         try:
             reason, amount = 0, getattr(self, asked.deed)(asked)
         except No as no:
             reason, amount = no.reason, 0
-            self.purses, self.holds, self.entries = saved, saved_holds, entries
-            if asked.deed == "release" and reason == Reason.REASON_HOLD_NOT_FOUND:
-                self.holds[asked.id] = None
-        self.answers[key] = asked, Answer(reason, amount, self.seen(asked, reason))
-        return self.answers[key][1]
-
-    def seen(self, asked: Asked, reason: int) -> tuple[Seen, ...]:
-        hold = self.holds.get(asked.id)
-        names = {
-            "hold": [(asked.who, asked.asset)],
-            "deposit": [(asked.who, asked.asset)],
-            "release": [(hold.who, hold.asset)] if hold and not reason else [],
-            "fill": [(asked.who, "USD"), (asked.who, asked.asset)],
-        }[asked.deed]
-        if asked.side == "SELL":
-            names.reverse()
-        found = [(name, self.purses[name]) for name in names if name in self.purses]
-        return tuple((*name, p.version, p.posted, p.held) for name, p in found)
+            (self.purses, self.holds), self.steps = saved, []
+            if reason == Reason.REASON_HOLD_NOT_FOUND and not asked.moves and asked.deed != "fill":
+                self.holds[asked.hold] = None
+        answer = Answer(reason, amount, self.seen(asked, is_done=not reason))
+        self.decided[asked.recorded_id] = Decided(asked, answer, tuple(self.steps))
+        return answer
 
     def hold(self, asked: Asked) -> int:
         if asked.id in self.holds:
             raise No(Reason.REASON_HOLD_CLOSED)
-        purse = self.purses.get((asked.who, asked.asset), Purse())
+        self.check_state(asked.who)
+        purse = self.purses.get((asked.who, asked.asset), Purse(has_floor=True))
         amount = asked.amount or purse.posted - purse.held
         if amount == 0:
             raise No(lack_of(asked.asset))
@@ -109,54 +144,188 @@ class Reference:
         return amount
 
     def release(self, asked: Asked) -> int:
-        hold = self.holds.get(asked.id)
-        if hold is None:
-            raise No(Reason.REASON_HOLD_NOT_FOUND)
-        if not hold.is_open:
-            raise No(Reason.REASON_HOLD_CLOSED)
-        freed, hold.left, hold.is_open = hold.left, 0, False
-        if freed:
-            self.change(hold.who, hold.asset, held=-freed)
-        return freed
+        return self.post(asked, (), rest=True)
 
     def fill(self, asked: Asked) -> int:
-        money, hold = asked.amount * asked.price, self.holds.get(asked.hold)
-        asset, drawn = ("USD", money) if asked.side == "BUY" else (asked.asset, asked.amount)
-        if hold is None or (hold.who, hold.asset) != (asked.who, asset):
+        return self.post(asked, moves_of_fill(asked), rest=asked.last)
+
+    def deposit(self, asked: Asked) -> int:
+        return self.post(
+            asked, [Move(DEPOSITS, asked.who, asked.asset, asked.amount, cost=asked.price)]
+        )
+
+    def withdraw(self, asked: Asked) -> int:
+        return self.post(asked, [Move(asked.who, WITHDRAWALS, asked.asset, asked.amount)])
+
+    def transfer(self, asked: Asked) -> int:
+        return self.post(asked, asked.moves, rest=asked.last)
+
+    def request(self, asked: Asked) -> int:
+        self.check_not_reversed(asked.of)
+        return 0
+
+    def reversal(self, asked: Asked) -> int:
+        self.check_not_reversed(asked.of)
+        return self.post(asked, asked.moves)
+
+    def freeze(self, asked: Asked) -> int:
+        self.check_state(asked.who, may_be_frozen=True)
+        if asked.deed == "close" and any(
+            p.posted or p.held for (who, _), p in self.purses.items() if who == asked.who
+        ):
+            raise No(Reason.REASON_ACCOUNT_NOT_EMPTY)
+        self.states[asked.who] = STATES[asked.deed]
+        return 0
+
+    unfreeze = close = freeze
+
+    def post(self, asked: Asked, moves: Sequence[Move], *, rest: bool = False) -> int:
+        """Move everything, then free the rest of the hold if that is asked for; how much it was."""
+        hold = self.hold_for(asked.hold, moves) if asked.hold else None
+        for move in moves:
+            for who in (move.source, move.target):
+                is_exempt = hold is not None or asked.deed == "reversal"
+                self.check_state(who, may_be_frozen=is_exempt)
+        freed = 0
+        if hold is not None:
+            hold.left -= sum(move.amount for move in moves if move.from_hold)
+            if hold.left < 0:
+                raise No(Reason.REASON_HOLD_EXCEEDED)
+            if rest:
+                freed, hold.left, hold.is_open = hold.left, 0, False
+        left = freed  # what is freed goes with the first move out of the hold, if there is one
+        for move in moves:
+            unheld, left = (move.amount + left, 0) if move.from_hold else (0, left)
+            self.change(
+                move.source, move.asset, -move.amount, held=-unheld, given=move.given, asked=asked
+            )
+            self.change(move.target, move.asset, move.amount, cost=move.cost, asked=asked)
+        if hold is not None and left:
+            self.change(hold.who, hold.asset, held=-left)
+        return freed
+
+    def hold_for(self, id_: str, moves: Sequence[Move]) -> SetAside:
+        hold = self.holds.get(id_)
+        if hold is None or any(
+            (m.source, m.asset) != (hold.who, hold.asset) for m in moves if m.from_hold
+        ):
             raise No(Reason.REASON_HOLD_NOT_FOUND)
         if not hold.is_open:
             raise No(Reason.REASON_HOLD_CLOSED)
-        if drawn > hold.left:
-            raise No(Reason.REASON_HOLD_EXCEEDED)
-        freed = hold.left - drawn if asked.last else 0
-        hold.left, hold.is_open = hold.left - drawn - freed, not asked.last
-        self.change(asked.who, asset, -drawn, held=-drawn - freed)
-        self.change("clearing", asset, drawn)
-        other, got = (asked.asset, asked.amount) if asked.side == "BUY" else ("USD", money)
-        self.change("clearing", other, -got)
-        self.change(asked.who, other, got, cost=money if asked.side == "BUY" else 0)
-        return freed
+        return hold
 
-    def deposit(self, asked: Asked) -> int:
-        self.change("deposits", asked.asset, -asked.amount)
-        self.change(asked.who, asked.asset, asked.amount, cost=asked.price)
-        return 0
+    def check_state(self, who: str, *, may_be_frozen: bool = False) -> None:
+        state = self.states.get(who)
+        if state == "closed" or (state == "frozen" and not may_be_frozen):
+            raise No(Reason.REASON_ACCOUNT_NOT_OPEN)
+
+    def check_not_reversed(self, id_: str) -> None:
+        for asked, answer, _ in self.decided.values():
+            if asked.deed == "reversal" and asked.of == id_ and not answer.reason:
+                raise No(Reason.REASON_ALREADY_REVERSED)
 
     def change(
-        self, who: str, asset: str, amount: int = 0, *, held: int = 0, cost: int = 0
+        self,
+        who: str,
+        asset: str,
+        amount: int = 0,
+        *,
+        held: int = 0,
+        cost: int = 0,
+        given: int | None = None,
+        asked: Asked | None = None,
     ) -> None:
-        purse = self.purses.setdefault((who, asset), Purse())
+        """One step of one purse."""
+        floorless = who.startswith("house/") or (asked is not None and who in asked.floorless)
+        purse = self.purses.setdefault((who, asset), Purse(has_floor=not floorless))
         if amount < 0 < purse.posted:
             cost = -(purse.cost * -amount // purse.posted)
+            if given is not None and -amount < purse.posted:
+                cost = -min(given, purse.cost)
         purse.posted, purse.held = purse.posted + amount, purse.held + held
         purse.cost, purse.version = purse.cost + cost, purse.version + 1
-        self.entries += 1
-        if who in ("clearing", "deposits"):
+        if not purse.has_floor:
             purse.cost = 0
         elif purse.posted < purse.held:
             raise No(lack_of(asset))
         if max(purse.cost, purse.posted, -1 - purse.posted) > MOST:
             raise No(Reason.REASON_BALANCE_OVERFLOW)
+        self.steps.append((who, asset, purse.version, amount, purse.posted, purse.held, purse.cost))
+
+    def seen(self, asked: Asked, *, is_done: bool) -> tuple[Seen, ...]:
+        """The purses it names, as far as they are there, and that of the hold it could draw on."""
+        keys = self.named(asked)
+        hold = self.holds.get(asked.hold)
+        if hold is not None and is_done:
+            keys.append((hold.who, hold.asset))
+        found = [(key, self.purses[key]) for key in dict.fromkeys(keys) if key in self.purses]
+        return tuple((*key, p.version, p.posted, p.held) for key, p in found)
+
+    def named(self, asked: Asked) -> list[Key]:
+        if asked.deed in STATES:
+            return sorted(key for key in self.purses if key[0] == asked.who)
+        if asked.deed == "fill":
+            moves: Sequence[Move] = moves_of_fill(asked)
+        elif asked.deed in ("deposit", "withdraw"):
+            ends = (DEPOSITS, asked.who) if asked.deed == "deposit" else (asked.who, WITHDRAWALS)
+            moves = [Move(*ends, asked.asset, asked.amount)]
+        elif asked.deed == "hold":
+            return [(asked.who, asked.asset)]
+        else:
+            moves = asked.moves
+        return [(who, move.asset) for move in moves for who in (move.source, move.target)]
+
+
+different = Answer(Reason.REASON_EXISTS_DIFFERENT)
+
+
+def moves_of_fill(asked: Asked) -> list[Move]:
+    money = asked.amount * asked.price
+    if asked.side == "BUY":
+        return [
+            Move(asked.who, CLEARING, "USD", money, from_hold=True),
+            Move(CLEARING, asked.who, asked.asset, asked.amount, cost=money),
+        ]
+    return [
+        Move(asked.who, CLEARING, asked.asset, asked.amount, from_hold=True),
+        Move(CLEARING, asked.who, "USD", money),
+    ]
+
+
+def fault_of(asked: Asked) -> int:
+    """What is wrong with its form, whatever the books say; 0: nothing."""
+    if asked.deed == "transfer":
+        return fault_of_transfer(asked)
+    if asked.deed == "fill":
+        return fault_of_fill(asked)
+    if asked.deed == "hold":
+        return 0 if 0 <= asked.amount <= MOST else Reason.REASON_INVALID_AMOUNT
+    if asked.deed in ("deposit", "withdraw"):
+        is_right = 1 <= asked.amount <= MOST_BROUGHT_IN and 0 <= asked.price <= MOST_BROUGHT_IN
+        return 0 if is_right else Reason.REASON_INVALID_AMOUNT
+    return 0
+
+
+def fault_of_fill(asked: Asked) -> int:
+    if asked.amount < 1:
+        return Reason.REASON_INVALID_QUANTITY
+    if asked.price < 1:
+        return Reason.REASON_INVALID_PRICE
+    return 0 if asked.amount * asked.price <= MOST else Reason.REASON_INVALID_AMOUNT
+
+
+def fault_of_transfer(asked: Asked) -> int:
+    draws = asked.last or any(move.from_hold for move in asked.moves)
+    if draws != bool(asked.hold) or not (asked.moves or asked.last):
+        return Reason.REASON_INVALID_REQUEST
+    for move in asked.moves:
+        if move.source == move.target:
+            return Reason.REASON_INVALID_ACCOUNT
+        if not 1 <= move.amount <= MOST or not 0 <= move.cost <= MOST_BROUGHT_IN:
+            return Reason.REASON_INVALID_AMOUNT
+    if any(name.startswith("customer/") for name in asked.floorless):
+        return Reason.REASON_INVALID_ACCOUNT
+    return 0
 
 
 def lack_of(asset: str) -> int:

@@ -17,27 +17,36 @@ def check_sequence(customer: str, events: Sequence[Event]) -> Iterator[Violation
 
 
 def check_single_flight(customer: str, events: Sequence[Event]) -> Iterator[Violation]:
-    """Trades start in the order placed, each after the end of the one before."""
+    """Trades start in the order placed, each after the end of the one before.
+
+    One that is canceled while it waits never starts.
+    """
     waiting: list[str] = []
     working: str | None = None
     for event in events:
+        for words in _out_of_order(event, waiting, working):
+            yield Violation(Claim.OUT_OF_ORDER, event.trade_id, f"{words} of {customer}")
         if event.kind == "PLACED":
             waiting.append(event.trade_id)
-            continue
+        elif event.trade_id in waiting:
+            waiting.remove(event.trade_id)
         if event.kind == "STARTED":
-            if working is not None:
-                words = f"started while {working} of {customer} was in progress"
-                yield Violation(Claim.OUT_OF_ORDER, event.trade_id, words)
-            if event.trade_id != (waiting[0] if waiting else None):
-                words = f"started before {waiting[:1]} of {customer}, which was placed earlier"
-                yield Violation(Claim.OUT_OF_ORDER, event.trade_id, words)
-            waiting = [trade_id for trade_id in waiting if trade_id != event.trade_id]
             working = event.trade_id
-        elif event.trade_id != working:
-            words = f"{event.kind} came while {working} of {customer} was in progress"
-            yield Violation(Claim.OUT_OF_ORDER, event.trade_id, words)
-        if event.is_terminal:
+        if event.is_terminal and event.trade_id == working:
             working = None
+
+
+def _out_of_order(event: Event, waiting: Sequence[str], working: str | None) -> Iterator[str]:
+    """What is wrong with an event while these wait, oldest first, and that one is in progress."""
+    if event.kind == "STARTED":
+        if working is not None:
+            yield f"started while {working} was in progress"
+        if event.trade_id not in waiting[:1]:
+            yield f"started before {waiting[:1]}, placed earlier,"
+        return
+    ends_waiting = event.is_terminal and event.trade_id in waiting
+    if event.kind != "PLACED" and not ends_waiting and event.trade_id != working:
+        yield f"{event.kind} while {working} was in progress"
 
 
 def check_ends(events: Sequence[Event]) -> Iterator[Violation]:

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from enum import Enum
 
 ALL = "house"  # as a target: every process but the supervisor
+DATABASE = "postgres"
 _WARM_UP_SECONDS = 4.0
-_REST_SECONDS = (4.0, 7.0)
-_LONG_REST_SECONDS = (12.0, 15.0)  # after the whole house
+_REST_SECONDS = (1.5, 4.0)
 _LONGEST_STOP_SECONDS = 30.0
 _LONGEST_PARTITION_SECONDS = 12.0
 _FLOOD_SECONDS = (2.0, 5.0)
+_FULL_SECONDS = (2.0, 6.0)
 _MISBEHAVIOUR_SECONDS = (5.0, 15.0)
 
 
@@ -24,6 +25,7 @@ class Kind(Enum):
     STALL = "stall"  # connections stay, and nothing passes
     SLOW = "slow"  # everything passes late
     FLOOD = "flood"  # more calls than it can answer
+    FULL = "full disk"  # nothing more can be written
     MISBEHAVE = "misbehave"  # the exchange duplicates, reorders, delays, forgets, refuses
 
 
@@ -34,6 +36,7 @@ FAMILIES: Mapping[str, tuple[Kind, ...]] = {
     "stop": (Kind.STOP,),
     "partition": PARTITIONS,
     "flood": (Kind.FLOOD,),
+    "disk": (Kind.FULL,),
     "exchange": (Kind.MISBEHAVE,),
 }
 
@@ -52,6 +55,8 @@ class Misbehaviour:
 @dataclass(frozen=True, slots=True)
 class Fault:
     """Something that goes wrong `at` seconds after the start, for `seconds` (a kill: 0).
+
+    `at` is when it comes if trading goes on at once after each fault before it; else later.
 
     `target` is a process (order), a way between two (execution>ledger), or ALL. `delay_ms` is how
     late things pass where they are SLOW.
@@ -78,8 +83,8 @@ def schedule(
 ) -> tuple[Fault, ...]:
     """The faults of a drill of so many seconds, in the order of their times.
 
-    One after the other: each rest is long enough to see trading go on again. The exchange's
-    misbehaviour runs beside them all the time. Every target gets its turn before one gets a second.
+    One after the other; the exchange's misbehaviour runs beside them all the time. Every target
+    gets its turn before one gets a second.
     """
     rng = random.Random(seed)
     faults = list(_one_by_one(rng, seconds, field, families))
@@ -94,11 +99,16 @@ def _one_by_one(
     at = _WARM_UP_SECONDS
     for kind, target in _deck(rng, field, families):
         lasts = _lasts(rng, kind, seconds)
-        if at + lasts > seconds - _REST_SECONDS[0]:
+        if is_too_late(at, lasts, seconds):
             return
         delay = rng.choice((20, 100, 300)) if kind is Kind.SLOW else 0
         yield Fault(round(at, 1), kind, target, lasts, delay)
-        at += lasts + rng.uniform(*(_LONG_REST_SECONDS if target == ALL else _REST_SECONDS))
+        at += lasts + rng.uniform(*_REST_SECONDS)
+
+
+def is_too_late(at: float, lasts: float, seconds: float) -> bool:
+    """Whether a fault would not be over well before a drill of so many seconds is."""
+    return at + lasts > seconds - _REST_SECONDS[1]
 
 
 def _deck(rng: random.Random, field: Field, families: Sequence[str]) -> Iterator[tuple[Kind, str]]:
@@ -112,6 +122,8 @@ def _deck(rng: random.Random, field: Field, families: Sequence[str]) -> Iterator
     ]
     if "kill" in families:
         cards.append(("kill", ALL))
+    if "disk" in families:
+        cards.append(("disk", DATABASE))
     if "partition" in families:
         cards += [("partition", way) for way in rng.sample(ways, min(4, len(ways)))]
     last = ""
@@ -128,8 +140,8 @@ def _lasts(rng: random.Random, kind: Kind, seconds: float) -> float:
     """How long a fault is in force, in seconds: mostly short, now and then as long as may be."""
     if kind is Kind.KILL:
         return 0.0
-    if kind is Kind.FLOOD:
-        return round(rng.uniform(*_FLOOD_SECONDS), 1)
+    if kind in (Kind.FLOOD, Kind.FULL):
+        return round(rng.uniform(*(_FLOOD_SECONDS if kind is Kind.FLOOD else _FULL_SECONDS)), 1)
     longest = _LONGEST_STOP_SECONDS if kind is Kind.STOP else _LONGEST_PARTITION_SECONDS
     return round(rng.triangular(1.0, max(2.0, min(longest, seconds / 4)), 2.0), 1)
 

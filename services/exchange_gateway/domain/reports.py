@@ -1,6 +1,6 @@
 """Reports: what a venue says of orders, and what of it can be true."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from enum import IntEnum, StrEnum
 
@@ -27,6 +27,7 @@ class Breach(StrEnum):
     WRONG_SIDE = "WRONG_SIDE"
     NOT_A_FILL = "NOT_A_FILL"
     OVER_FILL = "OVER_FILL"
+    EXECUTION_REPEATED = "EXECUTION_REPEATED"
     ENDED_WHEN_FILLED = "ENDED_WHEN_FILLED"
     REFUSED_BY_EXECUTION = "REFUSED_BY_EXECUTION"
 
@@ -162,17 +163,34 @@ def _answer(standing: Standing, report: Report) -> Standing:
     return replace(standing, state=state, exchange_order_id=exchange_order_id)
 
 
+def executions_wanted(
+    standings: Mapping[str, Standing], reports: Sequence[Report]
+) -> Sequence[str]:
+    """The orders among those filled in `reports` that had fills before, by id."""
+    filled = {report.trade_id for report in reports if report.kind == Kind.FILLED}
+    return sorted(i for i in filled if i in standings and standings[i].filled_quantity)
+
+
 def judge_all(
-    standings: Mapping[str, Standing], reports: Sequence[Report], *, first_seq: int
+    standings: Mapping[str, Standing],
+    reports: Sequence[Report],
+    *,
+    first_seq: int,
+    executions: Mapping[str, Set[str]],
 ) -> Judgement:
-    """Judge reports in order, each against what the ones before it left behind."""
+    """Judge reports in order, each against what the ones before it left behind.
+
+    `executions` are the ids of fills that counted before, by order: one counts once.
+    """
     now = dict(standings)
+    counted = {trade_id: set(ids) for trade_id, ids in executions.items()}
     touched: dict[str, Standing] = {}
     parked = []
     deliveries = []
     for seq, report in enumerate(reports, start=first_seq):
         try:
             standing = judge(now.get(report.trade_id), report, seq=seq)
+            _count(counted.setdefault(report.trade_id, set()), report)
         except Impossible as why:
             parked.append(Parked(seq, why.breach, why.detail))
             deliveries.append(Delivery(seq, report, is_parked=True))
@@ -181,6 +199,15 @@ def judge_all(
         is_last = report.kind == Kind.FILLED and standing.filled_by_seq == seq
         deliveries.append(Delivery(seq, report, standing.customer_id, is_last))
     return Judgement(list(touched.values()), parked, deliveries)
+
+
+def _count(counted: set[str], report: Report) -> None:
+    """A fill counts under its id, once. Raises Impossible."""
+    if report.kind == Kind.FILLED:
+        if report.execution_id in counted:
+            detail = f"execution {report.execution_id!r} of this order was told before"
+            raise Impossible(Breach.EXECUTION_REPEATED, detail)
+        counted.add(report.execution_id)
 
 
 def told_by(reports: Sequence[Report]) -> State:

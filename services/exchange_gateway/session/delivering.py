@@ -114,6 +114,7 @@ class Delivering:
     def _tell(self, outcome: Sorted, answered: int) -> None:
         _delivered.inc(answered)
         _refused.inc(len(outcome.parked))
+        self._floor.alarms.parked(len(outcome.parked))
         _log.info(
             "reports_delivered",
             reports=answered,

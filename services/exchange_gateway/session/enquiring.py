@@ -60,11 +60,13 @@ class Enquiring:
             answers = await self.ask([order.trade_id for order in overdue])
         except VenueAway as error:
             _log.warning("enquiry_unanswered", orders=len(overdue), error=str(error))
-            self._floor.waiting.asked(overdue)
+            silence = f"the exchange cannot be asked: {error}"
+            self._floor.waiting.asked(overdue, {o.trade_id: silence for o in overdue})
             return
         _log.info("enquired", orders=len(overdue))
         await self._follow_up(overdue, answers)
-        self._floor.waiting.asked(overdue)
+        words = {order.trade_id: _words(answers[order.trade_id]) for order in overdue}
+        self._floor.waiting.asked(overdue, words)
 
     async def _follow_up(
         self, overdue: Sequence[Waiting], answers: dict[str, Sequence[Report] | None]
@@ -88,3 +90,9 @@ class Enquiring:
         silent_for = self._floor.clock.monotonic() - self._floor.board.heard_at
         if silent_for >= self._floor.rhythm.query_after_seconds:
             self._floor.board.log_on_again(why)
+
+
+def _words(reports: Sequence[Report] | None) -> str:
+    if reports is None:
+        return "the exchange does not know it: it is sent again"
+    return f"the exchange knows it and has {len(reports)} reports of it"

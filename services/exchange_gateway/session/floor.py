@@ -8,6 +8,7 @@ from prometheus_client import Gauge
 
 from libs.clock import Clock
 from services.exchange_gateway.domain import Command, Delivery
+from services.exchange_gateway.session.alarms import Alarms
 from services.exchange_gateway.session.tail import Tail, Watermark
 from services.exchange_gateway.session.unanswered import Unanswered
 from services.exchange_gateway.store.progress import Seat
@@ -37,6 +38,7 @@ class Board:
 
     `stored`: everything before this number is stored and may be acknowledged. `kept_seq`: the venue
     has every command up to this one. `heard_at`: when it said something last, monotonic seconds.
+    `withdrawn`: orders an operator has resolved, which are not sent any more.
     """
 
     def __init__(self, clock: Clock, *, venue_name: str, next_report_seq: int) -> None:
@@ -49,6 +51,7 @@ class Board:
         self.connected_since = clock.monotonic()
         self.heard_at = self.connected_since
         self.wants_logon = asyncio.Event()
+        self.withdrawn: set[str] = set()
 
     def connected(self, *, is_connected: bool) -> None:
         """The session is up now, or down."""
@@ -77,5 +80,6 @@ class Floor:
     rhythm: Rhythm
     board: Board
     waiting: Unanswered
+    alarms: Alarms
     commands: Tail[Command]
     deliveries: Tail[Delivery]

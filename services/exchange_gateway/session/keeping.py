@@ -112,11 +112,12 @@ class Keeping:
             _sent.inc(len(commands))
 
     def _sendable(self, command: Command) -> Command:
-        """The command, or one that orders nothing when the venue has answered the order before.
+        """The command, or one that orders nothing when what became of the order is known.
 
-        Only a venue that lost its memory lacks such a command; to send it would execute it twice.
+        Only a venue that lost its memory lacks such a command, unless an operator has resolved the
+        order; to send it would execute it twice.
         """
-        if not command.is_answered:
+        if not command.is_answered and command.trade_id not in self._floor.board.withdrawn:
             return command
         _log.error("answered_order_not_sent", trade_id=command.trade_id, seq=command.seq)
         return Command(command.seq, command.trade_id, self._floor.venue.encode_nothing(command.seq))

@@ -102,6 +102,7 @@ class Redelivering:
         await self._lane.run(settle)
         self.room.leave(done)
         self.room.add(outcome.postponed)
+        self._floor.alarms.parked(len(outcome.parked))
         _redelivered.inc(len(deliveries))
         for case in outcome.parked:
             _log.error("report_parked", seq=case.seq, breach=case.breach, detail=case.detail)

@@ -1,18 +1,27 @@
 """Reports in: put in sequence, stored, then judged against their orders."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 import psycopg
 import structlog
 from prometheus_client import Counter
 
 from libs.postgres import Lane
-from services.exchange_gateway.domain import Judgement, Report, judge_all
+from libs.refusals import Unavailable
+from services.exchange_gateway.domain import (
+    Delivery,
+    Judgement,
+    Report,
+    executions_wanted,
+    judge_all,
+)
 from services.exchange_gateway.session.floor import Floor
 from services.exchange_gateway.session.sequence import ReportSequence
 from services.exchange_gateway.store.progress import Step
 from services.exchange_gateway.store.reports import ReportStore, is_ours
+from stockbroker.common.v1.reason_pb2 import Reason
 
 _MOST = 1000
 _MOST_AHEAD = 20_000
@@ -48,6 +57,26 @@ class Reporting:
     async def take(self, reports: Sequence[Report]) -> None:
         """Take reports as they come over the wire; waits while too many are queued."""
         await self._arrivals.put(reports)
+
+    @asynccontextmanager
+    async def still(self) -> AsyncIterator[int]:
+        """While this lasts nothing is taken in; the number the next report gets.
+
+        Raises Unavailable before everything that was found stored is judged.
+        """
+        async with self._is_busy:
+            if self._next_to_judge != self._sequence.next_seq:
+                raise Unavailable(
+                    Reason.REASON_UNAVAILABLE, "reports from before are being judged; try again"
+                )
+            yield self._sequence.next_seq
+
+    def wrote(self, seq: int, delivery: Delivery | None) -> None:
+        """A report that is not the venue's was stored and judged as `seq`, within `still`."""
+        self._sequence.write_in()
+        self._next_to_judge = seq + 1
+        self._floor.board.stored.raise_to(seq + 1)
+        self._floor.deliveries.announce(seq + 1, [delivery] if delivery else ())
 
     async def start_over(self) -> None:
         """Forget what is not stored: a new connection brings it again."""
@@ -105,7 +134,9 @@ class Reporting:
                 return None  # by an attempt whose commit went unanswered
             ids = {report.trade_id for report in run if is_ours(report.trade_id)}
             standings = await reports.find_standings(sorted(ids))
-            judgement = judge_all(standings, run, first_seq=first_seq)
+            wanted = executions_wanted(standings, run)
+            executions = await reports.find_executions(wanted, before=first_seq) if wanted else {}
+            judgement = judge_all(standings, run, first_seq=first_seq, executions=executions)
             await reports.save_standings(judgement.standings)
             if judgement.parked:
                 await reports.park(judgement.parked)
@@ -152,6 +183,7 @@ class Reporting:
     def _tell(self, run: Sequence[Report], judgement: Judgement | None) -> None:
         parked = judgement.parked if judgement else ()
         _log.info("reports_stored", reports=len(run), parked=len(parked), next=self._next_to_judge)
+        self._floor.alarms.parked(len(parked))
         for case in parked:
             _parked.labels(case.breach).inc()
             _log.error("report_parked", seq=case.seq, breach=case.breach, detail=case.detail)

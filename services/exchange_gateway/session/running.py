@@ -6,19 +6,23 @@ from dataclasses import dataclass
 from libs.clock import Clock
 from libs.postgres import Lane, Pool
 from services.exchange_gateway.domain import Command, Delivery
+from services.exchange_gateway.session.alarms import Alarms
 from services.exchange_gateway.session.delivering import Delivering
 from services.exchange_gateway.session.enquiring import Enquiring
 from services.exchange_gateway.session.floor import Board, Floor, Rhythm
 from services.exchange_gateway.session.keeping import Keeping
 from services.exchange_gateway.session.redelivering import Execution
 from services.exchange_gateway.session.reporting import Reporting
+from services.exchange_gateway.session.resolving import Resolving
 from services.exchange_gateway.session.sequence import ReportSequence
+from services.exchange_gateway.session.settling import Settling
 from services.exchange_gateway.session.submission import Submission
 from services.exchange_gateway.session.tail import Tail
 from services.exchange_gateway.session.together import together
 from services.exchange_gateway.session.unanswered import Unanswered
 from services.exchange_gateway.store.commands import CommandStore
 from services.exchange_gateway.store.lease import Start
+from services.exchange_gateway.store.parked import ParkedStore
 from services.exchange_gateway.store.progress import Seat, Step
 from services.exchange_gateway.store.reports import ReportStore
 from services.exchange_gateway.venues import Venue
@@ -42,14 +46,17 @@ class RunningSession:
     """The parts of a session at work, from where `start` says the last process left off."""
 
     def __init__(self, outside: Outside, start: Start) -> None:
+        self._pool = outside.pool
         head = start.next_seq
+        waiting = Unanswered(start.unanswered, outside.clock)
         self.floor = floor = Floor(
             seat=start.seat,
             venue=outside.venue,
             clock=outside.clock,
             rhythm=outside.rhythm,
             board=Board(outside.clock, venue_name=start.venue, next_report_seq=head[Step.STORED]),
-            waiting=Unanswered(start.unanswered, outside.clock),
+            waiting=waiting,
+            alarms=Alarms(waiting),
             commands=Tail(_load_commands(outside.pool, start.seat), head=head[Step.COMMANDS]),
             deliveries=Tail(_load_deliveries(outside, start.seat), head=head[Step.JUDGED]),
         )
@@ -66,10 +73,14 @@ class RunningSession:
         )
         self._keeping = Keeping(floor, outside.pool, self._reporting, self.submission)
         self.enquiring = Enquiring(floor, self._reporting, self.submission)
+        lane = outside.report_lane
+        self.resolving = Resolving(floor, lane, self._reporting, self.enquiring)
+        self.settling = Settling(floor, lane, self._reporting, self._delivering.redelivering.room)
 
     async def run(self) -> None:
         """Work until cancelled, or until a part cannot go on: then all of it ends."""
         await self._delivering.redelivering.load()
+        self.floor.alarms.set_parked(await self._count_parked())
         await together(
             self._reporting.run(),
             self._delivering.run(),
@@ -77,6 +88,11 @@ class RunningSession:
             self._keeping.run(),
             self.enquiring.run(),
         )
+
+    async def _count_parked(self) -> int:
+        async with self._pool.connection() as connection:
+            floor = self.floor
+            return await ParkedStore(connection, floor.seat.session_id, floor.venue.decode).count()
 
     async def close(self) -> None:
         """Answer the submits in progress, take no new ones."""

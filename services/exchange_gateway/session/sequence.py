@@ -8,8 +8,8 @@ from services.exchange_gateway.domain import Report
 class ReportSequence:
     """The numbers of a session's reports.
 
-    The gateway numbers reports 1, 2, 3, ... for ever: the venue's number + `offset`, which is 0
-    unless the venue has lost its memory and numbers anew.
+    The gateway numbers reports 1, 2, 3, ... for ever: the venue's number + `offset`, which is how
+    many reports operators wrote, unless the venue has lost its memory and numbers anew.
 
     >>> from services.exchange_gateway.domain import Kind
     >>> def report(seq):
@@ -25,7 +25,7 @@ class ReportSequence:
         self.next_seq = next_seq
         self.offset = offset
         self.repeats = 0
-        self._ahead: dict[int, Report] = {}
+        self._ahead: dict[int, Report] = {}  # by the venue's number
 
     @property
     def next_venue_seq(self) -> int:
@@ -45,16 +45,21 @@ class ReportSequence:
     def arrange(self, reports: Sequence[Report]) -> list[Report]:
         """The next reports in sequence, as far as they are here; next_seq moves past them."""
         for report in reports:
-            seq = report.venue_seq + self.offset
-            if seq < self.next_seq or seq in self._ahead:
+            seq = report.venue_seq
+            if seq < self.next_venue_seq or seq in self._ahead:
                 self.repeats += 1
             else:
                 self._ahead[seq] = report
         run = []
-        while (found := self._ahead.pop(self.next_seq, None)) is not None:
+        while (found := self._ahead.pop(self.next_venue_seq, None)) is not None:
             run.append(found)
             self.next_seq += 1
         return run
+
+    def write_in(self) -> None:
+        """The next number is taken by a report that is not the venue's; its own are not moved."""
+        self.next_seq += 1
+        self.offset += 1
 
     def restart(self) -> None:
         """Forget what waits: the venue sends it again."""

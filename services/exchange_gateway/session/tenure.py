@@ -10,6 +10,7 @@ from services.exchange_gateway.session.lease import Lease
 from services.exchange_gateway.session.running import Outside, RunningSession
 from services.exchange_gateway.session.together import together
 from services.exchange_gateway.store.lease import Start
+from services.exchange_gateway.venues import Venue
 from stockbroker.common.v1.reason_pb2 import Reason
 
 _RETRY_SECONDS = 0.25
@@ -35,6 +36,11 @@ class Tenure:
         self._clock = clock
         self._on_change = on_change
         self._session: RunningSession | None = None
+
+    @property
+    def venue(self) -> Venue:
+        """The venue, whoever holds the session."""
+        return self._outside.venue
 
     @property
     def session(self) -> RunningSession | None:

@@ -16,7 +16,7 @@ SELECT r.seq, s.venue, coalesce(o.customer_id, ''), r.received_at, p.seq IS NOT 
 FROM venue_report r
 JOIN venue_session s ON s.session_id = r.session_id
 LEFT JOIN venue_order o ON o.trade_id = r.trade_id
-LEFT JOIN parked_report p ON p.session_id = r.session_id AND p.seq = r.seq
+LEFT JOIN parked_report p ON p.session_id = r.session_id AND p.seq = r.seq AND p.state <> 2
 WHERE r.session_id = %(session_id)s AND r.seq > %(after)s AND r.seq <= %(until)s AND r.kind = 2
 ORDER BY r.seq
 """

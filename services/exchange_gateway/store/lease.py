@@ -1,5 +1,6 @@
 """Who holds the session, as the database tells."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import psycopg
@@ -34,10 +35,20 @@ WHERE session_id = %(session_id)s AND term = %(term)s
 """
 
 _UNANSWERED = """
-SELECT o.trade_id::text, o.command_seq
+SELECT o.trade_id::text, o.command_seq,
+       extract(epoch FROM clock_timestamp() - o.created_at)::double precision
 FROM unanswered_order u JOIN venue_order o ON o.trade_id = u.trade_id
 WHERE u.session_id = %(session_id)s ORDER BY o.command_seq
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """An order without an answer, under the number it was sent last, and how old it is."""
+
+    trade_id: str
+    command_seq: int
+    age_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +59,7 @@ class Start:
     venue: str
     report_offset: int
     next_seq: dict[Step, int]
-    unanswered: dict[str, int]
+    unanswered: Sequence[Pending]
 
 
 async def take(
@@ -76,7 +87,7 @@ async def take(
         venue=session[0],
         report_offset=session[1],
         next_seq={Step(lane): next_seq for lane, _, next_seq in rows},
-        unanswered=dict(await cursor.fetchall()),
+        unanswered=[Pending(*row) for row in await cursor.fetchall()],
     )
 
 

@@ -48,7 +48,17 @@ INSERT INTO parked_report (session_id, seq, breach, detail)
 SELECT %(session_id)s, i.seq, i.breach, i.detail
 FROM unnest(%(seqs)b::bigint[], %(breaches)b::text[], %(details)b::text[])
 AS i (seq, breach, detail)
-ON CONFLICT (session_id, seq) DO NOTHING
+ON CONFLICT (session_id, seq) DO UPDATE
+SET state = 1, breach = excluded.breach, detail = excluded.detail
+"""
+
+# What was retried counts, what is parked does not: a venue may correct itself under the same id.
+_EXECUTIONS = """
+SELECT r.trade_id::text, r.execution_id
+FROM venue_report r
+LEFT JOIN parked_report p ON p.session_id = r.session_id AND p.seq = r.seq AND p.state <> 2
+WHERE r.trade_id = ANY(%(trade_ids)b::uuid[]) AND r.kind = 2
+    AND r.session_id = %(session_id)s AND r.seq < %(before)s AND p.seq IS NULL
 """
 
 _LOAD = """
@@ -105,6 +115,24 @@ class ReportStore:
         rows = await cursor.fetchall()
         return {row[0]: _standing(*row) for row in rows}
 
+    async def find_executions(
+        self, trade_ids: Sequence[str], *, before: int
+    ) -> dict[str, set[str]]:
+        """The ids of the executions of these orders in reports numbered lower than `before`."""
+        cursor = await self._connection.execute(
+            _EXECUTIONS,
+            {
+                "session_id": self._seat.session_id,
+                "trade_ids": list(trade_ids),
+                "before": before,
+            },
+            binary=True,
+        )
+        found: dict[str, set[str]] = {}
+        for trade_id, execution_id in await cursor.fetchall():
+            found.setdefault(trade_id, set()).add(execution_id)
+        return found
+
     async def save_standings(self, standings: Sequence[Standing]) -> None:
         """Write how orders stand now; the venue has answered them."""
         await self._connection.execute(
@@ -119,7 +147,7 @@ class ReportStore:
         )
 
     async def park(self, parked: Sequence[Parked]) -> None:
-        """Keep reports for an operator. Safe to repeat."""
+        """Keep reports for an operator: those here before too. Safe to repeat."""
         await self._connection.execute(
             _PARK,
             {

@@ -11,7 +11,7 @@ from services.exchange_gateway.store.progress import Deposed, Seat
 
 _SUMMARY = """
 SELECT (SELECT count(*) FROM unanswered_order WHERE session_id = %(session_id)s),
-       (SELECT count(*) FROM parked_report WHERE session_id = %(session_id)s),
+       (SELECT count(*) FROM parked_report WHERE session_id = %(session_id)s AND state = 1),
        coalesce((SELECT next_seq FROM progress
                  WHERE session_id = %(session_id)s AND lane = 'commands'), 1),
        coalesce((SELECT next_seq FROM progress

@@ -68,6 +68,9 @@ class Venue(Protocol):
     def decode(self, raw: bytes) -> Report:
         """A report from its stored bytes. Of kind UNREADABLE when they make no sense."""
 
+    def write(self, report: Report) -> bytes:
+        """The bytes of a report as the venue would have said it; `decode` reads them."""
+
     def log_on(self, next_report_seq: int) -> AbstractAsyncContextManager[VenueStream]:
         """Open the session; `next_report_seq` is the first report that is not stored here.
 

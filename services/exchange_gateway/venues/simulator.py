@@ -21,6 +21,7 @@ _KINDS = {
     market.ExecutionReport.EXEC_TYPE_CANCELED: Kind.CANCELED,
     market.ExecutionReport.EXEC_TYPE_EXPIRED: Kind.EXPIRED,
 }
+_EXEC_TYPES = {kind: exec_type for exec_type, kind in _KINDS.items()}
 _REASONS = {
     market.REJECT_REASON_UNSPECIFIED: None,
     market.REJECT_REASON_UNKNOWN_SYMBOL: Reason.UNKNOWN_SYMBOL,
@@ -71,6 +72,24 @@ class SimulatorVenue:
             return _report(market.ExecutionReport.FromString(raw))
         except DecodeError:
             return _report(market.ExecutionReport())
+
+    def write(self, report: Report) -> bytes:
+        """An ExecutionReport without a number of the session."""
+        said = market.ExecutionReport(
+            client_order_id=report.trade_id,
+            exchange_order_id=report.exchange_order_id,
+            exec_type=_EXEC_TYPES[report.kind],
+            exec_id=report.execution_id,
+            symbol=report.symbol,
+            side=market.Side.ValueType(report.side),
+            last_quantity=report.quantity,
+            last_price_micros=report.price_micros,
+            leaves_quantity=report.leaves_quantity,
+            reject_reason=_reject_reason(report.reason),
+            reason_text=report.reason_text,
+        )
+        said.transact_time.FromNanoseconds(report.executed_at_nanos)
+        return said.SerializeToString()
 
     @asynccontextmanager
     async def log_on(self, next_report_seq: int) -> AsyncIterator["SimulatorStream"]:
@@ -196,6 +215,12 @@ def _report(said: market.ExecutionReport) -> Report:
         reason_text=said.reason_text,
         raw=said.SerializeToString(),
     )
+
+
+def _reject_reason(reason: Reason | None) -> market.RejectReason.ValueType:
+    """The exchange's word for a reason; OTHER where it has none."""
+    said = (theirs for theirs, ours in _REASONS.items() if ours == reason)
+    return market.RejectReason.ValueType(next(said, market.REJECT_REASON_OTHER))
 
 
 def _words(error: grpc.aio.AioRpcError) -> str:

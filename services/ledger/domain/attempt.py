@@ -89,11 +89,11 @@ class Attempt:
     def _place(self, hold: PlaceHold) -> int:
         if self._books.hold(hold.id) is not None:
             raise CannotDo(Reason.REASON_HOLD_CLOSED)
+        if self._books.state_of(hold.account.name) is not AccountState.OPEN:
+            raise CannotDo(Reason.REASON_ACCOUNT_NOT_OPEN)
         account = self._books.account(hold.account)
         if account is None:
             raise CannotDo(_lack_of(hold.account.asset))
-        if self._books.state_of(account.key.name) is not AccountState.OPEN:
-            raise CannotDo(Reason.REASON_ACCOUNT_NOT_OPEN)
         amount = hold.amount or account.available
         if amount < 1:
             raise CannotDo(_lack_of(hold.account.asset))

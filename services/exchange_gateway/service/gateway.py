@@ -9,6 +9,7 @@ from libs.postgres import Pool
 from libs.refusals import Invalid, Unavailable
 from services.exchange_gateway import wire
 from services.exchange_gateway.domain import TRADE_ID, Kind, Report, State, told_by
+from services.exchange_gateway.service.operators import Operators
 from services.exchange_gateway.session.listing import Listing
 from services.exchange_gateway.session.tenure import Tenure
 from services.exchange_gateway.store.executions import Executions
@@ -25,7 +26,7 @@ _MOST = 1000
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
-class GatewayService(ExchangeGatewayServiceServicer):
+class GatewayService(Operators, ExchangeGatewayServiceServicer):
     """The house's one door to the exchange."""
 
     def __init__(

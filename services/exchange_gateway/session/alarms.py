@@ -1,0 +1,25 @@
+"""What an operator has to look at, as metrics."""
+
+from prometheus_client import Gauge
+
+from services.exchange_gateway.session.unanswered import Unanswered
+
+_parked = Gauge("gateway_reports_parked_now", "Reports that cannot be true, not settled by anyone")
+_age = Gauge("gateway_order_unanswered_seconds", "Age of the oldest order without an answer")
+
+
+class Alarms:
+    """The counts of one session; a process shows those of the session it holds."""
+
+    def __init__(self, waiting: Unanswered) -> None:
+        self._reports = 0
+        _age.set_function(lambda: waiting.oldest_seconds)
+
+    def set_parked(self, reports: int) -> None:
+        """So many are parked."""
+        self._reports = reports
+        _parked.set(reports)
+
+    def parked(self, reports: int) -> None:
+        """So many more are; less than 0: fewer."""
+        self.set_parked(self._reports + reports)

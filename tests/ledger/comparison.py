@@ -1,0 +1,189 @@
+"""A ledger on a real database beside the reference, asked the same: all of it is compared."""
+
+from collections import Counter as Tally
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
+
+from libs.refusals import Unavailable
+from services.ledger.domain.books import Result
+from services.ledger.domain.forms import Malformed
+from tests.ledger.asks import BEGINNING, batches, customers, other_ids
+from tests.ledger.bench import Bench
+from tests.ledger.desk import BROKEN
+from tests.ledger.reference import Answer, Asked, Decided, Move, Reference, fault_of
+
+ACCOUNTS = "SELECT name, asset, has_floor, posted, held, cost_micros, version FROM account"
+HOLDS = """
+    SELECT h.id::text, a.name, a.asset, h.remaining, h.is_open
+    FROM hold h LEFT JOIN account a ON a.id = h.account_id
+"""
+RESTRAINTS = "SELECT name, state FROM restraint"
+COUNTS = "SELECT (SELECT count(*) FROM transfer), (SELECT count(*) FROM entry)"
+STEPS = 6
+KINDS = {"fill": "execution", "request": "reversal_request"}
+
+
+class Comparison(RuleBasedStateMachine):
+    """One example: empty books and a fresh reference."""
+
+    bench: Bench
+
+    @initialize()
+    def begin(self) -> None:
+        self.reference = Reference()
+        self.told: list[list[Asked]] = []
+        self.compared = 0
+        self.bench.begin()
+        self.ask(BEGINNING, writer=0)
+
+    def ask(self, batch: list[Asked], writer: int) -> None:
+        self.told.append(batch)
+        self.bench.give_turn(writer)
+        expected = [self.reference.take(asked) for asked in batch]
+        assert [answer_of(r) for r in self.bench.ask(batch, writer)] == expected
+        for asked, answer in zip(batch, expected, strict=True):
+            self.bench.met[asked.deed, answer.reason] += 1
+
+    @rule(batch=batches, writer=st.integers(0, 1), is_stale=st.sampled_from([False] * 7 + [True]))
+    def ask_one(self, batch: list[Asked], writer: int, is_stale: bool) -> None:
+        if is_stale:
+            self.ask_in_vain(batch, writer)
+        else:
+            self.ask(batch, writer)
+
+    def ask_in_vain(self, batch: list[Asked], stale: int) -> None:
+        """A stale writer changes nothing and notices: whatever it believes, the turn is over."""
+        if all(map(fault_of, batch)):
+            return  # nothing of it reaches the writer
+        for writer in (stale, 1 - stale):
+            self.bench.give_turn(writer)
+        with pytest.raises(Unavailable):
+            self.bench.ask(batch, stale)
+        assert self.bench.turns[stale].epoch is None
+        self.bench.met["stale", 0] += 1
+
+    @rule(which=st.integers(0, 100), writer=st.integers(0, 1))
+    def ask_again(self, which: int, writer: int) -> None:
+        """An old batch is delivered once more."""
+        if self.told:
+            self.ask(self.told[which % len(self.told)], writer)
+
+    @rule(which=st.integers(0, 30), who=customers, request=other_ids, batch=batches)
+    def reverse(self, which: int, who: str, request: str, batch: list[Asked]) -> None:
+        """Something of what was done is asked to be reversed, and is, amid other things."""
+        done = [d for d in self.reference.decided.values() if can_be_reversed(d)]
+        if not done:
+            return
+        found = done[which % len(done)]
+        id_ = found.asked.recorded_id
+        moves = self.bench.moves_back(id_)
+        assert net(moves) == {k: -amount for k, amount in net_of_steps(found).items()}
+        asked = [
+            Asked("request", request, of=id_),
+            Asked("reversal", request, who=f"approver of {who}", of=id_, moves=moves),
+        ]
+        middle = which % (len(batch) + 1)
+        self.ask([*batch[:middle], *asked, *batch[middle:]], writer=which % 2)
+
+    @invariant()
+    def all_tables_are_equal(self) -> None:
+        if not hasattr(self, "reference"):
+            return
+        reference, decided = self.reference, [*self.reference.decided.values()]
+        accounts, holds, states, counts = self.bench.select(ACCOUNTS, HOLDS, RESTRAINTS, COUNTS)
+        assert {row[:2]: row[2:] for row in accounts} == {
+            key: (p.has_floor, p.posted, p.held, p.cost, p.version)
+            for key, p in reference.purses.items()
+        }
+        assert {row[0]: row[1:] for row in holds} == {
+            id_: (h.who, h.asset, h.left, h.is_open) if h else (None, None, 0, False)
+            for id_, h in reference.holds.items()
+        }
+        assert dict(states) == reference.states
+        # History cannot change, so what was compared once stays equal.
+        assert self.bench.journal(self.compared) == [
+            row_of(decision) for decision in decided[self.compared :]
+        ]
+        self.compared = len(decided)
+        assert counts == [(len(decided), sum(len(d.steps) for d in decided))]
+
+    def teardown(self) -> None:
+        for name, broken in zip(BROKEN, self.bench.select(*BROKEN.values()), strict=True):
+            assert broken == [], name
+
+
+def answer_of(result: Result | Malformed) -> Answer:
+    """A result in the reference's words."""
+    if isinstance(result, Malformed):
+        return Answer(result.reason)
+    seen = tuple((*b.account, b.version, b.posted, b.held) for b in result.balances)
+    return Answer(result.reason, result.amount, seen)
+
+
+def row_of(decided: Decided) -> tuple[Any, ...]:
+    """What the journal must have of it."""
+    asked, answer, steps = decided
+    kind = KINDS.get(asked.deed, asked.deed)
+    if asked.deed in ("deposit", "withdraw") and asked.asset != "USD":
+        kind = f"{asked.deed}_shares"
+    hold_id = asked.id if asked.deed == "hold" else asked.hold or None
+    id_, of = asked.recorded_id, asked.of or None
+    return id_, kind, answer.reason, answer.amount, hold_id, of, sorted(steps)
+
+
+def can_be_reversed(decided: Decided) -> bool:
+    has_moved = any(net_of_steps(decided).values())
+    return has_moved and decided.asked.deed in ("fill", "deposit", "withdraw", "transfer")
+
+
+def net_of_steps(decided: Decided) -> Tally[tuple[str, str]]:
+    moved: Tally[tuple[str, str]] = Tally()
+    for who, asset, _, amount, *_ in decided.steps:
+        moved[who, asset] += amount
+    return Tally({key: amount for key, amount in moved.items() if amount})
+
+
+def net(moves: Sequence[Move]) -> Tally[tuple[str, str]]:
+    """By how much moves change each purse."""
+    moved: Tally[tuple[str, str]] = Tally()
+    for move in moves:
+        moved[move.source, move.asset] -= move.amount
+        moved[move.target, move.asset] += move.amount
+    return moved
+
+
+def compare(bench: Bench, *, examples: int, share: int, shrinks: bool = True) -> None:
+    """Raises when the ledger and the reference differ, with the shortest way to it.
+
+    Each `share` has examples of its own, always the same.
+    """
+
+    @seed(share)
+    class Here(Comparison):
+        pass
+
+    Here.bench = bench
+    phases = [Phase.generate, Phase.shrink] if shrinks else [Phase.generate]
+    run_state_machine_as_test(
+        Here,
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=STEPS,
+            deadline=None,
+            database=None,
+            phases=phases,
+            report_multiple_bugs=False,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
