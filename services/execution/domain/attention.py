@@ -4,7 +4,7 @@ A customer is worked for by one flight at a time. A nudge that comes meanwhile m
 dirty, and the flight looks once more before it ends: nothing that came after a claim is missed.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 _MAX_WAIT_SECONDS = 60.0
@@ -50,6 +50,7 @@ class Attention:
         self._flights: dict[str, Flight] = {}
         self._resting: dict[str, Resting] = {}
         self._pauses: dict[str, Pause] = {}
+        self._canceling: dict[str, tuple[int, float]] = {}
 
     @property
     def in_flight(self) -> int:
@@ -130,6 +131,28 @@ class Attention:
             del self._pauses[customer_id]
             return False
         return True
+
+    def canceling(self, trade_id: str, epoch: int, now: float) -> None:
+        """The gateway has the cancel of this trade."""
+        self._canceling[trade_id] = epoch, now
+
+    def is_canceling(self, trade_id: str, epoch: int) -> bool:
+        """Whether the gateway has the cancel, brought under this epoch."""
+        found = self._canceling.get(trade_id)
+        return found is not None and found[0] == epoch
+
+    def cancels_to_bring(self, open_cancels: Mapping[str, str], now: float) -> set[str]:
+        """Customers whose cancels, trade -> customer, are to be brought to the gateway now.
+
+        One that the gateway has had for long is brought again: it then looks after it. What is no
+        open cancel any more is forgotten.
+        """
+        self._canceling = {
+            trade_id: (epoch, since)
+            for trade_id, (epoch, since) in self._canceling.items()
+            if since > now - self._ask_after_seconds
+        }
+        return {c for trade_id, c in open_cancels.items() if trade_id not in self._canceling}
 
     def due(self, customer_ids: Iterable[str], now: float) -> list[str]:
         """Of these, the customers whose trade has been at the exchange for long.

@@ -39,11 +39,20 @@ class Trade:
     limit_price_micros: int
     stop_price_micros: int
     time_in_force: int
+    is_to_be_canceled: bool = False
 
     @property
     def has_limit(self) -> bool:
         """Whether the customer bounds the price."""
         return self.order_type in (OrderType.LIMIT, OrderType.STOP_LIMIT)
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A customer whose trade is to be taken up; `is_halted`: only what is to be canceled."""
+
+    customer_id: str
+    is_halted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +117,18 @@ class Faulted:
 
 
 def hold_for(trade: Trade) -> Hold:
-    """A SELL holds the shares, a BUY with a limit the most it can cost, any other BUY all cash."""
+    """A SELL holds the shares, a BUY with a limit the most it can cost, at the market all cash.
+
+    A STOP to buy becomes a market order at a price nobody knows yet: it holds a tenth more than it
+    costs at its stop price, and the exchange may spend no more.
+    """
     if trade.side is Side.SELL:
         return Hold(trade.symbol, trade.quantity)
     if trade.has_limit:
         return Hold(CASH, trade.limit_price_micros * trade.quantity)
+    if trade.order_type is OrderType.STOP:
+        at_stop = trade.stop_price_micros * trade.quantity
+        return Hold(CASH, at_stop + at_stop // 10)
     return Hold(CASH, ALL_AVAILABLE)
 
 

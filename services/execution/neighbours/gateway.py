@@ -1,6 +1,6 @@
 """The exchange gateway: the way to the exchange."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from libs.clock import Clock
@@ -26,10 +26,14 @@ class Gateway(Neighbour):
         )
         response = await self._call(self._stub.SubmitOrders, request)
         must_answer_all(orders, response.results)
-        return [
-            Submitted(result.reason, is_stale=result.reason == Reason.REASON_STALE_EPOCH)
-            for result in response.results
-        ]
+        return _submitted(response.results)
+
+    async def cancel(self, trades: Sequence[Trade]) -> list[Submitted]:
+        """Hand cancels over for the exchange, or for orders it never got."""
+        request = gateway_pb.CancelOrdersRequest(cancels=map(wire.cancel_to, trades))
+        response = await self._call(self._stub.CancelOrders, request)
+        must_answer_all(trades, response.results)
+        return _submitted(response.results)
 
     async def orders(self, trade_ids: Sequence[str]) -> list[gateway_pb.OrderStatus]:
         """Where orders stand, at most 1000; the exchange is asked for those without an answer."""
@@ -37,3 +41,10 @@ class Gateway(Neighbour):
         response = await self._call(self._stub.GetOrders, request)
         must_answer_all(trade_ids, response.orders)
         return list(response.orders)
+
+
+def _submitted(results: Iterable[gateway_pb.SubmitResult]) -> list[Submitted]:
+    return [
+        Submitted(result.reason, is_stale=result.reason == Reason.REASON_STALE_EPOCH)
+        for result in results
+    ]
