@@ -28,8 +28,15 @@ import yaml
 from libs.auth import Role, Signer, make_key
 from libs.proof.checkpoint import SigningKey, read_signing_key
 
-SERVICES = ("exchange_gateway", "exchange_simulator", "execution", "ledger", "order")
-CALLERS = ("exchange_gateway", "execution", "order")
+SERVICES = (
+    "exchange_gateway",
+    "exchange_simulator",
+    "execution",
+    "ledger",
+    "order",
+    "reconciliation",
+)
+CALLERS = ("exchange_gateway", "execution", "order", "reconciliation")
 NAMESPACE = "stockbroker"
 _SEAL_KEY = "seal.pem"
 _TOKEN_SECONDS = 366 * 24 * 3600

@@ -41,7 +41,7 @@ class Batcher(Generic[Item, Result]):
         self._max_items = max_items
         self._max_queued = max_queued
         self._linger_seconds = linger_seconds
-        self._queue: deque[tuple[Item, asyncio.Future[Result]]] = deque()
+        self._queue: deque[tuple[Item, _Parcel[Result], int]] = deque()
         self._worker: asyncio.Task[None] | None = None
         self._is_closed = False
         # Not that of the submitter who happens to wake the worker: a batch has many.
@@ -54,16 +54,20 @@ class Batcher(Generic[Item, Result]):
 
     async def submit(self, item: Item) -> Result:
         """The result of one item. Raises Throttled, or what the item is refused for."""
-        return await self._enqueue(item)
+        if len(self._queue) >= self._max_queued:
+            raise self._overloaded()
+        (outcome,) = await self._enqueue([item])
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
 
     async def submit_all(self, items: Sequence[Item]) -> list[Result | Refusal]:
         """The results, in order; refusals are returned, other errors are raised."""
         if len(self._queue) + len(items) > self._max_queued:
             raise self._overloaded()
-        futures = [self._enqueue(item, is_bounded=False) for item in items]
         results: list[Result | Refusal] = []
-        for outcome in await asyncio.gather(*futures, return_exceptions=True):
-            if isinstance(outcome, BaseException) and not isinstance(outcome, Refusal):
+        for outcome in await self._enqueue(items):
+            if isinstance(outcome, Exception) and not isinstance(outcome, Refusal):
                 raise outcome
             results.append(outcome)
         return results
@@ -74,16 +78,18 @@ class Batcher(Generic[Item, Result]):
         if self._worker is not None:
             await self._worker
 
-    def _enqueue(self, item: Item, *, is_bounded: bool = True) -> asyncio.Future[Result]:
+    async def _enqueue(self, items: Sequence[Item]) -> "list[Result | Exception]":
+        """What became of each, in order."""
         if self._is_closed:
             raise self._overloaded()
-        if is_bounded and len(self._queue) >= self._max_queued:
-            raise self._overloaded()
-        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        self._queue.append((item, future))
+        if not items:
+            return []
+        parcel = _Parcel[Result](len(items))
+        self._queue.extend((item, parcel, place) for place, item in enumerate(items))
         if self._worker is None or self._worker.done():
             self._worker = asyncio.create_task(self._work(), context=self._context)
-        return future
+        await parcel.is_done
+        return list(map(parcel.outcomes.__getitem__, range(len(items))))
 
     def _overloaded(self) -> Throttled:
         return Throttled(
@@ -100,13 +106,13 @@ class Batcher(Generic[Item, Result]):
             size = min(len(self._queue), self._max_items)
             await self._run([self._queue.popleft() for _ in range(size)])
 
-    async def _run(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
+    async def _run(self, batch: "list[tuple[Item, _Parcel[Result], int]]") -> None:
         try:
-            results = await self._handle([item for item, _ in batch])
+            results = await self._handle([item for item, _, _ in batch])
         except Exception as error:
             if len(batch) == 1 or isinstance(error, Refusal):
-                for _, future in batch:
-                    _settle(future, error)
+                for _, parcel, place in batch:
+                    parcel.settle(place, error)
                 return
             _log.warning("batch_failed_retrying_singly", items=len(batch), exc_info=True)
             for entry in batch:
@@ -114,16 +120,20 @@ class Batcher(Generic[Item, Result]):
             return
         if len(results) != len(batch):
             raise AssertionError(f"{len(batch)} items gave {len(results)} results")
-        for (_, future), result in zip(batch, results, strict=True):
-            _settle(future, result)
+        for (_, parcel, place), result in zip(batch, results, strict=True):
+            parcel.settle(place, result)
 
 
-def _settle(future: "asyncio.Future[Result]", outcome: Result | Exception) -> None:
-    """Answer a submitter that may have gone away."""
-    if future.done():
-        return
-    if isinstance(outcome, Exception):
-        future.set_exception(outcome)
-        future.exception()  # a submitter that never looks is no error
-    else:
-        future.set_result(outcome)
+class _Parcel(Generic[Result]):
+    """What one submitter waits for: as many outcomes as it submitted items."""
+
+    def __init__(self, size: int) -> None:
+        self.outcomes: dict[int, Result | Exception] = {}  # by place
+        self.is_done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._size = size
+
+    def settle(self, place: int, outcome: Result | Exception) -> None:
+        """One outcome; the last one wakes the submitter, unless it has gone away."""
+        self.outcomes[place] = outcome
+        if len(self.outcomes) == self._size and not self.is_done.done():
+            self.is_done.set_result(None)

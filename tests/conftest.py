@@ -9,12 +9,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from libs.embedded import Nats, Postgres, Tuning
 from tests.support.house import House, running_house
 from tests.support.keys import Keys
 
 _numbers = itertools.count(1)
+
+# A claim does not depend on how fast the machine is just now.
+settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("house")
 
 
 @pytest.fixture

@@ -28,7 +28,6 @@ and if that is changed as well, the next one of its chain does.
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from hashlib import sha256
 from struct import Struct
 from typing import Annotated
@@ -89,47 +88,54 @@ def account_origin(name: str, asset: str, *, has_floor: bool) -> bytes:
 
 def record_hash(transfer: Transfer) -> bytes:
     """Of all that a transfer says besides its entries."""
-    id_, kind = transfer.id.encode(), transfer.kind.encode()
-    fingerprint, reference = transfer.fingerprint.encode(), transfer.reference.encode()
-    actor = transfer.actor.encode()
-    hold_id, reverses, terms = transfer.hold_id, transfer.reverses, transfer.terms
-    hold_ = b"" if hold_id is None else hold_id.encode()
-    reverses_ = b"" if reverses is None else reverses.encode()
-    terms_ = b"" if terms is None else terms.encode()
-    head = _record(
-        b"record\0",
+    numbers = (
         transfer.seq,
         transfer.reason,
         transfer.amount,
         transfer.effective_at,
         transfer.recorded_at,
-        len(id_),
-        len(kind),
-        len(fingerprint),
-        _ABSENT if hold_id is None else len(hold_),
-        _ABSENT if reverses is None else len(reverses_),
-        len(reference),
-        len(actor),
-        _ABSENT if terms is None else len(terms_),
     )
-    texts = (head, id_, kind, fingerprint, hold_, reverses_, reference, actor, terms_)
-    return sha256(b"".join(texts)).digest()
+    texts = (
+        transfer.id,
+        transfer.kind,
+        transfer.fingerprint,
+        transfer.hold_id,
+        transfer.reverses,
+        transfer.reference,
+        transfer.actor,
+        transfer.terms,
+    )
+    return record_hash_of(numbers, texts)
+
+
+def record_hash_of(numbers: Sequence[int], texts: Sequence[str | None]) -> bytes:
+    """The same of a transfer's integers and texts, in the order of the spelling above."""
+    joined = "".join(filter(None, texts))
+    spelled = joined.encode()
+    if len(spelled) == len(joined):  # so each character is one byte
+        lengths = [_ABSENT if text is None else len(text) for text in texts]
+    else:
+        lengths = [_ABSENT if text is None else len(text.encode()) for text in texts]
+    return sha256(_record(b"record\0", *numbers, *lengths) + spelled).digest()
 
 
 def entry_hash(previous: bytes, entry: Entry, *, record: bytes) -> bytes:
     """`previous`: hash of the account's entry before; of version 1 the account's origin."""
-    names, name_bytes, asset_bytes = _names(entry.account, entry.asset)
-    head = _entry(
-        b"entry\0",
+    figures = (
         entry.version,
         entry.amount,
         entry.balance_after,
         entry.held_after,
         entry.cost_after,
-        name_bytes,
-        asset_bytes,
     )
-    return sha256(b"".join((head, names, record, previous))).digest()
+    return entry_hash_of(figures, (entry.account, entry.asset), record + previous)
+
+
+def entry_hash_of(figures: Sequence[int], names: tuple[str, str], links: bytes) -> bytes:
+    """The same of an entry's integers, account and asset, and of its two hashes in a row."""
+    account, asset = names[0].encode(), names[1].encode()
+    head = _entry(b"entry\0", *figures, len(account), len(asset))
+    return sha256(b"".join((head, account, asset, links))).digest()
 
 
 def transfer_hash(record: bytes, entry_hashes: Sequence[bytes] = ()) -> bytes:
@@ -154,10 +160,3 @@ def micros_of(at: datetime) -> int:
 def time_of(micros: int) -> datetime:
     """The time that rows spell so. Raises OverflowError beyond the years 1 to 9999."""
     return _EPOCH + timedelta(microseconds=micros)
-
-
-@lru_cache(maxsize=16_384)
-def _names(account: str, asset: str) -> tuple[bytes, int, int]:
-    """Both in UTF-8, one after the other, and the length of each."""
-    account_, asset_ = account.encode(), asset.encode()
-    return account_ + asset_, len(account_), len(asset_)

@@ -14,9 +14,11 @@ from services.cli.commands import (
     house,
     invariants,
     market,
+    orders,
     place,
     portfolio,
     proofs,
+    reports,
     restraints,
     reversals,
     status,
@@ -86,6 +88,8 @@ app.command()(books.balance)
 app.command()(books.journal)
 app.add_typer(books.transfers, name="transfers")
 app.command()(invariants.invariants)
+app.add_typer(orders.app, name="orders")
+app.add_typer(reports.app, name="reports")
 app.command()(halts.halt)
 app.command()(halts.resume)
 app.command()(halts.halts)

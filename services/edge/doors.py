@@ -12,6 +12,7 @@ from stockbroker.exchange_gateway.v1 import exchange_gateway_service_pb2
 from stockbroker.execution.v1 import execution_service_pb2
 from stockbroker.ledger.v1 import ledger_service_pb2, portfolio_service_pb2
 from stockbroker.order.v1 import order_execution_service_pb2, order_service_pb2
+from stockbroker.reconciliation.v1 import reconciliation_service_pb2
 
 # Contract -> the upstream that answers it.
 CONTRACTS: dict[FileDescriptor, str] = {
@@ -23,6 +24,7 @@ CONTRACTS: dict[FileDescriptor, str] = {
     exchange_gateway_service_pb2.DESCRIPTOR: "gateway",
     exchange_service_pb2.DESCRIPTOR: "exchange",
     exchange_control_service_pb2.DESCRIPTOR: "exchange",
+    reconciliation_service_pb2.DESCRIPTOR: "reconciliation",
 }
 # Services that are all for customers, and what customers may read elsewhere.
 _PUBLIC_SERVICES = {

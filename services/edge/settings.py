@@ -16,6 +16,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     execution_address: Annotated[str, msgspec.Meta(description="The execution service, host:port.")]
     gateway_address: Annotated[str, msgspec.Meta(description="The exchange gateway, host:port.")]
     exchange_address: Annotated[str, msgspec.Meta(description="The exchange simulator, host:port.")]
+    reconciliation_address: Annotated[
+        str, msgspec.Meta(description="The reconciliation service, host:port.")
+    ]
     listen: Annotated[str, msgspec.Meta(description="Customers' door, host:port.")] = (
         "127.0.0.1:8080"
     )

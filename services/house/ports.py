@@ -10,7 +10,14 @@ from services.house.settings import MOST_WORKERS, Settings
 
 HOST = "127.0.0.1"
 # A service stands behind those that it calls.
-SERVICES = ("exchange_simulator", "ledger", "order", "exchange_gateway", "execution")
+SERVICES = (
+    "exchange_simulator",
+    "ledger",
+    "order",
+    "exchange_gateway",
+    "execution",
+    "reconciliation",
+)
 _PATIENCE_SECONDS = 5.0  # processes of a run just killed may still hold their ports
 
 

@@ -22,7 +22,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 7401
     inner_port: Annotated[
         Port,
-        msgspec.Meta(description="First of the 30 ports of everything behind; 0: free ports."),
+        msgspec.Meta(description="First of the 32 ports of everything behind; 0: free ports."),
     ] = 7410
     routes: Annotated[
         str,

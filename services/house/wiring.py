@@ -20,6 +20,7 @@ _ADDRESSES = {
     "execution_address": "execution",
     "gateway_address": "exchange_gateway",
     "exchange_address": "exchange_simulator",
+    "reconciliation_address": "reconciliation",
 }
 
 

@@ -31,12 +31,12 @@ from stockbroker.ledger.v1 import (
     portfolio_service_pb2_grpc,
 )
 from stockbroker.order.v1 import order_service_pb2, order_service_pb2_grpc
+from tests.cli.small_gateway import SmallGateway
 from tests.cli.small_ledger import SmallLedger
 from tests.cli.small_neighbours import (
     SmallControl,
     SmallExchange,
     SmallExecution,
-    SmallGateway,
     SmallPortfolio,
 )
 from tests.cli.small_orders import SmallOrders
@@ -62,6 +62,7 @@ class SmallHouse:
         self.ledger = SmallLedger()
         self.portfolio = SmallPortfolio()
         self.control = SmallControl()
+        self.gateway = SmallGateway()
         self.public = _server(keys, Role.CUSTOMER, _CUSTOMERS)
         self.operators = _server(keys, Role.OPERATOR, _OPERATORS)
         self._add_servicers()
@@ -75,7 +76,7 @@ class SmallHouse:
             SmallExecution(), operators
         )
         exchange_gateway_service_pb2_grpc.add_ExchangeGatewayServiceServicer_to_server(
-            SmallGateway(), operators
+            self.gateway, operators
         )
         exchange_control_service_pb2_grpc.add_ExchangeControlServiceServicer_to_server(
             self.control, operators

@@ -13,10 +13,6 @@ from stockbroker.exchange.v1.exchange_control_service_pb2_grpc import (
     ExchangeControlServiceServicer,
 )
 from stockbroker.exchange.v1.exchange_service_pb2_grpc import ExchangeServiceServicer
-from stockbroker.exchange_gateway.v1 import exchange_gateway_service_pb2 as gateway
-from stockbroker.exchange_gateway.v1.exchange_gateway_service_pb2_grpc import (
-    ExchangeGatewayServiceServicer,
-)
 from stockbroker.execution.v1 import execution_service_pb2 as execution
 from stockbroker.execution.v1.execution_service_pb2_grpc import ExecutionServiceServicer
 from stockbroker.ledger.v1 import portfolio_service_pb2 as portfolio
@@ -104,13 +100,6 @@ class SmallControl(ExchangeControlServiceServicer):
         async for request in requests:
             self.played.append(request)
         return control.PlayTapeResponse(commands=sum(len(one.commands) for one in self.played))
-
-
-class SmallGateway(ExchangeGatewayServiceServicer):
-    """A session that is logged on."""
-
-    async def GetSession(self, request: gateway.GetSessionRequest, context: Any) -> Any:
-        return gateway.GetSessionResponse(is_connected=True, session_id="house", parked_reports=3)
 
 
 class SmallExecution(ExecutionServiceServicer):

@@ -36,7 +36,7 @@ def test_every_rendered_manifest_fits_the_schema_of_its_kind(overlay: str) -> No
     for manifest in manifests:
         if manifest["kind"] not in _OF_OTHERS:
             _check(manifest)
-    assert len(of_kind(manifests, "Deployment")) == 6
+    assert len(of_kind(manifests, "Deployment")) == 7
 
 
 def test_every_file_fits_the_schemas_even_before_it_is_rendered() -> None:

@@ -20,7 +20,7 @@ from tests.deploy.manifests import (
 pytestmark = needs_kubectl
 
 # One process at a time: a session at the venue, the writer of the books, the venue's books.
-SINGLE = {"exchange-gateway", "exchange-simulator", "ledger"}
+SINGLE = {"exchange-gateway", "exchange-simulator", "ledger", "reconciliation"}
 
 
 def _faults(manifests: list[dict[str, Any]]) -> list[str]:

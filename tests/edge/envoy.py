@@ -9,7 +9,7 @@ from libs.embedded import Child, free_port
 from tests.support.keys import Keys
 from tests.support.wait import until
 
-UPSTREAMS = ("order", "ledger", "execution", "gateway", "exchange")
+UPSTREAMS = ("order", "ledger", "execution", "gateway", "exchange", "reconciliation")
 
 
 class Envoy:

@@ -18,7 +18,7 @@ from tests.support.keys import Keys
 
 
 def _settings(keys: Keys, host: str) -> Settings:
-    names = ("order", "ledger", "execution", "gateway", "exchange")
+    names = ("order", "ledger", "execution", "gateway", "exchange", "reconciliation")
     addresses = {f"{name}_address": f"{host.format(name)}:8000" for name in names}
     return msgspec.convert({"jwks_file": keys.jwks_file, **addresses}, Settings)
 

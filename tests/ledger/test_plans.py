@@ -22,7 +22,7 @@ WRITER: dict[str, LiteralString] = {
     "READ_HOLDS": journal.READ_HOLDS,
     "READ_REVERSED": journal.READ_REVERSED,
     "READ_RESTRAINTS": journal.READ_RESTRAINTS,
-    "LOCK_ACCOUNTS": journal.LOCK_ACCOUNTS,
+    "READ_ACCOUNTS": journal.READ_ACCOUNTS,
     "READ_BALANCES": journal.READ_BALANCES,
     "WRITE_HEAD": journal.WRITE_HEAD,
     "WRITE_ACCOUNTS": journal.WRITE_ACCOUNTS,
@@ -138,7 +138,7 @@ async def test_accounts_are_found_by_both_parts_of_their_key(database_url: str) 
     async with await psycopg.AsyncConnection.connect(
         database_url, options=" ".join(f"-c {k}={v}" for k, v in journal.OPTIONS.items())
     ) as connection:
-        plan = await plan_of(connection, journal.LOCK_ACCOUNTS)
+        plan = await plan_of(connection, journal.READ_ACCOUNTS)
     conditions = [
         n["Index Cond"] for n in nodes(plan) if n.get("Index Name") == "account_name_asset_key"
     ]

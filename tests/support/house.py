@@ -68,6 +68,10 @@ class House:
         """The database of a service."""
         return str(self._told["databases"][service])
 
+    def service_address(self, service: str) -> str:
+        """Where a service itself listens, behind the doors."""
+        return str(self._told["services"][service])
+
     def token(self, customer: str, *, seconds: int = 3600) -> str:
         """A customer's token; negative seconds: expired so long ago."""
         return self._signer.mint(customer, Role.CUSTOMER, seconds)
@@ -133,16 +137,19 @@ class House:
 
 
 @contextlib.contextmanager
-def running_house(folder: Path) -> Iterator[House]:
-    """A house with its data in `folder`, on free ports, started and in the end stopped cleanly."""
+def running_house(folder: Path, **settings: str) -> Iterator[House]:
+    """A house with its data in `folder`, on free ports, started and in the end stopped cleanly.
+
+    `settings`: of the house and of its services, without STOCKBROKER_.
+    """
     command = [sys.executable, "-m", "services.house.main", "--no-demo"]
-    settings = {f"STOCKBROKER_{name}": value for name, value in _SETTINGS.items()}
+    told = {f"STOCKBROKER_{name}": value for name, value in (_SETTINGS | settings).items()}
     with (folder / "supervisor.log").open("ab") as log:
         process = subprocess.Popen(
             # Ends the house also when the test run is killed.
             launched(command, dies_by=signal.SIGTERM),
             cwd=ROOT,
-            env={**os.environ, **settings, "STOCKBROKER_DATA_FOLDER": str(folder)},
+            env={**os.environ, **told, "STOCKBROKER_DATA_FOLDER": str(folder)},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

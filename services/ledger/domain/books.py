@@ -41,7 +41,7 @@ class AccountState(StrEnum):
     CLOSED = "closed"
 
 
-class Account(msgspec.Struct, frozen=True, kw_only=True):
+class Account(msgspec.Struct, frozen=True, gc=False):
     """An account as it stands after `version` entries."""
 
     id: int
@@ -59,7 +59,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
         return self.posted - self.held
 
 
-class Hold(msgspec.Struct, frozen=True, kw_only=True):
+class Hold(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Something set aside: many posts may draw on it, then one release frees the rest."""
 
     id: str
@@ -69,7 +69,7 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
     is_open: bool
 
 
-class Balance(msgspec.Struct, frozen=True):
+class Balance(msgspec.Struct, frozen=True, gc=False):
     """An account's figures right after a transfer."""
 
     account: AccountKey
@@ -79,7 +79,7 @@ class Balance(msgspec.Struct, frozen=True):
     held: int
 
 
-class Result(msgspec.Struct, frozen=True):
+class Result(msgspec.Struct, frozen=True, gc=False):
     """What an operation came to, then and whenever it is asked again."""
 
     id: str
@@ -88,7 +88,7 @@ class Result(msgspec.Struct, frozen=True):
     balances: tuple[Balance, ...] = ()  # the accounts it named, as far as they exist
 
 
-class Recorded(msgspec.Struct, frozen=True):
+class Recorded(msgspec.Struct, frozen=True, gc=False):
     """What is on record under an id."""
 
     fingerprint: bytes
@@ -113,7 +113,7 @@ class Kind(StrEnum):
     CLOSE = "close"
 
 
-class Transfer(msgspec.Struct, frozen=True, kw_only=True):
+class Transfer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The record of one operation, refused ones included. Never changed."""
 
     seq: int  # 1, 2, 3, ... in the order of decision, which is the order of commits
@@ -129,7 +129,7 @@ class Transfer(msgspec.Struct, frozen=True, kw_only=True):
     recorded_at: datetime
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """One change of one account. Never changed."""
 
     account_id: int

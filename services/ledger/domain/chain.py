@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import msgspec
 
 from libs.proof import forms
-from services.ledger.domain.books import Account, AccountKey, Entry, Head, State, Transfer, Writes
+from services.ledger.domain.books import Account, AccountKey, Head, State, Transfer, Writes
 
 
 class Batch(msgspec.Struct, frozen=True):
@@ -34,64 +34,55 @@ class Chained(msgspec.Struct, frozen=True, kw_only=True):
 def chained(state: State, writes: Writes) -> Chained:
     """The hashes of `writes`, which was decided on `state` and has at least one transfer."""
     keys, heads = _beginnings(state, writes)
-    records = {t.seq: forms.record_hash(spelled_transfer(t)) for t in writes.transfers}
+    recorded_at = forms.micros_of(writes.transfers[0].recorded_at)  # that of all of them
+    records = {t.seq: _record_hash(t, recorded_at) for t in writes.transfers}
     entries: list[bytes] = []
-    mine: dict[int, list[tuple[int, int, bytes]]] = {}
+    mine: dict[int, list[tuple[int, int, bytes]]] = {seq: [] for seq in records}
     for entry in writes.entries:
-        seq = entry.transfer_seq
-        hash_ = forms.entry_hash(
-            heads[entry.account_id],
-            spelled_entry(entry, keys[entry.account_id]),
-            record=records[seq],
+        id_, seq = entry.account_id, entry.transfer_seq
+        figures = (
+            entry.version,
+            entry.amount,
+            entry.balance_after,
+            entry.held_after,
+            entry.cost_after,
         )
-        heads[entry.account_id] = hash_
+        hash_ = forms.entry_hash_of(figures, keys[id_], records[seq] + heads[id_])
+        heads[id_] = hash_
         entries.append(hash_)
-        mine.setdefault(seq, []).append((entry.account_id, entry.version, hash_))
+        mine[seq].append((id_, entry.version, hash_))
     transfers = [
-        forms.transfer_hash(record, [row[2] for row in sorted(mine.get(seq, ()))])
-        for seq, record in records.items()
+        forms.transfer_hash(record, [row[2] for row in sorted(rows)])
+        for record, rows in zip(records.values(), mine.values(), strict=True)
     ]
     return Chained(
         batch=_batch(writes.before, transfers),
         transfers=transfers,
         alone=[
-            None if seq in mine else hash_ for seq, hash_ in zip(records, transfers, strict=True)
+            None if rows else hash_ for rows, hash_ in zip(mine.values(), transfers, strict=True)
         ],
         entries=entries,
         accounts=heads,
     )
 
 
-def spelled_entry(entry: Entry, key: AccountKey) -> forms.Entry:
-    """What the hash of an entry covers."""
-    return forms.Entry(
-        key.name,
-        key.asset,
-        entry.version,
-        entry.amount,
-        entry.balance_after,
-        entry.held_after,
-        entry.cost_after,
-    )
-
-
-def spelled_transfer(transfer: Transfer) -> forms.Transfer:
-    """What the hash of a transfer covers."""
-    result = transfer.result
-    return forms.Transfer(
-        seq=transfer.seq,
-        id=result.id,
-        kind=transfer.kind.value,
-        reason=result.reason,
-        amount=result.amount,
-        fingerprint=transfer.fingerprint.hex(),
-        hold_id=transfer.hold_id,
-        reverses=transfer.reverses,
-        reference=transfer.reference,
-        actor=transfer.actor,
-        terms=transfer.terms,
-        effective_at=forms.micros_of(transfer.effective_at),
-        recorded_at=forms.micros_of(transfer.recorded_at),
+def _record_hash(transfer: Transfer, recorded_at: int) -> bytes:
+    """`recorded_at`: in micros."""
+    result, effective_at = transfer.result, recorded_at
+    if transfer.effective_at is not transfer.recorded_at:
+        effective_at = forms.micros_of(transfer.effective_at)
+    return forms.record_hash_of(
+        (transfer.seq, result.reason, result.amount, effective_at, recorded_at),
+        (
+            result.id,
+            transfer.kind,
+            transfer.fingerprint.hex(),
+            transfer.hold_id,
+            transfer.reverses,
+            transfer.reference,
+            transfer.actor,
+            transfer.terms,
+        ),
     )
 
 

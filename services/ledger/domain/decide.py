@@ -69,10 +69,7 @@ class _Books:
         self._drawn: dict[str, Hold] = {}
         self._restraints: dict[str, AccountState] = {}
         self._reversed = set(state.reversed)
-
-    @property
-    def next_seq(self) -> int:
-        return self._state.head.transfer_seq + len(self._transfers) + 1
+        self.next_seq = state.head.transfer_seq + 1
 
     @property
     def next_account_id(self) -> int:
@@ -102,6 +99,11 @@ class _Books:
         """Whether that transfer was reversed by now."""
         return transfer_id in self._reversed
 
+    @property
+    def are_all_open(self) -> bool:
+        """Whether there is no restraint at all."""
+        return not self._restraints and not self._state.restraints
+
     def take(self, operation: Operation) -> Result:
         """Decide one operation and keep what it changes."""
         terms = operation.terms()
@@ -120,7 +122,7 @@ class _Books:
             if reason == Reason.REASON_HOLD_NOT_FOUND and isinstance(operation, Post):
                 attempt.forbid_hold(operation)
         self._keep(attempt)
-        result = Result(operation.id, reason, amount, self._balances(operation, reason))
+        result = Result(operation.id, reason, amount, self._balances(operation, attempt, reason))
         self._record(operation, result, mark, terms)
         return result
 
@@ -156,23 +158,29 @@ class _Books:
     def _known(self) -> Iterator[AccountKey]:
         return chain(self._state.accounts, self._opened)
 
-    def _balances(self, operation: Operation, reason: Reason.ValueType) -> tuple[Balance, ...]:
+    def _balances(
+        self, operation: Operation, attempt: Attempt, reason: Reason.ValueType
+    ) -> tuple[Balance, ...]:
         """The accounts the operation names, and that of its hold if it was its to draw on."""
-        keys = dict.fromkeys(accounts_of(operation, self._known()))
+        if attempt.accounts:  # then it changed them all, in the order that it names them
+            keys = dict.fromkeys(attempt.accounts)
+        else:
+            keys = dict.fromkeys(accounts_of(operation, self._known()))
         hold = self.hold(operation.hold_id) if operation.hold_id and not reason else None
         if hold is not None:
             keys[hold.account] = None
         accounts = filter(None, map(self.account, keys))
-        return tuple(Balance(a.key, a.id, a.version, a.posted, a.held) for a in accounts)
+        return tuple([Balance(a.key, a.id, a.version, a.posted, a.held) for a in accounts])
 
     def _record(self, operation: Operation, result: Result, mark: bytes, terms: bytes) -> None:
         self._recorded[operation.id] = Recorded(mark, result)
         if operation.kind is Kind.REVERSAL and operation.reverses and not result.reason:
             self._reversed.add(operation.reverses)
         needs_terms = result.reason or not operation.leaves_entries
+        self.next_seq += 1
         self._transfers.append(
             Transfer(
-                seq=self.next_seq,
+                seq=self.next_seq - 1,
                 kind=operation.kind,
                 fingerprint=mark,
                 result=result,

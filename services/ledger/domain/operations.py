@@ -15,7 +15,7 @@ import msgspec
 from services.ledger.domain.books import AccountKey, AccountState, Kind
 
 
-class Leg(msgspec.Struct, frozen=True, kw_only=True):
+class Leg(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Moves `amount` (at least 1) from one account to another of the same asset; see `leg`."""
 
     debited: AccountKey
@@ -36,7 +36,7 @@ def leg(amount: int, asset: str, *, source: str, target: str, from_hold: bool = 
     )
 
 
-class PlaceHold(msgspec.Struct, frozen=True, kw_only=True):
+class PlaceHold(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Sets `amount` aside, or all that is available where it is 0. The hold bears the same id."""
 
     id: str
@@ -64,7 +64,7 @@ class PlaceHold(msgspec.Struct, frozen=True, kw_only=True):
         return _spelled(self.kind, *self.account, self.amount)
 
 
-class Post(msgspec.Struct, frozen=True, kw_only=True):
+class Post(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Moves every leg, in order, or none."""
 
     id: str
@@ -98,7 +98,7 @@ class Post(msgspec.Struct, frozen=True, kw_only=True):
         return _spelled(*terms)
 
 
-class Restrain(msgspec.Struct, frozen=True, kw_only=True):
+class Restrain(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Sets the state of all accounts of a name, those to come included."""
 
     id: str

@@ -43,7 +43,10 @@ READ_RECORDED = """
     WHERE id = ANY(%(ids)s::uuid[])
 """
 
-READ_RESTRAINTS = "SELECT name, state FROM restraint WHERE name = ANY(%(all_names)s::text[])"
+READ_RESTRAINTS = """
+    SELECT name, state FROM restraint
+    WHERE name = ANY(%(names)s::text[] || %(whole_names)s::text[])
+"""
 
 READ_REVERSED = """
     SELECT reverses::text
@@ -57,23 +60,24 @@ READ_HOLDS = """
     WHERE id = ANY(%(hold_ids)s::uuid[])
 """
 
-# In the order of id, as all who lock accounts must.
-LOCK_ACCOUNTS = """
+# Who holds the lock of the head changes them, and nobody else. Of a hold that legs draw on, the
+# account is one that they name.
+READ_ACCOUNTS = """
+    SELECT found.id, found.name, found.asset, has_floor, posted, held, cost_micros, version, hash
+    FROM unnest(%(names)s::text[], %(assets)s::text[]) AS named(name, asset)
+    CROSS JOIN LATERAL (
+        SELECT * FROM account a WHERE a.name = named.name AND a.asset = named.asset OFFSET 0
+    ) AS found
+    UNION ALL
     SELECT id, name, asset, has_floor, posted, held, cost_micros, version, hash
     FROM account
     WHERE id = ANY(ARRAY(
-        SELECT found.id
-        FROM unnest(%(names)s::text[], %(assets)s::text[]) AS named(name, asset)
-        CROSS JOIN LATERAL (
-            SELECT a.id FROM account a WHERE a.name = named.name AND a.asset = named.asset OFFSET 0
-        ) AS found
-        UNION ALL
-        SELECT account_id FROM hold WHERE id = ANY(%(hold_ids)s::uuid[])
-        UNION ALL
-        SELECT id FROM account WHERE name = ANY(%(whole_names)s::text[])
+        SELECT account_id FROM hold WHERE id = ANY(%(lone_hold_ids)s::uuid[])
     ))
-    ORDER BY id
-    FOR NO KEY UPDATE
+    UNION ALL
+    SELECT id, name, asset, has_floor, posted, held, cost_micros, version, hash
+    FROM account
+    WHERE name = ANY(%(whole_names)s::text[])
 """
 
 # Each account as it stood right after a transfer; none, where it was not there yet.
@@ -105,12 +109,12 @@ WRITE_HEAD = """
 WRITE_TRANSFERS = """
     INSERT INTO transfer (seq, id, kind, fingerprint, reason, amount, hold_id, reverses, reference,
         actor, terms, effective_at, hash, recorded_at)
-    SELECT seq, id, kind, fingerprint, reason, nullif(amount, 0), hold_id, reverses, reference,
-        actor, terms, effective_at, hash, %(recorded_at)s
-    FROM unnest(%(seqs)s::bigint[], %(ids)s::uuid[], %(kinds)s::transfer_kind[],
-        %(fingerprints)s::bytea[], %(reasons)s::smallint[], %(amounts)s::bigint[],
+    SELECT seq, id, kind::transfer_kind, fingerprint, reason, nullif(amount, 0), hold_id, reverses,
+        reference, actor, terms, effective_at::timestamptz, hash, %(recorded_at)s
+    FROM unnest(%(seqs)s::bigint[], %(ids)s::uuid[], %(kinds)s::text[],
+        %(fingerprints)s::bytea[], %(reasons)s::integer[], %(amounts)s::bigint[],
         %(hold_ids)s::uuid[], %(reverses)s::uuid[], %(references)s::text[], %(actors)s::text[],
-        %(terms)s::text[], %(effective_ats)s::timestamptz[], %(hashes)s::bytea[])
+        %(terms)s::text[], %(effective_ats)s::text[], %(hashes)s::bytea[])
         AS t(seq, id, kind, fingerprint, reason, amount, hold_id, reverses, reference, actor, terms,
             effective_at, hash)
 """
@@ -199,8 +203,8 @@ class Journal:
             # First the lock: each of the others then sees all that was committed before.
             heads = await self._connection.execute(LOCK_HEAD)
             transfers = await self._connection.execute(READ_RECORDED, asked)
-            accounts = await self._connection.execute(LOCK_ACCOUNTS, asked)
-            holds = await self._connection.execute(READ_HOLDS, asked)
+            accounts = await self._connection.execute(READ_ACCOUNTS, asked, binary=True)
+            holds = await self._connection.execute(READ_HOLDS, asked, binary=True)
             restraints = await self._connection.execute(READ_RESTRAINTS, asked)
             reversed_ = await self._connection.execute(READ_REVERSED, asked)
         *head, epoch = await _one(heads)
@@ -273,7 +277,7 @@ def _statements(
     transfers, entries, opened = writes.transfers, writes.entries, writes.opened
     yield WRITE_TRANSFERS, len(transfers), columns.transfers_to(transfers, chained.alone)
     yield WRITE_ENTRIES, len(entries), columns.entries_to(entries, chained.entries)
-    yield OPEN_ACCOUNTS, len(opened), columns.accounts_to(opened, chained)
+    yield OPEN_ACCOUNTS, len(opened), columns.opened_to(opened, chained)
     yield WRITE_ACCOUNTS, len(writes.changed), columns.accounts_to(writes.changed, chained)
     yield PLACE_HOLDS, len(writes.placed), columns.holds_to(writes.placed)
     yield DRAW_HOLDS, len(writes.drawn), columns.holds_to(writes.drawn)

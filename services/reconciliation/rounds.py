@@ -1,0 +1,231 @@
+"""The rounds: read what is new, read on in what was read before, open what is due, seal days."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from types import MappingProxyType
+
+import structlog
+from prometheus_client import Counter, Gauge
+
+from libs.clock import Clock
+from libs.refusals import Unavailable
+from services.reconciliation.books import Books, Outcome
+from services.reconciliation.domain.day import due_at, next_due
+from services.reconciliation.domain.progress import (
+    Moments,
+    Progress,
+    after_read,
+    after_reread,
+    away,
+    due_before,
+    whole_since,
+)
+from services.reconciliation.domain.sighting import Page, Place, Source
+from services.reconciliation.neighbours import Away, Reader
+
+_SAVE_EVERY = 30  # rounds, where nothing else is written
+_READS_AT_MOST = 200  # pages of a source in one round; the next goes on
+_LATE_ROUNDS = 5  # a lag of so many rounds is worth a warning
+
+_read = Counter("reconciliation_executions_read", "Executions that a source told", ["source"])
+_opened = Counter("reconciliation_breaks_opened", "Breaks opened", ["break_class"])
+_closed = Counter("reconciliation_breaks_closed", "Breaks that are over", ["end"])
+_away = Gauge("reconciliation_source_away", "1 while a source does not answer", ["source"])
+_lag = Gauge("reconciliation_lag_seconds", "Age of what is known of a source", ["source"])
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rhythm:
+    """How often and how much. Rows are those that a source looks through for a page."""
+
+    interval_seconds: float
+    grace: timedelta
+    page_rows: int
+    reread_rows: int
+    seal_after: timedelta
+
+
+class Rounds:
+    """Compares for as long as the process runs."""
+
+    def __init__(
+        self, readers: Mapping[Source, Reader], books: Books, rhythm: Rhythm, clock: Clock
+    ) -> None:
+        self._readers = readers
+        self._books = books
+        self._rhythm = rhythm
+        self._clock = clock
+        self._moments = Moments(clock)
+        self._sources = {source: Progress() for source in readers}
+        self._last_sealed: date | None = None
+        self._first_traded: date | None = None
+        self._rounds = 0
+        self.last_round_at: datetime | None = None
+
+    @property
+    def sources(self) -> Mapping[Source, Progress]:
+        """How far each is read."""
+        return MappingProxyType(self._sources)
+
+    @property
+    def last_sealed(self) -> date | None:
+        """The last day sealed."""
+        return self._last_sealed
+
+    def whole_since(self) -> datetime | None:
+        """Since when every source was read anew, whole; None: not since the start."""
+        return whole_since(self._sources)
+
+    def now(self) -> datetime:
+        """The time that all of this goes by."""
+        return self._moments.now()
+
+    async def run(self) -> None:
+        """For ever; without the database nothing is read."""
+        while True:
+            began = self._clock.monotonic()
+            try:
+                await self.compare()
+            except Unavailable as error:
+                _log.warning("round_put_off", error=error.text)
+            except Exception:
+                _log.exception("round_failed")
+            took = self._clock.monotonic() - began
+            await self._clock.sleep(max(0.05, self._rhythm.interval_seconds - took))
+
+    async def compare(self) -> None:
+        """One round. Raises Unavailable: the database does not answer; nothing is lost by it."""
+        if not self._rounds:
+            self._sources = await self._books.begin(self._moments.began_at)
+            self._last_sealed, self._first_traded = await self._books.days_so_far()
+        self._rounds += 1
+        is_changed = await self._read_new()
+        is_changed |= await self._reread()
+        await self._open_due()
+        await self._seal()
+        if is_changed or self._rounds % _SAVE_EVERY == 0:
+            await self._books.save(self._sources)
+        self.last_round_at = self.now()
+        self._measure()
+
+    async def _read_new(self) -> bool:
+        """Every source to its end. Whether anything changed."""
+        asked, is_changed = list(self._sources), False
+        for _ in range(_READS_AT_MOST):
+            pages = await self._pages(asked, lambda p: p.read, rows=self._rhythm.page_rows)
+            is_changed |= await self._take(pages, is_reread=False)
+            for page in pages:
+                if page.forgot:
+                    _log.error(
+                        "source_forgot", source=page.source.name, position=page.next.position
+                    )
+                self._sources[page.source] = after_read(self._sources[page.source], page)
+                _read.labels(page.source.name).inc(len(page.sightings))
+            asked = [page.source for page in pages if page.has_more]
+            if not asked:
+                break
+        return is_changed
+
+    async def _reread(self) -> bool:
+        """A page of each source that answers; after a day has ended, all of it."""
+        due = self._due_day()
+        is_changed = False
+        for _ in range(_READS_AT_MOST if due else 1):
+            if due and self._is_whole_since(due):
+                break
+            asked = [source for source, p in self._sources.items() if p.answers_since is not None]
+            rows = self._rhythm.page_rows if due else self._rhythm.reread_rows
+            pages = await self._pages(asked, lambda p: p.reread, rows=rows)
+            is_changed |= await self._take(pages, is_reread=True)
+            for page in pages:
+                self._sources[page.source] = after_reread(self._sources[page.source], page)
+        return is_changed
+
+    async def _pages(
+        self, asked: Iterable[Source], place: Callable[[Progress], Place], *, rows: int
+    ) -> list[Page]:
+        """A page of each of these that answers."""
+
+        async def read(source: Source) -> Page | None:
+            progress = self._sources[source]
+            try:
+                return await self._readers[source].read(place(progress), limit=rows, now=self.now())
+            except Away as error:
+                if progress.answers_since is not None or not progress.detail:
+                    _log.warning("source_away", source=source.name, error=str(error))
+                self._sources[source] = away(progress, str(error))
+                return None
+
+        found = await asyncio.gather(*map(read, asked))
+        return [page for page in found if page is not None]
+
+    async def _take(self, pages: list[Page], *, is_reread: bool) -> bool:
+        outcome = await self._books.take(pages, is_reread=is_reread, now=self.now())
+        _tell(outcome)
+        return outcome.is_changed
+
+    async def _open_due(self) -> None:
+        noticed_by = due_before(self._sources, self._rhythm.grace)
+        while noticed_by is not None:
+            outcome = await self._books.open_due(noticed_by, now=self.now())
+            _tell(outcome)
+            if not outcome.is_changed:
+                return
+
+    def _due_day(self) -> date | None:
+        return next_due(
+            last_sealed=self._last_sealed,
+            first_traded=self._first_traded,
+            now=self.now(),
+            wait=self._rhythm.seal_after,
+        )
+
+    def _is_whole_since(self, day: date) -> bool:
+        since = whole_since(self._sources)
+        return since is not None and since >= due_at(day, self._rhythm.seal_after)
+
+    async def _seal(self) -> None:
+        """The next day that is over, once everything was read anew since."""
+        if self._first_traded is None and self._last_sealed is None:
+            self._last_sealed, self._first_traded = await self._books.days_so_far()
+        day = self._due_day()
+        if day is None or not self._is_whole_since(day):
+            return
+        sealed = await self._books.seal_day(day, now=self.now())
+        self._last_sealed = day
+        told = {each.source.name.lower(): each.executions for each in sealed.report.sources}
+        _log.info(
+            "day_sealed",
+            trade_date=day.isoformat(),
+            open_breaks=sealed.report.open_break_count,
+            **told,
+        )
+
+    def _measure(self) -> None:
+        now, late = self.now(), _LATE_ROUNDS * self._rhythm.interval_seconds
+        for source, progress in self._sources.items():
+            lag = (now - (progress.read_at or self._moments.began_at)).total_seconds()
+            if lag > late and self._rounds % _SAVE_EVERY == 0:
+                _log.warning("source_lags", source=source.name, lag_seconds=round(lag, 1))
+            _lag.labels(source.name).set(lag)
+            _away.labels(source.name).set(progress.answers_since is None)
+
+
+def _tell(outcome: Outcome) -> None:
+    """What an alarm goes by."""
+    for break_id, opening in outcome.opened:
+        _opened.labels(opening.break_class.name).inc()
+        _log.error(
+            "break_opened",
+            break_id=break_id,
+            break_class=opening.break_class.name,
+            venue=opening.key[0],
+            execution_id=opening.key[1],
+            trade_id=opening.trade_id,
+        )
+    for closing in outcome.closed:
+        _closed.labels(closing.end.name).inc()
+        _log.info("break_closed", break_id=closing.break_id, end=closing.end.name)

@@ -1,0 +1,93 @@
+"""The sums of a day, and the days that are sealed."""
+
+from datetime import date
+from typing import Any
+
+import psycopg
+
+from services.reconciliation.domain.day import FIRST_SEAL, DayOfSource, SealedDay, read
+from services.reconciliation.domain.sighting import Source
+
+_SUMS = """
+SELECT source, count(*) FILTER (WHERE is_fill),
+    coalesce(sum(abs(shares)) FILTER (WHERE is_fill), 0)::numeric::text,
+    coalesce(sum(abs(cash_micros)) FILTER (WHERE is_fill), 0)::numeric::text,
+    count(DISTINCT position) FILTER (WHERE NOT is_fill)
+FROM sighting WHERE trade_date = %(trade_date)s
+GROUP BY source
+"""
+
+
+class Days:
+    """Days, by date."""
+
+    def __init__(self, connection: psycopg.AsyncConnection) -> None:
+        self._connection = connection
+
+    async def last_sealed(self) -> date | None:
+        """The last day there is; None: none is sealed."""
+        return await self._one("SELECT max(trade_date) FROM day")
+
+    async def first_traded(self) -> date | None:
+        """The first day of which anything is told. Reads all that is known."""
+        return await self._one("SELECT min(trade_date) FROM sighting")
+
+    async def sums(self, trade_date: date) -> list[DayOfSource]:
+        """What each source has of a day."""
+        cursor = await self._connection.execute(_SUMS, {"trade_date": trade_date})
+        return [
+            DayOfSource(Source(row[0]), row[1], int(row[2]), int(row[3]), row[4])
+            for row in await cursor.fetchall()
+        ]
+
+    async def latest_seal(self) -> bytes:
+        """That of the last day sealed."""
+        cursor = await self._connection.execute(
+            "SELECT seal FROM day ORDER BY trade_date DESC LIMIT 1"
+        )
+        row = await cursor.fetchone()
+        return bytes(row[0]) if row is not None else FIRST_SEAL
+
+    async def add(
+        self, trade_date: date, *, report: str, seal: bytes, previous_seal: bytes
+    ) -> None:
+        """Keep a sealed day; nothing if it is sealed already."""
+        await self._connection.execute(
+            "INSERT INTO day (trade_date, report, seal, previous_seal)"
+            " VALUES (%(trade_date)s, %(report)s, %(seal)s, %(previous_seal)s)"
+            " ON CONFLICT DO NOTHING",
+            {
+                "trade_date": trade_date,
+                "report": report,
+                "seal": seal,
+                "previous_seal": previous_seal,
+            },
+        )
+
+    async def find(self, trade_date: date) -> SealedDay | None:
+        """A sealed day."""
+        cursor = await self._connection.execute(
+            "SELECT report, seal, previous_seal FROM day WHERE trade_date = %(trade_date)s",
+            {"trade_date": trade_date},
+        )
+        row = await cursor.fetchone()
+        return _day(row) if row is not None else None
+
+    async def list(self, *, before: date | None, limit: int) -> list[SealedDay]:
+        """Sealed days before a date, the newest first."""
+        cursor = await self._connection.execute(
+            "SELECT report, seal, previous_seal FROM day"
+            " WHERE %(before)s::date IS NULL OR trade_date < %(before)s::date"
+            " ORDER BY trade_date DESC LIMIT %(limit)s",
+            {"before": before, "limit": limit},
+        )
+        return [_day(row) for row in await cursor.fetchall()]
+
+    async def _one(self, query: str) -> date | None:
+        cursor = await self._connection.execute(query.encode())
+        found: date | None = (await cursor.fetchall())[0][0]
+        return found
+
+
+def _day(row: Any) -> SealedDay:
+    return SealedDay(read(row[0]), bytes(row[1]), bytes(row[2]))

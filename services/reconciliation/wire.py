@@ -1,0 +1,107 @@
+"""What the sources' contracts tell, as sightings. No rules."""
+
+from collections.abc import Iterable
+from datetime import UTC, date
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from services.reconciliation.domain.sighting import Sighting, Source, bounded
+from stockbroker.exchange.v1.exchange_pb2 import ExecutionReport
+from stockbroker.exchange_gateway.v1.stored_execution_pb2 import StoredExecution
+from stockbroker.ledger.v1.booked_execution_pb2 import BookedExecution
+from stockbroker.order.v1.recorded_execution_pb2 import RecordedExecution
+
+_CASH = "USD"
+_SIGNS = {1: 1, 2: -1}  # BUY and SELL, by what they do to the customer's shares
+_NO_DAY = date(1970, 1, 1)
+
+
+def from_venue(report: ExecutionReport, venue: str) -> Sighting:
+    """An execution of the drop copy."""
+    sign = _SIGNS.get(report.side, 0)
+    return Sighting(
+        source=Source.VENUE,
+        position=report.seq,
+        trade_date=_day(report.transact_time),
+        shares=bounded(sign * report.last_quantity),
+        cash_micros=bounded(-sign * report.last_quantity * report.last_price_micros),
+        venue=_text(venue),
+        execution_id=_text(report.exec_id),
+        trade_id=_text(report.client_order_id),
+        customer_id="",
+        symbol=_text(report.symbol),
+    )
+
+
+def from_gateway(stored: StoredExecution) -> Sighting:
+    """A fill as the gateway stored it."""
+    sign = _SIGNS.get(stored.side, 0)
+    return Sighting(
+        source=Source.GATEWAY,
+        position=stored.report_seq,
+        trade_date=_day(stored.executed_at),
+        shares=bounded(sign * stored.quantity),
+        cash_micros=bounded(-sign * stored.quantity * stored.price_micros),
+        venue=_text(stored.venue),
+        execution_id=_text(stored.execution_id),
+        trade_id=_text(stored.trade_id),
+        customer_id=stored.customer_id,
+        symbol=_text(stored.symbol),
+    )
+
+
+def from_order(recorded: RecordedExecution) -> Sighting:
+    """A fill as the order service recorded it."""
+    sign = _SIGNS.get(recorded.side, 0)
+    execution = recorded.execution
+    return Sighting(
+        source=Source.ORDER,
+        position=recorded.transaction_id,
+        trade_date=_day(execution.executed_at),
+        shares=bounded(sign * execution.quantity),
+        cash_micros=bounded(-sign * execution.quantity * execution.price_micros),
+        venue=execution.venue,
+        execution_id=execution.execution_id,
+        trade_id=execution.trade_id,
+        customer_id=recorded.customer_id,
+        symbol=recorded.symbol,
+    )
+
+
+def from_ledger(booked: BookedExecution) -> Iterable[Sighting]:
+    """What a transfer moved: a sighting per customer and symbol, one of nothing if none moved."""
+    moved = booked.movements or [BookedExecution.Movement()]
+    cash = {each.customer_id: each.amount for each in moved if each.asset == _CASH}
+    shares = [each for each in moved if each.asset != _CASH]
+    shares += [
+        BookedExecution.Movement(customer_id=customer_id)
+        for customer_id in sorted(cash.keys() - {each.customer_id for each in shares})
+    ]
+    for part, each in enumerate(shares):
+        yield Sighting(
+            source=Source.LEDGER,
+            position=booked.seq,
+            part=part,
+            trade_date=_day(booked.effective_at),
+            shares=each.amount,
+            cash_micros=cash.pop(each.customer_id, 0),
+            is_fill=booked.is_fill,
+            venue=booked.venue,
+            execution_id=booked.execution_id,
+            trade_id=booked.trade_id,
+            customer_id=each.customer_id,
+            symbol=each.asset,
+        )
+
+
+def _day(at: Timestamp) -> date:
+    """The day in UTC; the first there is for a time that is none."""
+    try:
+        return at.ToDatetime(tzinfo=UTC).date()
+    except (ValueError, OverflowError):
+        return _NO_DAY
+
+
+def _text(text: str) -> str:
+    """Words of others: PostgreSQL keeps no zero character."""
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
