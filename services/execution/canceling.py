@@ -9,7 +9,9 @@ from prometheus_client import Counter
 
 from libs.refusals import Refusal
 from services.execution import wire
+from services.execution.domain.booking import Booking, Code
 from services.execution.domain.trade import Trade, rejects
+from services.execution.faults import HouseFault
 from services.execution.lanes import Lanes
 from services.execution.worker import Worker
 
@@ -19,7 +21,10 @@ _log = structlog.get_logger()
 
 
 class Canceling:
-    """Brings cancels to the gateway, each once under an epoch; the sweep has it done again."""
+    """Brings cancels to the gateway, each once under an epoch; the sweep has it done again.
+
+    What was never sent ends here: what is held is freed, then the trade is told.
+    """
 
     def __init__(self, worker: Worker, lanes: Lanes) -> None:
         self._worker = worker
@@ -27,34 +32,38 @@ class Canceling:
 
     async def cancel(self, trade: Trade) -> None:
         """Have the trade canceled. Raises Refusal when closing or when too much is queued."""
-        attention = self._worker.attention
-        if attention.is_canceling(trade.trade_id, trade.epoch):
+        if self._worker.attention.is_canceling(trade.trade_id, trade.epoch):
             return
         try:
-            reason = await self._hold_and_send(trade)
+            await self._hold_and_send(trade)
         except Refusal:
             raise
         except Exception:
             _failed.inc()
             _log.exception("cancel_failed", trade_id=trade.trade_id)
-            return
-        if reason:
-            _failed.inc()
-            _log.error("cancel_refused", trade_id=trade.trade_id, reason=wire.name_of(reason))
-        else:
-            attention.canceling(trade.trade_id, trade.epoch, self._worker.clock.monotonic())
 
-    async def _hold_and_send(self, trade: Trade) -> int:
-        """The reason a neighbour refuses for, which it must not; 0: the cancel is on its way."""
+    async def _hold_and_send(self, trade: Trade) -> None:
+        """Raises HouseFault when a neighbour refuses what it must not."""
         held = await self._lanes.holds.submit(trade)
-        if rejects(held.reason):  # it was never sent: that is its end
-            await self._lanes.outcomes.submit(wire.rejection_to(trade, held))
-            return 0
+        if rejects(held.reason):
+            _must(await self._lanes.outcomes.submit(wire.rejection_to(trade, held)))
+            return
         if held.reason:
-            return held.reason
+            raise HouseFault(f"no hold: {wire.name_of(held.reason)}")
         answer = await self._lanes.cancels.submit(trade)
         if answer.is_stale:
             self._lanes.lose(trade.partition, trade.epoch)
-        elif not answer.reason:
+        elif answer.reason:
+            raise HouseFault(f"no cancel: {wire.name_of(answer.reason)}")
+        elif answer.never_sent:
+            _must(await self._lanes.releases.submit(trade.trade_id))
+            _must(await self._lanes.outcomes.submit(wire.cancellation_to(trade)))
+        else:
             _sent.inc()
-        return 0 if answer.is_stale else answer.reason
+            now = self._worker.clock.monotonic()
+            self._worker.attention.canceling(trade.trade_id, trade.epoch, now)
+
+
+def _must(booking: Booking) -> None:
+    if booking.code is not Code.APPLIED:
+        raise HouseFault(booking.detail)

@@ -18,6 +18,7 @@ from libs.refusals import Unavailable
 from services.execution import wire
 from services.execution.domain.booking import Booking
 from services.execution.domain.trade import (
+    CancelTaken,
     Faulted,
     Held,
     OpenCustomer,
@@ -66,7 +67,8 @@ class Lanes:
         self.claims = Batcher[Turn, Claim](self._claim)
         self.holds = Batcher[Trade, Held](self._hold)
         self.submits = Batcher[tuple[Trade, Held], Submitted](self._submit)
-        self.cancels = Batcher[Trade, Submitted](self._cancel)
+        self.cancels = Batcher[Trade, CancelTaken](self._cancel)
+        self.releases = Batcher[str, Booking](self._release)
         self.outcomes = Batcher[Outcome, Booking](self._record)
         self.faults = Batcher[Setback, Faulted](self._record_faults)
 
@@ -97,6 +99,7 @@ class Lanes:
             self.holds,
             self.submits,
             self.cancels,
+            self.releases,
             self.outcomes,
             self.faults,
         )
@@ -137,10 +140,14 @@ class Lanes:
         async with self._doubting([trade.trade_id for trade, _ in orders]):
             return await self._insist(lambda: self._neighbours.gateway.submit(orders))
 
-    async def _cancel(self, trades: list[Trade]) -> list[Submitted]:
+    async def _cancel(self, trades: list[Trade]) -> list[CancelTaken]:
         """The lane of cancels."""
         async with self._doubting([trade.trade_id for trade in trades]):
             return await self._insist(lambda: self._neighbours.gateway.cancel(trades))
+
+    async def _release(self, trade_ids: list[str]) -> list[Booking]:
+        """The lane of holds of orders that never were."""
+        return await self._insist(lambda: self._neighbours.ledger.release(trade_ids))
 
     async def _record(self, outcomes: list[Outcome]) -> list[Booking]:
         """The outcome lane: rejections by the house, and doubts."""

@@ -17,6 +17,7 @@ from services.execution.domain.attention import Resting
 from services.execution.domain.booking import Code
 from services.execution.domain.setback import passes
 from services.execution.domain.trade import Held, OpenCustomer, Trade, Turn, rejects
+from services.execution.faults import HouseFault
 from services.execution.lanes import Lanes
 from services.execution.setbacks import Setbacks
 from services.execution.worker import Worker
@@ -41,10 +42,6 @@ class Bell(Protocol):
 
     async def back(self, acks: Sequence[str]) -> None:
         """Somebody else has to do it."""
-
-
-class HouseFault(RuntimeError):
-    """A neighbour refused what it must not refuse; a person must look."""
 
 
 class Pipeline:

@@ -189,6 +189,13 @@ def faults_to(setbacks: Iterable[Setback], *, park_after: int) -> order_pb.Recor
     return request
 
 
+def cancellation_to(trade: Trade) -> order_pb.Outcome:
+    """The trade has ended before it was sent; who asked for that the order service knows."""
+    outcome = order_pb.Outcome(trade_id=trade.trade_id)
+    outcome.canceled.reason = Reason.REASON_CANCELED_BY_CUSTOMER
+    return outcome
+
+
 def doubt_to(trade_id: str, reason_text: str) -> order_pb.Outcome:
     """The order was sent and nobody says what became of it."""
     outcome = order_pb.Outcome(trade_id=trade_id)

@@ -98,6 +98,15 @@ class Submitted:
 
 
 @dataclass(frozen=True, slots=True)
+class CancelTaken:
+    """The gateway's answer to a cancel. `never_sent`: the exchange will never hear of the order."""
+
+    reason: int = 0
+    is_stale: bool = False
+    never_sent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Setback:
     """An attempt that failed, under an epoch. `trade_id` empty: it is not known which trade."""
 

@@ -1,11 +1,11 @@
 """The exchange gateway: the way to the exchange."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from libs.clock import Clock
 from services.execution import wire
-from services.execution.domain.trade import Held, Submitted, Trade
+from services.execution.domain.trade import CancelTaken, Held, Submitted, Trade
 from services.execution.neighbours.calling import Neighbour, must_answer_all
 from stockbroker.common.v1.reason_pb2 import Reason
 from stockbroker.exchange_gateway.v1 import exchange_gateway_service_pb2 as gateway_pb
@@ -26,14 +26,24 @@ class Gateway(Neighbour):
         )
         response = await self._call(self._stub.SubmitOrders, request)
         must_answer_all(orders, response.results)
-        return _submitted(response.results)
+        return [
+            Submitted(result.reason, is_stale=result.reason == Reason.REASON_STALE_EPOCH)
+            for result in response.results
+        ]
 
-    async def cancel(self, trades: Sequence[Trade]) -> list[Submitted]:
+    async def cancel(self, trades: Sequence[Trade]) -> list[CancelTaken]:
         """Hand cancels over for the exchange, or for orders it never got."""
         request = gateway_pb.CancelOrdersRequest(cancels=map(wire.cancel_to, trades))
         response = await self._call(self._stub.CancelOrders, request)
         must_answer_all(trades, response.results)
-        return _submitted(response.results)
+        return [
+            CancelTaken(
+                result.reason,
+                is_stale=result.reason == Reason.REASON_STALE_EPOCH,
+                never_sent=result.never_sent,
+            )
+            for result in response.results
+        ]
 
     async def orders(self, trade_ids: Sequence[str]) -> list[gateway_pb.OrderStatus]:
         """Where orders stand, at most 1000; the exchange is asked for those without an answer."""
@@ -41,10 +51,3 @@ class Gateway(Neighbour):
         response = await self._call(self._stub.GetOrders, request)
         must_answer_all(trade_ids, response.orders)
         return list(response.orders)
-
-
-def _submitted(results: Iterable[gateway_pb.SubmitResult]) -> list[Submitted]:
-    return [
-        Submitted(result.reason, is_stale=result.reason == Reason.REASON_STALE_EPOCH)
-        for result in results
-    ]
