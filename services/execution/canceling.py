@@ -32,7 +32,8 @@ class Canceling:
 
     async def cancel(self, trade: Trade) -> None:
         """Have the trade canceled. Raises Refusal when closing or when too much is queued."""
-        if self._worker.attention.is_canceling(trade.trade_id, trade.epoch):
+        now = self._worker.clock.monotonic()
+        if self._worker.attention.is_canceling(trade.trade_id, trade.epoch, now):
             return
         try:
             await self._hold_and_send(trade)
@@ -61,7 +62,8 @@ class Canceling:
         else:
             _sent.inc()
             now = self._worker.clock.monotonic()
-            self._worker.attention.canceling(trade.trade_id, trade.epoch, now)
+            if self._worker.attention.canceling(trade.trade_id, trade.epoch, now):
+                await self._lanes.doubt([trade.trade_id], "the exchange does not answer the cancel")
 
 
 def _must(booking: Booking) -> None:

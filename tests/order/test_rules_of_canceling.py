@@ -131,3 +131,9 @@ def test_customers_name_their_own_trades_and_operators_all() -> None:
     assert Cancellation(trade.trade_id, "alice").may_name(trade)
     assert not Cancellation(trade.trade_id, "bob").may_name(trade)
     assert Cancellation(trade.trade_id).may_name(trade)
+
+
+def test_a_refused_cancel_ends_the_doubt() -> None:
+    resolved, answer = judge(pending(in_doubt=True), CancelRejected(TOO_LATE)).steps
+    assert resolved.kind is K.RESOLVED
+    assert (answer.kind, answer.standing.in_doubt) == (K.CANCEL_REJECTED, False)

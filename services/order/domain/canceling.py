@@ -10,7 +10,7 @@ from libs.reasons import Reason
 from services.order import refusals
 from services.order.domain.news import CancelRejected
 from services.order.domain.trade import Cause, Standing, Trade, TradeEventKind, TradeStatus
-from services.order.domain.verdicts import Code, Step, Verdict
+from services.order.domain.verdicts import Code, Step, Verdict, applied
 
 REASONS: Final[Mapping[Cause, int]] = {
     Cause.CUSTOMER: Reason.REASON_CANCELED_BY_CUSTOMER,
@@ -73,8 +73,10 @@ def asked_by(trade: Trade, reason: int) -> Cause | None:
 
 def reject_cancel(trade: Trade, outcome: CancelRejected) -> Verdict:
     """The trade stands as if nothing had been asked."""
-    standing = replace(trade.standing, status=_before(trade.standing), reason=0)
-    return Verdict(Code.APPLIED, (_rejection(standing, outcome.reason),))
+    standing = replace(
+        trade.standing, status=_before(trade.standing), reason=0, reason_text="", in_doubt=False
+    )
+    return applied(trade, _rejection(standing, outcome.reason))
 
 
 def tell_too_late(before: Trade, verdict: Verdict) -> Verdict:

@@ -26,7 +26,15 @@ from services.order.domain.news import (
     Rejected,
 )
 from services.order.domain.trade import Cause, Trade, TradeEventKind, TradeStatus
-from services.order.domain.verdicts import REPEATED, Code, Step, Verdict, impossible
+from services.order.domain.verdicts import (
+    REPEATED,
+    Code,
+    Step,
+    Verdict,
+    applied,
+    impossible,
+    resolved,
+)
 
 _MAX_INT64 = 2**63 - 1
 
@@ -69,18 +77,6 @@ def judge(trade: Trade, outcome: Outcome) -> Verdict:
             return row.in_doubt(trade, outcome)
 
 
-def _apply(trade: Trade, step: Step) -> Verdict:
-    """One step; when the trade was in doubt, first that it no longer is."""
-    if not trade.standing.in_doubt or step.standing.in_doubt:
-        return Verdict(Code.APPLIED, (step,))
-    return Verdict(Code.APPLIED, (_resolve(trade, step.cause), step))
-
-
-def _resolve(trade: Trade, cause: Cause) -> Step:
-    standing = replace(trade.standing, in_doubt=False, reason_text="")
-    return Step(TradeEventKind.RESOLVED, standing, cause)
-
-
 def _accept(trade: Trade, outcome: Accepted) -> Verdict:
     known = trade.standing.exchange_order_id
     if known and known != outcome.exchange_order_id:
@@ -88,14 +84,14 @@ def _accept(trade: Trade, outcome: Accepted) -> Verdict:
     if known and not trade.standing.in_doubt:
         return REPEATED
     if known:
-        return Verdict(Code.APPLIED, (_resolve(trade, Cause.EXCHANGE),))
+        return Verdict(Code.APPLIED, (resolved(trade, Cause.EXCHANGE),))
     standing = replace(
         trade.standing,
         exchange_order_id=outcome.exchange_order_id,
         in_doubt=False,
         reason_text="",
     )
-    return _apply(trade, Step(TradeEventKind.ACCEPTED, standing, Cause.EXCHANGE))
+    return applied(trade, Step(TradeEventKind.ACCEPTED, standing, Cause.EXCHANGE))
 
 
 def _fill(trade: Trade, outcome: Executed) -> Verdict:
@@ -115,7 +111,7 @@ def _fill(trade: Trade, outcome: Executed) -> Verdict:
         in_doubt=False,
         reason_text="",
     )
-    verdict = _apply(trade, Step(TradeEventKind.EXECUTED, standing, Cause.EXCHANGE, execution))
+    verdict = applied(trade, Step(TradeEventKind.EXECUTED, standing, Cause.EXCHANGE, execution))
     return tell_too_late(trade, verdict)
 
 
@@ -137,7 +133,7 @@ def _reject(trade: Trade, outcome: Rejected) -> Verdict:
         reason_text=outcome.reason_text,
         in_doubt=False,
     )
-    return _apply(trade, Step(TradeEventKind.REJECTED, standing, outcome.cause))
+    return applied(trade, Step(TradeEventKind.REJECTED, standing, outcome.cause))
 
 
 def _reject_waiting(trade: Trade, outcome: Rejected) -> Verdict:
@@ -165,7 +161,7 @@ def _end_by(cause: Cause, trade: Trade, outcome: Canceled) -> Verdict:
         reason_text=outcome.reason_text,
         in_doubt=False,
     )
-    return _apply(trade, Step(kind, standing, asker or cause))
+    return applied(trade, Step(kind, standing, asker or cause))
 
 
 def _ending(outcome: Canceled) -> tuple[TradeStatus, TradeEventKind]:

@@ -1,10 +1,11 @@
-"""What comes of something told or asked of a trade: values, no rules."""
+"""What comes of something told or asked of a trade."""
 
 from enum import IntEnum
 
 import msgspec
+from msgspec.structs import replace
 
-from services.order.domain.trade import Cause, Execution, Standing, TradeEventKind
+from services.order.domain.trade import Cause, Execution, Standing, Trade, TradeEventKind
 
 
 class Code(IntEnum):
@@ -39,3 +40,16 @@ REPEATED = Verdict(Code.REPEATED)
 def impossible(detail: str) -> Verdict:
     """A verdict with its reason in words."""
     return Verdict(Code.IMPOSSIBLE, detail=detail)
+
+
+def applied(trade: Trade, step: Step) -> Verdict:
+    """One step; when the trade was in doubt, first that it no longer is."""
+    if not trade.standing.in_doubt or step.standing.in_doubt:
+        return Verdict(Code.APPLIED, (step,))
+    return Verdict(Code.APPLIED, (resolved(trade, step.cause), step))
+
+
+def resolved(trade: Trade, cause: Cause) -> Step:
+    """That a trade is no longer in doubt."""
+    standing = replace(trade.standing, in_doubt=False, reason_text="")
+    return Step(TradeEventKind.RESOLVED, standing, cause)
