@@ -12,14 +12,14 @@ import uvloop
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from bench import ledger
+from bench import ledger, matching
 from bench.report import Row, keep, median, table
 from bench.scale import Scale
 from libs.embedded import Postgres, Tuning
 
 # Each yields the rows of one round after the other, told a place to work in and a server.
 Suite = Callable[[Postgres, Scale, Progress], AsyncGenerator[list[Row], None]]
-SUITES: dict[str, Suite] = {"ledger": ledger.rounds}
+SUITES: dict[str, Suite] = {"ledger": ledger.rounds, "matching": matching.rounds}
 
 _FILE_WIDTH = 140
 _app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)

@@ -54,6 +54,8 @@ class Tuning:
             "fsync": durable,
             "synchronous_commit": durable,
             "full_page_writes": durable,
+            # After a crash: one call for the file system, not one for each of thousands of files.
+            "recovery_init_sync_method": "syncfs",
             "checkpoint_timeout": "15min",
             "wal_buffers": "16MB",
             "track_io_timing": "on",

@@ -14,7 +14,7 @@ from prometheus_client import Counter, Histogram
 
 from libs.auth import Principal, Role, Verifier, set_caller
 from libs.clock import Clock
-from libs.refusals import Denied, Refusal, Unauthenticated
+from libs.refusals import Denied, Invalid, Refusal, Unauthenticated
 from libs.rpc.status import to_status
 from stockbroker.common.v1.reason_pb2 import Reason
 
@@ -25,6 +25,7 @@ else:  # generic for the type checker only
     Handler = grpc.RpcMethodHandler
     Context = grpc.aio.ServicerContext
 Allow = Mapping[str, frozenset[Role]]
+Read = Callable[[Any], Any]
 
 _handled = Counter("grpc_server_handled", "RPCs ended", ["method", "code"])
 _seconds = Histogram("grpc_server_handling_seconds", "Seconds an RPC took", ["method"])
@@ -70,18 +71,21 @@ class Doorkeeper(grpc.aio.ServerInterceptor):
             or handler.stream_stream
         )
         wrap = self._wrap_stream if handler.response_streaming else self._wrap_unary
+        # A single request is read behind the door, so that one that cannot be is refused properly.
+        is_single = not handler.request_streaming
+        read = _reading(handler.request_deserializer) if is_single else _as_it_is
         return make(
-            wrap(method, behaviour),
-            request_deserializer=handler.request_deserializer,
+            wrap(method, behaviour, read),
+            request_deserializer=None if is_single else handler.request_deserializer,
             response_serializer=handler.response_serializer,
         )
 
-    def _wrap_unary(self, method: str, behaviour: Any) -> Any:
+    def _wrap_unary(self, method: str, behaviour: Any, read: Read) -> Any:
         async def answer(request: Any, context: Context) -> Any:
             visit = _Visit(self, method)
             try:
                 visit.admit(context)
-                response = await behaviour(request, context)
+                response = await behaviour(read(request), context)
             except BaseException as error:
                 await visit.fail(error, context)
             else:
@@ -90,12 +94,12 @@ class Doorkeeper(grpc.aio.ServerInterceptor):
 
         return answer
 
-    def _wrap_stream(self, method: str, behaviour: Any) -> Any:
+    def _wrap_stream(self, method: str, behaviour: Any, read: Read) -> Any:
         async def answer(request: Any, context: Context) -> AsyncIterator[Any]:
             visit = _Visit(self, method)
             try:
                 visit.admit(context)
-                async for response in behaviour(request, context):
+                async for response in behaviour(read(request), context):
                     yield response
             except BaseException as error:
                 await visit.fail(error, context)
@@ -116,12 +120,14 @@ class _Visit:
 
     def admit(self, context: Context) -> None:
         """Find out who calls and whether they may. Raises Unauthenticated or Denied."""
-        metadata = dict(context.invocation_metadata() or ())
+        sent = context.invocation_metadata() or ()
+        metadata = dict(sent)
         trace_id = _trace_id(metadata)
         structlog.contextvars.bind_contextvars(trace_id=trace_id)
         scheme, _, token = str(metadata.get("authorization", "")).partition(" ")
-        if scheme.lower() != "bearer" or not token:
-            raise Unauthenticated(Reason.REASON_UNAUTHENTICATED, "a bearer token is needed")
+        is_one = sum(key == "authorization" for key, _ in sent) == 1
+        if scheme.lower() != "bearer" or not token or not is_one:
+            raise Unauthenticated(Reason.REASON_UNAUTHENTICATED, "one bearer token is needed")
         self._principal = self._door._verifier.verify(token)
         if self._principal.role not in self._door._allow.get(self._method, ()):
             raise Denied(Reason.REASON_PERMISSION_DENIED, "this token may not call this method")
@@ -158,6 +164,23 @@ class _Internal(Refusal):
     """A fault of ours; its cause is in the log only."""
 
     code = grpc.StatusCode.INTERNAL
+
+
+def _as_it_is(request: Any) -> Any:
+    return request
+
+
+def _reading(deserializer: Read | None) -> Read:
+    """What makes a request of its bytes. Raises Invalid."""
+
+    def read(data: Any) -> Any:
+        try:
+            return data if deserializer is None else deserializer(data)
+        except Exception:
+            text = "the request cannot be read"
+            raise Invalid(Reason.REASON_INVALID_REQUEST, text) from None
+
+    return read
 
 
 def _trace_id(metadata: Mapping[str, str | bytes]) -> str:

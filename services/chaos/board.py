@@ -142,11 +142,11 @@ def _recoveries(summaries: Sequence[Summary]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for heading in ("fault", "target"):
         table.add_column(heading)
-    for heading in ("times", "back", "median", "max", "worst customer"):
+    for heading in ("times", "back", "median", "max", "last"):
         table.add_column(heading, justify="right")
     for one in summaries:
         times = str(one.count) if not one.unseen else f"{one.count} ({one.unseen} unseen)"
-        waits = [_seconds(wait) for wait in (one.back, one.median, one.longest, one.worst)]
+        waits = [_seconds(wait) for wait in (one.back, one.median, one.longest, one.last)]
         table.add_row(one.kind, one.target, times, *waits)
     return table
 

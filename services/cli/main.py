@@ -8,6 +8,7 @@ from typer.core import TyperGroup
 
 from services.cli.commands import (
     books,
+    breaks,
     chaos,
     deposits,
     halts,
@@ -93,6 +94,9 @@ app.add_typer(reports.app, name="reports")
 app.command()(halts.halt)
 app.command()(halts.resume)
 app.command()(halts.halts)
+app.add_typer(breaks.app, name="breaks")
+app.command()(breaks.reconciliation)
+app.command()(breaks.days)
 
 ledger = typer.Typer(help="The books: what proves them, and what operators do with them.")
 ledger.command()(proofs.export)

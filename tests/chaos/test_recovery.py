@@ -16,17 +16,17 @@ TIMINGS = [
 
 def test_a_recovery_is_the_first_fill_of_a_trade_placed_after_the_fault() -> None:
     found = recovery(Struck(KILL, 10.0, 10.0, 11.5), TIMINGS)
-    assert (found.first, found.worst, found.back) == (1.0, 4.0, 1.5)
+    assert (found.first, found.last, found.back) == (1.0, 4.0, 1.5)
 
 
 def test_only_customers_whom_the_fault_could_touch_count() -> None:
     found = recovery(Struck(KILL, 10.0, 10.0, None, frozenset({"bob"})), TIMINGS)
-    assert (found.first, found.worst, found.back) == (4.0, 4.0, None)
+    assert (found.first, found.last, found.back) == (4.0, 4.0, None)
 
 
 def test_what_filled_before_the_fault_ended_did_not_have_to_wait() -> None:
     found = recovery(Struck(STOP, 10.0, 13.0), TIMINGS)
-    assert (found.first, found.worst) == (0.0, 1.0)
+    assert (found.first, found.last) == (0.0, 1.0)
 
 
 def test_a_fault_after_which_nobody_traded_is_unseen() -> None:
@@ -42,5 +42,5 @@ def test_recoveries_are_summed_up_by_target_and_kind() -> None:
         Struck(STOP, 10.0, 12.0),
     ]
     kills, stops = summaries([recovery(one, TIMINGS) for one in struck])
-    assert (kills.kind, kills.count, kills.longest, kills.worst) == ("kill", 2, 1.0, 4.0)
+    assert (kills.kind, kills.count, kills.longest, kills.last) == ("kill", 2, 1.0, 4.0)
     assert (stops.kind, stops.count, stops.median) == ("stop", 1, 0.0)

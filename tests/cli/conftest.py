@@ -31,6 +31,10 @@ from stockbroker.ledger.v1 import (
     portfolio_service_pb2_grpc,
 )
 from stockbroker.order.v1 import order_service_pb2, order_service_pb2_grpc
+from stockbroker.reconciliation.v1 import (
+    reconciliation_service_pb2,
+    reconciliation_service_pb2_grpc,
+)
 from tests.cli.small_gateway import SmallGateway
 from tests.cli.small_ledger import SmallLedger
 from tests.cli.small_neighbours import (
@@ -40,6 +44,7 @@ from tests.cli.small_neighbours import (
     SmallPortfolio,
 )
 from tests.cli.small_orders import SmallOrders
+from tests.cli.small_reconciliation import SmallReconciliation
 from tests.support.keys import Keys
 
 _CUSTOMERS = (order_service_pb2, portfolio_service_pb2, exchange_service_pb2)
@@ -49,6 +54,7 @@ _OPERATORS = (
     execution_service_pb2,
     exchange_service_pb2,
     exchange_control_service_pb2,
+    reconciliation_service_pb2,
 )
 
 
@@ -80,6 +86,9 @@ class SmallHouse:
         )
         exchange_control_service_pb2_grpc.add_ExchangeControlServiceServicer_to_server(
             self.control, operators
+        )
+        reconciliation_service_pb2_grpc.add_ReconciliationServiceServicer_to_server(
+            SmallReconciliation(), operators
         )
         for server in (public, operators):
             exchange_service_pb2_grpc.add_ExchangeServiceServicer_to_server(SmallExchange(), server)

@@ -36,13 +36,13 @@ class Recovery:
     """After one fault, in seconds, counted from its start if it is a kill, else from its end.
 
     `first`: until a trade placed after the start, of a customer concerned, was FILLED; 0.0: before
-    the fault ended. `worst`: the same of the customer who waited longest. `back`: until the killed
-    process answered. None: not seen.
+    the fault ended. `last`: until all trades placed up to then, that filled at all, were FILLED.
+    `back`: until the killed process answered. None: not seen.
     """
 
     struck: Struck
     first: float | None
-    worst: float | None
+    last: float | None
     back: float | None
 
 
@@ -55,22 +55,25 @@ class Summary:
     count: int
     median: float | None
     longest: float | None
-    worst: float | None
+    last: float | None  # the longest of all
     back: float | None  # median
     unseen: int
 
 
 def recovery(struck: Struck, timings: Iterable[Timing]) -> Recovery:
     """How the trades placed after the start of a fault fared."""
-    firsts: dict[str, float] = {}
-    for timing in timings:
-        is_concerned = struck.concerned is None or timing.customer in struck.concerned
-        if is_concerned and timing.asked_at >= struck.began_at:
-            earlier = firsts.get(timing.customer, timing.filled_at)
-            firsts[timing.customer] = min(earlier, timing.filled_at)
-    waits = [max(0.0, filled_at - struck.ended_at) for filled_at in firsts.values()]
+    after = [
+        timing
+        for timing in timings
+        if timing.asked_at >= struck.began_at
+        and (struck.concerned is None or timing.customer in struck.concerned)
+    ]
     back = None if struck.back_at is None else struck.back_at - struck.began_at
-    return Recovery(struck, min(waits, default=None), max(waits, default=None), back)
+    if not after:
+        return Recovery(struck, None, None, back)
+    first_at = max(struck.ended_at, min(timing.filled_at for timing in after))
+    waits = [timing.filled_at - struck.ended_at for timing in after if timing.asked_at <= first_at]
+    return Recovery(struck, first_at - struck.ended_at, max(0.0, *waits), back)
 
 
 def summaries(recoveries: Sequence[Recovery]) -> list[Summary]:
@@ -83,7 +86,7 @@ def summaries(recoveries: Sequence[Recovery]) -> list[Summary]:
 
 def _summary(target: str, kind: str, group: Sequence[Recovery]) -> Summary:
     firsts = [one.first for one in group if one.first is not None]
-    worsts = [one.worst for one in group if one.worst is not None]
+    lasts = [one.last for one in group if one.last is not None]
     backs = [one.back for one in group if one.back is not None]
     return Summary(
         target=target,
@@ -91,7 +94,7 @@ def _summary(target: str, kind: str, group: Sequence[Recovery]) -> Summary:
         count=len(group),
         median=statistics.median(firsts) if firsts else None,
         longest=max(firsts, default=None),
-        worst=max(worsts, default=None),
+        last=max(lasts, default=None),
         back=statistics.median(backs) if backs else None,
         unseen=len(group) - len(firsts),
     )
