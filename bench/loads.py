@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterator
 from libs.clock import SystemClock
 from libs.ids import SystemIds
 from services.ledger.domain import deeds
-from services.ledger.domain.books import AccountKey
-from services.ledger.domain.operations import Operation, PlaceHold
-from services.ledger.domain.transfers import AskedLeg, AskedTransfer, transfer
+from services.ledger.domain.books import AccountKey, Kind
+from services.ledger.domain.operations import Leg, Operation, PlaceHold, Post
 
 # What a caller does in one go: calls, one after the other.
 Load = Callable[[int], Iterator[list[Operation]]]
@@ -72,20 +71,21 @@ class Loads:
     def _anyone(self) -> int:
         return int(_random.random() * (self._accounts - 1)) + 2
 
-    def _transfer(self, source: int, target: int, *, hold_id: str = "") -> Operation:
+    def _transfer(self, source: int, target: int, *, hold_id: str | None = None) -> Operation:
         if source == target:
             target = 2 if source == self._accounts else source + 1
-        asked = AskedLeg(
-            debit_account=f"customer/{customer(source)}",
-            credit_account=f"customer/{customer(target)}",
-            asset=ASSET,
+        move = Leg(
+            debited=AccountKey(f"customer/{customer(source)}", ASSET),
+            credited=AccountKey(f"customer/{customer(target)}", ASSET),
             amount=1,
-            from_hold=bool(hold_id),
+            from_hold=hold_id is not None,
         )
-        return transfer(
-            AskedTransfer(
-                id=_ids.new(), legs=(asked,), hold_id=hold_id, releases_rest=bool(hold_id)
-            )
+        return Post(
+            id=_ids.new(),
+            kind=Kind.TRANSFER,
+            legs=(move,),
+            hold_id=hold_id,
+            frees_rest=hold_id is not None,
         )
 
 

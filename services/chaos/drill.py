@@ -3,11 +3,11 @@
 import asyncio
 import contextlib
 import signal
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 
 from libs.clock import Clock
 from libs.partition import partition_of
-from libs.tasks import end
 from services.chaos import full_disk, layout, processes
 from services.chaos.domain.nemesis import ALL, Fault, Kind, Misbehaviour, is_too_late
 from services.chaos.domain.recovery import Struck, recovery
@@ -54,34 +54,31 @@ class Drill:
     async def run(self, schedule: Sequence[Fault], *, seconds: float) -> None:
         """What there is time for in so many seconds. Cancelled or not, no fault outlives it."""
         began_at = self._clock.monotonic()
-        beside = [fault for fault in schedule if fault.kind is Kind.MISBEHAVE]
-        misbehaving = asyncio.create_task(self._run_beside(beside, began_at))
-        late = 0.0
-        try:
+        async with asyncio.TaskGroup() as group:
+            lanes: dict[int, list[Fault]] = defaultdict(list)
             for fault in schedule:
                 if fault.kind is Kind.MISBEHAVE:
-                    continue
-                if is_too_late(fault.at + late, fault.seconds, seconds):
-                    break
-                await self._sleep_until(began_at + fault.at + late)
-                await self._strike(fault)
-                await self._until_recovered()
-                late = self._clock.monotonic() - began_at - fault.at - fault.seconds
-            await misbehaving
-        finally:
-            await end(misbehaving)
+                    group.create_task(self._strike_at(began_at + fault.at, fault))
+                else:
+                    lanes[fault.lane].append(fault)
+            for lane in lanes.values():
+                group.create_task(self._run_lane(lane, began_at, seconds))
 
-    async def _run_beside(self, faults: Sequence[Fault], began_at: float) -> None:
+    async def _run_lane(self, faults: Sequence[Fault], began_at: float, seconds: float) -> None:
+        """One after the other, each when trading has recovered from the one before."""
+        late = 0.0
         for fault in faults:
-            await self._sleep_until(began_at + fault.at)
-            await self._strike(fault)
+            if is_too_late(fault.at + late, fault.seconds, seconds):
+                break
+            await self._until_recovered(await self._strike_at(began_at + fault.at + late, fault))
+            late = self._clock.monotonic() - began_at - fault.at - fault.seconds
 
-    async def _sleep_until(self, moment: float) -> None:
+    async def _strike_at(self, moment: float, fault: Fault) -> Struck:
         await self._clock.sleep(max(0.0, moment - self._clock.monotonic()))
+        return await self._strike(fault)
 
-    async def _until_recovered(self) -> None:
+    async def _until_recovered(self, struck: Struck) -> None:
         """Until trades fill again and none is left from before the fault ended; not for ever."""
-        struck = self.struck[-1]
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_PATIENCE_SECONDS):
                 while recovery(
@@ -100,7 +97,7 @@ class Drill:
             else:
                 return
 
-    async def _strike(self, fault: Fault) -> None:
+    async def _strike(self, fault: Fault) -> Struck:
         concerned = await self._concerned(fault)
         began_at = self._clock.monotonic()
         self.in_force[fault] = began_at
@@ -109,12 +106,13 @@ class Drill:
             await self._deeds[fault.kind](fault)
         finally:
             del self.in_force[fault]
-        if fault.kind is Kind.MISBEHAVE:
-            return
         now = self._clock.monotonic()
         is_kill = fault.kind is Kind.KILL
         ended_at, back_at = (began_at, now) if is_kill else (now, None)
-        self.struck.append(Struck(fault, began_at, ended_at, back_at, concerned))
+        struck = Struck(fault, began_at, ended_at, back_at, concerned)
+        if fault.kind is not Kind.MISBEHAVE:
+            self.struck.append(struck)
+        return struck
 
     async def _concerned(self, fault: Fault) -> frozenset[str] | None:
         """The customers whose partitions the worker leads that is hit; None: everybody.

@@ -9,7 +9,15 @@ CALLS: Mapping[str, Sequence[str]] = {
     "execution": ("postgres", "nats", "order", "ledger", "exchange_gateway"),
     "exchange_gateway": ("postgres", "exchange_simulator", "execution"),
     "exchange_simulator": ("postgres",),
-    "edge": ("order", "ledger", "execution", "exchange_gateway", "exchange_simulator"),
+    "reconciliation": ("postgres", "order", "ledger", "exchange_gateway", "exchange_simulator"),
+    "edge": (
+        "order",
+        "ledger",
+        "execution",
+        "exchange_gateway",
+        "exchange_simulator",
+        "reconciliation",
+    ),
 }
 LISTENING = (
     "postgres",
@@ -19,6 +27,7 @@ LISTENING = (
     "execution",
     "exchange_gateway",
     "exchange_simulator",
+    "reconciliation",
 )
 
 

@@ -36,6 +36,7 @@ def main(arguments: list[str]) -> int:
         rate=options.rate,
         customers=options.customers,
         families=options.faults,
+        at_once=options.at_once,
     )
     folder = Path(tempfile.mkdtemp(prefix="stockbroker-chaos-"))
     folder.chmod(0o711)  # PostgreSQL may run as another user
@@ -80,6 +81,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     add("--rate", type=float, default=20.0, help="orders per second of all customers together")
     add("--customers", type=int, default=40, help="who trade")
     add("--faults", type=_families, default=tuple(FAMILIES), help=", ".join(FAMILIES))
+    add("--at-once", type=int, choices=range(1, 9), default=1, help="faults in force at a time")
     add("--report", type=Path, help="a file of JSON for what it came to")
     add("--keep", action="store_true", help="keep the data and logs also when all is well")
     return parser.parse_args(arguments)

@@ -18,6 +18,8 @@ from stockbroker.ledger.v1 import ledger_service_pb2 as ledger_pb
 from stockbroker.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from stockbroker.order.v1 import order_service_pb2 as order_pb
 from stockbroker.order.v1.order_service_pb2_grpc import OrderServiceStub
+from stockbroker.reconciliation.v1 import reconciliation_service_pb2 as reconciliation_pb
+from stockbroker.reconciliation.v1.reconciliation_service_pb2_grpc import ReconciliationServiceStub
 
 CALL_SECONDS = 5.0
 _JOURNAL_SECONDS = 120.0
@@ -130,6 +132,7 @@ class Operator:
         self.door = Door(address, signer.mint("chaos", Role.OPERATOR, _TOKEN_SECONDS))
         self._ledger: Any = LedgerServiceStub(self.door.channel)
         self._exchange: Any = ExchangeControlServiceStub(self.door.channel)
+        self._reconciliation: Any = ReconciliationServiceStub(self.door.channel)
 
     async def endow(self, customer: str, asset: str, amount: int) -> None:
         """Give cash (USD, micros) or shares. Raises Away or Refused."""
@@ -168,6 +171,12 @@ class Operator:
         ):
             broken = wire.broken_from(message.invariants)
         return Journal(transfers, entries, broken)
+
+    async def complaints(self) -> list[str]:
+        """What the house itself finds not in order, in words. Raises Away or Refused."""
+        request = reconciliation_pb.GetReconciliationRequest()
+        found = await self.door.call(self._reconciliation.GetReconciliation, request)
+        return wire.complaints_from(found)
 
 
 async def insist(call: Callable[[], Awaitable[Answer]]) -> Answer:

@@ -39,6 +39,7 @@ class Plan:
     rate: float
     customers: int
     families: Sequence[str]
+    at_once: int
 
 
 class Run:
@@ -64,7 +65,11 @@ class Run:
             told = house.told()
             field = Field(tuple(told.pids), layout.calls(plan.workers))
             faults = schedule(
-                seed=plan.seed, seconds=plan.seconds, field=field, families=plan.families
+                seed=plan.seed,
+                seconds=plan.seconds,
+                field=field,
+                families=plan.families,
+                at_once=plan.at_once,
             )
             signer = Signer(told.signing_key_file)
             operator = Operator(told.operators, signer)

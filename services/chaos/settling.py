@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 from libs.clock import Clock
 from services.chaos.domain.checks import check
 from services.chaos.domain.checks_of_customers import check_told_once
-from services.chaos.domain.history import Ack, Event, History
+from services.chaos.domain.history import Ack, Event, History, Journal
 from services.chaos.domain.verdict import Claim, Violation
 from services.chaos.load import ENDOWMENT, Load
 from services.chaos.neighbours import Customer, Operator, Refused, insist
@@ -41,8 +42,20 @@ async def read_all(load: Load, record: Record, operator: Operator, databases: Da
         acks=[ack for acks in record.acks.values() for ack in acks],
         events=dict(zip((customer.name for customer in customers), stories, strict=True)),
         venue=await databases.venue(),
-        journal=await insist(operator.journal),
+        journal=await _books(operator),
     )
+
+
+async def _books(operator: Operator) -> Journal:
+    """The journal, and what the house finds broken: reconciliation has time to read everything."""
+    journal = await insist(operator.journal)
+    complaints = await insist(operator.complaints)
+    for _ in range(int(SETTLE_SECONDS)):
+        if not complaints:
+            break
+        await asyncio.sleep(1.0)
+        complaints = await insist(operator.complaints)
+    return replace(journal, broken=[*journal.broken, *complaints])
 
 
 def judge(history: History, record: Record) -> list[Violation]:

@@ -11,6 +11,8 @@ from stockbroker.ledger.v1 import invariant_pb2, journal_pb2
 from stockbroker.order.v1 import order_pb2
 from stockbroker.order.v1.order_pb2 import TradeEventKind, TradeStatus
 from stockbroker.order.v1.order_service_pb2 import PlaceTradeRequest
+from stockbroker.reconciliation.v1 import reconciliation_service_pb2 as reconciliation_pb
+from stockbroker.reconciliation.v1.break_pb2 import BreakClass
 
 
 def order_to(order: Order) -> PlaceTradeRequest:
@@ -80,6 +82,18 @@ def broken_from(invariants: Iterable[invariant_pb2.Invariant]) -> list[str]:
         for one in invariants
         if not one.holds
     ]
+
+
+def complaints_from(found: reconciliation_pb.GetReconciliationResponse) -> list[str]:
+    """Breaks that are not over, and reports that cannot be true."""
+    words = [
+        f"reconciliation has {one.count} {BreakClass.Name(one.break_class)}"
+        for one in found.open_breaks
+        if one.count
+    ]
+    if found.parked_reports > 0:
+        words.append(f"exchange_gateway has parked {found.parked_reports} reports")
+    return words
 
 
 def faults_to(script: Misbehaviour) -> control_pb.SetFaultsRequest:

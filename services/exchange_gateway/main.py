@@ -46,6 +46,9 @@ _ALLOW = {
             "ListParkedReports",
             "RetryParkedReport",
             "DismissParkedReport",
+            "ResetSession",
+            "ListOrderBreaks",
+            "DismissOrderBreak",
             "ListOperatorActions",
         )
     },

@@ -9,6 +9,7 @@ from services.exchange_gateway import wire
 from services.exchange_gateway.domain import TRADE_ID, Kind
 from services.exchange_gateway.domain.operators import Outcome
 from services.exchange_gateway.session.unanswered import Heard
+from services.exchange_gateway.store.comparison import KeptBreak
 from services.exchange_gateway.store.operators import Recorded, Unanswered
 from services.exchange_gateway.store.parked import ParkedReport
 from stockbroker.common.v1 import terms_pb2
@@ -144,6 +145,20 @@ def parked_to(parked: ParkedReport) -> pb.ParkedReport:
     if said.executed_at_nanos:
         message.executed_at.CopyFrom(_moment_to(said.executed_at_nanos))
     message.received_at.FromDatetime(parked.received_at)
+    return message
+
+
+def break_to(kept: KeptBreak) -> pb.OrderBreak:
+    """A difference with the venue."""
+    message = pb.OrderBreak(
+        id=kept.id,
+        trade_id=kept.trade_id,
+        kind=kept.kind,
+        detail=kept.detail,
+        state=pb.OrderBreak.State.ValueType(kept.state),
+        age_seconds=kept.age_seconds,
+    )
+    message.found_at.FromDatetime(kept.found_at)
     return message
 
 

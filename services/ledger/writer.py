@@ -18,7 +18,7 @@ from libs.postgres import Lane
 from libs.reasons import Reason
 from libs.refusals import Refusal, Unavailable
 from services.ledger.domain.books import Result
-from services.ledger.domain.chain import Chained, chained
+from services.ledger.domain.chain import Chain, Chained
 from services.ledger.domain.decide import decide
 from services.ledger.domain.operations import Operation
 from services.ledger.store.journal import OPTIONS, Journal, StaleWriter
@@ -92,9 +92,7 @@ class Writer:
         results, writes = decide(state, batch, at=self._clock.now())
         if not writes.transfers:
             return results, None
-        written = chained(state, writes)
-        await journal.write(writes, written)
-        return results, written
+        return results, await journal.write(writes, Chain(state, writes))
 
     def _epoch(self) -> int:
         """That of our turn as the writer. Raises Unavailable when it is not our turn."""

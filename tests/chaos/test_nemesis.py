@@ -46,6 +46,16 @@ def test_in_a_long_drill_everything_is_killed_stopped_cut_off_and_flooded(seed: 
     assert 12 < longest <= 30
 
 
+def test_several_faults_at_once_are_several_lanes_of_their_own() -> None:
+    faults = schedule(seed=1, seconds=180, field=FIELD, families=("kill", "stop"), at_once=3)
+    lanes = [[f for f in faults if f.lane == lane] for lane in range(3)]
+    assert all(len(lane) > 10 for lane in lanes)
+    assert len({tuple(f.target for f in lane) for lane in lanes}) == 3
+    assert any(
+        one.at < other.at < one.at + one.seconds for one in lanes[0] for other in lanes[1]
+    ), "they overlap"
+
+
 def test_only_what_was_asked_for_goes_wrong() -> None:
     assert {fault.kind for fault in _schedule(1, 5, "kill", "stop")} == {Kind.KILL, Kind.STOP}
     assert {fault.kind for fault in _schedule(1, 5, "exchange")} == {Kind.MISBEHAVE}

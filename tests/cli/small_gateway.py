@@ -44,6 +44,18 @@ class SmallGateway(ExchangeGatewayServiceServicer):
         self.asked.append(request)
         return pb.ResolveOrderResponse(report_seq=12)
 
+    async def ResetSession(self, request: pb.ResetSessionRequest, context: Any) -> Any:
+        self.asked.append(request)
+        return pb.ResetSessionResponse()
+
+    async def ListOrderBreaks(self, request: pb.ListOrderBreaksRequest, context: Any) -> Any:
+        return pb.ListOrderBreaksResponse(
+            breaks=[pb.OrderBreak(id=4, trade_id="t-3", kind="UNKNOWN_HERE")]
+        )
+
+    async def DismissOrderBreak(self, request: pb.DismissOrderBreakRequest, context: Any) -> Any:
+        return pb.DismissOrderBreakResponse(dismissed=request.break_id == 4)
+
     async def ListParkedReports(self, request: Any, context: Any) -> Any:
         return pb.ListParkedReportsResponse(reports=[self.parked])
 

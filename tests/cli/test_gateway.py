@@ -66,3 +66,22 @@ async def test_what_operators_did_is_told_to_the_last_page(run: Run) -> None:
     found = json.loads((await run("orders", "actions", "--json")).stdout)
     assert [action["id"] for action in found["actions"]] == ["1", "2"]
     assert "report 7" in (await run("orders", "actions")).stdout
+
+
+async def test_a_session_goes_on_from_the_numbers_an_operator_names(
+    house: SmallHouse, run: Run
+) -> None:
+    numbers = ("--next-command", "4", "--next-report", "9")
+    result = await run("orders", "reset-session", *numbers, *WHY)
+    assert result.stdout == "goes on from command 4 and report 9\n"
+    (asked,) = house.gateway.asked
+    assert (asked.next_command_seq, asked.next_report_seq) == (4, 9)
+    assert asked.evidence == "their letter"
+
+
+async def test_breaks_are_shown_and_laid_aside(run: Run) -> None:
+    assert "UNKNOWN_HERE" in (await run("orders", "breaks")).stdout
+    dismissed = await run("orders", "dismiss-break", "4", "--reason", "a test order")
+    assert dismissed.stdout == "break 4: laid aside\n"
+    again = await run("orders", "dismiss-break", "5", "--reason", "x", "--json")
+    assert json.loads(again.stdout) == {"dismissed": False}

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+SERVICES = ("order", "ledger", "execution", "exchange_gateway", "reconciliation")
 ROOT = Path(__file__).parents[2]
 DOCUMENT = (ROOT / "docs" / "GUARANTEES.md").read_text()
 
@@ -27,5 +28,5 @@ def test_every_row_names_tests_that_are_there() -> None:
 
 
 def test_every_part_of_the_house_has_its_row() -> None:
-    for part in ("order", "ledger", "exchange_gateway", "PostgreSQL", "NATS", "Envoy", "execution"):
+    for part in (*SERVICES, "the exchange", "PostgreSQL", "NATS", "Envoy", "the supervisor"):
         assert re.search(rf"^\| [^|]*\b{part}\b[^|]*\|", DOCUMENT, re.MULTILINE), part

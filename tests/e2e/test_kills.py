@@ -17,7 +17,14 @@ from tests.support.house import House, running_house
 pytestmark = pytest.mark.xdist_group("kills")
 
 CASH = 100_000 * 1_000_000
-SERVICES = ["order", "ledger", "execution", "exchange_gateway", "exchange_simulator"]
+SERVICES = [
+    "order",
+    "ledger",
+    "execution",
+    "exchange_gateway",
+    "exchange_simulator",
+    "reconciliation",
+]
 PARTS = ["edge", "nats", "postgres"]
 
 

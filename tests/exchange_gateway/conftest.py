@@ -94,15 +94,15 @@ class Scene:
         self.database_url = database_url
         self.venue = venue
         self.execution = execution
-        self._keys = keys
+        self.keys = keys
         self._server = server
 
     def settings(self, **changes: Any) -> Settings:
         """As in production but impatient."""
         fields: dict[str, Any] = {
             "database_url": self.database_url,
-            "jwks_file": self._keys.jwks_file,
-            "service_token_file": self._keys.token_file("exchange_gateway"),
+            "jwks_file": self.keys.jwks_file,
+            "service_token_file": self.keys.token_file("exchange_gateway"),
             "exchange_address": f"127.0.0.1:{self.venue.port}",
             "execution_address": f"127.0.0.1:{self.execution.port}",
             "query_after_seconds": 0.2,
@@ -116,7 +116,7 @@ class Scene:
     async def gateway(self, **changes: Any) -> AsyncIterator[Gateway]:
         """A gateway that holds the session."""
         async with house(self.settings(**changes)) as rpc:
-            channel = connect(rpc.address, self._keys.token_file("execution"))
+            channel = connect(rpc.address, self.keys.token_file("execution"))
             async with channel:
                 gateway = Gateway(ExchangeGatewayServiceStub(channel), rpc.address)
                 await until(lambda: is_serving(gateway))

@@ -1,9 +1,20 @@
 """The session with the venue: whatever is lost on the way, each order is executed once."""
 
+from typing import Any
+
+import grpc
+import pytest
+
+from libs.rpc.status import reason_of
 from stockbroker.exchange.v1 import exchange_pb2 as market
 from stockbroker.exchange_gateway.v1 import exchange_gateway_service_pb2 as pb
+from stockbroker.exchange_gateway.v1 import operators_pb2 as ops
+from stockbroker.exchange_gateway.v1.exchange_gateway_service_pb2_grpc import (
+    ExchangeGatewayServiceStub,
+)
 from tests.exchange_gateway.conftest import Gateway, Scene, an_order
 from tests.exchange_gateway.venue_double import accept
+from tests.support.keys import bearer
 from tests.support.wait import until
 
 
@@ -96,9 +107,72 @@ async def test_reports_that_may_still_be_under_way_are_waited_for_while_the_venu
     await until(lambda: scene.execution.is_filled(late.trade_id))
 
 
-async def test_a_venue_that_forgot_everything_executes_no_answered_order_again(
+async def _trouble(gateway: Gateway) -> pb.GetSessionResponse:
+    """How the session stands once it is out of step."""
+
+    async def is_out_of_step() -> bool:
+        return bool((await gateway.session()).trouble)
+
+    await until(is_out_of_step)
+    return await gateway.session()
+
+
+async def _agree(scene: Scene, gateway: Gateway, command: int, report: int) -> None:
+    """An operator agrees to go on from those numbers."""
+    async with grpc.aio.insecure_channel(gateway.address) as channel:
+        stub: Any = ExchangeGatewayServiceStub(channel)
+        request = ops.ResetSessionRequest(
+            next_command_seq=command,
+            next_report_seq=report,
+            evidence="their notice of a restore",
+            reason_text="they were set back",
+        )
+        await stub.ResetSession(request, metadata=bearer(scene.keys.operator("olga")), timeout=5)
+
+
+async def test_a_venue_that_forgot_everything_is_an_alarm_and_nothing_is_guessed(
     scene: Scene, gateway: Gateway
 ) -> None:
+    await gateway.submit(filled := an_order())
+    await until(lambda: scene.execution.is_filled(filled.trade_id))
+    scene.venue.lose_memory()
+
+    session = await _trouble(gateway)
+    await gateway.submit(an_order())
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await _agree(scene, gateway, 2, 1)
+
+    assert not session.is_connected
+    assert "next report 1, and 2 is stored" in session.trouble
+    assert (session.exchange_next_command_seq, session.exchange_next_report_seq) == (1, 1)
+    assert reason_of(refused.value) == "INVALID_SEQUENCE"
+    assert scene.venue.sends == {filled.trade_id: 1}
+    assert scene.rows("SELECT FROM operator_action") == []
+
+
+async def test_a_venue_that_found_its_memory_again_needs_no_operator(
+    scene: Scene, gateway: Gateway
+) -> None:
+    await gateway.submit(before := an_order())
+    await until(lambda: scene.execution.is_filled(before.trade_id))
+    kept = scene.venue.memory()
+    scene.venue.lose_memory()
+    await _trouble(gateway)
+
+    scene.venue.remember(kept)
+
+    await until(gateway.is_connected)
+    assert not (await gateway.session()).trouble
+    await gateway.submit(after := an_order())
+    await until(lambda: scene.execution.is_filled(after.trade_id))
+    assert scene.venue.sends == {before.trade_id: 1, after.trade_id: 1}
+
+
+@pytest.mark.parametrize("refuses", [True, False])
+async def test_a_venue_that_forgot_everything_executes_no_answered_order_again(
+    scene: Scene, gateway: Gateway, refuses: bool
+) -> None:
+    scene.venue.refuses_strangers = refuses
     await gateway.submit(filled := an_order())
     await until(lambda: scene.execution.is_filled(filled.trade_id))
     scene.venue.answer = lambda order: []
@@ -107,6 +181,8 @@ async def test_a_venue_that_forgot_everything_executes_no_answered_order_again(
     scene.venue.answer = lambda order: [accept(order)]
 
     scene.venue.lose_memory()
+    await _trouble(gateway)
+    await _agree(scene, gateway, 1, 1)
 
     await until(lambda: scene.execution.told(open_.trade_id))
     assert scene.venue.sends == {filled.trade_id: 1, open_.trade_id: 2}
@@ -122,10 +198,14 @@ async def test_a_gateway_whose_books_are_older_than_the_venues_numbers_on_from_t
     scene.venue.next_command_seq = 41
 
     async with scene.gateway() as gateway:
+        session = await _trouble(gateway)
+        assert "commands up to 40, and 0 was the last one sent" in session.trouble
+        await _agree(scene, gateway, 41, 1)
         await until(gateway.is_connected)
         await gateway.submit(order := an_order())
         await until(lambda: scene.execution.is_filled(order.trade_id))
     assert scene.rows("SELECT seq FROM venue_command") == [(41,)]
+    assert scene.rows("SELECT actor, action FROM operator_action") == [("olga", "RESET_SESSION")]
 
 
 async def test_acknowledgements_that_are_lost_do_no_harm(scene: Scene, gateway: Gateway) -> None:

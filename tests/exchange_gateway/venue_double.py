@@ -7,6 +7,9 @@ from typing import Any
 
 import grpc
 
+from libs.refusals import Refused
+from libs.rpc.status import to_status
+from stockbroker.common.v1.reason_pb2 import Reason
 from stockbroker.exchange.v1 import exchange_pb2 as market
 from stockbroker.exchange.v1 import exchange_service_pb2 as pb
 from stockbroker.exchange.v1.exchange_service_pb2_grpc import (
@@ -80,6 +83,7 @@ class VenueDouble(ExchangeServiceServicer):
         self.sends_twice = False
         self.sends_in_reverse = False
         self.ignores_acknowledge = False
+        self.refuses_strangers = False
         self._live: asyncio.Queue[pb.SessionResponse | None] | None = None
         self._server: grpc.aio.Server | None = None
         self.port = 0
@@ -131,10 +135,27 @@ class VenueDouble(ExchangeServiceServicer):
         self.next_command_seq = 1
         self.acknowledged = 0
 
+    def memory(self) -> tuple[Any, ...]:
+        """All it knows, to be remembered later."""
+        return dict(self.orders), list(self.reports), self.next_command_seq, self.acknowledged
+
+    def remember(self, kept: tuple[Any, ...]) -> None:
+        """Know again what it knew."""
+        self.hang_up()
+        self.orders, self.reports, self.next_command_seq, self.acknowledged = kept
+
     async def Session(self, request_iterator: Any, context: Any) -> AsyncIterator[Any]:
         """A member's session."""
         logon = (await anext(aiter(request_iterator))).logon
         self.logons.append(logon)
+        if self.refuses_strangers and logon.next_report_seq > len(self.reports) + 1:
+            refusal = Refused(
+                Reason.REASON_INVALID_SEQUENCE,
+                "the member has reports that were never sent",
+                next_report_seq=str(len(self.reports) + 1),
+                next_command_seq=str(self.next_command_seq),
+            )
+            await context.abort_with_status(to_status(refusal))
         self.hang_up()
         live: asyncio.Queue[pb.SessionResponse | None] = asyncio.Queue()
         self._live = live
@@ -160,6 +181,41 @@ class VenueDouble(ExchangeServiceServicer):
         known = request.client_order_id in self.orders
         reports = [r for r in self.reports if r.client_order_id == request.client_order_id]
         return pb.GetOrderResponse(is_known=known, reports=reports)
+
+    async def ListOrders(
+        self, request: pb.ListOrdersRequest, context: Any
+    ) -> pb.ListOrdersResponse:
+        """How orders stand, two on a page."""
+        if request.client_order_ids:
+            return pb.ListOrdersResponse(orders=map(self._standing, request.client_order_ids))
+        lately = {r.client_order_id for r in self.reports if r.seq >= request.since_report_seq > 0}
+        found = sorted(
+            i
+            for i in self.orders
+            if i > request.after_client_order_id and (i in lately or self._standing(i).is_open)
+        )
+        return pb.ListOrdersResponse(
+            orders=map(self._standing, found[:2]),
+            next_after_client_order_id=found[1] if len(found) > 2 else "",
+        )
+
+    def _standing(self, trade_id: str) -> pb.OrderStanding:
+        order = self.orders.get(trade_id)
+        if order is None:
+            return pb.OrderStanding(client_order_id=trade_id)
+        reports = [r for r in self.reports if r.client_order_id == trade_id]
+        filled = sum(r.last_quantity for r in reports)
+        ends = (Report.EXEC_TYPE_REJECTED, Report.EXEC_TYPE_CANCELED, Report.EXEC_TYPE_EXPIRED)
+        return pb.OrderStanding(
+            client_order_id=trade_id,
+            is_known=True,
+            symbol=order.symbol,
+            side=order.side,
+            quantity=order.quantity,
+            cumulative_quantity=filled,
+            is_open=filled < order.quantity and not any(r.exec_type in ends for r in reports),
+            last_report_seq=reports[-1].seq if reports else 0,
+        )
 
     async def ListInstruments(
         self, request: pb.ListInstrumentsRequest, context: Any

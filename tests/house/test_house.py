@@ -19,10 +19,10 @@ from libs.probe import probe
 ROOT = Path(__file__).parents[2]
 PARTS = {
     *("postgres", "nats", "edge"),
-    *("order", "ledger", "execution", "exchange_gateway", "exchange_simulator"),
+    *("order", "ledger", "execution", "exchange_gateway", "exchange_simulator", "reconciliation"),
 }
-# Of 20 that no other process is likely to want: below those of `free_port`.
-FIRST_PORT = 9_000 + os.getpid() % 40 * 20
+# Of 40 that no other process is likely to want: below those of `free_port`.
+FIRST_PORT = 9_000 + os.getpid() % 40 * 40
 pytestmark = [pytest.mark.xdist_group("make_up"), pytest.mark.timeout(240)]
 
 

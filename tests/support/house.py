@@ -116,7 +116,11 @@ class House:
 
     def kill(self, name: str) -> None:
         """kill -9 a service or a part; the supervisor brings it back."""
-        os.kill(self._read()["pids"][name], signal.SIGKILL)
+        os.kill(self.pid(name), signal.SIGKILL)
+
+    def pid(self, name: str) -> int:
+        """The process that a service or a part is now."""
+        return int(self._read()["pids"][name])
 
     def kill_supervisor(self) -> None:
         """kill -9 what keeps everything running."""

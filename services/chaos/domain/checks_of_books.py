@@ -145,6 +145,6 @@ def check_portfolios(history: History) -> Iterator[Violation]:
 
 
 def check_invariants(journal: Journal) -> Iterator[Violation]:
-    """The ledger itself finds its books whole."""
+    """The house itself finds its books whole: the ledger, the gateway and reconciliation."""
     for words in journal.broken:
         yield Violation(Claim.BOOKS, words.partition(" ")[0], words)

@@ -98,7 +98,7 @@ class Venue:
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """The ledger's own record, in its order; `broken` names the invariants that do not hold."""
+    """The ledger's own record, in its order; `broken`: what the house finds wrong."""
 
     transfers: Sequence[Transfer] = ()
     entries: Sequence[Entry] = ()

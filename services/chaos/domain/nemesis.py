@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 ALL = "house"  # as a target: every process but the supervisor
@@ -59,7 +59,7 @@ class Fault:
     `at` is when it comes if trading goes on at once after each fault before it; else later.
 
     `target` is a process (order), a way between two (execution>ledger), or ALL. `delay_ms` is how
-    late things pass where they are SLOW.
+    late things pass where they are SLOW. Faults of one `lane` come one after the other.
     """
 
     at: float
@@ -68,6 +68,7 @@ class Fault:
     seconds: float = 0.0
     delay_ms: int = 0
     misbehaviour: Misbehaviour | None = None
+    lane: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,17 +80,19 @@ class Field:
 
 
 def schedule(
-    *, seed: int, seconds: float, field: Field, families: Sequence[str]
+    *, seed: int, seconds: float, field: Field, families: Sequence[str], at_once: int = 1
 ) -> tuple[Fault, ...]:
     """The faults of a drill of so many seconds, in the order of their times.
 
-    One after the other; the exchange's misbehaviour runs beside them all the time. Every target
-    gets its turn before one gets a second.
+    So many `at_once`, each lane one after the other; the exchange's misbehaviour runs beside them
+    all the time. In a lane every target gets its turn before one gets a second.
     """
-    rng = random.Random(seed)
-    faults = list(_one_by_one(rng, seconds, field, families))
+    faults: list[Fault] = []
+    for lane in range(at_once):
+        rng = random.Random(f"{seed}/{lane}")
+        faults += (replace(f, lane=lane) for f in _one_by_one(rng, seconds, field, families))
     if "exchange" in families:
-        faults += _misbehaviours(rng, seconds)
+        faults += _misbehaviours(random.Random(seed), seconds)
     return tuple(sorted(faults, key=lambda fault: fault.at))
 
 

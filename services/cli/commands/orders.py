@@ -30,6 +30,12 @@ ExecutedAt = Annotated[
     datetime | None,
     typer.Option("--executed-at", formats=["%Y-%m-%dT%H:%M:%S"], help="A fill: when, in UTC."),
 ]
+NextCommand = Annotated[
+    int, typer.Option("--next-command", min=1, help="The first command the exchange lacks.")
+]
+NextReport = Annotated[
+    int, typer.Option("--next-report", min=1, help="The number of the exchange's next report.")
+]
 Became = Annotated[
     str, typer.Argument(metavar="OUTCOME", help="not-known, filled, rejected, canceled or expired.")
 ]
@@ -109,6 +115,85 @@ def resolve(  # noqa: PLR0913 - a command's parameters are its options
         show_json(fields_of(response))
     else:
         say(f"{trade_id}: {outcome}, by report {response.report_seq}")
+
+
+@app.command("reset-session")
+def reset_session(  # noqa: PLR0913 - a command's parameters are its options
+    next_command: NextCommand,
+    next_report: NextReport,
+    evidence: Evidence,
+    reason: Reason,
+    operator: Operator = "",
+    as_json: AsJson = False,
+) -> None:
+    """Let a session that is out of step go on from the exchange's numbers. Operators."""
+    from services.cli.neighbours import operators_door
+    from services.cli.screen import fields_of, say, show_json
+    from stockbroker.exchange_gateway.v1 import operators_pb2 as pb
+    from stockbroker.exchange_gateway.v1.exchange_gateway_service_pb2_grpc import (
+        ExchangeGatewayServiceStub,
+    )
+
+    request = pb.ResetSessionRequest(
+        next_command_seq=next_command,
+        next_report_seq=next_report,
+        evidence=evidence,
+        reason_text=reason,
+    )
+    with operators_door(settings(), operator) as door:
+        stub = ExchangeGatewayServiceStub(door.channel)
+        response = door.call(stub.ResetSession, request)
+    if as_json:
+        show_json(fields_of(response))
+    else:
+        say(f"goes on from command {next_command} and report {next_report}")
+
+
+@app.command()
+def breaks(operator: Operator = "", as_json: AsJson = False) -> None:
+    """What the exchange and the books say differently of orders, oldest first. Operators."""
+    from services.cli.neighbours import operators_door
+    from services.cli.screen import fields_of, show_json, table
+    from services.cli.wire import date_time
+    from stockbroker.exchange_gateway.v1 import operators_pb2 as pb
+    from stockbroker.exchange_gateway.v1.exchange_gateway_service_pb2_grpc import (
+        ExchangeGatewayServiceStub,
+    )
+
+    with operators_door(settings(), operator) as door:
+        stub = ExchangeGatewayServiceStub(door.channel)
+        found = door.call(stub.ListOrderBreaks, pb.ListOrderBreaksRequest(limit=1000))
+    if as_json:
+        show_json(fields_of(found))
+        return
+    rows = [(str(b.id), b.trade_id, b.kind, b.detail, date_time(b.found_at)) for b in found.breaks]
+    headings = (">break", "trade", "what", "in words", "found (UTC)")
+    table(headings, rows, nothing="the exchange and the books agree")
+
+
+@app.command("dismiss-break")
+def dismiss_break(
+    break_id: Annotated[int, typer.Argument(metavar="BREAK", min=1, help="Its number.")],
+    reason: Reason,
+    operator: Operator = "",
+    as_json: AsJson = False,
+) -> None:
+    """Lay such a difference aside; it is kept. Operators."""
+    from services.cli.neighbours import operators_door
+    from services.cli.screen import fields_of, say, show_json
+    from stockbroker.exchange_gateway.v1 import operators_pb2 as pb
+    from stockbroker.exchange_gateway.v1.exchange_gateway_service_pb2_grpc import (
+        ExchangeGatewayServiceStub,
+    )
+
+    request = pb.DismissOrderBreakRequest(break_id=break_id, reason_text=reason)
+    with operators_door(settings(), operator) as door:
+        stub = ExchangeGatewayServiceStub(door.channel)
+        response = door.call(stub.DismissOrderBreak, request)
+    if as_json:
+        show_json(fields_of(response))
+    else:
+        say(f"break {break_id}: {'laid aside' if response.dismissed else 'is not open'}")
 
 
 @app.command()

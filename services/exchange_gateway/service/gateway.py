@@ -97,14 +97,20 @@ class GatewayService(Operators, ExchangeGatewayServiceServicer):
             - summary.next_delivery_seq
             + summary.waiting_reports,
             waiting_reports=summary.waiting_reports,
+            order_breaks=summary.order_breaks,
             parked_reports=summary.parked_reports,
         )
         if summary.waiting_since is not None:
             response.waiting_since.FromDatetime(summary.waiting_since)
         session = self._tenure.session
         if session is not None:
-            response.is_connected = session.floor.board.is_connected
-            response.changed_at.FromDatetime(session.floor.board.changed_at)
+            board = session.floor.board
+            response.is_connected = board.is_connected
+            response.changed_at.FromDatetime(board.changed_at)
+            response.trouble = board.trouble
+            if board.theirs is not None:
+                response.exchange_next_command_seq = board.theirs.next_command_seq
+                response.exchange_next_report_seq = board.theirs.next_report_seq
         return response
 
     async def ListInstruments(

@@ -7,8 +7,10 @@ import grpc
 from libs.auth import caller
 from libs.postgres import Pool
 from services.exchange_gateway import operators_wire as wire
+from services.exchange_gateway.domain.numbers import Numbers
 from services.exchange_gateway.domain.operators import Signature
 from services.exchange_gateway.session.tenure import Tenure
+from services.exchange_gateway.store.comparison import ComparisonStore
 from services.exchange_gateway.store.operators import OperatorStore
 from services.exchange_gateway.store.parked import ParkedStore
 from stockbroker.exchange_gateway.v1 import operators_pb2 as pb
@@ -86,6 +88,42 @@ class Operators:
         signature = Signature(caller().subject, wire.reason_text_from(request.reason_text))
         report = await self._tenure.held().settling.dismiss(seq, signature)
         return pb.DismissParkedReportResponse(report=wire.parked_to(report))
+
+    async def ResetSession(
+        self, request: pb.ResetSessionRequest, context: Context
+    ) -> pb.ResetSessionResponse:
+        """Agree to the venue's numbers."""
+        theirs = Numbers(request.next_command_seq, request.next_report_seq)
+        signature = Signature(
+            caller().subject,
+            wire.reason_text_from(request.reason_text),
+            wire.evidence_from(request.evidence),
+        )
+        await self._tenure.held().resetting.agree(theirs, signature)
+        return pb.ResetSessionResponse()
+
+    async def ListOrderBreaks(
+        self, request: pb.ListOrderBreaksRequest, context: Context
+    ) -> pb.ListOrderBreaksResponse:
+        """From the books."""
+        after, most = wire.page_from(request.after_id, request.limit)
+        async with self._pool.connection() as connection:
+            store = ComparisonStore(connection, self._session_id)
+            found = await store.list(after, most + 1, with_settled=request.with_settled)
+        page = found[:most]
+        return pb.ListOrderBreaksResponse(
+            breaks=map(wire.break_to, page),
+            next_after_id=page[-1].id if len(found) > most else 0,
+        )
+
+    async def DismissOrderBreak(
+        self, request: pb.DismissOrderBreakRequest, context: Context
+    ) -> pb.DismissOrderBreakResponse:
+        """Lay aside."""
+        signature = Signature(caller().subject, wire.reason_text_from(request.reason_text))
+        settling = self._tenure.held().settling
+        was_open = await settling.dismiss_break(request.break_id, signature)
+        return pb.DismissOrderBreakResponse(dismissed=was_open)
 
     async def ListOperatorActions(
         self, request: pb.ListOperatorActionsRequest, context: Context

@@ -5,6 +5,7 @@ from prometheus_client import Gauge
 from services.exchange_gateway.session.unanswered import Unanswered
 
 _parked = Gauge("gateway_reports_parked_now", "Reports that cannot be true, not settled by anyone")
+_breaks = Gauge("gateway_order_breaks", "Orders the venue and the books say different things of")
 _age = Gauge("gateway_order_unanswered_seconds", "Age of the oldest order without an answer")
 
 
@@ -23,3 +24,7 @@ class Alarms:
     def parked(self, reports: int) -> None:
         """So many more are; less than 0: fewer."""
         self.set_parked(self._reports + reports)
+
+    def set_breaks(self, breaks: int) -> None:
+        """So many differences with the venue are open."""
+        _breaks.set(breaks)

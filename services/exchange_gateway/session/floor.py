@@ -8,6 +8,7 @@ from prometheus_client import Gauge
 
 from libs.clock import Clock
 from services.exchange_gateway.domain import Command, Delivery
+from services.exchange_gateway.domain.numbers import Numbers
 from services.exchange_gateway.session.alarms import Alarms
 from services.exchange_gateway.session.tail import Tail, Watermark
 from services.exchange_gateway.session.unanswered import Unanswered
@@ -15,6 +16,7 @@ from services.exchange_gateway.store.progress import Seat
 from services.exchange_gateway.venues import Venue
 
 _connected = Gauge("gateway_session_connected", "1 while logged on to the venue")
+_out_of_step = Gauge("gateway_session_out_of_step", "1 while an operator must mend its numbers")
 _log = structlog.get_logger()
 
 
@@ -38,7 +40,9 @@ class Board:
 
     `stored`: everything before this number is stored and may be acknowledged. `kept_seq`: the venue
     has every command up to this one. `heard_at`: when it said something last, monotonic seconds.
-    `withdrawn`: orders an operator has resolved, which are not sent any more.
+    `withdrawn`: orders an operator has resolved, which are not sent any more. `trouble`: why the
+    session is not used although the venue answers, and `theirs` the numbers it gave then; `agreed`:
+    those an operator has agreed to go on from.
     """
 
     def __init__(self, clock: Clock, *, venue_name: str, next_report_seq: int) -> None:
@@ -52,6 +56,9 @@ class Board:
         self.heard_at = self.connected_since
         self.wants_logon = asyncio.Event()
         self.withdrawn: set[str] = set()
+        self.trouble = ""
+        self.theirs: Numbers | None = None
+        self.agreed: Numbers | None = None
 
     def connected(self, *, is_connected: bool) -> None:
         """The session is up now, or down."""
@@ -62,6 +69,23 @@ class Board:
         self.connected_since = self.heard_at = self._clock.monotonic()
         self.wants_logon.clear()
         _connected.set(is_connected)
+
+    def out_of_step(self, theirs: Numbers, why: str) -> None:
+        """The session cannot be used: the two sides do not mean the same by its numbers."""
+        if why != self.trouble:
+            _log.error(
+                "session_out_of_step",
+                why=why,
+                exchange_next_command=theirs.next_command_seq,
+                exchange_next_report=theirs.next_report_seq,
+            )
+        self.trouble, self.theirs = why, theirs
+        _out_of_step.set(1)
+
+    def in_step(self) -> None:
+        """Both sides mean the same."""
+        self.trouble, self.theirs, self.agreed = "", None, None
+        _out_of_step.set(0)
 
     def log_on_again(self, why: str) -> None:
         """Have the session end and log on anew: each side then tells what it has."""

@@ -8,6 +8,8 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wai
 
 from libs.postgres import Pool
 from services.exchange_gateway.domain import Command
+from services.exchange_gateway.domain.numbers import Numbers, out_of_step
+from services.exchange_gateway.session.comparing import Comparing
 from services.exchange_gateway.session.floor import Floor
 from services.exchange_gateway.session.reporting import Reporting
 from services.exchange_gateway.session.submission import Submission
@@ -18,6 +20,7 @@ from services.exchange_gateway.venues import (
     LoggedOn,
     ReportsHeard,
     VenueAway,
+    VenueOutOfStep,
     VenueStream,
 )
 
@@ -32,12 +35,19 @@ class Keeping:
     """The one connection to the venue."""
 
     def __init__(
-        self, floor: Floor, pool: Pool, reporting: Reporting, submission: Submission
+        self,
+        floor: Floor,
+        pool: Pool,
+        reporting: Reporting,
+        submission: Submission,
+        *,
+        comparing: Comparing,
     ) -> None:
         self._floor = floor
         self._pool = pool
         self._reporting = reporting
         self._submission = submission
+        self._comparing = comparing
 
     async def run(self) -> NoReturn:
         """Work for ever: a session that held comes back at once, one that did not with backoff."""
@@ -58,21 +68,37 @@ class Keeping:
             await SessionStore(connection, self._floor.seat.session_id).check(self._floor.seat)
         await self._reporting.start_over()
         began = self._floor.clock.monotonic()
-        async with self._floor.venue.log_on(self._reporting.sequence.next_venue_seq) as stream:
-            await self._compare(stream.logged_on)
-            self._floor.board.connected(is_connected=True)
-            try:
+        try:
+            async with self._floor.venue.log_on(self._first_wanted()) as stream:
+                await self._compare(stream.logged_on)
+                self._floor.board.connected(is_connected=True)
                 await self._converse(stream)
-            except VenueAway as lost:
-                if self._floor.clock.monotonic() - began < _STEADY_SECONDS:
-                    raise
-                _log.warning("session_lost", error=str(lost))
-            finally:
-                self._floor.board.connected(is_connected=False)
+        except VenueOutOfStep as error:
+            self._floor.board.out_of_step(error.theirs, str(error))
+            raise
+        except VenueAway as lost:
+            if self._floor.clock.monotonic() - began < _STEADY_SECONDS:
+                raise
+            _log.warning("session_lost", error=str(lost))
+        finally:
+            self._floor.board.connected(is_connected=False)
+
+    def _first_wanted(self) -> int:
+        """The first report that is missing here, or that the venue will number anew."""
+        ours, agreed = self._reporting.sequence.next_venue_seq, self._floor.board.agreed
+        return min(ours, agreed.next_report_seq) if agreed else ours
 
     async def _compare(self, said: LoggedOn) -> None:
-        """Hold what the venue has against what is stored here, and heal what either forgot."""
-        sequence, commands = self._reporting.sequence, self._floor.commands
+        """Hold what the venue has against what is stored here. Raises VenueOutOfStep.
+
+        Numbers that no message under way explains are not guessed at: until an operator has agreed
+        to the very numbers the venue gives, nothing is sent and nothing is taken.
+        """
+        sequence, commands, board = (
+            self._reporting.sequence,
+            self._floor.commands,
+            self._floor.board,
+        )
         _logons.inc()
         _log.info(
             "session_logged_on",
@@ -82,24 +108,30 @@ class Keeping:
             venue_next_report=said.next_report_seq,
             next_report=sequence.next_venue_seq,
         )
-        if said.next_command_seq <= self._floor.board.kept_seq:
-            _log.error("venue_lost_commands", kept=self._floor.board.kept_seq)
-        self._floor.board.kept_seq = said.next_command_seq - 1
+        why = out_of_step(Numbers(commands.head, sequence.next_venue_seq), said.numbers)
+        if why and said.numbers != board.agreed:
+            raise VenueOutOfStep(said.numbers, why)
+        if said.next_command_seq <= board.kept_seq:
+            _log.error("venue_lost_commands", kept=board.kept_seq)
+        board.kept_seq = said.next_command_seq - 1
         if said.next_command_seq > commands.head:
-            _log.error("venue_knows_later_commands", next_command=commands.head)
             await self._submission.skip_to(said.next_command_seq)
         if said.next_report_seq < sequence.next_venue_seq:
-            _log.error("venue_lost_reports", next_report=sequence.next_venue_seq)
             sequence.renumber(said.next_report_seq)
-        self._floor.board.venue_name = said.venue
+        board.venue_name = said.venue
         async with self._pool.connection() as connection:
             store = SessionStore(connection, self._floor.seat.session_id)
             await store.remember(self._floor.seat, venue=said.venue, report_offset=sequence.offset)
+        board.in_step()
 
     async def _converse(self, stream: VenueStream) -> None:
         """Send and hear until the connection ends. Raises VenueAway."""
         await together(
-            self._send(stream), self._hear(stream), self._acknowledge(stream), self._heed()
+            self._send(stream),
+            self._hear(stream),
+            self._acknowledge(stream),
+            self._heed(),
+            self._comparing.run(stream.logged_on),
         )
 
     async def _send(self, stream: VenueStream) -> None:

@@ -7,13 +7,18 @@ from libs.clock import Clock
 from libs.postgres import Lane, Pool
 from services.exchange_gateway.domain import Command, Delivery
 from services.exchange_gateway.session.alarms import Alarms
+<<<<<<< HEAD
 from services.exchange_gateway.session.canceling import Canceling
+=======
+from services.exchange_gateway.session.comparing import Comparing
+>>>>>>> main
 from services.exchange_gateway.session.delivering import Delivering
 from services.exchange_gateway.session.enquiring import Enquiring
 from services.exchange_gateway.session.floor import Board, Floor, Rhythm
 from services.exchange_gateway.session.keeping import Keeping
 from services.exchange_gateway.session.redelivering import Execution
 from services.exchange_gateway.session.reporting import Reporting
+from services.exchange_gateway.session.resetting import Resetting
 from services.exchange_gateway.session.resolving import Resolving
 from services.exchange_gateway.session.sequence import ReportSequence
 from services.exchange_gateway.session.settling import Settling
@@ -73,9 +78,15 @@ class RunningSession:
             outside.execution,
             next_to_deliver=head[Step.DELIVERED],
         )
-        self._keeping = Keeping(floor, outside.pool, self._reporting, self.submission)
+        comparing = Comparing(
+            floor, outside.pool, outside.report_lane, self._reporting, self.submission
+        )
+        self._keeping = Keeping(
+            floor, outside.pool, self._reporting, self.submission, comparing=comparing
+        )
         self.enquiring = Enquiring(floor, self._reporting, self.submission)
         lane = outside.report_lane
+        self.resetting = Resetting(floor, lane)
         self.resolving = Resolving(floor, lane, self._reporting, self.enquiring)
         self.settling = Settling(floor, lane, self._reporting, self._delivering.redelivering.room)
 

@@ -13,6 +13,7 @@ from services.exchange_gateway.domain.operators import Deed, Settlement, Signatu
 from services.exchange_gateway.session.floor import Floor
 from services.exchange_gateway.session.reporting import Reporting
 from services.exchange_gateway.session.waiting_room import WaitingRoom
+from services.exchange_gateway.store.comparison import ComparisonStore
 from services.exchange_gateway.store.later import LaterStore
 from services.exchange_gateway.store.operators import Action, OperatorStore
 from services.exchange_gateway.store.parked import ParkedReport, ParkedStore
@@ -63,6 +64,24 @@ class Settling:
             self._floor.alarms.set_parked(settled.parked)
         _log.warning("parked_report_dismissed", seq=seq)
         return settled.report
+
+    async def dismiss_break(self, break_id: int, signature: Signature) -> bool:
+        """Lay a difference with the venue aside, if it is open. Raises Unavailable."""
+        seat = self._floor.seat
+
+        async def dismiss(connection: psycopg.AsyncConnection) -> tuple[bool, int]:
+            await ReportStore(connection, seat).lock(Step.JUDGED)
+            store = ComparisonStore(connection, seat.session_id)
+            trade_id = await store.dismiss(break_id)
+            if trade_id is not None:
+                detail = f"break {break_id} of {trade_id}"
+                action = Action(Deed.DISMISS_BREAK, signature, detail=detail)
+                await OperatorStore(connection, seat.session_id).record(action)
+            return trade_id is not None, await store.count()
+
+        was_open, breaks = await self._lane.run(dismiss)
+        self._floor.alarms.set_breaks(breaks)
+        return was_open
 
     async def _retry(
         self, connection: psycopg.AsyncConnection, seq: int, signature: Signature

@@ -72,6 +72,10 @@ class Tail(Generic[Entry]):
             self._newest.popleft()
         self._head.raise_to(head)
 
+    async def reaches(self, head: int) -> None:
+        """Wait until everything before `head` is there."""
+        await self._head.beyond(head - 1)
+
     async def read(self, start: int, most: int) -> Sequence[Entry]:
         """At least one and at most `most` entries from number `start` on; waits for the first."""
         head = await self._head.beyond(start)

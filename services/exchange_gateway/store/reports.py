@@ -39,6 +39,12 @@ WITH judged AS (
                 %(filled_by_seqs)b::bigint[], %(exchange_order_ids)b::text[])
     AS i (trade_id, state, filled_quantity, filled_by_seq, exchange_order_id)
     WHERE o.trade_id = i.trade_id AND o.trade_id = ANY(%(trade_ids)b::uuid[])
+), ended AS (
+    DELETE FROM working_order WHERE trade_id = ANY(%(done)b::uuid[])
+), taken AS (
+    INSERT INTO working_order (trade_id, session_id)
+    SELECT trade_id, %(session_id)s FROM unnest(%(working)b::uuid[]) AS i (trade_id)
+    ON CONFLICT (trade_id) DO NOTHING
 )
 DELETE FROM unanswered_order WHERE trade_id = ANY(%(trade_ids)b::uuid[])
 """
@@ -143,6 +149,9 @@ class ReportStore:
                 "filled_quantities": [s.filled_quantity for s in standings],
                 "filled_by_seqs": [s.filled_by_seq for s in standings],
                 "exchange_order_ids": [_storable(s.exchange_order_id) for s in standings],
+                "session_id": self._seat.session_id,
+                "done": [s.trade_id for s in standings if s.state == State.DONE],
+                "working": [s.trade_id for s in standings if s.state == State.ACCEPTED],
             },
         )
 

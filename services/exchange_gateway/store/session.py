@@ -19,7 +19,8 @@ SELECT (SELECT count(*) FROM unanswered_order WHERE session_id = %(session_id)s)
        coalesce((SELECT next_seq FROM progress
                  WHERE session_id = %(session_id)s AND lane = 'delivered'), 1),
        (SELECT count(*) FROM later_report WHERE session_id = %(session_id)s),
-       (SELECT min(since) FROM later_report WHERE session_id = %(session_id)s)
+       (SELECT min(since) FROM later_report WHERE session_id = %(session_id)s),
+       (SELECT count(*) FROM order_break WHERE session_id = %(session_id)s AND state = 1)
 """
 
 _ORDERS = """
@@ -54,6 +55,7 @@ class Summary:
     next_delivery_seq: int
     waiting_reports: int
     waiting_since: datetime | None
+    order_breaks: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,7 @@ class SessionStore:
         """How the session stands."""
         cursor = await self._connection.execute(_SUMMARY, {"session_id": self._session_id})
         row = await cursor.fetchone()
-        return Summary(*row) if row is not None else Summary(0, 0, 1, 1, 1, 0, None)
+        return Summary(*row) if row is not None else Summary(0, 0, 1, 1, 1, 0, None, 0)
 
     async def find_orders(self, trade_ids: Sequence[str]) -> dict[str, StoredOrder]:
         """What is known of these orders."""

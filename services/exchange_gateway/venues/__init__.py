@@ -10,10 +10,20 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from services.exchange_gateway.domain import Command, Instrument, Order, Report
+from services.exchange_gateway.domain.comparison import Theirs
+from services.exchange_gateway.domain.numbers import Numbers
 
 
 class VenueAway(Exception):
     """The venue does not answer, or has hung up."""
+
+
+class VenueOutOfStep(VenueAway):
+    """The venue does not mean the same by the session's numbers; `theirs` are the venue's."""
+
+    def __init__(self, theirs: Numbers, text: str) -> None:
+        super().__init__(text)
+        self.theirs = theirs
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +33,11 @@ class LoggedOn:
     venue: str
     next_command_seq: int
     next_report_seq: int
+
+    @property
+    def numbers(self) -> Numbers:
+        """Its numbers."""
+        return Numbers(self.next_command_seq, self.next_report_seq)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +92,22 @@ class Venue(Protocol):
     def log_on(self, next_report_seq: int) -> AbstractAsyncContextManager[VenueStream]:
         """Open the session; `next_report_seq` is the first report that is not stored here.
 
-        It is the venue's number. Raises VenueAway.
+        It is the venue's number. Raises VenueOutOfStep when the venue never sent the one before,
+        VenueAway.
         """
 
     async def ask(self, trade_id: str) -> Sequence[Report] | None:
         """Every report of an order, oldest first; None: never heard of it. Raises VenueAway."""
+
+    async def find_orders(self, trade_ids: Sequence[str]) -> dict[str, Theirs | None]:
+        """How each order stands; None: never heard of it. At most 1000. Raises VenueAway."""
+
+    async def list_orders(self, since: int, after: str) -> tuple[Sequence[Theirs], str]:
+        """A page of the session's orders that are open or have a report numbered `since` or higher.
+
+        `after` and the second of the answer say where pages go on; empty: begin, and end. Raises
+        VenueAway.
+        """
 
     async def list_instruments(self) -> list[Instrument]:
         """What is listed, by symbol. Raises VenueAway."""

@@ -8,8 +8,17 @@ from typing import Any
 import grpc
 from google.protobuf.message import DecodeError
 
+from libs.rpc.status import metadata_of
 from services.exchange_gateway.domain import Command, Instrument, Kind, Order, Reason, Report
-from services.exchange_gateway.venues import CommandsKept, LoggedOn, ReportsHeard, VenueAway
+from services.exchange_gateway.domain.comparison import Theirs
+from services.exchange_gateway.domain.numbers import Numbers
+from services.exchange_gateway.venues import (
+    CommandsKept,
+    LoggedOn,
+    ReportsHeard,
+    VenueAway,
+    VenueOutOfStep,
+)
 from stockbroker.exchange.v1 import exchange_pb2 as market
 from stockbroker.exchange.v1 import exchange_service_pb2 as pb
 from stockbroker.exchange.v1.exchange_service_pb2_grpc import ExchangeServiceStub
@@ -122,6 +131,27 @@ class SimulatorVenue:
             raise VenueAway(_words(error)) from error
         return [_report(report) for report in answer.reports] if answer.is_known else None
 
+    async def find_orders(self, trade_ids: Sequence[str]) -> dict[str, Theirs | None]:
+        """ListOrders of named orders."""
+        answer = await self._list_orders(pb.ListOrdersRequest(client_order_ids=trade_ids))
+        return {o.client_order_id: _theirs(o) if o.is_known else None for o in answer.orders}
+
+    async def list_orders(self, since: int, after: str) -> tuple[Sequence[Theirs], str]:
+        """ListOrders of those open or told of lately."""
+        request = pb.ListOrdersRequest(since_report_seq=since, after_client_order_id=after)
+        answer = await self._list_orders(request)
+        return [_theirs(order) for order in answer.orders], answer.next_after_client_order_id
+
+    async def _list_orders(self, request: pb.ListOrdersRequest) -> pb.ListOrdersResponse:
+        request.session_id = self._session_id
+        try:
+            answer: pb.ListOrdersResponse = await self._exchange.ListOrders(
+                request, timeout=self._answer_seconds
+            )
+        except grpc.aio.AioRpcError as error:
+            raise VenueAway(_words(error)) from error
+        return answer
+
     async def list_instruments(self) -> list[Instrument]:
         """ListInstruments."""
         request = pb.ListInstrumentsRequest()
@@ -199,7 +229,7 @@ async def _read(call: _Call) -> pb.SessionResponse:
     try:
         response = await call.read()
     except grpc.aio.AioRpcError as error:
-        raise VenueAway(_words(error)) from error
+        raise _failure(error) from error
     if not isinstance(response, pb.SessionResponse):
         raise VenueAway("the exchange ended the session")
     return response
@@ -228,10 +258,31 @@ def _report(said: market.ExecutionReport) -> Report:
     )
 
 
+def _theirs(order: pb.OrderStanding) -> Theirs:
+    return Theirs(
+        order.client_order_id,
+        order.symbol,
+        order.side,
+        order.quantity,
+        order.cumulative_quantity,
+        order.is_open,
+        order.last_report_seq,
+    )
+
+
 def _reject_reason(reason: Reason | None) -> market.RejectReason.ValueType:
     """The exchange's word for a reason; OTHER where it has none."""
     said = (theirs for theirs, ours in _REASONS.items() if ours == reason)
     return market.RejectReason.ValueType(next(said, market.REJECT_REASON_OTHER))
+
+
+def _failure(error: grpc.aio.AioRpcError) -> VenueAway:
+    """What the end of a stream means."""
+    stands = metadata_of(error) if error.code() == grpc.StatusCode.FAILED_PRECONDITION else {}
+    if not {"next_command_seq", "next_report_seq"} <= stands.keys():
+        return VenueAway(_words(error))
+    theirs = Numbers(int(stands["next_command_seq"]), int(stands["next_report_seq"]))
+    return VenueOutOfStep(theirs, _words(error))
 
 
 def _words(error: grpc.aio.AioRpcError) -> str:

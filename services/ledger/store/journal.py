@@ -23,7 +23,7 @@ from services.ledger.domain.books import (
     State,
     Writes,
 )
-from services.ledger.domain.chain import Chained
+from services.ledger.domain.chain import Chain, Chained
 from services.ledger.domain.operations import Operation, accounts_of, fingerprint
 from services.ledger.store import columns
 
@@ -256,10 +256,16 @@ class Journal:
             for id_, row in rows.items()
         }
 
-    async def write(self, writes: Writes, chained: Chained) -> None:
-        """Write all that a batch changed. Raises BrokenBooks rather than write half of it."""
+    async def write(self, writes: Writes, chain: Chain) -> Chained:
+        """Write all that a batch changed. Raises BrokenBooks rather than write half of it.
+
+        The database is at work on each statement while the next one is made.
+        """
         async with self._connection.pipeline():
-            expected = []
+            asked = columns.transfers_to(writes.transfers, chain.alone())
+            cursor = await self._connection.execute(WRITE_TRANSFERS, asked)
+            expected = [(cursor, len(writes.transfers))]
+            chained = chain.chained()
             for statement, count, values in _statements(writes, chained, self._epoch):
                 if count:
                     cursor = await self._connection.execute(statement, values)
@@ -267,21 +273,21 @@ class Journal:
         for cursor, count in expected:
             if cursor.rowcount != count:
                 raise BrokenBooks(f"{cursor.rowcount} rows written, not {count}")
+        return chained
 
 
 def _statements(
     writes: Writes, chained: Chained, epoch: int
 ) -> Iterator[tuple[LiteralString, int, columns.Columns]]:
-    """What is executed to write a batch, each with how many rows it must change."""
-    yield WRITE_HEAD, 1, columns.head_to(writes, chained.batch, epoch)
-    transfers, entries, opened = writes.transfers, writes.entries, writes.opened
-    yield WRITE_TRANSFERS, len(transfers), columns.transfers_to(transfers, chained.alone)
+    """What else is executed to write a batch, each with how many rows it must change."""
+    entries, opened = writes.entries, writes.opened
     yield WRITE_ENTRIES, len(entries), columns.entries_to(entries, chained.entries)
     yield OPEN_ACCOUNTS, len(opened), columns.opened_to(opened, chained)
     yield WRITE_ACCOUNTS, len(writes.changed), columns.accounts_to(writes.changed, chained)
     yield PLACE_HOLDS, len(writes.placed), columns.holds_to(writes.placed)
     yield DRAW_HOLDS, len(writes.drawn), columns.holds_to(writes.drawn)
     yield SET_RESTRAINTS, len(writes.restraints), columns.restraints_to(writes.restraints)
+    yield WRITE_HEAD, 1, columns.head_to(writes, chained.batch, epoch)
 
 
 def _accounts_of(operation: Operation, row: Row, state: State) -> list[Account]:
