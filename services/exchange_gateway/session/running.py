@@ -7,11 +7,8 @@ from libs.clock import Clock
 from libs.postgres import Lane, Pool
 from services.exchange_gateway.domain import Command, Delivery
 from services.exchange_gateway.session.alarms import Alarms
-<<<<<<< HEAD
 from services.exchange_gateway.session.canceling import Canceling
-=======
 from services.exchange_gateway.session.comparing import Comparing
->>>>>>> main
 from services.exchange_gateway.session.delivering import Delivering
 from services.exchange_gateway.session.enquiring import Enquiring
 from services.exchange_gateway.session.floor import Board, Floor, Rhythm
