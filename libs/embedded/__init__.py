@@ -12,7 +12,8 @@ from a thread that lives as long as they shall (the main thread).
 
 from libs.embedded.child import CannotRun, Child
 from libs.embedded.nats import Nats
+from libs.embedded.nats_cluster import NatsCluster
 from libs.embedded.ports import free_port
 from libs.embedded.postgres import Postgres, Tuning
 
-__all__ = ["CannotRun", "Child", "Nats", "Postgres", "Tuning", "free_port"]
+__all__ = ["CannotRun", "Child", "Nats", "NatsCluster", "Postgres", "Tuning", "free_port"]

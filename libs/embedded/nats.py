@@ -5,11 +5,31 @@ import json
 import os
 import shutil
 import signal
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
 from libs.embedded.child import CannotRun, Child, end_leftovers, script, wait_until, write_secret
 from libs.embedded.ports import HOST, free_port, is_free
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A server's place in a cluster: its name, its own port for the others, and all such ports."""
+
+    name: str
+    port: int
+    ports: tuple[int, ...]
+    secret: str
+
+    def configuration(self) -> dict[str, object]:
+        """What the server is told of its cluster."""
+        return {
+            "name": "stockbroker",
+            "listen": f"{HOST}:{self.port}",
+            "routes": [f"nats://cluster:{self.secret}@{HOST}:{port}" for port in self.ports],
+            "authorization": {"user": "cluster", "password": self.secret},
+        }
 
 
 class Nats:
@@ -19,9 +39,16 @@ class Nats:
     """
 
     def __init__(
-        self, folder: Path, *, port: int = 0, monitor_port: int = 0, log: Path | None = None
+        self,
+        folder: Path,
+        *,
+        port: int = 0,
+        monitor_port: int = 0,
+        log: Path | None = None,
+        node: Node | None = None,
     ) -> None:
         self._folder = folder.resolve()
+        self._node = node
         self._log = log or self._folder / "nats.log"
         self.port = port or free_port()
         self.monitor_port = monitor_port or free_port()
@@ -66,13 +93,15 @@ class Nats:
         for port in (self.port, self.monitor_port):
             if not is_free(port):
                 raise CannotRun(f"port {port}, wanted by NATS, is in use")
-        configuration = {
-            "server_name": "stockbroker",
+        configuration: dict[str, object] = {
+            "server_name": self._node.name if self._node else "stockbroker",
             "listen": f"{HOST}:{self.port}",
             "http": f"{HOST}:{self.monitor_port}",
             "jetstream": {"store_dir": str(self._folder / "store"), "sync_interval": "always"},
             "authorization": {"user": "stockbroker", "password": self._password()},
         }
+        if self._node is not None:
+            configuration["cluster"] = self._node.configuration()
         self._config.touch(mode=0o600)
         self._config.write_text(json.dumps(configuration, indent=1))
 
@@ -119,6 +148,8 @@ class Nats:
         return self._folder / "nats.conf"
 
     def _password(self) -> str:
+        if self._node is not None:
+            return self._node.secret
         secret = self._folder / "secret"
         if not secret.exists():
             write_secret(secret)

@@ -11,11 +11,13 @@ from services.cli.commands import (
     breaks,
     chaos,
     deposits,
+    doubts,
     halts,
     house,
     invariants,
     market,
     orders,
+    parked,
     place,
     portfolio,
     proofs,
@@ -89,6 +91,8 @@ app.command()(books.balance)
 app.command()(books.journal)
 app.add_typer(books.transfers, name="transfers")
 app.command()(invariants.invariants)
+app.command()(doubts.in_doubt)
+app.add_typer(parked.app, name="parked")
 app.add_typer(orders.app, name="orders")
 app.add_typer(reports.app, name="reports")
 app.command()(halts.halt)

@@ -8,7 +8,7 @@ from prometheus_client import Gauge
 from services.execution.consumer import Consumer
 from services.execution.domain.ring import move
 from services.execution.neighbours import Order
-from services.execution.presence import BEAT_SECONDS, Presence
+from services.execution.presence import BEAT_SECONDS, DEAD_SECONDS, Presence
 from services.execution.worker import Worker
 
 # A partition lost right after it was taken is left alone for this long.
@@ -38,10 +38,14 @@ class Ring:
         self._hurry = hurry
         self._taken_at: dict[int, float] = {}
         self._beat_at = 0.0
+        self._awake_at = worker.clock.monotonic()
+        self._has_stood_still = False
 
     async def beat(self) -> None:
         """Tell the others that this worker lives, as often as they need it."""
         now = self._worker.clock.monotonic()
+        self._has_stood_still |= now - self._awake_at > DEAD_SECONDS
+        self._awake_at = now
         is_due = now - self._beat_at >= BEAT_SECONDS or self._presence.is_listening
         if is_due and self._order.silent_seconds < _MAX_SILENCE_SECONDS:
             await self._tell()
@@ -52,7 +56,14 @@ class Ring:
             await self._presence.sign()
 
     async def tend(self) -> None:
-        """Take up and give up partitions. Raises Unavailable."""
+        """Take up and give up partitions. Raises Unavailable.
+
+        A worker that stood still for as long as makes one dead leads nothing any more, whatever it
+        believes: the others have taken over.
+        """
+        if self._has_stood_still:
+            self._has_stood_still = False
+            await self._drop(self._worker.leads.partitions)
         view = self._presence.view()
         if view is None:
             return

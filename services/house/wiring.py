@@ -87,6 +87,8 @@ class House:
             "listen": address,
             "metrics_listen": self.ports.address(f"{name}_metrics"),
         }
+        if name == "execution":
+            own["worker"] = name
         if name == "ledger":
             own["signing_key_file"] = str(self.folder.ledger_key_file)
         return self._program(name, of=name, own=own, address=address)
@@ -94,7 +96,8 @@ class House:
     def _another_worker(self, name: str) -> Program:
         """One more worker: reports come to any, operators' calls to the first."""
         address = self.ports.address(name)
-        return self._program(name, of="execution", own={"listen": address}, address=address)
+        own = {"listen": address, "worker": name}
+        return self._program(name, of="execution", own=own, address=address)
 
     def _program(self, name: str, *, of: str, own: dict[str, str], address: str) -> Program:
         """A process of the service `of` that listens on `address`."""

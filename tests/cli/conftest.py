@@ -35,12 +35,12 @@ from stockbroker.reconciliation.v1 import (
     reconciliation_service_pb2,
     reconciliation_service_pb2_grpc,
 )
+from tests.cli.small_execution import SmallExecution
 from tests.cli.small_gateway import SmallGateway
 from tests.cli.small_ledger import SmallLedger
 from tests.cli.small_neighbours import (
     SmallControl,
     SmallExchange,
-    SmallExecution,
     SmallPortfolio,
 )
 from tests.cli.small_orders import SmallOrders

@@ -1,9 +1,8 @@
-"""Portfolios, exchange, gateway and execution out of memory, as small as the command line needs."""
+"""Portfolios and the exchange out of memory, as small as the command line needs."""
 
 from collections.abc import AsyncIterator
 from typing import Any
 
-from libs.auth import caller
 from libs.refusals import NotFound
 from stockbroker.common.v1.reason_pb2 import Reason
 from stockbroker.exchange.v1 import exchange_control_service_pb2 as control
@@ -13,8 +12,6 @@ from stockbroker.exchange.v1.exchange_control_service_pb2_grpc import (
     ExchangeControlServiceServicer,
 )
 from stockbroker.exchange.v1.exchange_service_pb2_grpc import ExchangeServiceServicer
-from stockbroker.execution.v1 import execution_service_pb2 as execution
-from stockbroker.execution.v1.execution_service_pb2_grpc import ExecutionServiceServicer
 from stockbroker.ledger.v1 import portfolio_service_pb2 as portfolio
 from tests.cli.small_journal import SmallStatements
 
@@ -100,29 +97,3 @@ class SmallControl(ExchangeControlServiceServicer):
         async for request in requests:
             self.played.append(request)
         return control.PlayTapeResponse(commands=sum(len(one.commands) for one in self.played))
-
-
-class SmallExecution(ExecutionServiceServicer):
-    """Keeps halts by what they cover."""
-
-    def __init__(self) -> None:
-        self._halts: dict[str, execution.TradingHalt] = {}
-
-    async def GetStatus(self, request: execution.GetStatusRequest, context: Any) -> Any:
-        return execution.GetStatusResponse(
-            worker="w1", leads=[0, 1, 2, 5], is_broker_connected=True
-        )
-
-    async def Halt(self, request: execution.HaltRequest, context: Any) -> Any:
-        halt = execution.TradingHalt(
-            scope=request.scope, reason_text=request.reason_text, actor=caller().subject
-        )
-        self._halts[str(request.scope)] = halt
-        return execution.HaltResponse(halt=halt)
-
-    async def Resume(self, request: execution.ResumeRequest, context: Any) -> Any:
-        was_halted = self._halts.pop(str(request.scope), None) is not None
-        return execution.ResumeResponse(resumed=was_halted)
-
-    async def ListHalts(self, request: execution.ListHaltsRequest, context: Any) -> Any:
-        return execution.ListHaltsResponse(halts=self._halts.values())

@@ -58,6 +58,35 @@ async def test_a_halt_covers_exactly_one_thing(run: Run) -> None:
         assert (await run("halt", "--reason", "x", *scope)).exit_code == 2
 
 
+async def test_the_record_of_halts_is_told(run: Run) -> None:
+    assert "the whole house" in (await run("halts", "--history")).stdout
+    told = json.loads((await run("halts", "--history", "--json")).stdout)
+    assert [event["actor"] for event in told["events"]] == ["olivia"]
+
+
+async def test_parked_trades_are_listed_released_and_rejected(run: Run) -> None:
+    shown = await run("parked", "list")
+    assert "REASON_INTERNAL" in shown.stdout
+    assert "5 KO" in shown.stdout
+    rejected = await run("parked", "reject", "t-1", "--reason", "it cannot be done")
+    assert rejected.stdout == "rejected: t-1\n"
+    again = await run("parked", "reject", "t-1", "--reason", "it cannot be done")
+    assert again.exit_code == 3
+    assert "TRADE_NOT_PARKED" in again.stderr
+    released = await run("parked", "release", "--all", "--reason", "mended", "--json")
+    assert json.loads(released.stdout) == {"released": ["t-2"]}
+    assert (await run("parked", "list")).stdout == "no trade is parked\n"
+    assert (await run("parked", "release", "--reason", "which?")).exit_code == 2
+
+
+async def test_trades_in_doubt_are_listed_and_asked_for(run: Run) -> None:
+    shown = (await run("in-doubt")).stdout
+    assert "61 s" in shown
+    assert "PENDING" in shown
+    asked = json.loads((await run("in-doubt", "--query", "--json")).stdout)
+    assert asked["trades"][0]["order"]["state"] == "ORDER_STATE_ACCEPTED"
+
+
 async def test_quotes_are_shown_and_told_as_json(run: Run) -> None:
     shown = await run("market", "quotes", "AAPL")
     assert "18 at $585.33" in shown.stdout

@@ -35,7 +35,7 @@ def new_settings(keys: Keys, neighbours: Street, postgres_url: str) -> Callable[
     Tests of one process share the stream, which costs a second to make, one after the other.
     """
 
-    def make(nats_url: str, **more: object) -> Settings:
+    def make(nats_url: str, /, **more: object) -> Settings:
         terms: dict[str, object] = {
             "database_url": postgres_url,
             "nats_url": nats_url,

@@ -108,7 +108,9 @@ class Desk:
         self._workers: list[WorkerDouble] = []
         self._processes: list[WorkerProcess] = []
         settings = new_settings(nats_url)
-        self.stream = NudgeStream(settings.nudge_stream, settings.nudge_prefix)
+        self.stream = NudgeStream(
+            settings.nudge_stream, settings.nudge_prefix, settings.nudge_replicas
+        )
         self.nudges = Nudges(nats_url, stream=self.stream, name="app")
         self._gateway_channel: grpc.aio.Channel | None = None
         self._exchange: asyncio.Task[None] | None = None

@@ -8,7 +8,11 @@ from services.cli.options import AsJson, Operator, Reason
 from services.cli.settings import settings
 
 if TYPE_CHECKING:
-    from stockbroker.execution.v1.execution_service_pb2 import HaltScope, TradingHalt
+    from stockbroker.execution.v1.execution_service_pb2 import (
+        HaltScope,
+        ListHaltEventsResponse,
+        TradingHalt,
+    )
 
 Firm = Annotated[bool, typer.Option("--firm", help="Every trade of the house.")]
 Customer = Annotated[str, typer.Option("--customer", help="One customer's trades.")]
@@ -63,21 +67,52 @@ def resume(  # noqa: PLR0913 - a command's parameters are its options
         say(f"{'resumed' if response.resumed else 'was not halted'}: {_scope_words(scope)}")
 
 
-def halts(as_json: AsJson = False) -> None:
+History = Annotated[
+    bool, typer.Option("--history", help="Every halt and resume asked for, newest first.")
+]
+
+
+def halts(history: History = False, operator: Operator = "", as_json: AsJson = False) -> None:
     """The halts in force, oldest first. Operators."""
     from services.cli.neighbours import operators_door
     from services.cli.screen import fields_of, show_json, table
     from stockbroker.execution.v1 import execution_service_pb2 as pb
     from stockbroker.execution.v1.execution_service_pb2_grpc import ExecutionServiceStub
 
-    with operators_door(settings()) as door:
+    with operators_door(settings(), operator) as door:
         stub = ExecutionServiceStub(door.channel)
+        if history:
+            _show_history(door.call(stub.ListHaltEvents, pb.ListHaltEventsRequest()), as_json)
+            return
         found = door.call(stub.ListHalts, pb.ListHaltsRequest())
     if as_json:
         show_json(fields_of(found))
     else:
         headings = ("what", "why", "by", "since (UTC)")
         table(headings, map(_cells, found.halts), nothing="nothing is halted")
+
+
+def _show_history(found: "ListHaltEventsResponse", as_json: bool) -> None:
+    from services.cli.screen import fields_of, show_json, table
+    from services.cli.wire import date_time
+    from stockbroker.execution.v1.execution_service_pb2 import HaltEvent
+
+    if as_json:
+        show_json(fields_of(found))
+        return
+    rows = [
+        (
+            HaltEvent.Action.Name(event.action).removeprefix("ACTION_"),
+            _scope_words(event.scope),
+            event.reason_text,
+            event.actor,
+            date_time(event.at),
+            "" if event.took_effect else "nothing to do",
+        )
+        for event in found.events
+    ]
+    headings = ("what", "of what", "why", "by", "when (UTC)", "")
+    table(headings, rows, nothing="nothing was ever halted")
 
 
 def _scope(*, firm: bool, customer: str, symbol: str) -> "HaltScope":

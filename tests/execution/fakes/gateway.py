@@ -76,3 +76,9 @@ class FakeGateway(FakeWithdrawals, gateway_grpc.ExchangeGatewayServiceServicer):
                 for trade_id in request.trade_ids
             ]
         )
+
+    async def ListInstruments(
+        self, request: gateway_pb.ListInstrumentsRequest, context: Context
+    ) -> gateway_pb.ListInstrumentsResponse:
+        aapl = gateway_pb.Instrument(symbol="AAPL", name="Apple Inc.", is_tradable=True)
+        return gateway_pb.ListInstrumentsResponse(instruments=[aapl])
