@@ -11,7 +11,7 @@ from stockbroker.common.v1.reason_pb2 import Reason
 from stockbroker.exchange_gateway.v1 import exchange_gateway_service_pb2 as pb
 from stockbroker.execution.v1 import execution_service_pb2 as execution_pb
 from tests.exchange_gateway.conftest import Gateway, Scene, an_order
-from tests.exchange_gateway.venue_double import accept, accept_and_fill
+from tests.exchange_gateway.venue_double import accept
 from tests.support.wait import until
 
 DONE, ACCEPTED = pb.ORDER_STATE_DONE, pb.ORDER_STATE_ACCEPTED
@@ -167,20 +167,3 @@ async def test_cancels_survive_the_gateway_and_the_venue_going_away(scene: Scene
         [submitted] = await gateway.submit(never)
         assert submitted.state == DONE
         assert never.trade_id not in scene.venue.orders
-
-
-async def test_a_venue_that_lost_its_memory_gets_no_cancel_of_what_has_ended(
-    scene: Scene, gateway: Gateway
-) -> None:
-    order = await a_resting_order(scene, gateway)
-    await cancel(gateway, a_cancel(order))
-    await until(lambda: len(scene.execution.told(order.trade_id)) == 2)
-    scene.venue.answer = accept_and_fill
-
-    scene.venue.lose_memory()
-
-    later = an_order()
-    await gateway.submit(later)
-    await until(lambda: scene.execution.is_filled(later.trade_id))
-    assert order.trade_id not in scene.venue.orders
-    assert scene.venue.cancels == [order.trade_id]
