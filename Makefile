@@ -16,7 +16,7 @@ BASELINE := protos/baseline.binpb
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help up chaos test bench lint format baseline stubs sync clean
+.PHONY: help up chaos test simulate bench lint format baseline stubs sync clean
 
 help: ## List the verbs
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | \
@@ -30,6 +30,10 @@ chaos: sync ## Trade while everything is killed and cut off, for two minutes (OP
 
 test: sync ## Run all tests on real PostgreSQL, NATS and Envoy (TESTS=tests/edge: some)
 	@$(BIN)/pytest -n auto --dist loadgroup $(TESTS)
+
+SEEDS ?= 100
+simulate: sync ## Run the house on virtual time with faults by seed (SEEDS=1000; SEED=123: one again)
+	@$(BIN)/python -m simulation.main --seeds $(SEEDS) $(if $(SEED),--seed $(SEED))
 
 bench: sync ## Measure speed as ratios to what is known (OPTIONS='--only ledger --rounds 1')
 	@$(BIN)/python -m bench.main $(OPTIONS)

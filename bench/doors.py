@@ -16,10 +16,12 @@ from libs.auth import Role, Signer, make_key
 from libs.embedded.ports import HOST, free_port
 from libs.proof.checkpoint import SigningKey
 from stockbroker.ledger.v1 import posting_pb2 as pb
+from stockbroker.ledger.v1.invariant_pb2 import GetInvariantsRequest
 from stockbroker.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
 
 _CALLERS, _CALL_ITEMS = 4, 250
 _START_SECONDS = 60.0
+_LOOK_SECONDS = 300.0
 _DEADLINE_SECONDS = 30.0
 
 
@@ -52,6 +54,7 @@ class Doors:
         self._channel = grpc.aio.insecure_channel(self._address)
         self._ledger = LedgerServiceStub(self._channel)
         await self._is_writer()
+        await self._has_looked()
         return self
 
     async def __aexit__(self, *error: object) -> None:
@@ -104,6 +107,14 @@ class Doors:
                 if error.code() is not grpc.StatusCode.UNAVAILABLE or time.monotonic() > deadline:
                     raise
             await asyncio.sleep(0.05)
+
+    async def _has_looked(self) -> None:
+        """Wait until it has looked at all there is, as it does once when it starts."""
+        looks = self._ledger.GetInvariants(
+            GetInvariantsRequest(), metadata=self._metadata, timeout=_LOOK_SECONDS
+        )
+        async for _ in looks:
+            return
 
 
 def _message(id_: str, source: str, target: str) -> pb.PostedTransfer:

@@ -23,6 +23,7 @@ _PASSING = (
     psycopg.OperationalError,
     psycopg.InterfaceError,
     psycopg.errors.IdleInTransactionSessionTimeout,
+    psycopg.errors.ReadOnlySqlTransaction,  # another server has taken over from this one
 )
 _log = structlog.get_logger()
 

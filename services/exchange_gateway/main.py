@@ -154,12 +154,16 @@ def _outside(
     settings: Settings, stack: contextlib.AsyncExitStack, pool: Pool, clock: SystemClock
 ) -> Outside:
     """Lanes and neighbours; they are closed with `stack`."""
-    exchange = connect(settings.exchange_address, settings.service_token_file)
+    venue = SimulatorVenue(
+        lambda: connect(settings.exchange_address, settings.service_token_file),
+        session_id=settings.session_id,
+    )
     workers = [
         connect(address.strip(), settings.service_token_file)
         for address in settings.execution_address.split(",")
     ]
-    for channel in (exchange, *workers):
+    stack.push_async_callback(venue.close)
+    for channel in workers:
         stack.push_async_callback(channel.close)
     lanes = [
         Lane(settings.database_url, name=f"gateway-{name}", options=LANES)
@@ -172,7 +176,7 @@ def _outside(
         report_lane=lanes[1],
         delivery_lane=lanes[2],
         pool=pool,
-        venue=SimulatorVenue(exchange, session_id=settings.session_id),
+        venue=venue,
         execution=ExecutionNeighbour(workers),
         clock=clock,
         rhythm=Rhythm(

@@ -116,9 +116,9 @@ async def house(settings: Settings) -> AsyncIterator[RpcServer]:
             sealer.begin()
             auditor.begin()
             while True:
-                is_there = await _answers(pool)
+                is_there, takes_changes = await _answers(pool)
                 await rpc.set_ready(is_there, PORTFOLIO)
-                await rpc.set_ready(is_there and tenure.epoch is not None, "", LEDGER)
+                await rpc.set_ready(takes_changes and tenure.epoch is not None, "", LEDGER)
                 await asyncio.sleep(_HEALTH_SECONDS)
 
         attending = asyncio.create_task(attend())
@@ -127,13 +127,14 @@ async def house(settings: Settings) -> AsyncIterator[RpcServer]:
         yield rpc
 
 
-async def _answers(pool: Pool) -> bool:
+async def _answers(pool: Pool) -> tuple[bool, bool]:
+    """Whether the database is there, and whether it takes changes."""
     try:
         async with pool.connection() as connection:
-            await connection.execute("SELECT 1")
+            cursor = await connection.execute("SHOW transaction_read_only")
+            return True, await cursor.fetchone() == ("off",)
     except Unavailable:
-        return False
-    return True
+        return False, False
 
 
 def _tell_failure(task: asyncio.Task[None]) -> None:

@@ -166,6 +166,11 @@ async def test_a_fill_counts_even_after_the_order_has_ended(scene: Scene, gatewa
         (lambda o: [_altered(fill(o), exec_type=0)], "UNREADABLE", 0),
         (lambda o: [fill(o), reject(o, 0)], "ENDED_WHEN_FILLED", 1),
         (
+            lambda o: [_altered(fill(o, 50), exec_id=f"E-{o.client_order_id}")] * 2,
+            "EXECUTION_REPEATED",
+            1,
+        ),
+        (
             lambda o: [_altered(fill(o), client_order_id="0" * 8 + o.client_order_id[8:])],
             "UNKNOWN_TRADE",
             0,
@@ -309,3 +314,44 @@ async def test_reports_stored_and_not_judged_before_a_crash_are_judged_after_it(
         await until(lambda: scene.execution.is_filled(order.trade_id))
 
     assert [r.report_seq for r in scene.execution.reports] == [1, 2]
+
+
+async def test_an_execution_told_again_much_later_under_a_new_number_counts_once(
+    scene: Scene, gateway: Gateway
+) -> None:
+    scene.venue.answer = lambda order: [_altered(fill(order, 40), exec_id="E-1")]
+    await gateway.submit(order := an_order())
+    await until(lambda: len(scene.execution.reports) == 1)
+    sent = scene.venue.orders[order.trade_id]
+
+    scene.venue.say(_altered(fill(sent, 40, so_far=40), exec_id="E-1"), fill(sent, 60, so_far=40))
+
+    await until(lambda: scene.execution.is_filled(order.trade_id))
+    assert scene.rows("SELECT seq, breach FROM parked_report") == [(2, "EXECUTION_REPEATED")]
+    assert [r.filled.quantity for r in scene.execution.reports] == [40, 60]
+
+
+async def test_an_execution_id_used_again_for_another_trade_is_that_trades_own(
+    scene: Scene, gateway: Gateway
+) -> None:
+    scene.venue.answer = lambda order: [_altered(fill(order), exec_id="E-1")]
+    await gateway.submit(today := an_order())
+    await until(lambda: scene.execution.is_filled(today.trade_id))
+
+    await gateway.submit(next_day := an_order())
+
+    await until(lambda: scene.execution.is_filled(next_day.trade_id))
+    assert scene.rows("SELECT FROM parked_report") == []
+
+
+async def test_a_fill_that_comes_before_the_acceptance_counts(
+    scene: Scene, gateway: Gateway
+) -> None:
+    scene.venue.answer = lambda order: [fill(order, 30), accept(order), fill(order, 70, so_far=30)]
+
+    await gateway.submit(order := an_order())
+
+    await until(lambda: scene.execution.is_filled(order.trade_id))
+    said = [report.WhichOneof("report") for report in scene.execution.told(order.trade_id)]
+    assert said == ["filled", "accepted", "filled"]
+    assert scene.rows("SELECT FROM parked_report") == []

@@ -5,6 +5,7 @@ from typing import Any
 import grpc
 import pytest
 
+from libs.embedded import free_port
 from libs.rpc.status import reason_of
 from stockbroker.exchange.v1 import exchange_pb2 as market
 from stockbroker.exchange_gateway.v1 import exchange_gateway_service_pb2 as pb
@@ -14,6 +15,7 @@ from stockbroker.exchange_gateway.v1.exchange_gateway_service_pb2_grpc import (
 )
 from tests.exchange_gateway.conftest import Gateway, Scene, an_order
 from tests.exchange_gateway.venue_double import accept
+from tests.exchange_gateway.way import Way
 from tests.support.keys import bearer
 from tests.support.wait import until
 
@@ -269,3 +271,19 @@ async def test_a_change_of_the_list_is_seen(scene: Scene) -> None:
 
     assert [(i.symbol, i.is_tradable) for i in listed.instruments] == [("IBM", False)]
     assert scene.rows("SELECT symbol, is_tradable FROM instrument") == [("IBM", False)]
+
+
+async def test_a_connection_that_is_dead_on_one_side_only_is_left_behind(scene: Scene) -> None:
+    way = Way(free_port(), f"127.0.0.1:{scene.venue.port}")
+    await way.open()
+    async with scene.gateway(exchange_address=way.address) as gateway:
+        await until(gateway.is_connected)
+        await gateway.submit(before := an_order())
+        await until(lambda: scene.execution.is_filled(before.trade_id))
+        way.swallow()
+
+        await gateway.submit(swallowed := an_order())
+
+        await until(lambda: scene.execution.is_filled(swallowed.trade_id), seconds=30)
+        assert scene.venue.sends == {before.trade_id: 1, swallowed.trade_id: 1}
+    await way.close()

@@ -37,11 +37,11 @@ class Enquiring:
         while True:
             oldest = await self._floor.waiting.some()
             since = max(oldest, self._floor.board.connected_since)
-            due_in = since + patience - self._floor.clock.monotonic()
-            if due_in > 0 or not self._floor.board.is_connected:
-                await self._floor.clock.sleep(max(due_in, patience / 10))
+            moment = self._floor.clock.monotonic() - patience
+            if since > moment or not self._floor.board.is_connected:
+                await self._floor.clock.sleep(max(since - moment, patience / 10))
                 continue
-            await self._enquire(self._floor.clock.monotonic() - patience)
+            await self._enquire(moment)
 
     async def ask(self, trade_ids: Sequence[str]) -> dict[str, Sequence[Report] | None]:
         """What the venue says of each order; None: it does not know it. Raises VenueAway."""
@@ -60,6 +60,7 @@ class Enquiring:
             answers = await self.ask([order.trade_id for order in overdue])
         except VenueAway as error:
             _log.warning("enquiry_unanswered", orders=len(overdue), error=str(error))
+            self._log_on_again("the exchange does not answer")
             silence = f"the exchange cannot be asked: {error}"
             self._floor.waiting.asked(overdue, {o.trade_id: silence for o in overdue})
             return

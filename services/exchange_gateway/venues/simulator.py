@@ -1,7 +1,7 @@
 """The exchange in the box, by stockbroker.exchange.v1."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -46,14 +46,27 @@ _Call = grpc.aio.StreamStreamCall[pb.SessionRequest, pb.SessionResponse]
 
 
 class SimulatorVenue:
-    """Speaks ExchangeService over `channel` under the name `session_id`."""
+    """Speaks ExchangeService under the name `session_id`, over channels that `dial` opens.
+
+    Each logon dials anew: a connection that is dead on one side only is left behind by it.
+    """
 
     def __init__(
-        self, channel: grpc.aio.Channel, *, session_id: str, answer_seconds: float = 5.0
+        self,
+        dial: Callable[[], grpc.aio.Channel],
+        *,
+        session_id: str,
+        answer_seconds: float = 5.0,
     ) -> None:
-        self._exchange: Any = ExchangeServiceStub(channel)
+        self._dial = dial
+        self._channel = dial()
+        self._exchange: Any = ExchangeServiceStub(self._channel)
         self._session_id = session_id
         self._answer_seconds = answer_seconds
+
+    async def close(self) -> None:
+        """Hang up."""
+        await self._channel.close()
 
     def encode(self, order: Order, seq: int) -> bytes:
         """A Command with the order. Sides, types and times in force have the same numbers."""
@@ -103,6 +116,9 @@ class SimulatorVenue:
     @asynccontextmanager
     async def log_on(self, next_report_seq: int) -> AsyncIterator["SimulatorStream"]:
         """A session stream, logged on."""
+        older, self._channel = self._channel, self._dial()
+        self._exchange = ExchangeServiceStub(self._channel)
+        await older.close()
         call: _Call = self._exchange.Session()
         try:
             yield await self._greet(call, next_report_seq)

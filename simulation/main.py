@@ -1,0 +1,130 @@
+"""Runs many seeds, or one again: `make simulate SEEDS=1000`, `make simulate SEED=123`.
+
+Ends with 0 when every seed kept every promise and, from 1,000 seeds on, everything that should be
+met was met; else with 1, and names the seeds that did not.
+"""
+
+import argparse
+import gc
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+from libs.embedded import Postgres, Tuning
+from simulation.coverage import Coverage
+from simulation.run import Plan, Tools, Verdict, run
+from simulation.tools import tools
+
+_ENOUGH = 1_000  # runs after which nothing may be left unmet
+_TELL_SECONDS = 10.0
+_MOST_FAILED = 10
+
+
+def main(arguments: list[str]) -> int:
+    """The exit code."""
+    parser = argparse.ArgumentParser(prog="make simulate", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=100, help="how many")
+    parser.add_argument("--first", type=int, default=1, help="the first of them")
+    parser.add_argument("--seed", help="this one alone, with its trace")
+    asked = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory(prefix="simulation-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)  # PostgreSQL may run as another user
+        tuning = Tuning(shared_buffers_mb=64, is_durable=False)
+        with (
+            Postgres(folder / "postgres", tuning=tuning) as postgres,
+            tools(postgres, folder / "keys") as shared,
+        ):
+            gc.freeze()
+            if asked.seed is not None:
+                return _one(asked.seed, shared)
+            return _many(range(asked.first, asked.first + asked.seeds), shared)
+
+
+def _one(seed: str, shared: Tools) -> int:
+    """One run, with all of its trace."""
+    verdict = run(Plan(seed, keeps_trace=True), shared)
+    for line in verdict.lines:
+        _say(line)
+    _say(f"seed {seed}: {verdict.violation or 'every promise kept'}; trace {verdict.digest}")
+    return int(verdict.violation is not None)
+
+
+def _many(seeds: Iterable[int], shared: Tools) -> int:
+    """Runs until the seeds or the patience end."""
+    began = told_at = time.monotonic()
+    total = Total()
+    for seed in seeds:
+        total.add(run(Plan(str(seed)), shared))
+        if time.monotonic() - told_at >= _TELL_SECONDS:
+            told_at = time.monotonic()
+            _say(total.line(told_at - began))
+        if len(total.failed) >= _MOST_FAILED:
+            break
+    _say(total.line(time.monotonic() - began))
+    return total.tell()
+
+
+class Total:
+    """What came of all runs."""
+
+    def __init__(self) -> None:
+        self.runs = 0
+        self.trades = 0
+        self.failed: list[Verdict] = []
+        self.injected: Counter[str] = Counter()
+        self.heals: Counter[str] = Counter()
+        self.coverage = Coverage()
+
+    def add(self, verdict: Verdict) -> None:
+        """And one more."""
+        self.runs += 1
+        self.trades += verdict.trades
+        self.injected.update(verdict.injected)
+        self.heals.update(verdict.heals)
+        self.coverage.add(verdict.coverage)
+        if verdict.violation is not None:
+            self.failed.append(verdict)
+            _say(f"seed {verdict.seed}: {verdict.violation}")
+
+    def line(self, seconds: float) -> str:
+        """How far it is."""
+        rate = self.runs / max(seconds, 0.001)
+        faults = sum(self.injected.values())
+        return (
+            f"{self.runs:,} seeds, {self.trades:,} trades, {faults:,} faults,"
+            f" {len(self.failed)} failed; {rate:.1f} seeds/s"
+        )
+
+    def tell(self) -> int:
+        """The verdict in words; the exit code."""
+        _table("faults", self.injected)
+        _table("heals", self.heals)
+        _table("kill points", self.coverage.kill_points)
+        _table("answers", self.coverage.codes)
+        missing = self.coverage.missing()
+        if missing:
+            _say("never met: " + "; ".join(missing))
+        for verdict in self.failed:
+            _say(f"FAILED: make simulate SEED={verdict.seed}    {verdict.violation}")
+        is_blind = bool(missing) and self.runs >= _ENOUGH
+        _say("FAILED" if self.failed else "BLIND" if is_blind else "every promise kept")
+        return int(bool(self.failed) or is_blind)
+
+
+def _table(title: str, counts: Counter[str]) -> None:
+    _say(f"{title}:")
+    for name, count in sorted(counts.items()):
+        _say(f"  {count:>9,}  {name}")
+
+
+def _say(words: str) -> None:
+    sys.stdout.write(words + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,216 @@
+"""One run: a seed, a house, customers, faults; then quiet; then every promise is checked."""
+
+import contextlib
+import gc
+import sys
+import warnings
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from prometheus_client import REGISTRY
+
+from libs.auth import Role, Signer
+from simulation.coverage import Coverage
+from simulation.database import Database
+from simulation.faults import Strike
+from simulation.house import House
+from simulation.invariants import Eyes
+from simulation.loop import StuckForEver
+from simulation.scenario import NAMES, Customer, Street, customers_by
+from simulation.seams import installed
+from simulation.world import Violation, World
+from stockbroker.exchange.v1 import exchange_control_service_pb2 as control_pb
+
+SETTLED_WITHIN_SECONDS = 45.0
+_LOOK_SECONDS = 0.25
+_HEALS = {
+    "swept": "execution_swept_total",
+    "reaped": "execution_reaped_total",
+    "doubted": "execution_in_doubt_total",
+    "resent": "gateway_orders_resent_total",
+    "logons": "gateway_session_logons_total",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What runs share: real databases, keys, tokens."""
+
+    databases: Mapping[str, Database]
+    keys: Path
+    tokens: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run is to be. What is None is chosen by the seed."""
+
+    seed: str
+    rates: dict[str, float] | None = None
+    script: Sequence[Strike] = ()
+    counts: Mapping[str, int] | None = None
+    customers: Sequence[Customer] | None = None
+    calm_after_seconds: float = 12.0
+    keeps_trace: bool = False
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What came of a run."""
+
+    seed: str
+    violation: BaseException | None
+    digest: str
+    seconds: float
+    steps: int
+    trades: int
+    injected: Counter[str]
+    heals: dict[str, int]
+    coverage: Coverage
+    log: Counter[str]
+    lines: list[str] = field(default_factory=list)
+
+
+def tokens_of(keys: Path) -> dict[str, str]:
+    """Tokens of everybody outside of the house."""
+    signer = Signer(keys / "cli" / "signing.pem")
+    year = 366 * 24 * 3600
+    tokens = {name: signer.mint(name, Role.CUSTOMER, year) for name in NAMES}
+    return tokens | {"operator": signer.mint("operator", Role.OPERATOR, year)}
+
+
+def run(plan: Plan, tools: Tools) -> Verdict:
+    """The verdict on one run. The same plan gives the same one, to the last line of its trace."""
+    complain = sys.unraisablehook
+    gc.disable()
+    sys.unraisablehook = _hush
+    try:
+        return _run(plan, tools)
+    finally:
+        gc.collect()
+        sys.unraisablehook = complain
+        gc.enable()
+
+
+def _hush(_: object) -> None:
+    """What the coroutines of the dead say when they are collected is of no interest."""
+
+
+def _run(plan: Plan, tools: Tools) -> Verdict:
+    world = World(plan.seed, rates=plan.rates, script=plan.script)
+    world.lines = [] if plan.keeps_trace else None
+    for database in tools.databases.values():
+        database.begin()
+    before = _heals()
+    with installed(world, tools.databases, plan.seed) as (network, bus):
+        world.bus = bus
+        street = Street(world, network, tools.tokens, plan.customers or customers_by(plan.seed))
+        eyes = Eyes(world, tools.databases, street)
+        world.seen = eyes
+        house = House(world, tools.keys, plan.counts or _counts(world))
+        _drive(world, street, eyes, house, plan)
+        heals = {name: count - before[name] for name, count in _heals().items()}
+        _judge(world, eyes, heals)
+        _dispose(world)
+    return Verdict(
+        seed=plan.seed,
+        violation=world.violation,
+        digest=world.trace.hexdigest(),
+        seconds=world.loop.time(),
+        steps=world.loop.steps,
+        trades=sum(len(customer.wishes) for customer in street.customers),
+        injected=world.faults.injected,
+        heals=heals,
+        coverage=eyes.coverage,
+        log=world.log,
+        lines=world.lines or [],
+    )
+
+
+def _counts(world: World) -> dict[str, int]:
+    return {
+        "order": world.choice((1, 1, 2)),
+        "ledger": world.choice((1, 1, 2)),
+        "execution": world.choice((1, 2, 2, 3)),
+        "gateway": world.choice((1, 1, 2)),
+        "exchange": 1,
+    }
+
+
+def _drive(world: World, street: Street, eyes: Eyes, house: House, plan: Plan) -> None:
+    world.faults.is_active = True
+    work = [world.spawn(street.process, street.be(customer)) for customer in street.customers]
+    if plan.rates is None:
+        script = control_pb.SetFaultsRequest(
+            duplicate_report_permille=world.choice((0, 100, 500)),
+            reorder_report_permille=world.choice((0, 100, 500)),
+            lose_acknowledge_permille=world.choice((0, 200)),
+            delay_report_ms=world.choice((0, 0, 50, 1500)),
+        )
+        world.spawn(street.process, street.disturb(script))
+    world.later(0.5, 0.5, _bus_outage, world)
+
+    async def watch() -> None:
+        while world.violation is None:
+            await world.loop_sleep(_LOOK_SECONDS)
+            if world.faults.is_active and world.loop.time() >= plan.calm_after_seconds:
+                _calm(world, house)
+            if all(task.done() for task in work) and eyes.is_settled():
+                return
+            if world.loop.time() > plan.calm_after_seconds + SETTLED_WITHIN_SECONDS:
+                raise Violation(f"I9: not settled: {eyes.unsettled(work)}")
+
+    try:
+        world.loop.run_until_complete(watch())
+    except (Violation, StuckForEver) as violation:
+        world.broken(violation)
+
+
+def _bus_outage(world: World) -> None:
+    for fault, wiped in (("bus_away", False), ("bus_wiped", True)):
+        if world.faults.strikes(fault):
+            world.take_bus_away(wiped=wiped)
+    world.later(0.1, 0.5, _bus_outage, world)
+
+
+def _calm(world: World, house: House) -> None:
+    """No more faults; whatever was stopped goes on."""
+    world.faults.is_active = False
+    world.say("calm")
+    for process in house.living():
+        world.go_on(process)
+
+
+def _judge(world: World, eyes: Eyes, heals: Mapping[str, int]) -> None:
+    if world.violation is None:
+        world.watch(lambda: eyes.check_all(heals))
+
+
+def _heals() -> dict[str, int]:
+    names = {sample: name for name, sample in _HEALS.items()}
+    collected = REGISTRY.restricted_registry(names).collect()
+    values = {sample.name: sample.value for metric in collected for sample in metric.samples}
+    return {name: int(values.get(sample, 0)) for sample, name in names.items()}
+
+
+def _dispose(world: World) -> None:
+    """End every coroutine that is left, whatever it says: nothing it does counts any more."""
+    world.is_over = True
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for process in world.processes:
+            process.is_dead = True
+            for task in process.unfinished():
+                task._log_destroy_pending = False  # type: ignore[attr-defined]
+                _close(task.get_coro())
+    world.loop.close()
+
+
+def _close(coroutine: Any) -> None:
+    for _ in range(10):
+        with contextlib.suppress(BaseException):
+            coroutine.close()
+            return

@@ -1,0 +1,192 @@
+"""Customers and what they do, by seed. They repeat every call until it is answered."""
+
+import random
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+
+from libs.partition import partition_of
+from simulation.house import ADDRESSES
+from simulation.network import Network
+from simulation.seams import INSTRUMENTS, PARTITIONS
+from simulation.world import Violation, World
+from stockbroker.common.v1 import terms_pb2 as terms
+from stockbroker.exchange.v1 import exchange_control_service_pb2 as control_pb
+from stockbroker.exchange.v1 import exchange_control_service_pb2_grpc as control_grpc
+from stockbroker.ledger.v1 import ledger_service_pb2 as ledger_pb
+from stockbroker.ledger.v1 import ledger_service_pb2_grpc as ledger_grpc
+from stockbroker.order.v1 import order_service_pb2 as order_pb
+from stockbroker.order.v1 import order_service_pb2_grpc as order_grpc
+
+NAMES = [name for name in map("c{}".format, range(200)) if partition_of(name) < PARTITIONS]
+_CALL_SECONDS = 3.0
+_AGAIN_SECONDS = (0.05, 0.8)
+_PASSING = {
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+    grpc.StatusCode.CANCELLED,
+    grpc.StatusCode.RESOURCE_EXHAUSTED,
+}
+
+
+@dataclass(slots=True)
+class Customer:
+    """One customer: deposits, wishes in order, and what the house answered."""
+
+    name: str
+    cash_micros: int
+    shares: dict[str, int]
+    wishes: list[order_pb.PlaceTradeRequest]
+    answers: dict[str, str] = field(default_factory=dict)
+
+
+def customers_by(seed: str) -> list[Customer]:
+    """Two or three customers with three to eight trades between them."""
+    rng = random.Random(f"{seed}/customers")
+    names = rng.sample(NAMES, rng.choice((1, 2, 3)))
+    customers = [
+        Customer(
+            name,
+            cash_micros=rng.choice((0, 3_000, 60_000, 500_000)) * 1_000_000,
+            shares={i.symbol: rng.choice((0, 5, 60)) for i in INSTRUMENTS},
+            wishes=[],
+        )
+        for name in names
+    ]
+    for number in range(rng.randint(3, 8)):
+        rng.choice(customers).wishes.append(_wish(rng, number))
+    return customers
+
+
+def _wish(rng: random.Random, number: int) -> order_pb.PlaceTradeRequest:
+    instrument = rng.choice(INSTRUMENTS)
+    return order_pb.PlaceTradeRequest(
+        client_order_id=f"wish-{number}",
+        symbol=instrument.symbol,
+        side=rng.choice((terms.SIDE_BUY, terms.SIDE_SELL)),
+        quantity=rng.choice((1, 5, 30, 90, 3_000, 50_000)),
+        order_type=terms.ORDER_TYPE_MARKET,
+        time_in_force=terms.TIME_IN_FORCE_DAY,
+    )
+
+
+class Street:
+    """Everybody who calls the house from outside."""
+
+    def __init__(
+        self,
+        world: World,
+        network: Network,
+        tokens: Mapping[str, str],
+        customers: Sequence[Customer],
+    ) -> None:
+        self._world = world
+        self._tokens = tokens
+        self.customers = customers
+        self.process = world.new_process("street", "customers")
+        self._order = order_grpc.OrderServiceStub(_channel(network, "order"))
+        self._ledger = ledger_grpc.LedgerServiceStub(_channel(network, "ledger"))
+        self._control = control_grpc.ExchangeControlServiceStub(_channel(network, "exchange"))
+        self.calls_repeated = 0
+
+    async def be(self, customer: Customer) -> None:
+        """Pay in, then place one trade after the other, now and then the same twice."""
+        try:
+            await self._pay_in(customer)
+            for wish in customer.wishes:
+                await self._world.pause(0.0, 1.5)
+                await self._place(customer, wish)
+                if self._world.toss() and self._world.toss():
+                    await self._place(customer, wish)
+        except Violation as violation:
+            self._world.broken(violation)
+
+    async def disturb(self, request: control_pb.SetFaultsRequest) -> None:
+        """Have the exchange report badly."""
+        await self._insist("operator", self._control.SetFaults, request)
+
+    async def _pay_in(self, customer: Customer) -> None:
+        if customer.cash_micros:
+            deposit = ledger_pb.DepositRequest(
+                deposit_id=_uuid(customer.name, "USD"),
+                customer_id=customer.name,
+                amount_micros=customer.cash_micros,
+                reference="wire",
+            )
+            await self._insist("operator", self._ledger.Deposit, deposit)
+        for symbol, quantity in customer.shares.items():
+            if quantity:
+                shares = ledger_pb.DepositSharesRequest(
+                    deposit_id=_uuid(customer.name, symbol),
+                    customer_id=customer.name,
+                    symbol=symbol,
+                    quantity=quantity,
+                    reference="transfer in",
+                )
+                await self._insist("operator", self._ledger.DepositShares, shares)
+
+    async def _place(self, customer: Customer, wish: order_pb.PlaceTradeRequest) -> None:
+        answer = await self._insist(customer.name, self._order.PlaceTrade, wish)
+        trade_id = answer.trade.trade_id
+        known = customer.answers.setdefault(wish.client_order_id, trade_id)
+        if known != trade_id:
+            raise Violation(f"I6: {customer.name} {wish.client_order_id}: {known}, then {trade_id}")
+
+    async def _insist(self, who: str, call: Callable[..., Awaitable[Any]], request: Any) -> Any:
+        """The answer, after as many attempts as it takes."""
+        metadata = (("authorization", f"Bearer {self._tokens[who]}"),)
+        while True:
+            try:
+                return await call(request, timeout=_CALL_SECONDS, metadata=metadata)
+            except grpc.aio.AioRpcError as error:
+                if error.code() not in _PASSING:
+                    raise Violation(f"{who} is told {error.code()} {error.details()}") from error
+                self.calls_repeated += 1
+                await self._world.pause(*_AGAIN_SECONDS)
+
+
+def _channel(network: Network, kind: str) -> Any:
+    return network.channel(ADDRESSES[kind])
+
+
+def _uuid(*words: str) -> str:
+    drawn = random.Random("/".join(words)).getrandbits(122)
+    text = f"{drawn:032x}"
+    return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-8{text[17:20]}-{text[20:]}"
+
+
+def steady_customers() -> list[Customer]:
+    """Two who buy, buy for more than they have, sell, and buy again: every path of a trade."""
+    return [_steady(name, number) for number, name in enumerate(NAMES[:2])]
+
+
+def many_trades() -> list[Customer]:
+    """Three with forty small trades each."""
+    customers = [_steady(name, number) for number, name in enumerate(NAMES[:3])]
+    for customer in customers:
+        wishes = [_trade(f"many-{n}", terms.SIDE_BUY, 1) for n in range(40)]
+        customer.wishes[:] = wishes
+    return customers
+
+
+def _steady(name: str, number: int) -> Customer:
+    wishes = [
+        _trade(f"steady-{number}-1", terms.SIDE_BUY, 5),
+        _trade(f"steady-{number}-2", terms.SIDE_BUY, 9_000),
+        _trade(f"steady-{number}-3", terms.SIDE_SELL, 5),
+        _trade(f"steady-{number}-4", terms.SIDE_BUY, 60),
+    ]
+    return Customer(name, cash_micros=60_000 * 1_000_000, shares={}, wishes=wishes)
+
+
+def _trade(wish: str, side: terms.Side.ValueType, quantity: int) -> order_pb.PlaceTradeRequest:
+    return order_pb.PlaceTradeRequest(
+        client_order_id=wish,
+        symbol=INSTRUMENTS[0].symbol,
+        side=side,
+        quantity=quantity,
+        order_type=terms.ORDER_TYPE_MARKET,
+        time_in_force=terms.TIME_IN_FORCE_DAY,
+    )

@@ -1,0 +1,120 @@
+"""Six mistakes to plant into the house, one at a time: a simulation that finds none is blind."""
+
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Any
+from unittest import mock
+
+import services.ledger.domain.deeds as deeds
+import services.order.service.execution as back_office
+from libs.refusals import Unavailable
+from services.exchange_gateway.session.reporting import Reporting
+from services.execution.domain.trade import Held, Submitted, Trade
+from services.execution.neighbours import Gateway
+from services.execution.pipeline import Pipeline
+from services.execution.sweep import Sweeper
+from services.order.batches import Claims, claim_trades
+from services.order.store.queue import Partitions
+from stockbroker.common.v1.reason_pb2 import Reason
+
+
+def _fresh(*_: str) -> str:
+    return str(uuid.uuid4())
+
+
+@contextmanager
+def no_idempotency() -> Iterator[None]:
+    """Every posting of a fill has an id of its own."""
+    with mock.patch.object(deeds, "derived", _fresh):
+        yield
+
+
+@contextmanager
+def timeout_taken_for_rejection() -> Iterator[None]:
+    """An order the gateway did not answer for counts as refused."""
+    submit, carry = Gateway.submit, Pipeline._carry
+
+    async def once(self: Gateway, orders: Sequence[tuple[Trade, Held]]) -> list[Submitted]:
+        try:
+            return await submit(self, orders)
+        except Unavailable as error:
+            raise TimeoutError from error
+
+    async def give_up(self: Pipeline, trade: Trade) -> None:
+        try:
+            await carry(self, trade)
+        except TimeoutError:
+            await self._reject(trade, Held(0, Reason.REASON_EXCHANGE_REJECTED))
+
+    with ExitStack() as stack:
+        stack.enter_context(mock.patch.object(Gateway, "submit", once))
+        stack.enter_context(mock.patch.object(Pipeline, "_carry", give_up))
+        yield
+
+
+@contextmanager
+def no_sweep() -> Iterator[None]:
+    """Only nudges tell of trades."""
+
+    async def nothing(_: Sweeper) -> None:
+        pass
+
+    with ExitStack() as stack:
+        stack.enter_context(mock.patch.object(Sweeper, "sweep", nothing))
+        stack.enter_context(mock.patch.object(Sweeper, "reap", nothing))
+        yield
+
+
+@contextmanager
+def acknowledged_before_stored() -> Iterator[None]:
+    """The exchange is told that reports are stored before they are."""
+    take_in = Reporting._take_in
+
+    async def hasty(self: Reporting, arrived: Sequence[Any]) -> None:
+        heard = [report.venue_seq + self._sequence.offset for report in arrived]
+        self._floor.board.stored.raise_to(max(heard, default=0) + 1)
+        await take_in(self, arrived)
+
+    with mock.patch.object(Reporting, "_take_in", hasty):
+        yield
+
+
+@contextmanager
+def no_fence() -> Iterator[None]:
+    """A claim counts under whatever epoch it is made."""
+
+    async def trusting(
+        connection: Any, epochs: Mapping[int, int], customer_ids: Any, clock: Any
+    ) -> Claims:
+        now = await Partitions(connection).hold(sorted(epochs))
+        return await claim_trades(connection, now, customer_ids, clock)
+
+    with mock.patch.object(back_office, "claim_trades", trusting):
+        yield
+
+
+@contextmanager
+def applied_before_stored() -> Iterator[None]:
+    """Reports are handed on first and stored afterwards."""
+
+    async def hasty(self: Reporting, arrived: Sequence[Any]) -> None:
+        first_seq = self._sequence.next_seq
+        run = self._sequence.arrange(arrived)
+        if run:
+            await self._judge(first_seq, run)
+            await self._store(first_seq, run)
+            self._floor.board.stored.raise_to(self._sequence.next_seq)
+
+    with mock.patch.object(Reporting, "_take_in", hasty):
+        yield
+
+
+MISTAKES: Sequence[Callable[[], AbstractContextManager[None]]] = (
+    no_idempotency,
+    timeout_taken_for_rejection,
+    no_sweep,
+    acknowledged_before_stored,
+    no_fence,
+    applied_before_stored,
+)

@@ -1,0 +1,65 @@
+"""Runs by seed: faults of all kinds, every promise checked at each step."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from simulation.run import Plan, Tools, run
+from simulation.scenario import many_trades
+
+_ROOT = Path(__file__).parents[2]
+_AT_ONCE = 10
+
+
+@pytest.mark.parametrize("first", range(1, 61, _AT_ONCE))
+def test_every_promise_is_kept_whatever_goes_wrong(simulated: Tools, first: int) -> None:
+    for seed in range(first, first + _AT_ONCE):
+        verdict = run(Plan(str(seed)), simulated)
+        assert verdict.violation is None, f"make simulate SEED={seed}"
+
+
+@pytest.mark.parametrize("seed", ["a", "b", "c"])
+def test_with_no_fault_nothing_is_healed(simulated: Tools, seed: str) -> None:
+    verdict = run(Plan(seed, rates={}), simulated)
+    assert verdict.violation is None
+    assert not verdict.injected
+    assert verdict.heals["resent"] == verdict.heals["doubted"] == verdict.heals["reaped"] == 0
+    assert verdict.heals["logons"] == 1
+
+
+def test_one_nudge_of_a_hundred_lost_is_noticed_by_counters_alone(simulated: Tools) -> None:
+    plan = Plan(
+        "nudges",
+        rates={"nudge_lost": 0.01},
+        customers=many_trades(),
+        counts={"order": 1, "ledger": 1, "execution": 2, "gateway": 1, "exchange": 1},
+        calm_after_seconds=120.0,
+    )
+    verdict = run(plan, simulated)
+    assert verdict.violation is None
+    assert verdict.injected["nudge_lost"] >= 1
+    assert verdict.heals["swept"] >= verdict.injected["nudge_lost"]
+    assert verdict.heals["doubted"] == verdict.heals["resent"] == 0
+
+
+def test_a_seed_gives_the_same_trace_again(simulated: Tools) -> None:
+    first, again = (run(Plan("7", keeps_trace=True), simulated) for _ in range(2))
+    assert first.lines == again.lines
+    assert first.digest == again.digest
+    assert run(Plan("8"), simulated).digest != first.digest
+
+
+def test_a_seed_gives_the_same_trace_in_another_process(simulated: Tools) -> None:
+    environment = os.environ | {"PYTHONHASHSEED": "1234"}
+    done = subprocess.run(
+        [sys.executable, "-m", "simulation.main", "--seed", "7"],
+        cwd=_ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run(Plan("7"), simulated).digest in done.stdout.splitlines()[-1], done.stderr
