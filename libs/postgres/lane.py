@@ -25,7 +25,13 @@ _PASSING = (
     psycopg.errors.IdleInTransactionSessionTimeout,
     psycopg.errors.ReadOnlySqlTransaction,  # another server has taken over from this one
 )
+# The server itself gave up, whatever it says why: a full disk for example.
+_GIVEN_UP = {"PANIC", "FATAL"}
 _log = structlog.get_logger()
+
+
+class _GivenUp(psycopg.OperationalError):
+    """The server gave up in the middle of a transaction; the connection is gone."""
 
 
 class Lane:
@@ -87,6 +93,11 @@ class Lane:
         except (*_PASSING, asyncio.CancelledError):
             await self._drop()
             raise
+        except psycopg.Error as error:
+            if error.diag.severity_nonlocalized not in _GIVEN_UP:
+                raise
+            await self._drop()
+            raise _GivenUp(str(error)) from error
         if self._is_away:
             self._is_away = False
             _log.info("database_answers_again", lane=self._name)

@@ -160,12 +160,11 @@ class Drill:
     async def _fill_disk(self, fault: Fault) -> None:
         """Until there is room again; a part that was started again meanwhile has it already."""
         pid = self._house.told().pids[fault.target]
-        full_disk.set_full([pid, *processes.children_of(pid)], is_full=True)
+        await asyncio.to_thread(full_disk.set_full, processes.family_of(pid), is_full=True)
         try:
             await self._clock.sleep(fault.seconds)
         finally:
-            if processes.is_alive(pid):
-                full_disk.set_full([pid, *processes.children_of(pid)], is_full=False)
+            await asyncio.to_thread(full_disk.set_full, processes.family_of(pid), is_full=False)
 
     async def _partition(self, fault: Fault) -> None:
         ways = self._house.ways.of(fault.target)

@@ -20,11 +20,14 @@ _SECONDS = 30.0
 
 
 def set_full(pids: list[int], *, is_full: bool) -> None:
-    """Let processes of one user write no byte to a file, or free them of it; some may be gone.
+    """Let a process and its children (the first is the parent) write no byte, or free them of it.
 
     Raises OSError when this machine does not allow it.
     """
-    owner = Path(f"/proc/{pids[0]}").stat().st_uid
+    try:
+        owner = Path(f"/proc/{pids[0]}").stat().st_uid
+    except FileNotFoundError:  # it was killed, and with it its children
+        return
     command = [sys.executable, "-m", _MODULE, "full" if is_full else "free", *map(str, pids)]
     uid = STAY if owner == os.geteuid() else owner
     done = subprocess.run(

@@ -24,6 +24,11 @@ def children_of(pid: int) -> list[int]:
     return found
 
 
+def family_of(pid: int) -> list[int]:
+    """It, and all its children."""
+    return [pid, *children_of(pid)]
+
+
 def is_alive(pid: int) -> bool:
     """Whether there is such a process."""
     return Path(f"/proc/{pid}").exists()

@@ -61,7 +61,7 @@ def told_cells(told: break_pb2.ToldTerms) -> tuple[str, ...]:
         format_shares(told.quantity),
         told.symbol,
         format_dollars(told.notional_micros),
-        "correction" if told.is_correction else "",
+        "no fill" if told.is_correction else "",
     )
 
 

@@ -21,6 +21,7 @@ from services.reconciliation.domain.day import (
 )
 from services.reconciliation.domain.progress import Progress
 from services.reconciliation.domain.sighting import Key, Page, Sighting, Source, changes
+from services.reconciliation.domain.verdict import BreakClass
 from services.reconciliation.store.breaks import Breaks
 from services.reconciliation.store.cases import Cases
 from services.reconciliation.store.days import Days
@@ -79,6 +80,10 @@ class Books:
             return await self._rule(connection, set(keys), is_due=True, now=now)
 
         return await self._lane.run(work)
+
+    async def count_open(self) -> dict[BreakClass, int]:
+        """How many breaks are not over, by class."""
+        return await self._lane.run(lambda c: Breaks(c).count_open())
 
     async def days_so_far(self) -> tuple[date | None, date | None]:
         """The last day sealed, and the first that anything is told of."""

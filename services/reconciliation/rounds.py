@@ -23,6 +23,7 @@ from services.reconciliation.domain.progress import (
     whole_since,
 )
 from services.reconciliation.domain.sighting import Page, Place, Source
+from services.reconciliation.domain.verdict import BreakClass
 from services.reconciliation.neighbours import Away, Reader
 
 _SAVE_EVERY = 30  # rounds, where nothing else is written
@@ -32,6 +33,7 @@ _LATE_ROUNDS = 5  # a lag of so many rounds is worth a warning
 _read = Counter("reconciliation_executions_read", "Executions that a source told", ["source"])
 _opened = Counter("reconciliation_breaks_opened", "Breaks opened", ["break_class"])
 _closed = Counter("reconciliation_breaks_closed", "Breaks that are over", ["end"])
+_open = Gauge("reconciliation_breaks_open", "Breaks that are not over", ["break_class"])
 _away = Gauge("reconciliation_source_away", "1 while a source does not answer", ["source"])
 _lag = Gauge("reconciliation_lag_seconds", "Age of what is known of a source", ["source"])
 _log = structlog.get_logger()
@@ -63,6 +65,7 @@ class Rounds:
         self._last_sealed: date | None = None
         self._first_traded: date | None = None
         self._rounds = 0
+        self._is_counted = False  # whether the gauge of open breaks is right
         self.last_round_at: datetime | None = None
 
     @property
@@ -106,6 +109,7 @@ class Rounds:
         is_changed |= await self._reread()
         await self._open_due()
         await self._seal()
+        await self._count()
         if is_changed or self._rounds % _SAVE_EVERY == 0:
             await self._books.save(self._sources)
         self.last_round_at = self.now()
@@ -131,17 +135,34 @@ class Rounds:
 
     async def _reread(self) -> bool:
         """A page of each source that answers; after a day has ended, all of it."""
-        due = self._due_day()
+        day = self._due_day()
+        is_everybody_there = all(p.answers_since is not None for p in self._sources.values())
+        if day is not None and is_everybody_there:
+            return await self._reread_all(since=due_at(day, self._rhythm.seal_after))
+        asked = [source for source, p in self._sources.items() if p.answers_since is not None]
+        return await self._reread_page(asked, rows=self._rhythm.reread_rows)
+
+    async def _reread_all(self, *, since: datetime) -> bool:
+        """Each source to its end, unless it was read anew since then."""
         is_changed = False
-        for _ in range(_READS_AT_MOST if due else 1):
-            if due and self._is_whole_since(due):
+        for _ in range(_READS_AT_MOST):
+            asked = [
+                source
+                for source, p in self._sources.items()
+                if p.reread_at is None or p.reread_at < since
+            ]
+            if not asked:
                 break
-            asked = [source for source, p in self._sources.items() if p.answers_since is not None]
-            rows = self._rhythm.page_rows if due else self._rhythm.reread_rows
-            pages = await self._pages(asked, lambda p: p.reread, rows=rows)
-            is_changed |= await self._take(pages, is_reread=True)
-            for page in pages:
-                self._sources[page.source] = after_reread(self._sources[page.source], page)
+            is_changed |= await self._reread_page(asked, rows=self._rhythm.page_rows)
+            if any(p.answers_since is None for p in self._sources.values()):
+                break
+        return is_changed
+
+    async def _reread_page(self, asked: Iterable[Source], *, rows: int) -> bool:
+        pages = await self._pages(asked, lambda p: p.reread, rows=rows)
+        is_changed = await self._take(pages, is_reread=True)
+        for page in pages:
+            self._sources[page.source] = after_reread(self._sources[page.source], page)
         return is_changed
 
     async def _pages(
@@ -164,14 +185,14 @@ class Rounds:
 
     async def _take(self, pages: list[Page], *, is_reread: bool) -> bool:
         outcome = await self._books.take(pages, is_reread=is_reread, now=self.now())
-        _tell(outcome)
+        self._tell(outcome)
         return outcome.is_changed
 
     async def _open_due(self) -> None:
         noticed_by = due_before(self._sources, self._rhythm.grace)
         while noticed_by is not None:
             outcome = await self._books.open_due(noticed_by, now=self.now())
-            _tell(outcome)
+            self._tell(outcome)
             if not outcome.is_changed:
                 return
 
@@ -213,19 +234,28 @@ class Rounds:
             _lag.labels(source.name).set(lag)
             _away.labels(source.name).set(progress.answers_since is None)
 
+    def _tell(self, outcome: Outcome) -> None:
+        """What an alarm goes by."""
+        for break_id, opening in outcome.opened:
+            _opened.labels(opening.break_class.name).inc()
+            _log.error(
+                "break_opened",
+                break_id=break_id,
+                break_class=opening.break_class.name,
+                venue=opening.key[0],
+                execution_id=opening.key[1],
+                trade_id=opening.trade_id,
+            )
+        for closing in outcome.closed:
+            _closed.labels(closing.end.name).inc()
+            _log.info("break_closed", break_id=closing.break_id, end=closing.end.name)
+        if outcome.opened or outcome.closed:
+            self._is_counted = False
 
-def _tell(outcome: Outcome) -> None:
-    """What an alarm goes by."""
-    for break_id, opening in outcome.opened:
-        _opened.labels(opening.break_class.name).inc()
-        _log.error(
-            "break_opened",
-            break_id=break_id,
-            break_class=opening.break_class.name,
-            venue=opening.key[0],
-            execution_id=opening.key[1],
-            trade_id=opening.trade_id,
-        )
-    for closing in outcome.closed:
-        _closed.labels(closing.end.name).inc()
-        _log.info("break_closed", break_id=closing.break_id, end=closing.end.name)
+    async def _count(self) -> None:
+        """Set the gauge of open breaks, where it may have changed."""
+        if not self._is_counted:
+            counts = await self._books.count_open()
+            for break_class in BreakClass:
+                _open.labels(break_class.name).set(counts.get(break_class, 0))
+            self._is_counted = True

@@ -42,6 +42,7 @@ def from_gateway(stored: StoredExecution) -> Sighting:
         trade_date=_day(stored.executed_at),
         shares=bounded(sign * stored.quantity),
         cash_micros=bounded(-sign * stored.quantity * stored.price_micros),
+        is_fill=not stored.is_parked,
         venue=_text(stored.venue),
         execution_id=_text(stored.execution_id),
         trade_id=_text(stored.trade_id),

@@ -119,6 +119,12 @@ def test_a_trade_that_starts_before_one_placed_earlier_is_out_of_order() -> None
     assert _claims(_with_story(story)) == {Claim.OUT_OF_ORDER}
 
 
+def test_orders_that_stand_in_another_order_than_they_were_asked_are_out_of_order() -> None:
+    asked = [Ack(ALICE, "o-2", SECOND), Ack(ALICE, "o-1", FIRST)]
+    (found,) = check(replace(GOOD, acks=asked))
+    assert (found.claim, found.subject) == (Claim.OUT_OF_ORDER, FIRST)
+
+
 def test_a_trade_that_starts_while_another_is_in_progress_is_out_of_order() -> None:
     story = _renumbered([*STORY[:4], STORY[5], STORY[4], *STORY[6:]])
     assert _claims(_with_story(story)) == {Claim.OUT_OF_ORDER}

@@ -5,12 +5,14 @@ from collections.abc import Callable, Sequence
 import psycopg
 import pytest
 
+from libs.embedded import free_port
 from stockbroker.common.v1.reason_pb2 import Reason
 from stockbroker.exchange.v1 import exchange_pb2 as market
 from stockbroker.exchange_gateway.v1 import exchange_gateway_service_pb2 as pb
 from stockbroker.execution.v1 import execution_service_pb2 as execution
 from tests.exchange_gateway.conftest import Gateway, Scene, an_order
 from tests.exchange_gateway.venue_double import Report, accept, fill, reject
+from tests.exchange_gateway.way import Way
 from tests.support.wait import until
 
 Words = Callable[[market.NewOrder], Sequence[Report]]
@@ -355,3 +357,27 @@ async def test_a_fill_that_comes_before_the_acceptance_counts(
     said = [report.WhichOneof("report") for report in scene.execution.told(order.trade_id)]
     assert said == ["filled", "accepted", "filled"]
     assert scene.rows("SELECT FROM parked_report") == []
+
+
+async def test_a_report_garbled_on_the_wire_is_parked_and_the_others_of_its_message_go_on(
+    scene: Scene,
+) -> None:
+    scene.venue.answer = lambda order: [
+        accept(order),
+        _altered(fill(order, 40), exec_id="GARBLED"),
+        fill(order, 60, so_far=40),
+    ]
+    way = Way(free_port(), f"127.0.0.1:{scene.venue.port}")
+    way.garbles = b"GARBLED"
+    await way.open()
+    async with scene.gateway(exchange_address=way.address) as gateway:
+        await gateway.submit(order := an_order())
+
+        await until(lambda: len(scene.execution.reports) == 2)
+        assert scene.rows("SELECT seq, breach FROM parked_report") == [(2, "UNREADABLE")]
+        assert [r.report_seq for r in scene.execution.told(order.trade_id)] == [1, 3]
+        await until(scene.venue.is_acknowledged)
+    await way.close()
+    assert len(scene.venue.logons) == 1
+    [(raw,)] = scene.rows("SELECT raw FROM venue_report WHERE seq = 2")
+    assert b"\xff" * 7 in raw

@@ -1,4 +1,4 @@
-"""A way over TCP on which bytes can get lost without either side being told."""
+"""A way over TCP on which bytes get lost or garbled without either side being told."""
 
 import asyncio
 
@@ -9,6 +9,7 @@ class Way:
     def __init__(self, port: int, target: str) -> None:
         self._port = port
         self._host, _, self._target_port = target.rpartition(":")
+        self.garbles = b""
         self._server: asyncio.Server | None = None
         self._pumps: set[asyncio.Task[None]] = set()
         self._swallowing: set[asyncio.StreamReader] = set()
@@ -44,6 +45,8 @@ class Way:
     async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
         try:
             while content := await source.read(65536):
+                if self.garbles:
+                    content = content.replace(self.garbles, b"\xff" * len(self.garbles))
                 if source not in self._swallowing:
                     sink.write(content)
                     await sink.drain()

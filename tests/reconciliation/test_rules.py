@@ -104,6 +104,15 @@ def test_a_fill_booked_twice_is_a_duplicate_until_one_is_reversed() -> None:
     assert judge([*everywhere(), again, reversal]).is_compensated
 
 
+def test_a_report_told_again_and_laid_aside_is_no_duplicate() -> None:
+    told = everywhere()
+    assert classes([*told, a_sighting(GATEWAY, "e-1", 2)]) == ["DUPLICATE"]
+    assert classes([*told, a_sighting(GATEWAY, "e-1", 2, is_fill=False)]) == []
+    # Laid aside alone it went no further: that is to be seen.
+    alone = [told[0], a_sighting(GATEWAY, "e-1", 1, is_fill=False)]
+    assert classes(alone) == ["MISSING_AT_LEDGER", "MISSING_AT_ORDER"]
+
+
 def test_nothing_left_anywhere_is_no_break() -> None:
     assert classes([]) == []
 

@@ -17,6 +17,7 @@ def check_customer(customer: str, acks: Sequence[Ack], events: Sequence[Event]) 
         *customers.check_ends(events),
         *customers.check_fills(events),
         *customers.check_acks(customer, acks, events),
+        *customers.check_placing(customer, acks, events),
     ]
 
 

@@ -99,6 +99,21 @@ def check_acks(customer: str, acks: Iterable[Ack], events: Sequence[Event]) -> I
             yield Violation(Claim.DOUBLE, order, words)
 
 
+def check_placing(
+    customer: str, acks: Iterable[Ack], events: Sequence[Event]
+) -> Iterator[Violation]:
+    """Orders stand in the order in which the customer asked, one after the answer to another."""
+    asked = list(dict.fromkeys(ack.client_order_id for ack in acks))
+    answered = set(asked)
+    placed = [event for event in events if event.kind == "PLACED"]
+    placed = [event for event in placed if event.client_order_id in answered]
+    for order, event in zip(asked, placed, strict=False):
+        if event.client_order_id != order:
+            words = f"order {event.client_order_id} of {customer} stands where {order} belongs"
+            yield Violation(Claim.OUT_OF_ORDER, event.trade_id, words)
+            return
+
+
 def check_told_once(
     customer: str, live: Sequence[Event], again: Sequence[Event]
 ) -> Iterator[Violation]:

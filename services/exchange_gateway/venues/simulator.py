@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import grpc
+import structlog
 from google.protobuf.message import DecodeError
 
 from libs.rpc.status import metadata_of
@@ -19,6 +21,7 @@ from services.exchange_gateway.venues import (
     VenueAway,
     VenueOutOfStep,
 )
+from services.exchange_gateway.venues.garbled import Garbled, read_response, seq_of
 from stockbroker.exchange.v1 import exchange_pb2 as market
 from stockbroker.exchange.v1 import exchange_service_pb2 as pb
 from stockbroker.exchange.v1.exchange_service_pb2_grpc import ExchangeServiceStub
@@ -42,7 +45,9 @@ _REASONS = {
 }
 _ENDS = (Kind.REJECTED, Kind.CANCELED, Kind.EXPIRED)
 
-_Call = grpc.aio.StreamStreamCall[pb.SessionRequest, pb.SessionResponse]
+_Call = grpc.aio.StreamStreamCall[pb.SessionRequest, pb.SessionResponse | Garbled]
+_log = structlog.get_logger()
+_SESSION = "/stockbroker.exchange.v1.ExchangeService/Session"
 
 
 class SimulatorVenue:
@@ -93,7 +98,7 @@ class SimulatorVenue:
         try:
             return _report(market.ExecutionReport.FromString(raw))
         except DecodeError:
-            return _report(market.ExecutionReport())
+            return _unreadable(raw)
 
     def write(self, report: Report) -> bytes:
         """An ExecutionReport without a number of the session."""
@@ -119,7 +124,12 @@ class SimulatorVenue:
         older, self._channel = self._channel, self._dial()
         self._exchange = ExchangeServiceStub(self._channel)
         await older.close()
-        call: _Call = self._exchange.Session()
+        session: Any = self._channel.stream_stream(
+            _SESSION,
+            request_serializer=pb.SessionRequest.SerializeToString,
+            response_deserializer=read_response,
+        )
+        call: _Call = session()
         try:
             yield await self._greet(call, next_report_seq)
         except grpc.aio.AioRpcError as error:
@@ -176,8 +186,8 @@ class SimulatorVenue:
                 answer = await _read(call)
         except TimeoutError:
             raise VenueAway("no answer to the logon") from None
-        if not answer.HasField("logged_on"):
-            raise VenueAway(f"the logon was answered by {answer.WhichOneof('message')}")
+        if isinstance(answer, Garbled) or not answer.HasField("logged_on"):
+            raise VenueAway("the logon was answered by something else")
         said = answer.logged_on
         return SimulatorStream(
             call, LoggedOn(said.venue, said.next_command_seq, said.next_report_seq)
@@ -211,7 +221,10 @@ class SimulatorStream:
         """What the exchange says, until it hangs up."""
         while True:
             response = await _read(self._call)
-            if response.HasField("reports"):
+            if isinstance(response, Garbled):
+                _log.error("reports_garbled", reports=len(response.reports))
+                yield ReportsHeard([_decoded(raw) for raw in response.reports])
+            elif response.HasField("reports"):
                 yield ReportsHeard([_report(report) for report in response.reports.reports])
             elif response.HasField("commands_kept"):
                 yield CommandsKept(response.commands_kept.command_seq)
@@ -230,14 +243,30 @@ async def _write(call: _Call, request: pb.SessionRequest) -> None:
         raise VenueAway("the stream is closed") from error
 
 
-async def _read(call: _Call) -> pb.SessionResponse:
+async def _read(call: _Call) -> pb.SessionResponse | Garbled:
     try:
         response = await call.read()
     except grpc.aio.AioRpcError as error:
         raise _failure(error) from error
-    if not isinstance(response, pb.SessionResponse):
+    if not isinstance(response, pb.SessionResponse | Garbled):
         raise VenueAway("the exchange ended the session")
     return response
+
+
+def _decoded(raw: bytes) -> Report:
+    """A report of a garbled message. Raises VenueAway when it cannot be put in sequence."""
+    try:
+        return _report(market.ExecutionReport.FromString(raw))
+    except DecodeError:
+        pass
+    try:
+        return replace(_unreadable(raw), venue_seq=seq_of(raw))
+    except DecodeError as error:
+        raise VenueAway("the exchange sends reports that cannot be put in sequence") from error
+
+
+def _unreadable(raw: bytes) -> Report:
+    return replace(_report(market.ExecutionReport()), raw=raw)
 
 
 def _report(said: market.ExecutionReport) -> Report:

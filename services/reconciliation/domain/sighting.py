@@ -40,6 +40,7 @@ def numbered(position: int) -> Place:
 class Sighting(msgspec.Struct, frozen=True, kw_only=True):
     """A source has the execution. `shares` and `cash_micros` are what the customer got.
 
+    `is_fill`: False for what the ledger is corrected by, and for a report the gateway laid aside.
     A transfer of the ledger that touches several customers or symbols is several `part`s.
     """
 

@@ -139,6 +139,9 @@ def _agree_among_themselves(told: Mapping[Source, Terms], customer: str) -> bool
 
 
 def _is_doubled(found: list[Sighting]) -> bool:
-    """Whether the source has the fill under two positions, no correction taking one back."""
+    """Whether the source has the fill under two positions, none laid aside or taken back."""
     fills = {each.position for each in found if each.is_fill}
-    return len(fills) - len({each.position for each in found if not each.is_fill}) > 1
+    taken_back = {
+        each.position for each in found if each.source is Source.LEDGER and not each.is_fill
+    }
+    return len(fills) - len(taken_back) > 1

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import msgspec
 import psycopg
 
 from services.reconciliation.domain.progress import Progress
@@ -33,15 +34,13 @@ ORDER BY venue, execution_id, source, position, part
 _READ_BETWEEN = _SELECT + _BETWEEN
 _READ_OF_KEYS = _SELECT + _OF_KEYS
 
+# Rows go as one JSON text: packing a dozen arrays would cost more than all the rest.
 _KEEP = """
 INSERT INTO sighting (source, position, part, trade_date, shares, cash_micros, is_fill, venue,
     execution_id, trade_id, customer_id, symbol)
-SELECT * FROM unnest(
-    %(sources)s::smallint[], %(positions)s::bigint[], %(parts)s::smallint[],
-    %(trade_dates)s::date[], %(shares)s::bigint[], %(cash)s::bigint[], %(are_fills)s::boolean[],
-    %(venues)s::text[], %(execution_ids)s::text[], %(trade_ids)s::text[],
-    %(customer_ids)s::text[], %(symbols)s::text[]
-)
+SELECT source, position, part, trade_date, shares, cash_micros, is_fill, venue,
+    execution_id, trade_id, customer_id, symbol
+FROM json_populate_recordset(NULL::sighting, %(rows)s::json)
 ON CONFLICT (venue, execution_id, source, position, part) DO UPDATE
 SET trade_date = excluded.trade_date, shares = excluded.shares,
     cash_micros = excluded.cash_micros, is_fill = excluded.is_fill,
@@ -50,10 +49,7 @@ SET trade_date = excluded.trade_date, shares = excluded.shares,
 
 _FORGET = """
 DELETE FROM sighting AS s
-USING unnest(
-    %(venues)s::text[], %(execution_ids)s::text[], %(sources)s::smallint[],
-    %(positions)s::bigint[], %(parts)s::smallint[]
-) AS i (venue, execution_id, source, position, part)
+USING json_populate_recordset(NULL::sighting, %(rows)s::json) AS i
 WHERE (s.venue, s.execution_id, s.source, s.position, s.part)
     = (i.venue, i.execution_id, i.source, i.position, i.part)
 """
@@ -84,6 +80,7 @@ class Sightings:
                 **{f"after_{name}": value for name, value in _named(page.after).items()},
                 **{f"until_{name}": value for name, value in _named(until).items()},
             },
+            binary=True,
         )
         return [sighting_from(row) for row in await cursor.fetchall()]
 
@@ -93,6 +90,7 @@ class Sightings:
         cursor = await self._connection.execute(
             _READ_OF_KEYS.encode(),
             {"venues": [venue for venue, _ in found], "execution_ids": [x for _, x in found]},
+            binary=True,
         )
         for row in await cursor.fetchall():
             sighting = sighting_from(row)
@@ -101,11 +99,11 @@ class Sightings:
 
     async def keep(self, sightings: Sequence[Sighting]) -> None:
         """Keep these as they are told now."""
-        await self._connection.execute(_KEEP, _arrays(sightings))
+        await self._connection.execute(_KEEP, {"rows": _json(sightings)})
 
     async def forget(self, sightings: Sequence[Sighting]) -> None:
         """These are told no more."""
-        await self._connection.execute(_FORGET, _arrays(sightings))
+        await self._connection.execute(_FORGET, {"rows": _json(sightings)})
 
     async def readings(self) -> dict[Source, Progress]:
         """How far each source was read when it was last noted."""
@@ -164,18 +162,5 @@ def _named(place: Place) -> dict[str, Any]:
     }
 
 
-def _arrays(sightings: Sequence[Sighting]) -> dict[str, list[Any]]:
-    return {
-        "sources": [int(each.source) for each in sightings],
-        "positions": [each.position for each in sightings],
-        "parts": [each.part for each in sightings],
-        "trade_dates": [each.trade_date for each in sightings],
-        "shares": [each.shares for each in sightings],
-        "cash": [each.cash_micros for each in sightings],
-        "are_fills": [each.is_fill for each in sightings],
-        "venues": [each.venue for each in sightings],
-        "execution_ids": [each.execution_id for each in sightings],
-        "trade_ids": [each.trade_id for each in sightings],
-        "customer_ids": [each.customer_id for each in sightings],
-        "symbols": [each.symbol for each in sightings],
-    }
+def _json(sightings: Sequence[Sighting]) -> str:
+    return msgspec.json.encode(sightings).decode()

@@ -1,0 +1,49 @@
+"""A report that is garbled on the wire is kept for an operator, and the others are read."""
+
+import pytest
+from google.protobuf.message import DecodeError
+
+from services.exchange_gateway.venues.garbled import Garbled, read_response, seq_of
+from stockbroker.exchange.v1 import exchange_pb2 as market
+from stockbroker.exchange.v1 import exchange_service_pb2 as pb
+
+_REPORTS = [
+    market.ExecutionReport(seq=seq, client_order_id=f"order-{seq}", symbol=symbol)
+    for seq, symbol in ((1, "AAPL"), (2, "WXYZ"), (3, "KO"))
+]
+_SOUND = pb.SessionResponse(
+    reports=pb.SessionResponse.Reports(reports=_REPORTS)
+).SerializeToString()
+_GARBLED = _SOUND.replace(b"WXYZ", b"\xff\xfe\xfd\xfc")
+
+
+def test_a_message_without_fault_is_read_as_ever() -> None:
+    response = read_response(_SOUND)
+
+    assert isinstance(response, pb.SessionResponse)
+    assert list(response.reports.reports) == _REPORTS
+
+
+def test_of_a_garbled_message_only_the_garbled_report_is_unreadable() -> None:
+    response = read_response(_GARBLED)
+
+    assert isinstance(response, Garbled)
+    first, second, third = response.reports
+    assert [market.ExecutionReport.FromString(raw) for raw in (first, third)] == [
+        _REPORTS[0],
+        _REPORTS[2],
+    ]
+    assert seq_of(second) == 2
+    with pytest.raises(DecodeError):
+        market.ExecutionReport.FromString(second)
+
+
+@pytest.mark.parametrize("content", [b"\x1a\xff", b"\x0a\x02\xff\xff"])
+def test_what_is_no_message_of_reports_cannot_be_read(content: bytes) -> None:
+    with pytest.raises(DecodeError):
+        read_response(content)
+
+
+def test_a_report_without_a_number_cannot_be_put_in_sequence() -> None:
+    with pytest.raises(DecodeError):
+        seq_of(market.ExecutionReport(symbol="KO").SerializeToString())
