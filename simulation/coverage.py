@@ -81,6 +81,7 @@ EXPECTED_CODES = frozenset(
         "GetOrders ORDER_STATE_PENDING",
         "GetOrders ORDER_STATE_DONE",
         "trade FILLED",
+        "trade CANCELED CANCELED_BY_CUSTOMER",
         "trade CANCELED NO_LIQUIDITY",
         "trade REJECTED INSUFFICIENT_FUNDS",
         "trade REJECTED INSUFFICIENT_SHARES",

@@ -1,9 +1,10 @@
 """Real PostgreSQL, driven statement by statement within the virtual time of one process.
 
-Each service has a real database and real statements. All of a run happens inside one transaction of
-the server that is rolled back at the end; a transaction of a service is a savepoint in it. Within
-a transaction nobody else runs, so transactions are serial. What fails is the way to the database: a
-commit that is refused, one whose answer is lost, a connection or the whole server gone for a while.
+Each service has a real database and real statements. A run happens inside one transaction of the
+server that is rolled back at the end; a transaction of a service begins with a savepoint in it.
+Within a transaction nobody else runs, so transactions are serial. What fails is the way to the
+database: a commit that is refused, one whose answer is lost, a connection or the whole server gone
+for a while.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -18,6 +19,7 @@ from simulation.process import current_process
 from simulation.world import World
 
 _CLOCK = "clock_timestamp"
+_MOMENT_SECONDS = 0.02
 _LOCK = "pg_try_advisory_lock"
 
 
@@ -27,16 +29,21 @@ class Database:
     def __init__(self, name: str, url: str) -> None:
         self.name = name
         self._server = psycopg.connect(
-            url, autocommit=True, prepare_threshold=0, options="-c search_path=sim,pg_catalog"
+            url,
+            autocommit=True,
+            prepare_threshold=0,
+            options="-c search_path=sim,pg_catalog -c idle_in_transaction_session_timeout=0",
         )
         self._server.prepared_max = None
         self.locks: dict[tuple[str, str], Connection] = {}
         self.connections: list[Connection] = []
         self.is_away = False
+        self._told_at = -1.0
 
     def begin(self) -> None:
         """Begin a run on the empty tables."""
         self.locks, self.connections, self.is_away = {}, [], False
+        self._told_at = -1.0
         self._say(b"ROLLBACK; BEGIN; SAVEPOINT s")
 
     def close(self) -> None:
@@ -51,16 +58,21 @@ class Database:
         """What a look from outside finds; nobody of the house notices."""
         return list(self.ask(query, parameters).fetchall())
 
-    def tell_time(self, text: str) -> None:
-        """What clock_timestamp() says from now on."""
-        self._say(f"SET LOCAL simulation.now = '{text}'".encode())
+    def tell_time(self, seconds: float, text: str) -> None:
+        """What clock_timestamp() says from now on; a moment later it still does."""
+        if abs(seconds - self._told_at) > _MOMENT_SECONDS:
+            self._told_at = seconds
+            self._say(f"SET LOCAL simulation.now = '{text}'".encode())
 
-    def commit(self) -> None:
-        """What was done stands."""
-        self._say(b"RELEASE SAVEPOINT s; SAVEPOINT s")
+    def start(self, seconds: float, text: str) -> None:
+        """A transaction begins."""
+        self._told_at = seconds
+        words = f"RELEASE SAVEPOINT s; SAVEPOINT s; SET LOCAL simulation.now = '{text}'"
+        self._say(words.encode())
 
     def roll_back(self) -> None:
-        """What was done never was."""
+        """What was done since the transaction began never was."""
+        self._told_at = -1.0
         self._say(b"ROLLBACK TO SAVEPOINT s")
 
     def leave(self) -> None:
@@ -120,15 +132,18 @@ class Connection:
         if self._is_in_transaction:
             return self._run(query, parameters, binary)
         await self._begin()
+        if text.lstrip().startswith("SELECT"):
+            return self._run(query, parameters, binary)
+        self._database.start(*self._time())
         cursor = self._run(query, parameters, binary)
-        if not text.lstrip().startswith("SELECT"):
-            await self._commit()
+        await self._commit()
         return cursor
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[None]:
         """All or nothing."""
         await self._begin()
+        self._database.start(*self._time())
         self._is_in_transaction = True
         try:
             yield
@@ -181,16 +196,14 @@ class Connection:
         if self.closed:
             raise psycopg.OperationalError("the connection is closed")
 
+    def _time(self) -> tuple[float, str]:
+        return self._world.loop.time(), self._world.now().isoformat()
+
     def _run(self, query: Any, parameters: Any, binary: bool) -> Cursor:
         text = query.decode() if isinstance(query, bytes) else str(query)
         if _CLOCK in text:
-            self._database.tell_time(self._world.now().isoformat())
-        try:
-            return Cursor(self._database.ask(query, parameters, binary=binary))
-        except psycopg.Error:
-            if not self._is_in_transaction:
-                self._database.roll_back()
-            raise
+            self._database.tell_time(*self._time())
+        return Cursor(self._database.ask(query, parameters, binary=binary))
 
     async def _commit(self) -> None:
         """Nobody else runs until it is committed or rolled back."""
@@ -198,7 +211,6 @@ class Connection:
         if self._world.falls(place) or self._world.strikes("commit_refused", place):
             self._database.roll_back()
             await self._break()
-        self._database.commit()
         place = f"db.committed:{self._name}"
         self._world.committed(self._name)
         if self._world.strikes("commit_unheard", place):

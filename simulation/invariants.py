@@ -74,7 +74,7 @@ class Eyes:
             claimed = {trade.partition for trade in trades}
             if claimed & over:
                 self._world.broken(
-                    Violation(f"fence: claimed under an old epoch: {claimed & over}")
+                    Violation(f"I7: claimed under an epoch that is over: {claimed & over}")
                 )
 
     def answered(self, method: str, found: object) -> None:

@@ -25,7 +25,7 @@ from simulation.world import Violation, World
 from stockbroker.exchange.v1 import exchange_control_service_pb2 as control_pb
 
 SETTLED_WITHIN_SECONDS = 45.0
-_LOOK_SECONDS = 0.25
+_LOOK_SECONDS = 0.5
 _HEALS = {
     "swept": "execution_swept_total",
     "reaped": "execution_reaped_total",

@@ -1,7 +1,7 @@
 """Customers and what they do, by seed. They repeat every call until it is answered."""
 
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +23,9 @@ from stockbroker.order.v1 import order_service_pb2_grpc as order_grpc
 NAMES = [name for name in map("c{}".format, range(200)) if partition_of(name) < PARTITIONS]
 _CALL_SECONDS = 3.0
 _AGAIN_SECONDS = (0.05, 0.8)
+_LIMITED = 0.35
+# Ended, or on its way to the exchange.
+_TOO_LATE = (grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.UNIMPLEMENTED)
 _PASSING = {
     grpc.StatusCode.UNAVAILABLE,
     grpc.StatusCode.DEADLINE_EXCEEDED,
@@ -62,7 +65,7 @@ def customers_by(seed: str) -> list[Customer]:
 
 def _wish(rng: random.Random, number: int) -> order_pb.PlaceTradeRequest:
     instrument = rng.choice(INSTRUMENTS)
-    return order_pb.PlaceTradeRequest(
+    wish = order_pb.PlaceTradeRequest(
         client_order_id=f"wish-{number}",
         symbol=instrument.symbol,
         side=rng.choice((terms.SIDE_BUY, terms.SIDE_SELL)),
@@ -70,6 +73,12 @@ def _wish(rng: random.Random, number: int) -> order_pb.PlaceTradeRequest:
         order_type=terms.ORDER_TYPE_MARKET,
         time_in_force=terms.TIME_IN_FORCE_DAY,
     )
+    if rng.random() < _LIMITED:
+        wish.order_type = terms.ORDER_TYPE_LIMIT
+        wish.time_in_force = rng.choice((terms.TIME_IN_FORCE_IOC, terms.TIME_IN_FORCE_FOK))
+        cents = instrument.reference_cents + rng.choice((-20, -2, 0, 2, 20))
+        wish.limit_price_micros = cents * 10_000
+    return wish
 
 
 class Street:
@@ -92,7 +101,7 @@ class Street:
         self.calls_repeated = 0
 
     async def be(self, customer: Customer) -> None:
-        """Pay in, then place one trade after the other, now and then the same twice."""
+        """Pay in, then place one trade after the other; some twice, some to cancel them again."""
         try:
             await self._pay_in(customer)
             for wish in customer.wishes:
@@ -100,6 +109,8 @@ class Street:
                 await self._place(customer, wish)
                 if self._world.toss() and self._world.toss():
                     await self._place(customer, wish)
+                if self._world.toss() and self._world.toss():
+                    await self._cancel(customer, wish)
         except Violation as violation:
             self._world.broken(violation)
 
@@ -134,13 +145,27 @@ class Street:
         if known != trade_id:
             raise Violation(f"I6: {customer.name} {wish.client_order_id}: {known}, then {trade_id}")
 
-    async def _insist(self, who: str, call: Callable[..., Awaitable[Any]], request: Any) -> Any:
-        """The answer, after as many attempts as it takes."""
+    async def _cancel(self, customer: Customer, wish: order_pb.PlaceTradeRequest) -> None:
+        """It may be too late for that."""
+        request = order_pb.CancelTradeRequest(trade_id=customer.answers[wish.client_order_id])
+        await self._insist(customer.name, self._order.CancelTrade, request, also=_TOO_LATE)
+
+    async def _insist(
+        self,
+        who: str,
+        call: Callable[..., Awaitable[Any]],
+        request: Any,
+        *,
+        also: Collection[grpc.StatusCode] = (),
+    ) -> Any:
+        """The answer, after as many attempts as it takes; None for a refusal that is one, too."""
         metadata = (("authorization", f"Bearer {self._tokens[who]}"),)
         while True:
             try:
                 return await call(request, timeout=_CALL_SECONDS, metadata=metadata)
             except grpc.aio.AioRpcError as error:
+                if error.code() in also:
+                    return None
                 if error.code() not in _PASSING:
                     raise Violation(f"{who} is told {error.code()} {error.details()}") from error
                 self.calls_repeated += 1

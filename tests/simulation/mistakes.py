@@ -110,11 +110,12 @@ def applied_before_stored() -> Iterator[None]:
         yield
 
 
-MISTAKES: Sequence[Callable[[], AbstractContextManager[None]]] = (
-    no_idempotency,
-    timeout_taken_for_rejection,
-    no_sweep,
-    acknowledged_before_stored,
-    no_fence,
-    applied_before_stored,
-)
+# By which promise each is found.
+MISTAKES: Mapping[Callable[[], AbstractContextManager[None]], str] = {
+    no_idempotency: "I5",
+    timeout_taken_for_rejection: "I4",
+    no_sweep: "I9",
+    acknowledged_before_stored: "I8",
+    no_fence: "I7",
+    applied_before_stored: "I8",
+}
