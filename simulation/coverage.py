@@ -1,12 +1,14 @@
 """What runs have met: kill points, result codes, ways of healing. A simulation that never meets a
 thing proves nothing about it."""
 
+import random
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from libs.reasons import Reason
+from simulation.faults import Strike
 from simulation.status import Failed
 from stockbroker.exchange_gateway.v1 import exchange_gateway_service_pb2 as gateway_pb
 from stockbroker.execution.v1 import execution_service_pb2 as execution_pb
@@ -88,6 +90,15 @@ EXPECTED_CODES = frozenset(
         "trade in doubt",
     }
 )
+
+
+def seeded_strikes(seed: str) -> list[Strike]:
+    """Every other seed has one of the kill points for certain, if a trade gets there."""
+    rng = random.Random(f"{seed}/kill point")
+    if rng.random() < 0.5:
+        return []
+    places = rng.choice(list(KILL_POINTS.values()))
+    return [Strike(*rng.choice(places), rng.choice((1, 2, 3)))]
 
 
 @dataclass(slots=True)
