@@ -12,6 +12,7 @@ from services.exchange_gateway.domain import (
     Submitted,
     Terms,
 )
+from services.exchange_gateway.domain.cancels import Cancel, CancelTaken, Target
 from services.exchange_gateway.store.executions import StoredExecution
 from stockbroker.common.v1 import terms_pb2
 from stockbroker.common.v1.reason_pb2 import Reason as ReasonValue
@@ -51,6 +52,22 @@ def submitted_to(submitted: Submitted) -> pb.SubmitResult:
         trade_id=submitted.trade_id,
         reason=reason_to(submitted.reason),
         state=pb.OrderState.ValueType(submitted.state or 0),
+    )
+
+
+def cancel_from(cancel: pb.Cancel) -> Cancel:
+    """A cancel as the house gives it."""
+    target = Target(cancel.customer_id, cancel.symbol, cancel.side, cancel.quantity)
+    return Cancel(cancel.trade_id, cancel.partition, cancel.epoch, target)
+
+
+def cancel_taken_to(taken: CancelTaken) -> pb.CancelResult:
+    """What came of one cancel."""
+    return pb.CancelResult(
+        trade_id=taken.trade_id,
+        reason=reason_to(taken.reason),
+        state=pb.OrderState.ValueType(taken.state or 0),
+        never_sent=taken.never_sent,
     )
 
 
@@ -136,6 +153,8 @@ def report_to(delivery: Delivery, venue: str) -> execution.Report:
         report.filled.price_micros = said.price_micros
         report.filled.executed_at.FromNanoseconds(said.executed_at_nanos)
         report.filled.is_last = delivery.is_last
+    elif said.kind == Kind.CANCEL_REJECTED:
+        report.cancel_rejected.reason = reason_to(said.reason)
     else:
         report.ended.kind = _ENDS[said.kind]
         report.ended.reason = reason_to(said.reason)

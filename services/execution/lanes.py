@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 from prometheus_client import Counter
@@ -17,12 +18,14 @@ from libs.refusals import Unavailable
 from services.execution import wire
 from services.execution.domain.booking import Booking
 from services.execution.domain.trade import (
+    CancelTaken,
     Faulted,
     Held,
     OpenCustomer,
     Setback,
     Submitted,
     Trade,
+    Turn,
 )
 from services.execution.neighbours import Insistence, Neighbours
 from services.execution.worker import Worker
@@ -34,9 +37,13 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A customer's trade that was taken up, if there is one and the partition is still led."""
+    """A customer's trade that was taken up, if there is one and the partition is still led.
+
+    `cancels`: trades of the customer that are to be canceled at the exchange.
+    """
 
     trade: Trade | None = None
+    cancels: Sequence[Trade] = ()
     is_lost: bool = False
 
 
@@ -57,9 +64,11 @@ class Lanes:
         self._park_after_faults = park_after_faults
         self._insist = Insistence(worker.clock)
         self.go_on: Callable[[Iterable[OpenCustomer]], None] = lambda _: None
-        self.claims = Batcher[str, Claim](self._claim)
+        self.claims = Batcher[Turn, Claim](self._claim)
         self.holds = Batcher[Trade, Held](self._hold)
         self.submits = Batcher[tuple[Trade, Held], Submitted](self._submit)
+        self.cancels = Batcher[Trade, CancelTaken](self._cancel)
+        self.releases = Batcher[str, Booking](self._release)
         self.outcomes = Batcher[Outcome, Booking](self._record)
         self.faults = Batcher[Setback, Faulted](self._record_faults)
 
@@ -85,28 +94,41 @@ class Lanes:
 
     async def settle(self) -> None:
         """Wait for the lanes, once their neighbours can be called no more."""
-        for lane in (self.claims, self.holds, self.submits, self.outcomes, self.faults):
+        lanes: Sequence[Batcher[Any, Any]] = (
+            self.claims,
+            self.holds,
+            self.submits,
+            self.cancels,
+            self.releases,
+            self.outcomes,
+            self.faults,
+        )
+        for lane in lanes:
             await lane.close()
 
-    async def _claim(self, customer_ids: list[str]) -> list[Claim]:
+    async def _claim(self, turns: list[Turn]) -> list[Claim]:
         """The claim lane."""
-        customers: dict[int, list[str]] = {}
-        epochs: dict[int, int] = {}
-        for customer_id in customer_ids:
-            partition = partition_of(customer_id)
-            epoch = self._worker.leads.epoch_of(partition)
-            if epoch is not None:
-                epochs[partition] = epoch
-                customers.setdefault(partition, []).append(customer_id)
-        if not customers:
-            return [Claim(is_lost=True)] * len(customer_ids)
-        claimed = await self._insist(lambda: self._neighbours.order.claim(epochs, customers))
+        epochs = {
+            partition: epoch
+            for partition in {partition_of(turn.customer_id) for turn in turns}
+            if (epoch := self._worker.leads.epoch_of(partition)) is not None
+        }
+        if not epochs:
+            return [Claim(is_lost=True)] * len(turns)
+        claimed = await self._insist(lambda: self._neighbours.order.claim(epochs, turns))
         for partition in claimed.lost_partitions:
             self.lose(partition, epochs.pop(partition))
         trades = {trade.customer_id: trade for trade in claimed.trades}
+        cancels: dict[str, list[Trade]] = {}
+        for trade in claimed.cancels:
+            cancels.setdefault(trade.customer_id, []).append(trade)
         return [
-            Claim(trades.get(customer_id), is_lost=partition_of(customer_id) not in epochs)
-            for customer_id in customer_ids
+            Claim(
+                trades.get(turn.customer_id),
+                cancels.get(turn.customer_id, ()),
+                is_lost=partition_of(turn.customer_id) not in epochs,
+            )
+            for turn in turns
         ]
 
     async def _hold(self, trades: list[Trade]) -> list[Held]:
@@ -117,6 +139,15 @@ class Lanes:
         """The submit lane. Orders that wait long for an answer are in doubt, never rejected."""
         async with self._doubting([trade.trade_id for trade, _ in orders]):
             return await self._insist(lambda: self._neighbours.gateway.submit(orders))
+
+    async def _cancel(self, trades: list[Trade]) -> list[CancelTaken]:
+        """The lane of cancels."""
+        async with self._doubting([trade.trade_id for trade in trades]):
+            return await self._insist(lambda: self._neighbours.gateway.cancel(trades))
+
+    async def _release(self, trade_ids: list[str]) -> list[Booking]:
+        """The lane of holds of orders that never were."""
+        return await self._insist(lambda: self._neighbours.ledger.release(trade_ids))
 
     async def _record(self, outcomes: list[Outcome]) -> list[Booking]:
         """The outcome lane: rejections by the house, and doubts."""

@@ -27,7 +27,6 @@ from services.execution.reports import Books
 from services.execution.rhythm import every
 from services.execution.ring import Ring
 from services.execution.service import ExecutionService
-from services.execution.setbacks import Setbacks
 from services.execution.store import MIGRATIONS, Store
 from services.execution.sweep import Sweeper
 from services.execution.worker import Worker, default_name
@@ -117,7 +116,7 @@ class Rooms:
             in_doubt_after_seconds=doubt,
             park_after_faults=settings.park_after_faults,
         )
-        self.pipeline = Pipeline(self.worker, self.lanes, Setbacks(self.worker, self.lanes), bell)
+        self.pipeline = Pipeline(self.worker, self.lanes, bell)
         self.consumer = Consumer(self.worker, self.nudges, self.pipeline)
         enquiry = Enquiry(self.neighbours.gateway, self.lanes, self.pipeline)
         order = self.neighbours.order

@@ -12,10 +12,12 @@ from prometheus_client import Counter
 from libs.refusals import Refusal, Unavailable
 from libs.tasks import end
 from services.execution import wire
+from services.execution.canceling import Canceling
 from services.execution.domain.attention import Resting
 from services.execution.domain.booking import Code
 from services.execution.domain.setback import passes
-from services.execution.domain.trade import Held, OpenCustomer, Trade, rejects
+from services.execution.domain.trade import Held, OpenCustomer, Trade, Turn, rejects
+from services.execution.faults import HouseFault
 from services.execution.lanes import Lanes
 from services.execution.setbacks import Setbacks
 from services.execution.worker import Worker
@@ -42,18 +44,15 @@ class Bell(Protocol):
         """Somebody else has to do it."""
 
 
-class HouseFault(RuntimeError):
-    """A neighbour refused what it must not refuse; a person must look."""
-
-
 class Pipeline:
     """Works for customers, each by one flight at a time."""
 
-    def __init__(self, worker: Worker, lanes: Lanes, setbacks: Setbacks, bell: Bell) -> None:
+    def __init__(self, worker: Worker, lanes: Lanes, bell: Bell) -> None:
         self._worker = worker
         self._attention = worker.attention
         self._lanes = lanes
-        self._setbacks = setbacks
+        self._setbacks = Setbacks(worker, lanes)
+        self._canceling = Canceling(worker, lanes)
         self._bell = bell
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_closing = False
@@ -68,9 +67,7 @@ class Pipeline:
         """Work for the customer, now or right after what is under way."""
         if self._is_closing:
             return
-        if self._is_left_alone(customer_id):
-            self._start(self._bell.done([ack] if ack else []))
-        elif self._attention.begin(customer_id, ack=ack, is_swept=is_swept):
+        if self._attention.begin(customer_id, ack=ack, is_swept=is_swept):
             self._start(self._work(customer_id))
 
     def go_on(self, open_customers: Iterable[OpenCustomer]) -> None:
@@ -136,13 +133,14 @@ class Pipeline:
             self._attention.end(customer_id)
 
     async def _advance(self, customer_id: str) -> None:
-        """Take the customer's oldest open trade as far as it goes now."""
+        """Take the customer's oldest open trade as far as it goes now, and what is to be canceled.
+
+        Of a customer who is left alone only the latter.
+        """
         acks, is_swept = self._attention.look(customer_id)
-        if self._is_left_alone(customer_id):
-            await self._bell.done(acks)
-            return
+        is_halted = self._is_left_alone(customer_id)
         try:
-            claim = await self._lanes.claims.submit(customer_id)
+            claim = await self._lanes.claims.submit(Turn(customer_id, is_halted))
         except Refusal:
             raise
         except Exception as error:
@@ -152,11 +150,22 @@ class Pipeline:
             await self._bell.back(acks)
             return
         await self._bell.done(acks)
-        if claim.trade is None:
+        if claim.trade is not None:
+            await self._go_on_with(claim.trade, is_swept=is_swept)
+        elif not is_halted:
             self._attention.forget(customer_id)
-        elif not self._is_out_of_hands(claim.trade):
-            self._count(is_swept)
-            await self._try(claim.trade)
+        for trade in claim.cancels:
+            await self._canceling.cancel(trade)
+
+    async def _go_on_with(self, trade: Trade, *, is_swept: bool) -> None:
+        """What was taken up is carried on, unless it is under way or is to be canceled."""
+        if self._is_out_of_hands(trade):
+            return
+        if trade.is_to_be_canceled:
+            self._rest(trade)
+            return
+        self._count(is_swept)
+        await self._try(trade)
 
     async def _try(self, trade: Trade) -> None:
         """Carry the trade on; whatever is wrong with it is counted against it."""

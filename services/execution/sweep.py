@@ -1,7 +1,7 @@
 """Finds in the database what no nudge told of: the leader's sweep, and everybody's reaper."""
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 
 import structlog
@@ -78,7 +78,7 @@ class Sweeper:
         )
         elsewhere = [
             customer.customer_id
-            for customer in waiting
+            for customer in (*waiting.trading, *waiting.canceling)
             if customer.partition not in self._worker.leads
         ]
         if elsewhere:
@@ -99,9 +99,11 @@ class Sweeper:
         began_at = self._worker.clock.monotonic()
         attention = self._worker.attention
         limit = min(_LIMIT + attention.in_flight + attention.resting + self._skipped, _MAX_LIMIT)
-        found = await order.open_customers(
+        waiting = await order.open_customers(
             partitions, older_than_seconds=older_than_seconds, limit=limit
         )
+        self._bring_cancels(waiting.canceling)
+        found = waiting.trading
         wanted = [customer for customer in found if self._is_wanted(customer)]
         self._skipped = len(found) - len(wanted)
         for customer in wanted:
@@ -111,6 +113,13 @@ class Sweeper:
         if len(found) < limit and partitions == self._worker.leads.partitions:
             open_trades = [(customer.customer_id, customer.trade_id) for customer in found]
             attention.forget_settled(open_trades, began_at - 2 * _OLDER_THAN_SECONDS)
+
+    def _bring_cancels(self, canceling: Iterable[OpenCustomer]) -> None:
+        """Attend to customers whose cancel is on its way to nobody."""
+        open_cancels = {cancel.trade_id: cancel.customer_id for cancel in canceling}
+        now = self._worker.clock.monotonic()
+        for customer_id in self._worker.attention.cancels_to_bring(open_cancels, now):
+            self._pipeline.attend(customer_id, is_swept=True)
 
     def _is_wanted(self, customer: OpenCustomer) -> bool:
         """Whether nobody works for the customer though somebody could."""

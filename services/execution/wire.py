@@ -1,11 +1,20 @@
 """Contract <-> domain."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from libs.partition import partition_of
 from services.execution.domain.booking import Booking
-from services.execution.domain.report import Accepted, Ended, EndKind, Fill, Report
+from services.execution.domain.report import (
+    Accepted,
+    CancelRejected,
+    Ended,
+    EndKind,
+    Fill,
+    News,
+    Report,
+)
 from services.execution.domain.trade import (
     Held,
     OrderState,
@@ -13,6 +22,7 @@ from services.execution.domain.trade import (
     Setback,
     Side,
     Trade,
+    Turn,
     hold_for,
     max_notional_micros,
 )
@@ -47,13 +57,23 @@ def name_of(reason: int) -> str:
 
 def trade_from(claimed: order_pb.ClaimedTrade) -> Trade:
     """A trade taken up."""
+    return _trade(claimed, attempts=claimed.attempts)
+
+
+def cancel_from(claimed: order_pb.ClaimedCancel) -> Trade:
+    """A trade to be canceled."""
+    return _trade(claimed, attempts=1)
+
+
+def _trade(claimed: order_pb.ClaimedTrade | order_pb.ClaimedCancel, *, attempts: int) -> Trade:
     trade = claimed.trade
     return Trade(
         trade_id=trade.trade_id,
         customer_id=trade.customer_id,
         partition=claimed.partition,
         epoch=claimed.epoch,
-        attempts=claimed.attempts,
+        attempts=attempts,
+        is_to_be_canceled=trade.status == trade_pb.TRADE_STATUS_PENDING_CANCEL,
         symbol=trade.symbol,
         side=Side(trade.side),
         quantity=trade.quantity,
@@ -64,15 +84,18 @@ def trade_from(claimed: order_pb.ClaimedTrade) -> Trade:
     )
 
 
-def claims_to(
-    epochs: Mapping[int, int], customers: Mapping[int, Sequence[str]]
-) -> order_pb.ClaimTradesRequest:
-    """Customers to take trades up for, by partition."""
+def claims_to(epochs: Mapping[int, int], turns: Iterable[Turn]) -> order_pb.ClaimTradesRequest:
+    """Customers to take trades up for, by partition; those of other partitions are left out."""
     request = order_pb.ClaimTradesRequest()
-    for partition, customer_ids in customers.items():
-        claim = request.claims.add(customer_ids=customer_ids)
-        claim.grant.partition = partition
-        claim.grant.epoch = epochs[partition]
+    claims = {}
+    for partition, epoch in epochs.items():
+        grant = order_pb.PartitionGrant(partition=partition, epoch=epoch)
+        claims[partition] = request.claims.add(grant=grant)
+    for turn in turns:
+        claim = claims.get(partition_of(turn.customer_id))
+        if claim is not None:
+            ids = claim.halted_customer_ids if turn.is_halted else claim.customer_ids
+            ids.append(turn.customer_id)
     return request
 
 
@@ -105,6 +128,19 @@ def order_to(trade: Trade, held: Held) -> gateway_pb.Order:
         stop_price_micros=trade.stop_price_micros,
         time_in_force=terms_pb.TimeInForce.ValueType(trade.time_in_force),
         max_notional_micros=max_notional_micros(trade, held),
+    )
+
+
+def cancel_to(trade: Trade) -> gateway_pb.Cancel:
+    """A cancel for the exchange."""
+    return gateway_pb.Cancel(
+        trade_id=trade.trade_id,
+        customer_id=trade.customer_id,
+        partition=trade.partition,
+        epoch=trade.epoch,
+        symbol=trade.symbol,
+        side=terms_pb.Side.ValueType(trade.side),
+        quantity=trade.quantity,
     )
 
 
@@ -153,6 +189,13 @@ def faults_to(setbacks: Iterable[Setback], *, park_after: int) -> order_pb.Recor
     return request
 
 
+def cancellation_to(trade: Trade) -> order_pb.Outcome:
+    """The trade has ended before it was sent; who asked for that the order service knows."""
+    outcome = order_pb.Outcome(trade_id=trade.trade_id)
+    outcome.canceled.reason = Reason.REASON_CANCELED_BY_CUSTOMER
+    return outcome
+
+
 def doubt_to(trade_id: str, reason_text: str) -> order_pb.Outcome:
     """The order was sent and nobody says what became of it."""
     outcome = order_pb.Outcome(trade_id=trade_id)
@@ -162,7 +205,7 @@ def doubt_to(trade_id: str, reason_text: str) -> order_pb.Outcome:
 
 def report_from(report: pb.Report) -> Report:
     """What the exchange said."""
-    news: Accepted | Fill | Ended | None = None
+    news: News | None = None
     match report.WhichOneof("report"):
         case "accepted":
             news = Accepted(report.accepted.exchange_order_id)
@@ -178,6 +221,8 @@ def report_from(report: pb.Report) -> Report:
         case "ended" if report.ended.kind in _END_KINDS:
             ended = report.ended
             news = Ended(_END_KINDS[ended.kind], ended.reason, ended.reason_text)
+        case "cancel_rejected":
+            news = CancelRejected(report.cancel_rejected.reason)
     return Report(
         report_seq=report.report_seq,
         trade_id=report.trade_id,
@@ -223,6 +268,8 @@ def outcome_to(report: Report) -> order_pb.Outcome:
             outcome.accepted.exchange_order_id = exchange_order_id
         case Fill() as fill:
             outcome.execution.CopyFrom(_execution_to(report, fill))
+        case CancelRejected(reason):
+            outcome.cancel_rejected.reason = Reason.ValueType(reason)
         case Ended(EndKind.REJECTED, reason, reason_text):
             outcome.rejected.reason = Reason.ValueType(reason)
             outcome.rejected.reason_text = reason_text

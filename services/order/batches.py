@@ -4,7 +4,7 @@ Always in this order: lock the customers, read, decide by the rules, write. So w
 customer's lock sees everything that was decided before.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import psycopg
@@ -17,10 +17,12 @@ from libs.refusals import Refusal
 from services.order.announcer import Announcer
 from services.order.database import Change, Database
 from services.order.domain.journal import Journal, Told, fault_of
-from services.order.domain.outcomes import Code, Executed, Verdict
+from services.order.domain.news import Executed
 from services.order.domain.placing import Placement, Placing, place
-from services.order.domain.trade import Trade
+from services.order.domain.trade import Trade, TradeStatus
 from services.order.domain.turns import Applied, Claimed, Waiting
+from services.order.domain.verdicts import Code, Verdict
+from services.order.store.cancels import Cancels
 from services.order.store.customers import Customers
 from services.order.store.events import Events
 from services.order.store.queue import Partitions, Queue
@@ -142,7 +144,7 @@ async def keep(connection: psycopg.AsyncConnection, journal: Journal) -> None:
         return
     changed = journal.changed()
     fills = [event.execution for event in journal.events if event.execution is not None]
-    ended = [trade for trade in changed if trade.status.is_terminal]
+    gone = [trade for trade in changed if not trade.needs_turn]
     customer_ids = sorted({trade.customer_id for trade in changed})
     async with connection.pipeline():
         heads = {customer_id: journal.heads[customer_id] for customer_id in customer_ids}
@@ -151,10 +153,24 @@ async def keep(connection: psycopg.AsyncConnection, journal: Journal) -> None:
         if fills:
             await Events(connection).add_executions(fills)
         await Events(connection).add(journal.events)
-        if ended:
+        if gone:
             queue = Queue(connection)
-            await queue.remove(ended)
-            await queue.promote(sorted({trade.customer_id for trade in ended}))
+            await queue.remove(gone)
+            await queue.promote(sorted({trade.customer_id for trade in gone}))
+        await _keep_cancels(connection, journal, changed)
+
+
+async def _keep_cancels(
+    connection: psycopg.AsyncConnection, journal: Journal, changed: Sequence[Trade]
+) -> None:
+    """What is to be canceled since this transaction, and what is no more."""
+    pending = {trade.trade_id for trade in changed if trade.status is TradeStatus.PENDING_CANCEL}
+    asked = [t for t in changed if t.trade_id in pending - journal.canceling]
+    answered = [t for t in changed if t.trade_id in journal.canceling - pending]
+    if asked:
+        await Cancels(connection).add(asked, at=journal.at)
+    if answered:
+        await Cancels(connection).remove(answered)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +178,7 @@ class Claims:
     """What was taken up, and the partitions the caller leads no more."""
 
     trades: list[tuple[Claimed, Trade]]
+    cancels: list[tuple[Claimed, Trade]]
     lost_partitions: list[int]
     started: frozenset[str]
 
@@ -171,10 +188,13 @@ async def claim_trades(
     epochs: Mapping[int, int],
     customer_ids: Iterable[str],
     clock: Clock,
+    *,
+    halted_ids: Collection[str] = (),
 ) -> Claims:
-    """Take up each customer's oldest open trade, in the partitions whose epoch is as given.
+    """Take up each customer's oldest open trade, and all cancels, under the epochs given.
 
-    Customers of other partitions are left out. `started`: customers whose trade got its turn now.
+    Customers of partitions with another epoch are left out; of `halted_ids` cancels alone are taken
+    up. `started`: customers whose trade got its turn now.
     """
     held = await Partitions(connection).hold(sorted(epochs))
     lost = sorted(partition for partition, epoch in epochs.items() if held.get(partition) != epoch)
@@ -182,14 +202,20 @@ async def claim_trades(
     wanted = sorted({each for each in customer_ids if partition_of(each) in led})
     customers = Customers(connection)
     locked = await customers.lock_known(wanted)
-    claimed = await Queue(connection).claim(locked, epochs)
-    if not claimed:
-        return Claims([], lost, frozenset())
-    trades = await Trades(connection).by_ids([each.trade_id for each in claimed])
+    free = [each for each in locked if each not in halted_ids]
+    claimed = await Queue(connection).claim(free, epochs)
+    cancels = await Cancels(connection).claim(locked, epochs)
+    if not claimed and not cancels:
+        return Claims([], [], lost, frozenset())
+    trades = await Trades(connection).by_ids([each.trade_id for each in (*claimed, *cancels)])
     heads = await customers.heads(sorted({trade.customer_id for trade in trades.values()}))
     journal = Journal(trades, heads, at=clock.now())
     for each in claimed:
         journal.start(each.trade_id)
     await keep(connection, journal)
-    started = frozenset(event.trade.customer_id for event in journal.events)
-    return Claims([(each, journal.trades[each.trade_id]) for each in claimed], lost, started)
+    return Claims(
+        [(each, journal.trades[each.trade_id]) for each in claimed],
+        [(each, journal.trades[each.trade_id]) for each in cancels],
+        lost,
+        frozenset(event.trade.customer_id for event in journal.events),
+    )

@@ -34,7 +34,8 @@ class Canceler:
             Change.APPLY, lambda connection: cancel_trades(connection, cancellations, self._clock)
         )
         canceled = [answer for answer in answers if isinstance(answer, Trade)]
-        self._announcer.placed(trade.customer_id for trade in canceled)  # their next may begin
+        # There is something to do: at the exchange, or for the next trade of the customer.
+        self._announcer.placed(trade.customer_id for trade in canceled)
         _log.info("trades_canceled", asked=len(cancellations), canceled=len(canceled))
         return answers
 

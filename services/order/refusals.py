@@ -111,12 +111,6 @@ def resting_not_offered() -> Unimplemented:
     )
 
 
-def cancel_not_offered() -> Unimplemented:
-    return Unimplemented(
-        Reason.REASON_NOT_IMPLEMENTED, "a trade whose turn has come cannot be canceled yet"
-    )
-
-
 def too_late_to_cancel() -> Refused:
     return Refused(Reason.REASON_TOO_LATE_TO_CANCEL, "the trade has ended before")
 

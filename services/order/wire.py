@@ -7,9 +7,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from services.order.domain.asking import NewTerms
 from services.order.domain.journal import Told
-from services.order.domain.outcomes import (
+from services.order.domain.news import (
     Accepted,
     Canceled,
+    CancelRejected,
     Executed,
     InDoubt,
     Outcome,
@@ -103,6 +104,7 @@ def event_to(event: TradeEvent) -> order_pb2.TradeEvent:
         trade=trade_to(event.trade),
         kind=order_pb2.TradeEventKind.ValueType(event.kind),
         cause=event.cause,
+        refusal=Reason.ValueType(event.refusal),
     )
     message.occurred_at.FromDatetime(event.occurred_at)
     if event.execution is not None:
@@ -158,6 +160,13 @@ def claimed_to(claimed: Claimed, trade: Trade) -> execution_pb.ClaimedTrade:
     )
 
 
+def claimed_cancel_to(claimed: Claimed, trade: Trade) -> execution_pb.ClaimedCancel:
+    """A cancel taken up."""
+    return execution_pb.ClaimedCancel(
+        trade=trade_to(trade), partition=claimed.partition, epoch=claimed.epoch
+    )
+
+
 def waiting_to(waiting: Waiting) -> execution_pb.OpenCustomer:
     """A customer with an open trade."""
     return execution_pb.OpenCustomer(
@@ -210,6 +219,8 @@ def _outcome_from(message: execution_pb.Outcome) -> Outcome | None:
             return Canceled(_reason(canceled.reason), _text(canceled.reason_text), canceled.expired)
         case "in_doubt":
             return InDoubt(_text(message.in_doubt.reason_text))
+        case "cancel_rejected":
+            return CancelRejected(_reason(message.cancel_rejected.reason))
     return None
 
 

@@ -74,7 +74,9 @@ class VenueDouble(ExchangeServiceServicer):
         self.logons: list[pb.SessionRequest.Logon] = []
         self.asked: list[str] = []
         self.instruments = [market.Instrument(symbol="AAPL", name="Apple Inc.")]
+        self.cancels: list[str] = []
         # Faults.
+        self.cancels_too_late = False
         self.drops_commands = 0
         self.forgets_orders = 0
         self.withholds_reports: set[int] = set()
@@ -243,6 +245,8 @@ class VenueDouble(ExchangeServiceServicer):
             self.next_command_seq += 1
             if command.HasField("new_order"):
                 self._take(command.new_order)
+            elif command.HasField("cancel_order"):
+                self._cancel(command.cancel_order.client_order_id)
         self._put(
             pb.SessionResponse(
                 commands_kept=pb.SessionResponse.CommandsKept(command_seq=self.next_command_seq - 1)
@@ -256,6 +260,16 @@ class VenueDouble(ExchangeServiceServicer):
         elif order.client_order_id not in self.orders:
             self.orders[order.client_order_id] = order
             self.say(*self.answer(order))
+
+    def _cancel(self, client_order_id: str) -> None:
+        self.cancels.append(client_order_id)
+        order = self.orders[client_order_id]
+        mine = [r for r in self.reports if r.client_order_id == client_order_id]
+        if self.cancels_too_late or mine[-1].leaves_quantity == 0:
+            kind, reason = Report.EXEC_TYPE_CANCEL_REJECTED, market.REJECT_REASON_TOO_LATE
+        else:
+            kind, reason = Report.EXEC_TYPE_CANCELED, market.REJECT_REASON_CANCELED_BY_MEMBER
+        self.say(_about(order, kind, reject_reason=reason))
 
     def _send(self, reports: Sequence[Report]) -> None:
         if reports:

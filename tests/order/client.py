@@ -61,10 +61,21 @@ def rejected(
     return Outcome(trade_id=trade_id, rejected=words)
 
 
-def canceled(trade_id: str, *, expired: bool = False) -> Outcome:
+def canceled(
+    trade_id: str,
+    *,
+    expired: bool = False,
+    reason: Reason.ValueType = Reason.REASON_NO_LIQUIDITY,
+) -> Outcome:
     """The rest will not be filled."""
-    reason = Reason.REASON_EXPIRED if expired else Reason.REASON_NO_LIQUIDITY
+    reason = Reason.REASON_EXPIRED if expired else reason
     return Outcome(trade_id=trade_id, canceled=Outcome.Canceled(reason=reason, expired=expired))
+
+
+def cancel_rejected(trade_id: str) -> Outcome:
+    """It was too late."""
+    words = Outcome.CancelRejected(reason=Reason.REASON_TOO_LATE_TO_CANCEL)
+    return Outcome(trade_id=trade_id, cancel_rejected=words)
 
 
 def in_doubt(trade_id: str) -> Outcome:

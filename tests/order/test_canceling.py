@@ -4,14 +4,16 @@ import asyncio
 
 import grpc
 
+from libs.partition import partition_of
 from stockbroker.common.v1.reason_pb2 import Reason
+from stockbroker.order.v1 import order_execution_service_pb2 as execution_pb
 from stockbroker.order.v1 import order_pb2
 from stockbroker.order.v1 import order_service_pb2 as pb
 from stockbroker.order.v1.order_pb2 import TradeEventKind as Kind
 from stockbroker.order.v1.order_pb2 import TradeStatus as Status
-from tests.order.client import Order, filled, refused
+from tests.order.client import Order, cancel_rejected, canceled, filled, refused
 
-CANCELED = Status.TRADE_STATUS_CANCELED
+CANCELED, PENDING = Status.TRADE_STATUS_CANCELED, Status.TRADE_STATUS_PENDING_CANCEL
 
 
 async def taken_up(order: Order, *customers: str) -> list[str]:
@@ -71,15 +73,80 @@ async def test_what_has_ended_otherwise_cannot_be_canceled(order: Order) -> None
     assert (await order.get("alice", trade.trade_id)).status == Status.TRADE_STATUS_FILLED
 
 
-async def test_a_trade_whose_turn_has_come_goes_its_way(order: Order) -> None:
-    trade = await order.place("alice")
-    await order.claim_as_leader("alice")
+async def pending_cancels(order: Order, *customers: str) -> list[tuple[str, int]]:
+    """(trade id, status) of the cancels that a new leader of the customers takes up."""
+    epochs = await order.lead(sorted({partition_of(each) for each in customers}))
+    response = await order.claim(epochs, *customers)
+    return [(each.trade.trade_id, each.trade.status) for each in response.cancels]
 
-    assert await refused(cancel(order, "alice", trade.trade_id)) == (
-        "UNIMPLEMENTED",
-        "NOT_IMPLEMENTED",
+
+async def test_a_trade_whose_turn_has_come_is_canceled_by_the_exchange_alone(order: Order) -> None:
+    trade = await order.place("alice")
+    await taken_up(order, "alice")
+
+    asked = await cancel(order, "alice", trade.trade_id)
+
+    assert asked.status == PENDING
+    for _ in range(2):  # until it is answered every leader is told
+        assert await pending_cancels(order, "alice") == [(trade.trade_id, PENDING)]
+    await order.apply(canceled(trade.trade_id, reason=Reason.REASON_CANCELED_BY_CUSTOMER))
+    assert (await order.get("alice", trade.trade_id)).status == CANCELED
+    assert await pending_cancels(order, "alice") == []
+    assert await taken_up(order, "alice") == []
+
+
+async def test_a_cancel_that_comes_too_late_leaves_the_trade_as_it_was(order: Order) -> None:
+    trade = await order.place("alice")
+    await taken_up(order, "alice")
+    await cancel(order, "alice", trade.trade_id)
+
+    await order.apply(cancel_rejected(trade.trade_id))
+
+    events = await order.events("alice", trade.trade_id)
+    assert events[-1].kind == Kind.TRADE_EVENT_KIND_CANCEL_REJECTED
+    assert events[-1].refusal == Reason.REASON_TOO_LATE_TO_CANCEL
+    assert events[-1].trade.status == Status.TRADE_STATUS_IN_PROGRESS
+    assert await pending_cancels(order, "alice") == []
+    again = await cancel(order, "alice", trade.trade_id)
+    assert again.status == PENDING, "it may be asked for anew"
+
+
+async def test_a_fill_that_was_faster_answers_the_cancel(order: Order) -> None:
+    trade = await order.place("alice")
+    await taken_up(order, "alice")
+    await cancel(order, "alice", trade.trade_id)
+
+    await order.apply(filled(trade.trade_id), cancel_rejected(trade.trade_id))
+
+    kinds = [event.kind for event in await order.events("alice", trade.trade_id)]
+    assert kinds[-2:] == [
+        Kind.TRADE_EVENT_KIND_EXECUTED,
+        Kind.TRADE_EVENT_KIND_CANCEL_REJECTED,
+    ]
+    assert (await order.get("alice", trade.trade_id)).status == Status.TRADE_STATUS_FILLED
+
+
+async def test_cancels_are_swept_and_pass_every_halt(order: Order) -> None:
+    trade, waiting = [await order.place("alice") for _ in range(2)]
+    await taken_up(order, "alice")
+    await cancel(order, "alice", trade.trade_id)
+
+    request = execution_pb.ListOpenCustomersRequest()
+    found = await order.execution.ListOpenCustomers(request, **order.as_service())
+    assert [(each.customer_id, each.trade_id) for each in found.canceling] == [
+        ("alice", trade.trade_id)
+    ]
+    partition = partition_of("alice")
+    grants = await order.lead([partition])
+    claim = execution_pb.ClaimTradesRequest.Claim(
+        grant=execution_pb.PartitionGrant(partition=partition, epoch=grants[partition]),
+        halted_customer_ids=["alice"],
     )
-    assert (await order.get("alice", trade.trade_id)).status == Status.TRADE_STATUS_IN_PROGRESS
+    claims = execution_pb.ClaimTradesRequest(claims=[claim])
+    claimed = await order.execution.ClaimTrades(claims, **order.as_service())
+    assert [each.trade.trade_id for each in claimed.cancels] == [trade.trade_id]
+    assert not claimed.trades
+    assert (await order.get("alice", waiting.trade_id)).status == Status.TRADE_STATUS_PLACED
 
 
 async def test_nobody_cancels_another_customers_trade(order: Order) -> None:
@@ -112,11 +179,8 @@ async def test_a_trade_is_either_canceled_or_taken_up_never_both(order: Order) -
 
     canceling = asyncio.gather(*map(try_to_cancel, customers))
     taken = await taken_up(order, *customers)
-    canceled = {customer for customer, done in zip(customers, await canceling, strict=True) if done}
+    assert all(await canceling)
 
     for customer in customers:
         trade = await order.get(customer, trades[customer].trade_id)
-        assert (customer in canceled, trade.trade_id in taken) == (
-            trade.status == CANCELED,
-            trade.status == Status.TRADE_STATUS_IN_PROGRESS,
-        )
+        assert trade.status == (PENDING if trade.trade_id in taken else CANCELED)

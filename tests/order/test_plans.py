@@ -15,14 +15,17 @@ from libs.ids import SystemIds
 from libs.partition import partition_of
 from libs.postgres import migrate
 from services.order.batches import apply_outcomes, claim_trades, place_trades
+from services.order.canceling import cancel_trades
 from services.order.database import MIGRATIONS
 from services.order.domain.asking import Filters
+from services.order.domain.canceling import Cancellation
 from services.order.domain.journal import Told
-from services.order.domain.outcomes import Accepted, Executed
+from services.order.domain.news import Accepted, Executed
 from services.order.domain.placing import Placement
 from services.order.domain.trade import Execution, Side, Terms, Trade, TradeStatus
 from services.order.store import PLANS, READING_PLANS
 from services.order.store.arrays import Bigints, Texts
+from services.order.store.cancels import Cancels
 from services.order.store.lists import Lists
 from services.order.store.queue import Partitions, Queue
 from services.order.store.trades import Trades
@@ -31,7 +34,7 @@ CLOCK = SystemClock()
 IDS = SystemIds(CLOCK)
 AT = datetime(2026, 11, 20, tzinfo=UTC)
 # Grow with history or with the number of customers; execution_partition has 128 rows for ever.
-GROWING = {"trade", "trade_event", "execution", "open_trade", "customer_head"}
+GROWING = {"trade", "trade_event", "execution", "open_trade", "open_cancel", "customer_head"}
 HOT = "hot"
 BATCH = [HOT, *(f"c{number}" for number in range(29))]
 
@@ -56,6 +59,10 @@ async def trade_once(connection: psycopg.AsyncConnection) -> None:
     epochs = await Partitions(connection).lead(partitions, "w", at=AT)
     claims = await claim_trades(connection, epochs, BATCH, CLOCK)
     assert len(claims.trades) == len(BATCH)
+    asked = [Cancellation(trade.trade_id) for _, trade in claims.trades]
+    await cancel_trades(connection, asked, CLOCK)
+    claims = await claim_trades(connection, epochs, BATCH, CLOCK)
+    assert len(claims.cancels) == len(BATCH)
     told = [each for _, trade in claims.trades for each in _filled(trade)]
     for _ in range(2):
         await apply_outcomes(connection, told, CLOCK)
@@ -85,6 +92,7 @@ async def read_once(connection: psycopg.AsyncConnection) -> None:
     await Trades(connection).by_ids([trade.trade_id for trade in found])
     await Trades(connection).by_client_order_ids([(HOT, trade.client_order_id) for trade in found])
     await Queue(connection).waiting(range(128), placed_before=datetime.now(UTC), limit=10)
+    await Cancels(connection).waiting(range(128), asked_before=datetime.now(UTC), limit=10)
 
 
 FILL = """
@@ -274,7 +282,7 @@ async def test_a_batch_touches_no_more_rows_after_much_history(
     after = await touched(changing, trade_once)
     read_after = await touched(reading, read_once)
 
-    assert sum(before.values()) < 60 * len(BATCH)
+    assert sum(before.values()) < 90 * len(BATCH)
     for table, count in after.items():
         assert count <= before.get(table, 0) * 1.5 + len(BATCH), f"{table}: {before} -> {after}"
     for table, count in read_after.items():

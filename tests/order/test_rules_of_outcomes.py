@@ -1,5 +1,6 @@
 """The table (status, outcome) -> what is recorded, row by row."""
 
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import pytest
@@ -8,19 +9,19 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from libs.reasons import Reason
+from libs.refusals import Refused
+from services.order.domain.canceling import REASONS, cancel
 from services.order.domain.journal import Journal, Told
-from services.order.domain.outcomes import (
-    TABLE,
+from services.order.domain.news import (
     Accepted,
     Canceled,
-    Code,
+    CancelRejected,
     Executed,
     InDoubt,
     Outcome,
     Rejected,
-    judge,
-    start,
 )
+from services.order.domain.outcomes import TABLE, judge, start
 from services.order.domain.trade import (
     Cause,
     Execution,
@@ -32,6 +33,7 @@ from services.order.domain.trade import (
     TradeStatus,
     average_price_micros,
 )
+from services.order.domain.verdicts import Code
 
 AT = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
 TRADE_ID = "019aa000-0000-7000-8000-000000000001"
@@ -81,7 +83,11 @@ REFUSED = Rejected(Reason.REASON_EXCHANGE_REJECTED, "no", Cause.EXCHANGE)
 CANCELED = Canceled(Reason.REASON_NO_LIQUIDITY, "dry", expired=False)
 EXPIRED = Canceled(Reason.REASON_EXPIRED, "late", expired=True)
 DOUBT = InDoubt("no answer")
-EVERY_KIND: list[Outcome] = [Accepted("X-1"), a_fill(), NO_FUNDS, CANCELED, EXPIRED, DOUBT]
+TOO_LATE = CancelRejected(Reason.REASON_TOO_LATE_TO_CANCEL)
+ASKED = Canceled(Reason.REASON_CANCELED_BY_CUSTOMER, "", expired=False)
+EVERY_KIND: list[Outcome] = [
+    Accepted("X-1"), a_fill(), NO_FUNDS, CANCELED, ASKED, EXPIRED, TOO_LATE, DOUBT,
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("status", list(TradeStatus))
@@ -100,7 +106,7 @@ def test_a_trade_never_leaves_a_terminal_status(status: TradeStatus, outcome: Ou
     assert judge(a_trade(status), outcome).code is not Code.APPLIED
 
 
-@pytest.mark.parametrize("outcome", [Accepted("X-1"), a_fill(), REFUSED, DOUBT])
+@pytest.mark.parametrize("outcome", [Accepted("X-1"), a_fill(), REFUSED, TOO_LATE, DOUBT])
 def test_nothing_comes_from_the_exchange_before_a_trade_was_sent(outcome: Outcome) -> None:
     assert judge(a_trade(S.PLACED), outcome).code is Code.IMPOSSIBLE
 
@@ -124,7 +130,7 @@ def test_the_house_may_end_a_trade_that_waits(
 def test_a_fill_counts_wherever_an_order_can_be_at_the_exchange(status: TradeStatus) -> None:
     trade = a_trade(status, filled_quantity=40, filled_notional_micros=40_000)
 
-    (whole,) = judge(trade, a_fill(60, 2_000)).steps
+    whole, *_ = judge(trade, a_fill(60, 2_000)).steps
     assert whole.kind is K.EXECUTED
     assert whole.standing.status is S.FILLED
     assert whole.standing.filled_quantity == 100
@@ -288,18 +294,30 @@ OUTCOMES = st.one_of(
     st.builds(
         a_fill, st.integers(1, 70), st.integers(1, 2_000), st.sampled_from(["a", "b", "c", "d"])
     ),
-    st.sampled_from([NO_FUNDS, REFUSED, CANCELED, EXPIRED, DOUBT]),
+    st.sampled_from([NO_FUNDS, REFUSED, CANCELED, ASKED, EXPIRED, TOO_LATE, DOUBT]),
+    st.sampled_from(list(REASONS)),
 )
 
 
+def ask(books: Journal, cause: Cause) -> None:
+    """Ask for the trade to be canceled; too late is no matter."""
+    with suppress(Refused):
+        step = cancel(books.trades[TRADE_ID], cause)
+        if step is not None:
+            books.record(TRADE_ID, step)
+
+
 @given(st.lists(OUTCOMES, max_size=12))
-def test_whatever_is_told_the_sums_are_exact_and_the_sequence_has_no_gap(
-    outcomes: list[Outcome],
+def test_whatever_is_told_and_asked_the_sums_are_exact_and_the_sequence_has_no_gap(
+    outcomes: list[Outcome | Cause],
 ) -> None:
     books = journal(a_trade(S.PLACED))
     books.start(TRADE_ID)
     for outcome in outcomes:
-        books.apply(Told(TRADE_ID, outcome))
+        if isinstance(outcome, Cause):
+            ask(books, outcome)
+        else:
+            books.apply(Told(TRADE_ID, outcome))
 
     trade, fills = books.trades[TRADE_ID], books.executions.values()
     assert trade.standing.filled_quantity == sum(fill.quantity for fill in fills) <= 100
@@ -309,9 +327,13 @@ def test_whatever_is_told_the_sums_are_exact_and_the_sequence_has_no_gap(
     assert (trade.status is S.FILLED) == (trade.standing.filled_quantity == 100)
     assert [event.seq for event in books.events] == list(range(3, 3 + len(books.events)))
     assert [event.previous_seq for event in books.events] == list(range(2, 2 + len(books.events)))
-    ended = [event.trade.status.is_terminal for event in books.events]
-    assert ended.count(True) <= 1
-    assert True not in ended[:-1]
+    ended = [event for event in books.events if event.trade.status.is_terminal]
+    assert books.events[len(books.events) - len(ended) :] == ended, "nothing follows the end"
+    assert [event.kind for event in ended[1:]] in ([], [K.CANCEL_REJECTED])
+    answered = [event for event in books.events if event.kind is K.CANCEL_REJECTED]
+    asked = [event for event in books.events if event.kind is K.CANCEL_REQUESTED]
+    assert len(answered) <= len(asked)
+    assert all(event.refusal for event in answered)
     assert books.changed() == [trade]
 
 

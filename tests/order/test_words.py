@@ -7,8 +7,9 @@ import pytest
 
 from services.order import wire
 from services.order.domain.journal import fault_of
-from services.order.domain.outcomes import Code, Rejected
+from services.order.domain.news import Rejected
 from services.order.domain.trade import OrderType, Side, TimeInForce, TradeEventKind, TradeStatus
+from services.order.domain.verdicts import Code
 from stockbroker.common.v1 import terms_pb2
 from stockbroker.order.v1 import order_execution_service_pb2 as execution_pb
 from stockbroker.order.v1 import order_pb2

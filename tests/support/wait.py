@@ -11,15 +11,15 @@ Found = TypeVar("Found")
 
 @overload
 async def until(
-    look: Callable[[], Awaitable[Found]], *, seconds: float = 10.0, what: str = ""
+    look: Callable[[], Awaitable[Found]], *, seconds: float = 60.0, what: str = ""
 ) -> Found: ...
 
 
 @overload
-async def until(look: Callable[[], Found], *, seconds: float = 10.0, what: str = "") -> Found: ...
+async def until(look: Callable[[], Found], *, seconds: float = 60.0, what: str = "") -> Found: ...
 
 
-async def until(look: Callable[[], Any], *, seconds: float = 10.0, what: str = "") -> Any:
+async def until(look: Callable[[], Any], *, seconds: float = 60.0, what: str = "") -> Any:
     """The first truthy answer of `look`, plain or awaited. AssertionError after `seconds`."""
     deadline = time.monotonic() + seconds
     while True:

@@ -10,8 +10,8 @@ from libs.partition import PARTITIONS
 MAX_QUANTITY = 2**53
 MAX_MICROS = 2**53
 TRADE_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_CUSTOMER_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_SYMBOL = re.compile(r"[A-Z0-9.-]{1,12}")
+CUSTOMER_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+SYMBOL = re.compile(r"[A-Z0-9.-]{1,12}")
 
 
 class Side(IntEnum):
@@ -58,6 +58,8 @@ class Reason(StrEnum):
     NO_LIQUIDITY = "NO_LIQUIDITY"
     EXCHANGE_REJECTED = "EXCHANGE_REJECTED"
     EXPIRED = "EXPIRED"
+    CANCELED_BY_CUSTOMER = "CANCELED_BY_CUSTOMER"
+    TOO_LATE_TO_CANCEL = "TOO_LATE_TO_CANCEL"
     INVALID_REQUEST = "INVALID_REQUEST"
     INVALID_QUANTITY = "INVALID_QUANTITY"
     INVALID_SYMBOL = "INVALID_SYMBOL"
@@ -96,10 +98,11 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """An order that is stored."""
+    """An order that is stored. `is_withdrawn`: it was canceled before it was ever sent."""
 
     terms: Terms
     state: State
+    is_withdrawn: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,16 +141,26 @@ def fault_of(order: Order) -> Reason | None:
     terms = order.terms
     checks = (
         (TRADE_ID.fullmatch(order.trade_id), Reason.INVALID_ID),
-        (_CUSTOMER_ID.fullmatch(terms.customer_id), Reason.INVALID_CUSTOMER),
-        (0 <= terms.partition < PARTITIONS and order.epoch >= 0, Reason.INVALID_REQUEST),
-        (_SYMBOL.fullmatch(terms.symbol), Reason.INVALID_SYMBOL),
+        (CUSTOMER_ID.fullmatch(terms.customer_id), Reason.INVALID_CUSTOMER),
+        (is_place(terms.partition, order.epoch), Reason.INVALID_REQUEST),
+        (SYMBOL.fullmatch(terms.symbol), Reason.INVALID_SYMBOL),
         (Side.BUY <= terms.side <= Side.SELL, Reason.INVALID_SIDE),
-        (1 <= terms.quantity <= MAX_QUANTITY, Reason.INVALID_QUANTITY),
+        (is_quantity(terms.quantity), Reason.INVALID_QUANTITY),
         (OrderType.MARKET <= terms.order_type <= OrderType.STOP_LIMIT, Reason.INVALID_REQUEST),
         (TimeInForce.DAY <= terms.time_in_force <= TimeInForce.FOK, Reason.INVALID_REQUEST),
         (_are_amounts(terms), Reason.INVALID_PRICE),
     )
     return next((reason for holds, reason in checks if not holds), None)
+
+
+def is_place(partition: int, epoch: int) -> bool:
+    """Whether there is such a partition, and could be such an epoch of it."""
+    return 0 <= partition < PARTITIONS and epoch >= 0
+
+
+def is_quantity(quantity: int) -> bool:
+    """Whether an order may be that large."""
+    return 1 <= quantity <= MAX_QUANTITY
 
 
 def _are_amounts(terms: Terms) -> bool:
@@ -183,6 +196,8 @@ def sort_out(
         elif stored is None:
             fresh[order.trade_id] = order
             results.append(Submitted(order.trade_id, State.PENDING))
+        elif stored.is_withdrawn:
+            results.append(Submitted(order.trade_id, State.DONE))
         elif stored.terms != order.terms:
             results.append(Submitted(order.trade_id, None, Reason.EXISTS_DIFFERENT))
         else:

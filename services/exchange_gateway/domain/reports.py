@@ -16,6 +16,7 @@ class Kind(IntEnum):
     REJECTED = 3
     CANCELED = 4
     EXPIRED = 5
+    CANCEL_REJECTED = 6
 
 
 class Breach(StrEnum):
@@ -152,6 +153,8 @@ def _fill(standing: Standing, report: Report, seq: int) -> Standing:
 
 
 def _answer(standing: Standing, report: Report) -> Standing:
+    if report.kind == Kind.CANCEL_REJECTED:
+        return standing
     if report.kind == Kind.ACCEPTED:
         state = max(standing.state, State.ACCEPTED)
     elif standing.filled_by_seq is not None:
@@ -212,6 +215,7 @@ def _count(counted: set[str], report: Report) -> None:
 
 def told_by(reports: Sequence[Report]) -> State:
     """Where an order stands by the venue's own reports of it, oldest first; PENDING: none yet."""
+    reports = [report for report in reports if report.kind != Kind.CANCEL_REJECTED]
     if not reports:
         return State.PENDING
     last = reports[-1]

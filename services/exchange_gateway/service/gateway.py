@@ -53,6 +53,15 @@ class GatewayService(Operators, ExchangeGatewayServiceServicer):
         results = await session.submission.submit(orders)
         return pb.SubmitOrdersResponse(results=[wire.submitted_to(r) for r in results])
 
+    async def CancelOrders(
+        self, request: pb.CancelOrdersRequest, context: Context
+    ) -> pb.CancelOrdersResponse:
+        """Store, answer; the sender does the rest."""
+        session = self._tenure.held()
+        cancels = [wire.cancel_from(cancel) for cancel in request.cancels]
+        results = await session.canceling.cancel(cancels)
+        return pb.CancelOrdersResponse(results=[wire.cancel_taken_to(r) for r in results])
+
     async def GetOrders(
         self, request: pb.GetOrdersRequest, context: Context
     ) -> pb.GetOrdersResponse:

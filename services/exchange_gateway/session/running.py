@@ -7,6 +7,7 @@ from libs.clock import Clock
 from libs.postgres import Lane, Pool
 from services.exchange_gateway.domain import Command, Delivery
 from services.exchange_gateway.session.alarms import Alarms
+from services.exchange_gateway.session.canceling import Canceling
 from services.exchange_gateway.session.comparing import Comparing
 from services.exchange_gateway.session.delivering import Delivering
 from services.exchange_gateway.session.enquiring import Enquiring
@@ -64,6 +65,7 @@ class RunningSession:
         )
         sequence = ReportSequence(next_seq=head[Step.STORED], offset=start.report_offset)
         self.submission = Submission(floor, outside.submit_lane)
+        self.canceling = Canceling(floor, outside.submit_lane)
         self._reporting = Reporting(
             floor, outside.report_lane, sequence, next_to_judge=head[Step.JUDGED]
         )
@@ -103,8 +105,9 @@ class RunningSession:
             return await ParkedStore(connection, floor.seat.session_id, floor.venue.decode).count()
 
     async def close(self) -> None:
-        """Answer the submits in progress, take no new ones."""
+        """Answer the submits and cancels in progress, take no new ones."""
         await self.submission.close()
+        await self.canceling.close()
 
 
 def _load_commands(pool: Pool, seat: Seat) -> Callable[[int, int], Awaitable[Sequence[Command]]]:

@@ -77,6 +77,9 @@ class Venue(Protocol):
     def encode(self, order: Order, seq: int) -> bytes:
         """The bytes of a new order under a number of the session."""
 
+    def encode_cancel(self, trade_id: str, seq: int) -> bytes:
+        """The bytes of a cancel under a number of the session."""
+
     def encode_nothing(self, seq: int) -> bytes:
         """The bytes that use a number up and order nothing."""
 

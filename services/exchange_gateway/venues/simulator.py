@@ -32,6 +32,9 @@ _KINDS = {
     market.ExecutionReport.EXEC_TYPE_REJECTED: Kind.REJECTED,
     market.ExecutionReport.EXEC_TYPE_CANCELED: Kind.CANCELED,
     market.ExecutionReport.EXEC_TYPE_EXPIRED: Kind.EXPIRED,
+    market.ExecutionReport.EXEC_TYPE_CANCEL_REJECTED: Kind.CANCEL_REJECTED,
+    # Says once more that the exchange has the order.
+    market.ExecutionReport.EXEC_TYPE_TRIGGERED: Kind.ACCEPTED,
 }
 _EXEC_TYPES = {kind: exec_type for exec_type, kind in _KINDS.items()}
 _REASONS = {
@@ -42,6 +45,9 @@ _REASONS = {
     market.REJECT_REASON_NO_LIQUIDITY: Reason.NO_LIQUIDITY,
     market.REJECT_REASON_MAX_NOTIONAL: Reason.INSUFFICIENT_FUNDS,
     market.REJECT_REASON_EXPIRED: Reason.EXPIRED,
+    market.REJECT_REASON_TOO_LATE: Reason.TOO_LATE_TO_CANCEL,
+    # By whose wish the member does not say, and the house knows.
+    market.REJECT_REASON_CANCELED_BY_MEMBER: Reason.CANCELED_BY_CUSTOMER,
 }
 _ENDS = (Kind.REJECTED, Kind.CANCELED, Kind.EXPIRED)
 
@@ -88,6 +94,11 @@ class SimulatorVenue:
             max_notional_micros=terms.max_notional_micros,
         )
         return pb.SessionRequest.Command(seq=seq, new_order=new_order).SerializeToString()
+
+    def encode_cancel(self, trade_id: str, seq: int) -> bytes:
+        """A Command to cancel the order."""
+        cancel = market.CancelOrder(client_order_id=trade_id)
+        return pb.SessionRequest.Command(seq=seq, cancel_order=cancel).SerializeToString()
 
     def encode_nothing(self, seq: int) -> bytes:
         """A Command that holds nothing but its number."""

@@ -43,6 +43,16 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True)
+class CancelRejected:
+    """The order was not canceled; `reason`: why."""
+
+    reason: int
+
+
+News = Accepted | Fill | Ended | CancelRejected
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """One report; `news` is None when it said nothing this house knows."""
 
@@ -52,7 +62,7 @@ class Report:
     side: Side | None
     symbol: str
     venue: str
-    news: Accepted | Fill | Ended | None
+    news: News | None
 
 
 def flaw_of(report: Report) -> str:

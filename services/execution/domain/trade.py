@@ -39,11 +39,20 @@ class Trade:
     limit_price_micros: int
     stop_price_micros: int
     time_in_force: int
+    is_to_be_canceled: bool = False
 
     @property
     def has_limit(self) -> bool:
         """Whether the customer bounds the price."""
         return self.order_type in (OrderType.LIMIT, OrderType.STOP_LIMIT)
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A customer whose trade is to be taken up; `is_halted`: only what is to be canceled."""
+
+    customer_id: str
+    is_halted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +98,15 @@ class Submitted:
 
 
 @dataclass(frozen=True, slots=True)
+class CancelTaken:
+    """The gateway's answer to a cancel. `never_sent`: the exchange will never hear of the order."""
+
+    reason: int = 0
+    is_stale: bool = False
+    never_sent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Setback:
     """An attempt that failed, under an epoch. `trade_id` empty: it is not known which trade."""
 
@@ -108,11 +126,18 @@ class Faulted:
 
 
 def hold_for(trade: Trade) -> Hold:
-    """A SELL holds the shares, a BUY with a limit the most it can cost, any other BUY all cash."""
+    """A SELL holds the shares, a BUY with a limit the most it can cost, at the market all cash.
+
+    A STOP to buy becomes a market order at a price nobody knows yet: it holds a tenth more than it
+    costs at its stop price, and the exchange may spend no more.
+    """
     if trade.side is Side.SELL:
         return Hold(trade.symbol, trade.quantity)
     if trade.has_limit:
         return Hold(CASH, trade.limit_price_micros * trade.quantity)
+    if trade.order_type is OrderType.STOP:
+        at_stop = trade.stop_price_micros * trade.quantity
+        return Hold(CASH, at_stop + at_stop // 10)
     return Hold(CASH, ALL_AVAILABLE)
 
 

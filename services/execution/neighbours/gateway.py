@@ -5,7 +5,7 @@ from pathlib import Path
 
 from libs.clock import Clock
 from services.execution import wire
-from services.execution.domain.trade import Held, Submitted, Trade
+from services.execution.domain.trade import CancelTaken, Held, Submitted, Trade
 from services.execution.neighbours.calling import Neighbour, must_answer_all
 from stockbroker.common.v1.reason_pb2 import Reason
 from stockbroker.exchange_gateway.v1 import exchange_gateway_service_pb2 as gateway_pb
@@ -28,6 +28,20 @@ class Gateway(Neighbour):
         must_answer_all(orders, response.results)
         return [
             Submitted(result.reason, is_stale=result.reason == Reason.REASON_STALE_EPOCH)
+            for result in response.results
+        ]
+
+    async def cancel(self, trades: Sequence[Trade]) -> list[CancelTaken]:
+        """Hand cancels over for the exchange, or for orders it never got."""
+        request = gateway_pb.CancelOrdersRequest(cancels=map(wire.cancel_to, trades))
+        response = await self._call(self._stub.CancelOrders, request)
+        must_answer_all(trades, response.results)
+        return [
+            CancelTaken(
+                result.reason,
+                is_stale=result.reason == Reason.REASON_STALE_EPOCH,
+                never_sent=result.never_sent,
+            )
             for result in response.results
         ]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from libs.clock import Clock
 from services.execution import wire
 from services.execution.domain.booking import Booking, Code
-from services.execution.domain.trade import Faulted, OpenCustomer, Setback, Trade
+from services.execution.domain.trade import Faulted, OpenCustomer, Setback, Trade, Turn
 from services.execution.neighbours.calling import Neighbour, must_answer_all
 from stockbroker.order.v1 import order_execution_service_pb2 as order_pb
 from stockbroker.order.v1 import order_execution_service_pb2_grpc as order_grpc
@@ -16,9 +16,10 @@ from stockbroker.order.v1.order_pb2 import Trade as TradeMessage
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """What a claim gave: trades taken up, and partitions that have another leader."""
+    """What a claim gave: trades taken up, trades to be canceled, partitions with another leader."""
 
     trades: list[Trade]
+    cancels: list[Trade]
     lost_partitions: list[int]
 
 
@@ -28,6 +29,14 @@ class Recorded:
 
     bookings: list[Booking]
     open_customers: list[OpenCustomer]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenCustomers:
+    """Customers whose oldest trade waits, and customers with a cancel that does, once for each."""
+
+    trading: list[OpenCustomer]
+    canceling: list[OpenCustomer]
 
 
 class Order(Neighbour):
@@ -43,25 +52,28 @@ class Order(Neighbour):
         response = await self._call(self._stub.LeadPartitions, request)
         return {grant.partition: grant.epoch for grant in response.grants}
 
-    async def claim(
-        self, epochs: Mapping[int, int], customers: Mapping[int, Sequence[str]]
-    ) -> Claimed:
-        """Take up the oldest open trade of each customer."""
-        response = await self._call(self._stub.ClaimTrades, wire.claims_to(epochs, customers))
-        trades = [wire.trade_from(claimed) for claimed in response.trades]
-        return Claimed(trades, list(response.lost_partitions))
+    async def claim(self, epochs: Mapping[int, int], turns: Sequence[Turn]) -> Claimed:
+        """Take up the oldest open trade of each customer, and what is to be canceled."""
+        response = await self._call(self._stub.ClaimTrades, wire.claims_to(epochs, turns))
+        return Claimed(
+            [wire.trade_from(claimed) for claimed in response.trades],
+            [wire.cancel_from(claimed) for claimed in response.cancels],
+            list(response.lost_partitions),
+        )
 
     async def open_customers(
         self, partitions: Collection[int], *, older_than_seconds: float, limit: int
-    ) -> list[OpenCustomer]:
-        """Customers whose oldest trade is open for long; of all partitions when none is named."""
+    ) -> OpenCustomers:
+        """Who waits for long; in all partitions when none is named."""
         request = order_pb.ListOpenCustomersRequest(
             partitions=sorted(partitions),
             older_than_ms=int(older_than_seconds * 1000),
             limit=limit,
         )
         response = await self._call(self._stub.ListOpenCustomers, request)
-        return _open_customers(response.customers)
+        return OpenCustomers(
+            _open_customers(response.customers), _open_customers(response.canceling)
+        )
 
     async def record(self, outcomes: Sequence[order_pb.Outcome]) -> Recorded:
         """Say what became of trades, in this order."""

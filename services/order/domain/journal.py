@@ -7,20 +7,17 @@ import msgspec
 from msgspec.structs import replace
 
 from services.order.domain.asking import is_trade_id
-from services.order.domain.outcomes import (
-    REPEATED,
+from services.order.domain.news import (
     Accepted,
     Canceled,
+    CancelRejected,
     Executed,
     Outcome,
     Rejected,
-    Step,
-    Verdict,
-    impossible,
-    judge,
-    start,
 )
-from services.order.domain.trade import Execution, Standing, Trade, TradeEvent
+from services.order.domain.outcomes import judge, start
+from services.order.domain.trade import Execution, Standing, Trade, TradeEvent, TradeStatus
+from services.order.domain.verdicts import REPEATED, Step, Verdict, impossible
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -41,7 +38,7 @@ def fault_of(told: Told) -> str:
             return _fault_of_id("exchange_order_id", exchange_order_id)
         case Executed(execution):
             return _fault_of_execution(execution, told.trade_id)
-        case Rejected(reason=0) | Canceled(reason=0):
+        case Rejected(reason=0) | Canceled(reason=0) | CancelRejected(reason=0):
             return "it gives no reason"
     return ""
 
@@ -74,6 +71,15 @@ class Journal:
     at: datetime
     executions: dict[tuple[str, str], Execution] = field(default_factory=dict)
     events: list[TradeEvent] = field(default_factory=list)
+    canceling: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Note which trades are to be canceled at the exchange, before anything is recorded."""
+        self.canceling = frozenset(
+            trade.trade_id
+            for trade in self.trades.values()
+            if trade.status is TradeStatus.PENDING_CANCEL
+        )
 
     def start(self, trade_id: str) -> None:
         """Take a trade up, if it was not before."""
@@ -105,6 +111,7 @@ class Journal:
                 cause=step.cause,
                 previous_seq=before.seq,
                 execution=step.execution,
+                refusal=step.refusal,
             )
         )
 

@@ -6,89 +6,37 @@ while a cancel is on its way. What cannot be true of the trade is IMPOSSIBLE and
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import IntEnum
 
-import msgspec
 from msgspec.structs import replace
 
-from libs.reasons import Reason
-from services.order.domain.trade import (
-    Cause,
-    Execution,
-    Standing,
-    Trade,
-    TradeEventKind,
-    TradeStatus,
+from services.order.domain.canceling import (
+    REASONS,
+    asked_by,
+    is_asked,
+    reject_cancel,
+    tell_too_late,
+)
+from services.order.domain.news import (
+    Accepted,
+    Canceled,
+    CancelRejected,
+    Executed,
+    InDoubt,
+    Outcome,
+    Rejected,
+)
+from services.order.domain.trade import Cause, Trade, TradeEventKind, TradeStatus
+from services.order.domain.verdicts import (
+    REPEATED,
+    Code,
+    Step,
+    Verdict,
+    applied,
+    impossible,
+    resolved,
 )
 
 _MAX_INT64 = 2**63 - 1
-# Reasons that say who ended a trade.
-_ENDED_BY: Mapping[int, Cause] = {
-    Reason.REASON_CANCELED_BY_CUSTOMER: Cause.CUSTOMER,
-    Reason.REASON_CANCELED_BY_OPERATOR: Cause.OPERATOR,
-}
-
-
-class Accepted(msgspec.Struct, frozen=True):
-    """The exchange took the order."""
-
-    exchange_order_id: str
-
-
-class Executed(msgspec.Struct, frozen=True):
-    """A fill."""
-
-    execution: Execution
-
-
-class Rejected(msgspec.Struct, frozen=True):
-    """The house or the exchange refused it."""
-
-    reason: int
-    reason_text: str
-    cause: Cause
-
-
-class Canceled(msgspec.Struct, frozen=True):
-    """The rest will not be filled; `expired`: because its time ran out."""
-
-    reason: int
-    reason_text: str
-    expired: bool
-
-
-class InDoubt(msgspec.Struct, frozen=True):
-    """The order was sent and no answer came."""
-
-    reason_text: str
-
-
-Outcome = Accepted | Executed | Rejected | Canceled | InDoubt
-
-
-class Code(IntEnum):
-    """What is done about an outcome; the numbers of the contract."""
-
-    APPLIED = 1
-    REPEATED = 2
-    IMPOSSIBLE = 3
-
-
-class Step(msgspec.Struct, frozen=True):
-    """One event to record, and the trade's standing after it."""
-
-    kind: TradeEventKind
-    standing: Standing
-    cause: Cause
-    execution: Execution | None = None
-
-
-class Verdict(msgspec.Struct, frozen=True):
-    """What an outcome means for a trade. Steps only when APPLIED; detail only when IMPOSSIBLE."""
-
-    code: Code
-    steps: tuple[Step, ...] = ()
-    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,15 +47,8 @@ class Row:
     executed: Callable[[Trade, Executed], Verdict]
     rejected: Callable[[Trade, Rejected], Verdict]
     canceled: Callable[[Trade, Canceled], Verdict]
+    cancel_rejected: Callable[[Trade, CancelRejected], Verdict]
     in_doubt: Callable[[Trade, InDoubt], Verdict]
-
-
-REPEATED = Verdict(Code.REPEATED)
-
-
-def impossible(detail: str) -> Verdict:
-    """A verdict with its reason in words."""
-    return Verdict(Code.IMPOSSIBLE, detail=detail)
 
 
 def start(trade: Trade) -> Step | None:
@@ -130,20 +71,10 @@ def judge(trade: Trade, outcome: Outcome) -> Verdict:
             return row.rejected(trade, outcome)
         case Canceled():
             return row.canceled(trade, outcome)
+        case CancelRejected():
+            return row.cancel_rejected(trade, outcome)
         case InDoubt():
             return row.in_doubt(trade, outcome)
-
-
-def _apply(trade: Trade, step: Step) -> Verdict:
-    """One step; when the trade was in doubt, first that it no longer is."""
-    if not trade.standing.in_doubt or step.standing.in_doubt:
-        return Verdict(Code.APPLIED, (step,))
-    return Verdict(Code.APPLIED, (_resolve(trade, step.cause), step))
-
-
-def _resolve(trade: Trade, cause: Cause) -> Step:
-    standing = replace(trade.standing, in_doubt=False, reason_text="")
-    return Step(TradeEventKind.RESOLVED, standing, cause)
 
 
 def _accept(trade: Trade, outcome: Accepted) -> Verdict:
@@ -153,14 +84,14 @@ def _accept(trade: Trade, outcome: Accepted) -> Verdict:
     if known and not trade.standing.in_doubt:
         return REPEATED
     if known:
-        return Verdict(Code.APPLIED, (_resolve(trade, Cause.EXCHANGE),))
+        return Verdict(Code.APPLIED, (resolved(trade, Cause.EXCHANGE),))
     standing = replace(
         trade.standing,
         exchange_order_id=outcome.exchange_order_id,
         in_doubt=False,
         reason_text="",
     )
-    return _apply(trade, Step(TradeEventKind.ACCEPTED, standing, Cause.EXCHANGE))
+    return applied(trade, Step(TradeEventKind.ACCEPTED, standing, Cause.EXCHANGE))
 
 
 def _fill(trade: Trade, outcome: Executed) -> Verdict:
@@ -180,7 +111,8 @@ def _fill(trade: Trade, outcome: Executed) -> Verdict:
         in_doubt=False,
         reason_text="",
     )
-    return _apply(trade, Step(TradeEventKind.EXECUTED, standing, Cause.EXCHANGE, execution))
+    verdict = applied(trade, Step(TradeEventKind.EXECUTED, standing, Cause.EXCHANGE, execution))
+    return tell_too_late(trade, verdict)
 
 
 def _status_after_fill(trade: Trade, filled_quantity: int) -> TradeStatus:
@@ -201,7 +133,7 @@ def _reject(trade: Trade, outcome: Rejected) -> Verdict:
         reason_text=outcome.reason_text,
         in_doubt=False,
     )
-    return _apply(trade, Step(TradeEventKind.REJECTED, standing, outcome.cause))
+    return applied(trade, Step(TradeEventKind.REJECTED, standing, outcome.cause))
 
 
 def _reject_waiting(trade: Trade, outcome: Rejected) -> Verdict:
@@ -219,16 +151,17 @@ def _end_waiting(trade: Trade, outcome: Canceled) -> Verdict:
 
 
 def _end_by(cause: Cause, trade: Trade, outcome: Canceled) -> Verdict:
-    """`cause`: who ended it when the reason names nobody."""
+    """`cause`: who ended it when nobody had asked for that."""
     status, kind = _ending(outcome)
+    asker = asked_by(trade, outcome.reason)
     standing = replace(
         trade.standing,
         status=status,
-        reason=outcome.reason,
+        reason=outcome.reason if asker is None else REASONS[asker],
         reason_text=outcome.reason_text,
         in_doubt=False,
     )
-    return _apply(trade, Step(kind, standing, _ENDED_BY.get(outcome.reason, cause)))
+    return applied(trade, Step(kind, standing, asker or cause))
 
 
 def _ending(outcome: Canceled) -> tuple[TradeStatus, TradeEventKind]:
@@ -262,8 +195,16 @@ def _same_rejection(trade: Trade, outcome: Rejected) -> Verdict:
 
 
 def _same_ending(trade: Trade, outcome: Canceled) -> Verdict:
-    is_same = (trade.status, trade.standing.reason) == (_ending(outcome)[0], outcome.reason)
-    return REPEATED if is_same else _is_over(trade, outcome)
+    known, told = trade.standing.reason, outcome.reason
+    is_same = known == told or (is_asked(known) and is_asked(told))
+    if is_same and trade.status is _ending(outcome)[0]:
+        return REPEATED
+    return _is_over(trade, outcome)
+
+
+def _nothing_asked(_: Trade, __: CancelRejected) -> Verdict:
+    """The answer came before, or what ended the trade was the answer."""
+    return REPEATED
 
 
 def _doubt_answered(_: Trade, __: InDoubt) -> Verdict:
@@ -271,17 +212,20 @@ def _doubt_answered(_: Trade, __: InDoubt) -> Verdict:
     return REPEATED
 
 
-_WAITING = Row(_never, _never, _reject_waiting, _end_waiting, _never)
-_WORKING = Row(_accept, _fill, _reject, _end, _doubt)
-_FILLED = Row(_same_acceptance, _is_over, _is_over, _is_over, _doubt_answered)
-_ENDED = Row(_same_acceptance, _is_over, _is_over, _same_ending, _doubt_answered)
-_REJECTED = Row(_same_acceptance, _is_over, _same_rejection, _is_over, _doubt_answered)
+_WAITING = Row(_never, _never, _reject_waiting, _end_waiting, _never, _never)
+_WORKING = Row(_accept, _fill, _reject, _end, _nothing_asked, _doubt)
+_CANCELING = Row(_accept, _fill, _reject, _end, reject_cancel, _doubt)
+_FILLED = Row(_same_acceptance, _is_over, _is_over, _is_over, _nothing_asked, _doubt_answered)
+_ENDED = Row(_same_acceptance, _is_over, _is_over, _same_ending, _nothing_asked, _doubt_answered)
+_REJECTED = Row(
+    _same_acceptance, _is_over, _same_rejection, _is_over, _nothing_asked, _doubt_answered
+)
 
 TABLE: Mapping[TradeStatus, Row] = {
     TradeStatus.PLACED: _WAITING,
     TradeStatus.IN_PROGRESS: _WORKING,
     TradeStatus.PARTIALLY_FILLED: _WORKING,
-    TradeStatus.PENDING_CANCEL: _WORKING,
+    TradeStatus.PENDING_CANCEL: _CANCELING,
     TradeStatus.PENDING_REPLACE: _WORKING,
     TradeStatus.FILLED: _FILLED,
     TradeStatus.CANCELED: _ENDED,

@@ -71,6 +71,8 @@ class TradeEventKind(IntEnum):
     EXPIRED = 7
     IN_DOUBT = 8
     RESOLVED = 9
+    CANCEL_REQUESTED = 10
+    CANCEL_REJECTED = 11
 
 
 class Cause(StrEnum):
@@ -80,6 +82,9 @@ class Cause(StrEnum):
     HOUSE = "house"
     EXCHANGE = "exchange"
     OPERATOR = "operator"
+
+
+_LASTING = frozenset({TimeInForce.DAY, TimeInForce.GTC})
 
 
 class Terms(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,6 +97,11 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     limit_price_micros: int = 0
     stop_price_micros: int = 0
     time_in_force: TimeInForce = TimeInForce.DAY
+
+    @property
+    def may_rest(self) -> bool:
+        """Whether the exchange may keep it on its book."""
+        return self.order_type is not OrderType.MARKET and self.time_in_force in _LASTING
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,6 +141,14 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True):
         """Where it stands."""
         return self.standing.status
 
+    @property
+    def needs_turn(self) -> bool:
+        """Whether it holds up the customer's next trade: until it has ended, or rests."""
+        if self.status.is_terminal:
+            return False
+        is_there = bool(self.standing.exchange_order_id or self.standing.filled_quantity)
+        return not (is_there and self.terms.may_rest)
+
 
 class Execution(msgspec.Struct, frozen=True, kw_only=True):
     """One fill: whole shares at a price in micros per share."""
@@ -149,13 +167,17 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TradeEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """One entry of a customer's sequence; `trade` is the trade right after it."""
+    """One entry of a customer's sequence; `trade` is the trade right after it.
+
+    `refusal`: the reason a cancel was rejected for, 0 in every other event.
+    """
 
     trade: Trade
     kind: TradeEventKind
     cause: Cause
     previous_seq: int = 0
     execution: Execution | None = None
+    refusal: int = 0
 
     @property
     def seq(self) -> int:

@@ -2,12 +2,15 @@
 
 import msgspec
 
-from services.order.domain.outcomes import Verdict
 from services.order.domain.trade import TradeStatus
+from services.order.domain.verdicts import Verdict
 
 
 class Claimed(msgspec.Struct, frozen=True):
-    """A trade taken up: under which epoch, and how often so far, this time included."""
+    """A trade taken up: under which epoch, and how often so far, this time included.
+
+    For a cancel it is not counted how often.
+    """
 
     trade_id: str
     partition: int

@@ -21,6 +21,7 @@ from services.order.domain.turns import Applied, Waiting
 from services.order.service.executions import ExecutionReading
 from services.order.service.office import BackOffice
 from services.order.service.parking import ParkingService
+from services.order.store.cancels import Cancels
 from services.order.store.queue import Partitions, Queue
 from stockbroker.order.v1 import order_execution_service_pb2 as pb
 from stockbroker.order.v1.order_execution_service_pb2_grpc import OrderExecutionServiceServicer
@@ -54,20 +55,19 @@ class ExecutionService(ParkingService, ExecutionReading, OrderExecutionServiceSe
         self, request: pb.ClaimTradesRequest, context: Context
     ) -> pb.ClaimTradesResponse:
         epochs = check_epochs((each.grant.partition, each.grant.epoch) for each in request.claims)
-        customer_ids = {
-            customer_id
-            for claim in request.claims
-            for customer_id in claim.customer_ids
-            if SUBJECT.fullmatch(customer_id)
-        }
+        free = _customers(claim.customer_ids for claim in request.claims)
+        halted = _customers(claim.halted_customer_ids for claim in request.claims)
 
         async def claim(connection: Connection) -> Claims:
-            return await claim_trades(connection, epochs, customer_ids, self._office.clock)
+            return await claim_trades(
+                connection, epochs, free | halted, self._office.clock, halted_ids=halted
+            )
 
         claims = await self._office.database.run(Change.CLAIM, claim)
         self._office.announcer.changed(claims.started)
         return pb.ClaimTradesResponse(
             trades=[wire.claimed_to(claimed, trade) for claimed, trade in claims.trades],
+            cancels=[wire.claimed_cancel_to(claimed, trade) for claimed, trade in claims.cancels],
             lost_partitions=claims.lost_partitions,
         )
 
@@ -77,12 +77,15 @@ class ExecutionService(ParkingService, ExecutionReading, OrderExecutionServiceSe
         partitions = check_partitions(request.partitions) or range(PARTITIONS)
         limit = check_limit(request.limit)
         check_age(request.older_than_ms)
-        placed_before = self._office.clock.now() - timedelta(milliseconds=request.older_than_ms)
+        before = self._office.clock.now() - timedelta(milliseconds=request.older_than_ms)
         async with self._office.database.connection() as connection:
-            waiting = await Queue(connection).waiting(
-                partitions, placed_before=placed_before, limit=limit
+            waiting = await Queue(connection).waiting(partitions, placed_before=before, limit=limit)
+            canceling = await Cancels(connection).waiting(
+                partitions, asked_before=before, limit=limit
             )
-        return pb.ListOpenCustomersResponse(customers=map(wire.waiting_to, waiting))
+        return pb.ListOpenCustomersResponse(
+            customers=map(wire.waiting_to, waiting), canceling=map(wire.waiting_to, canceling)
+        )
 
     async def ApplyOutcomes(
         self, request: pb.ApplyOutcomesRequest, context: Context
@@ -96,6 +99,11 @@ class ExecutionService(ParkingService, ExecutionReading, OrderExecutionServiceSe
             ],
             open_customers=map(wire.waiting_to, _waiting(applied)),
         )
+
+
+def _customers(lists: Iterable[Iterable[str]]) -> frozenset[str]:
+    """All that can be customers' ids."""
+    return frozenset(each for ids in lists for each in ids if SUBJECT.fullmatch(each))
 
 
 def _unrefused(results: Sequence[Applied | Refusal]) -> list[Applied]:

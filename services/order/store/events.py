@@ -65,20 +65,21 @@ class Events:
             INSERT INTO trade_event (customer_id, seq, previous_seq, trade_id, kind, cause,
                 occurred_at, status, reason, reason_text, in_doubt, filled_quantity,
                 filled_notional_micros, exchange_order_id, executed_at, in_doubt_since,
-                venue, execution_id)
+                refusal, venue, execution_id)
             SELECT i.customer_id, i.seq, i.previous_seq, i.trade_id, i.kind, i.cause,
                 %(at)s, i.status, i.reason, i.reason_text, i.in_doubt = 1, i.filled_quantity,
                 i.filled_notional_micros, i.exchange_order_id, i.executed_at, i.in_doubt_since,
-                nullif(i.venue, ''), nullif(i.execution_id, '')
+                i.refusal, nullif(i.venue, ''), nullif(i.execution_id, '')
             FROM unnest(%(customer_ids)s::text[], %(seqs)s::bigint[], %(previous)s::bigint[],
                 %(trade_ids)s::uuid[], %(kinds)s::bigint[], %(causes)s::text[],
                 %(statuses)s::bigint[], %(reasons)s::bigint[], %(texts)s::text[],
                 %(doubts)s::bigint[], %(quantities)s::bigint[], %(notionals)s::bigint[],
                 %(exchange_order_ids)s::text[], %(executed_ats)s::timestamptz[],
-                %(doubted_ats)s::timestamptz[], %(venues)s::text[], %(execution_ids)s::text[])
+                %(doubted_ats)s::timestamptz[], %(refusals)s::bigint[],
+                %(venues)s::text[], %(execution_ids)s::text[])
                 AS i (customer_id, seq, previous_seq, trade_id, kind, cause, status, reason,
                     reason_text, in_doubt, filled_quantity, filled_notional_micros,
-                    exchange_order_id, executed_at, in_doubt_since, venue, execution_id)
+                    exchange_order_id, executed_at, in_doubt_since, refusal, venue, execution_id)
             """,
             {
                 "at": events[0].occurred_at,
@@ -97,6 +98,7 @@ class Events:
                 "exchange_order_ids": Texts([each.exchange_order_id for each in standings]),
                 "executed_ats": [each.executed_at for each in standings],
                 "doubted_ats": [each.in_doubt_since for each in standings],
+                "refusals": Bigints([event.refusal for event in events]),
                 "venues": Texts([fill.venue if fill else "" for fill in fills]),
                 "execution_ids": Texts([fill.execution_id if fill else "" for fill in fills]),
             },

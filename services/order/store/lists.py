@@ -56,7 +56,7 @@ class Lists:
                 t.symbol, t.side, t.quantity, t.order_type, t.limit_price_micros,
                 t.stop_price_micros, t.time_in_force, e.status, e.reason, e.reason_text,
                 e.in_doubt, e.filled_quantity, e.filled_notional_micros, e.exchange_order_id,
-                e.executed_at, e.in_doubt_since, e.occurred_at, e.seq, e.kind, e.cause,
+                e.executed_at, e.in_doubt_since, e.occurred_at, e.seq, e.kind, e.cause, e.refusal,
                 e.previous_seq,
                 x.venue, x.execution_id, x.quantity, x.price_micros, x.executed_at, i.number
             FROM unnest(%(customer_ids)s::text[], %(seqs)s::bigint[])
@@ -116,7 +116,7 @@ class Lists:
                 t.symbol, t.side, t.quantity, t.order_type, t.limit_price_micros,
                 t.stop_price_micros, t.time_in_force, e.status, e.reason, e.reason_text,
                 e.in_doubt, e.filled_quantity, e.filled_notional_micros, e.exchange_order_id,
-                e.executed_at, e.in_doubt_since, e.occurred_at, e.seq, e.kind, e.cause,
+                e.executed_at, e.in_doubt_since, e.occurred_at, e.seq, e.kind, e.cause, e.refusal,
                 e.previous_seq,
                 x.venue, x.execution_id, x.quantity, x.price_micros, x.executed_at
             FROM story AS e

@@ -44,15 +44,16 @@ def trade_from(row: Sequence[Any]) -> Trade:
 
 
 def event_from(row: Sequence[Any]) -> TradeEvent:
-    """The columns of a trade, then kind, cause, previous_seq, and the 5 of the fill or nulls."""
+    """The columns of a trade, then the 4 of the event, and the 5 of the fill or nulls."""
     trade = trade_from(row)
-    kind, cause, previous_seq = row[23:26]
+    kind, cause, refusal, previous_seq = row[23:27]
     return TradeEvent(
         trade=trade,
         kind=_KINDS[kind],
         cause=Cause(cause),
         previous_seq=previous_seq,
-        execution=execution_from((*row[26:28], trade.trade_id, *row[28:31])) if row[26] else None,
+        refusal=refusal,
+        execution=execution_from((*row[27:29], trade.trade_id, *row[29:32])) if row[27] else None,
     )
 
 

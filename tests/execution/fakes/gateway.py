@@ -9,15 +9,17 @@ import grpc
 from stockbroker.common.v1.reason_pb2 import Reason
 from stockbroker.exchange_gateway.v1 import exchange_gateway_service_pb2 as gateway_pb
 from stockbroker.exchange_gateway.v1 import exchange_gateway_service_pb2_grpc as gateway_grpc
+from tests.execution.fakes.canceling import FakeWithdrawals
 from tests.execution.fakes.faults import Faults
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
-class FakeGateway(gateway_grpc.ExchangeGatewayServiceServicer):
+class FakeGateway(FakeWithdrawals, gateway_grpc.ExchangeGatewayServiceServicer):
     """Orders, each sent to the exchange once, fenced by epoch."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.faults = Faults()
         self.orders: dict[str, gateway_pb.Order] = {}
         self.sent: list[str] = []
@@ -52,7 +54,7 @@ class FakeGateway(gateway_grpc.ExchangeGatewayServiceServicer):
         return response
 
     def _take(self, order: gateway_pb.Order) -> None:
-        if order.trade_id in self.orders:
+        if order.trade_id in self.orders or order.trade_id in self.withdrawn:
             return
         self.orders[order.trade_id] = order
         self.states[order.trade_id] = gateway_pb.ORDER_STATE_PENDING

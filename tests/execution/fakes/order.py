@@ -11,15 +11,16 @@ from stockbroker.common.v1.terms_pb2 import OrderType, Side, TimeInForce
 from stockbroker.order.v1 import order_execution_service_pb2 as order_pb
 from stockbroker.order.v1 import order_execution_service_pb2_grpc as order_grpc
 from stockbroker.order.v1 import order_pb2 as trade_pb
+from tests.execution.fakes.canceling import PENDING_CANCEL, FakeCancels
 from tests.execution.fakes.faults import Faults
 from tests.execution.fakes.parking import FakeParking, Row
 
 Verdict = tuple[order_pb.OutcomeResult.Code.ValueType, str]
 Context = grpc.aio.ServicerContext[Any, Any]
-_OPEN = {trade_pb.TRADE_STATUS_PLACED, trade_pb.TRADE_STATUS_IN_PROGRESS}
+_OPEN = {trade_pb.TRADE_STATUS_PLACED, trade_pb.TRADE_STATUS_IN_PROGRESS, PENDING_CANCEL}
 
 
-class FakeOrder(FakeParking, order_grpc.OrderExecutionServiceServicer):
+class FakeOrder(FakeParking, FakeCancels, order_grpc.OrderExecutionServiceServicer):
     """Trades and epochs, by the contract."""
 
     def __init__(self) -> None:
@@ -105,6 +106,8 @@ class FakeOrder(FakeParking, order_grpc.OrderExecutionServiceServicer):
             for customer_id in claim.customer_ids:
                 assert partition_of(customer_id) == partition
                 self._claim(customer_id, claim.grant, response)
+            customers = (*claim.customer_ids, *claim.halted_customer_ids)
+            response.cancels.extend(self.claim_cancels(customers, claim.grant))
         await self.faults.after("ClaimTrades")
         return response
 
@@ -147,7 +150,9 @@ class FakeOrder(FakeParking, order_grpc.OrderExecutionServiceServicer):
         if request.older_than_ms == 0:
             self.swept_whole |= wanted
         found = [customer for customer in waiting if not wanted or customer.partition in wanted]
-        return order_pb.ListOpenCustomersResponse(customers=found[: request.limit or 1000])
+        return order_pb.ListOpenCustomersResponse(
+            customers=found[: request.limit or 1000], canceling=self.list_canceling(wanted)
+        )
 
     async def ApplyOutcomes(
         self, request: order_pb.ApplyOutcomesRequest, context: Context
@@ -210,6 +215,8 @@ class FakeOrder(FakeParking, order_grpc.OrderExecutionServiceServicer):
                 expired = outcome.canceled.expired
                 ends = (trade_pb.TRADE_STATUS_CANCELED, trade_pb.TRADE_STATUS_EXPIRED)
                 self._end(row, ends[expired])
+            case "cancel_rejected":
+                row.trade.status = trade_pb.TRADE_STATUS_IN_PROGRESS
             case "in_doubt":
                 row.trade.in_doubt = True
                 row.trade.in_doubt_since.GetCurrentTime()

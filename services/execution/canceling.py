@@ -1,0 +1,71 @@
+"""A cancel on its way to the exchange. It passes every halt, and waits for nothing but its trade.
+
+The gateway decides what it means: it alone knows whether the order was sent. The hold is placed
+first, so that there is one to be released whenever the order ends, also one that was never sent.
+"""
+
+import structlog
+from prometheus_client import Counter
+
+from libs.refusals import Refusal
+from services.execution import wire
+from services.execution.domain.booking import Booking, Code
+from services.execution.domain.trade import Trade, rejects
+from services.execution.faults import HouseFault
+from services.execution.lanes import Lanes
+from services.execution.worker import Worker
+
+_sent = Counter("execution_cancels", "Cancels the gateway has")
+_failed = Counter("execution_cancels_failed", "Cancels the house could not bring on their way")
+_log = structlog.get_logger()
+
+
+class Canceling:
+    """Brings cancels to the gateway, each once under an epoch; the sweep has it done again.
+
+    What was never sent ends here: what is held is freed, then the trade is told.
+    """
+
+    def __init__(self, worker: Worker, lanes: Lanes) -> None:
+        self._worker = worker
+        self._lanes = lanes
+
+    async def cancel(self, trade: Trade) -> None:
+        """Have the trade canceled. Raises Refusal when closing or when too much is queued."""
+        now = self._worker.clock.monotonic()
+        if self._worker.attention.is_canceling(trade.trade_id, trade.epoch, now):
+            return
+        try:
+            await self._hold_and_send(trade)
+        except Refusal:
+            raise
+        except Exception:
+            _failed.inc()
+            _log.exception("cancel_failed", trade_id=trade.trade_id)
+
+    async def _hold_and_send(self, trade: Trade) -> None:
+        """Raises HouseFault when a neighbour refuses what it must not."""
+        held = await self._lanes.holds.submit(trade)
+        if rejects(held.reason):
+            _must(await self._lanes.outcomes.submit(wire.rejection_to(trade, held)))
+            return
+        if held.reason:
+            raise HouseFault(f"no hold: {wire.name_of(held.reason)}")
+        answer = await self._lanes.cancels.submit(trade)
+        if answer.is_stale:
+            self._lanes.lose(trade.partition, trade.epoch)
+        elif answer.reason:
+            raise HouseFault(f"no cancel: {wire.name_of(answer.reason)}")
+        elif answer.never_sent:
+            _must(await self._lanes.releases.submit(trade.trade_id))
+            _must(await self._lanes.outcomes.submit(wire.cancellation_to(trade)))
+        else:
+            _sent.inc()
+            now = self._worker.clock.monotonic()
+            if self._worker.attention.canceling(trade.trade_id, trade.epoch, now):
+                await self._lanes.doubt([trade.trade_id], "the exchange does not answer the cancel")
+
+
+def _must(booking: Booking) -> None:
+    if booking.code is not Code.APPLIED:
+        raise HouseFault(booking.detail)

@@ -1,0 +1,48 @@
+"""What is told of a trade: values, no rules."""
+
+import msgspec
+
+from services.order.domain.trade import Cause, Execution
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    """The exchange took the order."""
+
+    exchange_order_id: str
+
+
+class Executed(msgspec.Struct, frozen=True):
+    """A fill."""
+
+    execution: Execution
+
+
+class Rejected(msgspec.Struct, frozen=True):
+    """The house or the exchange refused it."""
+
+    reason: int
+    reason_text: str
+    cause: Cause
+
+
+class Canceled(msgspec.Struct, frozen=True):
+    """The rest will not be filled; `expired`: because its time ran out."""
+
+    reason: int
+    reason_text: str
+    expired: bool
+
+
+class InDoubt(msgspec.Struct, frozen=True):
+    """The order was sent and no answer came."""
+
+    reason_text: str
+
+
+class CancelRejected(msgspec.Struct, frozen=True):
+    """The exchange does not cancel it; `reason`: why."""
+
+    reason: int
+
+
+Outcome = Accepted | Executed | Rejected | Canceled | CancelRejected | InDoubt

@@ -1,0 +1,55 @@
+"""What comes of something told or asked of a trade."""
+
+from enum import IntEnum
+
+import msgspec
+from msgspec.structs import replace
+
+from services.order.domain.trade import Cause, Execution, Standing, Trade, TradeEventKind
+
+
+class Code(IntEnum):
+    """What is done about an outcome; the numbers of the contract."""
+
+    APPLIED = 1
+    REPEATED = 2
+    IMPOSSIBLE = 3
+
+
+class Step(msgspec.Struct, frozen=True):
+    """One event to record, and the trade's standing after it; `refusal`: see TradeEvent."""
+
+    kind: TradeEventKind
+    standing: Standing
+    cause: Cause
+    execution: Execution | None = None
+    refusal: int = 0
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """What an outcome means for a trade. Steps only when APPLIED; detail only when IMPOSSIBLE."""
+
+    code: Code
+    steps: tuple[Step, ...] = ()
+    detail: str = ""
+
+
+REPEATED = Verdict(Code.REPEATED)
+
+
+def impossible(detail: str) -> Verdict:
+    """A verdict with its reason in words."""
+    return Verdict(Code.IMPOSSIBLE, detail=detail)
+
+
+def applied(trade: Trade, step: Step) -> Verdict:
+    """One step; when the trade was in doubt, first that it no longer is."""
+    if not trade.standing.in_doubt or step.standing.in_doubt:
+        return Verdict(Code.APPLIED, (step,))
+    return Verdict(Code.APPLIED, (resolved(trade, step.cause), step))
+
+
+def resolved(trade: Trade, cause: Cause) -> Step:
+    """That a trade is no longer in doubt."""
+    standing = replace(trade.standing, in_doubt=False, reason_text="")
+    return Step(TradeEventKind.RESOLVED, standing, cause)
