@@ -85,10 +85,10 @@ def no_fence() -> Iterator[None]:
     """A claim counts under whatever epoch it is made."""
 
     async def trusting(
-        connection: Any, epochs: Mapping[int, int], customer_ids: Any, clock: Any
+        connection: Any, epochs: Mapping[int, int], customer_ids: Any, clock: Any, **more: Any
     ) -> Claims:
         now = await Partitions(connection).hold(sorted(epochs))
-        return await claim_trades(connection, now, customer_ids, clock)
+        return await claim_trades(connection, now, customer_ids, clock, **more)
 
     with mock.patch.object(back_office, "claim_trades", trusting):
         yield
