@@ -80,6 +80,13 @@ EXPECTED_CODES = frozenset(
         "SubmitOrders ORDER_STATE_DONE",
         "SubmitOrders STALE_EPOCH",
         "ClaimTrades lost partition",
+        "ClaimTrades cancel",
+        "CancelOrders never sent",
+        "CancelOrders ORDER_STATE_PENDING",
+        "CancelOrders ORDER_STATE_ACCEPTED",
+        "CancelOrders ORDER_STATE_DONE",
+        "cancel done at the exchange",
+        "cancel TOO_LATE_TO_CANCEL",
         "GetOrders ORDER_STATE_PENDING",
         "GetOrders ORDER_STATE_DONE",
         "trade FILLED",
@@ -131,6 +138,10 @@ class Coverage:
         words = f"trade {name.removeprefix('TRADE_STATUS_')}"
         self.codes[f"{words} {_reason(reason)}" if reason else words] += 1
 
+    def canceling(self, refusal: int) -> None:
+        """What the exchange said of a cancel; 0: done."""
+        self.codes[f"cancel {_reason(refusal)}" if refusal else "cancel done at the exchange"] += 1
+
     def missing(self) -> list[str]:
         """What was never met."""
         points = [name for name in KILL_POINTS if not self.kill_points[name]]
@@ -156,6 +167,11 @@ def _order_codes(method: str, body: bytes) -> Iterator[str]:
         for result in gateway_pb.SubmitOrdersResponse.FromString(body).results:
             state = gateway_pb.OrderState.Name(result.state)
             yield _reason(result.reason) if result.reason else state
+    elif method == "CancelOrders":
+        for taken in gateway_pb.CancelOrdersResponse.FromString(body).results:
+            state = gateway_pb.OrderState.Name(taken.state)
+            words = "never sent" if taken.never_sent else state
+            yield _reason(taken.reason) if taken.reason else words
     elif method == "GetOrders":
         for order in gateway_pb.GetOrdersResponse.FromString(body).orders:
             yield gateway_pb.OrderState.Name(order.state)
@@ -163,3 +179,4 @@ def _order_codes(method: str, body: bytes) -> Iterator[str]:
         claims = order_pb.ClaimTradesResponse.FromString(body)
         yield from ["lost partition"] * len(claims.lost_partitions)
         yield from ["claimed"] * len(claims.trades)
+        yield from ["cancel"] * len(claims.cancels)

@@ -111,7 +111,8 @@ def _run(plan: Plan, tools: Tools) -> Verdict:
         street = Street(world, network, tools.tokens, plan.customers or customers_by(plan.seed))
         eyes = Eyes(world, tools.databases, street)
         world.seen = eyes
-        house = House(world, tools.keys, plan.counts or _counts(world))
+        moves = 0.0 if plan.counts else world.choice((0.0, 0.0, 4.0))
+        house = House(world, tools.keys, plan.counts or _counts(world), moves=moves)
         _drive(world, street, eyes, house, plan)
         heals = {name: count - before[name] for name, count in _heals().items()}
         _judge(world, eyes, heals)
