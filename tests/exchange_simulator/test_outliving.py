@@ -2,11 +2,16 @@
 
 from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
 import grpc
 import psycopg
+import pytest
 
+from libs.refusals import Unavailable
+from services.exchange_simulator.database import Database
 from services.exchange_simulator.main import Settings
+from stockbroker.common.v1.reason_pb2 import Reason
 from stockbroker.exchange.v1 import exchange_control_service_pb2 as control
 from stockbroker.exchange.v1 import exchange_pb2 as pb
 from tests.exchange_simulator.member import (
@@ -183,3 +188,34 @@ async def test_orders_that_rest_stay_true_under_every_disturbance(
         by_seq = {report.seq: report for report in heard}
         assert sorted(by_seq) == list(range(1, len(by_seq) + 1))
         assert all(report == by_seq[report.seq] for report in heard)
+
+
+async def test_a_trade_that_was_kept_though_it_seemed_not_is_done_once(
+    settings: MakeSettings, keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Database.run
+
+    async def losing_the_answer(self: Database, work: Any) -> Any:
+        await run(self, work)
+        raise Unavailable(Reason.REASON_UNAVAILABLE, "nobody knows whether it was committed")
+
+    async with running(settings(), keys) as exchange:
+        await load(exchange)
+        first, second = (a_limit(100 * DOLLAR, time_in_force=GTC) for _ in range(2))
+        offer = an_order(side=SELL, quantity=14)
+        async with exchange.member() as member, exchange.member("another") as other:
+            member.send(first, second)
+            await member.said(second, NEW)
+            with monkeypatch.context() as patch:
+                patch.setattr(Database, "run", losing_the_answer)
+                other.send(offer)
+                assert await other.code_at_end() == grpc.StatusCode.UNAVAILABLE
+                assert await member.code_at_end() == grpc.StatusCode.UNAVAILABLE
+
+        async with exchange.member() as member, exchange.member("another") as other:
+            await other.said(offer, NEW, TRADE, TRADE)
+            await member.said(first, NEW, TRADE)
+            await do(exchange, step(AT_ONCE, resting(1, 100, 6)))
+            await member.said(second, NEW, TRADE, TRADE)
+            assert await exchange.levels("AAPL") == ([], [])
+            assert [r.seq for r in member.reports] == [1, 2, 3, 4, 5]

@@ -242,18 +242,18 @@ async def test_terms_that_make_no_sense_are_rejected_in_words(
 async def test_makers_that_cross_a_members_order_trade_with_it(
     exchange: Exchange, member: Member
 ) -> None:
-    bids, asks = await exchange.levels("AAPL")
-    order = a_limit(asks[0][0] - 10_000, quantity=7)  # better than the makers' bids
+    _, asks = await exchange.levels("AAPL")
+    price, depth = asks[0]
+    order = a_limit(price - 10_000, side=SELL, quantity=100 * depth)  # better than the makers' asks
     await member.rest(order)
 
-    async with exchange.member("another") as seller:
-        while not trades(member.reports_of(order)):
-            depth = sum(quantity for _, quantity in bids[:3])
-            limit = a_limit(
-                bids[3][0], side=SELL, quantity=depth, time_in_force=pb.TIME_IN_FORCE_IOC
-            )
-            await seller.trade(limit)
-            bids, asks = await exchange.levels("AAPL")
-            assert bids[0][0] < asks[0][0], "neither crossed nor locked"
+    async with exchange.member("another") as buyer:
+        await buyer.trade(an_order(quantity=10 * depth))  # and so the makers' bids rise above it
 
-    await member.said(order, NEW, TRADE)
+    await until(lambda: len(trades(member.reports)) > 1)
+    first, *others = trades(member.reports)
+    assert first == (10 * depth, (price - 10_000) // DOLLAR, 10 * depth, 90 * depth)
+    assert others[-1][2] > 10 * depth
+    bids, asks = await exchange.levels("AAPL")
+    assert bids[0][0] < asks[0][0], "neither crossed nor locked"
+    assert asks[0] == (price - 10_000, others[-1][3])
