@@ -45,7 +45,8 @@ def check_cancels(order: Database, street: Street, coverage: Coverage) -> None:
         elif status in _OVER:
             if reason == Reason.REASON_CANCELED_BY_CUSTOMER:
                 _must(trade_id in asked - too_late, f"{trade_id} is canceled, nobody asked")
-                coverage.canceling(0)
+                if trade_id in waiting:
+                    coverage.canceling(0)
             waiting.discard(trade_id)
     _must(not waiting, f"cancels of {sorted(waiting)} were never answered")
 
