@@ -8,7 +8,7 @@
 CREATE TABLE journal_head (
     is_it boolean PRIMARY KEY DEFAULT true CHECK (is_it),
     transfer_seq bigint NOT NULL CHECK (transfer_seq >= 0), -- of the latest transfer
-    account_id integer NOT NULL CHECK (account_id >= 0), -- of the latest account
+    account_id integer NOT NULL CHECK (account_id >= 0), -- the latest that an account took
     batch_seq bigint NOT NULL CHECK (batch_seq >= 0), -- of the latest batch
     batch_hash bytea NOT NULL CHECK (octet_length(batch_hash) = 32), -- of the latest batch
     recorded_at timestamptz, -- of the latest transfer
@@ -31,7 +31,7 @@ INSERT INTO writer (epoch, seen_at) VALUES (0, '-infinity');
 -- What someone owns of one asset, after `version` entries. No index holds a column that changes, so
 -- a change touches the table alone (HOT).
 CREATE TABLE account (
-    id integer PRIMARY KEY,
+    id integer PRIMARY KEY, -- one without a floor takes a span of ids: see entry_key
     name text COLLATE "C" NOT NULL, -- customer/alice, house/clearing
     asset text COLLATE "C" NOT NULL, -- USD in micros, or a symbol in whole shares
     has_floor boolean NOT NULL, -- never below zero
@@ -102,9 +102,18 @@ CREATE TABLE entry (
     account_id integer NOT NULL,
     hash bytea NOT NULL CHECK (octet_length(hash) = 32), -- goes on from that of the version before
     held_after bigint CHECK (held_after > 0), -- NULL: nothing
-    cost_after bigint CHECK (cost_after > 0), -- NULL: nothing
-    CONSTRAINT entry_pkey PRIMARY KEY (account_id, version) WITH (fillfactor = 100)
+    cost_after bigint CHECK (cost_after > 0) -- NULL: nothing
 );
+
+-- An account's version as one number of 8 bytes, which makes the index a third smaller than both
+-- columns would. 2^32 versions fit before the numbers of the next id begin. An account without a
+-- floor is the house's and is in every fill: it takes 1024 ids, and so has room for 2^42.
+CREATE FUNCTION entry_key(p_account_id integer, p_version bigint) RETURNS bigint
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN (p_account_id::bigint << 32) + p_version;
+
+-- Who looks for an entry must ask for its entry_key.
+CREATE UNIQUE INDEX entry_version ON entry (entry_key(account_id, version)) WITH (fillfactor = 100);
 -- The journal in its order. Rows lie in that order, so a summary per page range is all it takes.
 CREATE INDEX entry_journal ON entry USING brin (transfer_seq)
     WITH (pages_per_range = 16, autosummarize = on);
@@ -161,8 +170,10 @@ DECLARE
 BEGIN
     WHILE low < high LOOP
         middle := (low + high + 1) / 2;
-        IF (SELECT transfer_seq FROM entry WHERE account_id = p_account_id AND version = middle)
-            <= p_seq
+        IF (
+            SELECT transfer_seq FROM entry
+            WHERE entry_key(account_id, version) = entry_key(p_account_id, middle)
+        ) <= p_seq
         THEN
             low := middle;
         ELSE

@@ -31,7 +31,11 @@ _IN_RANGE = "WHERE seq > %(after)s AND seq <= %(until)s ORDER BY seq"
 _ENTRY = """
     SELECT e.transfer_seq, e.account_id, a.name, a.asset, a.has_floor, e.version, e.amount,
         e.balance_after, coalesce(e.held_after, 0), coalesce(e.cost_after, 0), e.hash,
-        (SELECT hash FROM entry WHERE account_id = e.account_id AND version = e.version - 1)
+        (
+            SELECT hash FROM entry
+            WHERE entry_key(account_id, version) = entry_key(e.account_id, e.version - 1)
+                AND account_id = e.account_id
+        )
     FROM entry e
     CROSS JOIN LATERAL (
         SELECT name, asset, has_floor FROM account WHERE id = e.account_id OFFSET 0
@@ -68,7 +72,8 @@ READ_COSTS = """
     SELECT a.name, a.asset, sum(coalesce(e.cost_after, 0) - coalesce(before.cost_after, 0))::bigint
     FROM entry e
     JOIN account a ON a.id = e.account_id
-    LEFT JOIN entry before ON before.account_id = e.account_id AND before.version = e.version - 1
+    LEFT JOIN entry before ON before.account_id = e.account_id
+        AND entry_key(before.account_id, before.version) = entry_key(e.account_id, e.version - 1)
     WHERE e.transfer_seq = %(seq)s
     GROUP BY a.id
 """

@@ -87,8 +87,9 @@ READ_BALANCES = """
         WITH ORDINALITY AS wanted(account_id, version, seq, place)
     CROSS JOIN LATERAL (
         SELECT version, balance_after, held_after FROM entry
-        WHERE account_id = wanted.account_id
-            AND version = version_at(wanted.account_id, wanted.version, wanted.seq)
+        WHERE entry_key(account_id, version) = entry_key(
+                wanted.account_id, version_at(wanted.account_id, wanted.version, wanted.seq)
+            ) AND account_id = wanted.account_id
         OFFSET 0
     ) AS e
 """
