@@ -52,15 +52,16 @@ HOUSE = f"""
 HOLDS = f"""
     INSERT INTO hold SELECT gen_random_uuid(), n, 1, true FROM generate_series(1, {GROWN}) AS n"""
 TRANSFERS = f"""
-    INSERT INTO transfer (seq, recorded_at, id, kind, reason, fingerprint, reference)
-    SELECT n, now(), gen_random_uuid(), 'deposit', 0, uuid_send(gen_random_uuid()), ''
+    INSERT INTO transfer (seq, id, kind, reason, fingerprint, reference)
+    SELECT n, gen_random_uuid(), 'deposit', 0, uuid_send(gen_random_uuid()), ''
     FROM generate_series(1, {GROWN}) AS n"""
 ENTRIES = f"""
     INSERT INTO entry (account_id, version, transfer_seq, amount, balance_after, hash)
     SELECT n % 100, 1 + n / 100, n, 1, 1, sha256('')
     FROM generate_series(1, {GROWN}) AS n"""
 
-BATCHES = f"INSERT INTO batch SELECT n, n, n, sha256('') FROM generate_series(1, {GROWN}) AS n"
+BATCHES = f"""
+    INSERT INTO batch SELECT n, n, n, now(), sha256('') FROM generate_series(1, {GROWN}) AS n"""
 CHECKPOINTS = f"""
     INSERT INTO checkpoint SELECT n, n, n, '', '', '', now(), '', ''
     FROM generate_series(1, {GROWN}) AS n"""

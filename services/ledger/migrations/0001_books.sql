@@ -73,13 +73,12 @@ CREATE TYPE transfer_kind AS ENUM (
 -- rows is NULL, which costs nothing.
 CREATE TABLE transfer (
     seq bigint NOT NULL CHECK (seq >= 1), -- 1, 2, 3, ... without gap
-    recorded_at timestamptz NOT NULL, -- when it was written here; never falls with rising seq
     id uuid NOT NULL, -- the idempotency id, good for ever
     kind transfer_kind NOT NULL,
     reason smallint NOT NULL CHECK (reason >= 0), -- 0: done; else the number of the Reason
     fingerprint bytea NOT NULL CHECK (octet_length(fingerprint) = 16), -- of the terms
     reference text NOT NULL,
-    effective_at timestamptz, -- when it happened in the world; NULL: when it was recorded
+    effective_at timestamptz, -- when it happened in the world; NULL: as recorded, see batch
     amount bigint CHECK (amount > 0), -- held by a hold, freed by a post or release; NULL: nothing
     hold_id uuid, -- the hold drawn on or released
     reverses uuid, -- the transfer that this one reverses, or asks to reverse
@@ -118,11 +117,12 @@ CREATE UNIQUE INDEX entry_version ON entry (entry_key(account_id, version)) WITH
 CREATE INDEX entry_journal ON entry USING brin (transfer_seq)
     WITH (pages_per_range = 16, autosummarize = on);
 
--- The transfers of one transaction. Never changed.
+-- The transfers of one transaction, all recorded at one time. Never changed.
 CREATE TABLE batch (
     seq bigint PRIMARY KEY, -- 1, 2, 3, ... without gap
     first_seq bigint NOT NULL CHECK (first_seq >= 1),
     last_seq bigint NOT NULL UNIQUE CHECK (last_seq >= first_seq),
+    recorded_at timestamptz NOT NULL, -- never falls with rising seq
     hash bytea NOT NULL CHECK (octet_length(hash) = 32) -- goes on from that of the batch before
 );
 
@@ -187,22 +187,22 @@ $$;
 -- The latest transfer that was recorded by p_at; 0 if there is none. Times never fall with rising seq.
 CREATE FUNCTION seq_at(p_at timestamptz) RETURNS bigint LANGUAGE plpgsql STABLE AS $$
 DECLARE
-    low bigint := 0;
-    high bigint := (SELECT transfer_seq FROM journal_head);
+    low bigint := 0; -- of batches
+    high bigint := (SELECT batch_seq FROM journal_head);
     middle bigint;
 BEGIN
     IF p_at = 'infinity' THEN
-        RETURN high;
+        RETURN (SELECT transfer_seq FROM journal_head);
     END IF;
     WHILE low < high LOOP
         middle := (low + high + 1) / 2;
-        IF (SELECT recorded_at FROM transfer WHERE seq = middle) <= p_at THEN
+        IF (SELECT recorded_at FROM batch WHERE seq = middle) <= p_at THEN
             low := middle;
         ELSE
             high := middle - 1;
         END IF;
     END LOOP;
-    RETURN low;
+    RETURN coalesce((SELECT last_seq FROM batch WHERE seq = low), 0);
 END
 $$;
 

@@ -17,12 +17,18 @@ READ_HEAD = """
     SELECT transfer_seq, (SELECT coalesce(max(seq), 0) FROM checkpoint) FROM journal_head
 """
 
+# Without its batch, when a transfer was recorded is not known: the proof of it is broken then.
 _TRANSFER = """
     SELECT seq, id::text, kind::text, reason, coalesce(amount, 0), encode(fingerprint, 'hex'),
         coalesce(hold_id, CASE WHEN kind = 'hold' THEN id END)::text, reverses::text, reference,
         coalesce(actor, ''), terms, micros_of(coalesce(effective_at, recorded_at)),
         micros_of(recorded_at), hash
     FROM transfer
+    CROSS JOIN LATERAL (
+        SELECT coalesce((
+            SELECT recorded_at FROM batch WHERE last_seq >= transfer.seq ORDER BY last_seq LIMIT 1
+        ), 'epoch') AS recorded_at OFFSET 0
+    ) AS b
 """
 _BY_IDS = "WHERE id = ANY(%(ids)s::uuid[])"
 _IN_RANGE = "WHERE seq > %(after)s AND seq <= %(until)s ORDER BY seq"
@@ -59,6 +65,11 @@ LIST_ENTRIES = _ENTRY + _OF_RANGE
 LIST_REVERSAL_REQUESTS = """
     SELECT id::text, reverses::text, coalesce(actor, ''), reference, micros_of(recorded_at)
     FROM transfer AS asked
+    CROSS JOIN LATERAL (
+        SELECT coalesce((
+            SELECT recorded_at FROM batch WHERE last_seq >= asked.seq ORDER BY last_seq LIMIT 1
+        ), 'epoch') AS recorded_at OFFSET 0
+    ) AS b
     WHERE kind = 'reversal_request' AND reason = 0 AND NOT EXISTS (
         SELECT FROM transfer AS done
         WHERE done.reverses = asked.reverses AND done.kind = 'reversal' AND done.reason = 0

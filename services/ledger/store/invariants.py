@@ -93,9 +93,10 @@ IN_RANGE: Mapping[str, tuple[LiteralString, ...]] = {
         LIMIT 5
         """,
         """
-        SELECT format('transfer %%s was recorded before transfer %%s', t.seq, before.seq)
-        FROM transfer t JOIN transfer before ON before.seq = t.seq - 1
-        WHERE t.seq > %(after)s AND t.seq <= %(until)s AND t.recorded_at < before.recorded_at
+        SELECT format('transfer %%s was recorded before transfer %%s', b.first_seq, before.last_seq)
+        FROM batch b JOIN batch before ON before.seq = b.seq - 1
+        WHERE b.last_seq > %(after)s AND b.last_seq <= %(until)s
+            AND b.recorded_at < before.recorded_at
         LIMIT 5
         """,
     ),

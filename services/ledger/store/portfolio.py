@@ -64,7 +64,9 @@ READ_ACCOUNTS_AS_OF = """
                 AND entry_key(a.id, version_at(a.id, a.version, moment.seq))
         ) AS known
         JOIN transfer t ON t.seq = known.transfer_seq
-        WHERE coalesce(t.effective_at, t.recorded_at) <= %(as_of)s::timestamptz
+        WHERE coalesce(t.effective_at, (
+            SELECT recorded_at FROM batch WHERE last_seq >= t.seq ORDER BY last_seq LIMIT 1
+        )) <= %(as_of)s::timestamptz
     ) AS e
     WHERE a.name = %(name)s AND (a.asset = %(asset)s OR %(asset)s = '') AND e.version IS NOT NULL
     ORDER BY a.asset
@@ -91,7 +93,12 @@ LIST_ENTRIES = """
         CROSS JOIN LATERAL (
             SELECT id, kind, recorded_at, hold_id, reference,
                 coalesce(effective_at, recorded_at) AS effective_at
-            FROM transfer WHERE seq = transfer_seq OFFSET 0
+            FROM transfer
+            CROSS JOIN LATERAL (
+                SELECT recorded_at FROM batch WHERE last_seq >= transfer_seq
+                ORDER BY last_seq LIMIT 1
+            ) AS b
+            WHERE seq = transfer_seq OFFSET 0
         ) AS t
         WHERE entry_key(account_id, version) BETWEEN entry_key(mine.id, 1)
                 AND entry_key(mine.id, version_at(mine.id, mine.version, mine.until))
