@@ -201,7 +201,9 @@ async def test_a_forgery_with_all_hashes_right_is_found_by_the_seal(
     for row in small_ledger.hashed(forged, None, without_floor={"world"}):
         await write(forger, row)
     breach = await reader.breach()
-    assert (breach.checkpoint_seq, breach.rule) == (1, "signature")
+    seals = [row for row in reader.rows if isinstance(row, Checkpoint)]
+    first = next(seal.seq for seal in seals if seal.last_transfer_seq >= 2)
+    assert (breach.checkpoint_seq, breach.rule) == (first, "signature")
 
 
 async def write(forger: Changer, row: JournalRow) -> None:
