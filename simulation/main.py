@@ -1,11 +1,13 @@
 """Runs many seeds, or one again: `make simulate SEEDS=1000`, `make simulate SEED=123`.
 
 Ends with 0 when every seed kept every promise and, from 1,000 seeds on, everything that should be
-met was met; else with 1, and names the seeds that did not.
+met was met; else with 1, and names the seeds that did not. Interrupted, it tells what it has seen.
 """
 
 import argparse
+import contextlib
 import gc
+import signal
 import sys
 import tempfile
 import time
@@ -54,16 +56,19 @@ def _one(seed: str, shared: Tools) -> int:
 
 
 def _many(seeds: Iterable[int], shared: Tools) -> int:
-    """Runs until the seeds or the patience end."""
+    """Runs until the seeds or somebody's patience end."""
     began = told_at = time.monotonic()
     total = Total()
-    for seed in seeds:
-        total.add(run(Plan(str(seed)), shared))
-        if time.monotonic() - told_at >= _TELL_SECONDS:
-            told_at = time.monotonic()
-            _say(total.line(told_at - began))
-        if len(total.failed) >= _MOST_FAILED:
-            break
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+    with contextlib.suppress(KeyboardInterrupt):
+        for seed in seeds:
+            total.add(run(Plan(str(seed)), shared))
+            if time.monotonic() - told_at >= _TELL_SECONDS:
+                told_at = time.monotonic()
+                _say(total.line(told_at - began))
+            if len(total.failed) >= _MOST_FAILED:
+                break
     _say(total.line(time.monotonic() - began))
     return total.tell()
 

@@ -6,6 +6,7 @@ from contextvars import Context
 from typing import Any, NamedTuple
 
 import grpc
+from grpc_health.v1 import health_pb2
 
 from simulation.process import current_process
 from simulation.status import Failed, ServerContext
@@ -14,6 +15,8 @@ from simulation.world import World
 
 _QUICK = (0.0002, 0.004)
 _SLOW = (0.2, 3.0)
+_HEALTH = "/grpc.health.v1.Health/Check"
+_ONE_OF_EIGHT = (True, *7 * (False,))
 
 
 class CallDetails(NamedTuple):
@@ -46,6 +49,12 @@ class Server:
         """Say where."""
         self._address = address
         return 1
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a load balancer sends calls here, by the server's own health."""
+        health = self._handlers[_HEALTH].unary_unary.__self__
+        return bool(health._server_status.get("") == health_pb2.HealthCheckResponse.SERVING)
 
     async def start(self) -> None:
         """Serve."""
@@ -259,11 +268,15 @@ class Network:
         return Channel(self, address, interceptors)
 
     def choose(self, address: str) -> Server | None:
-        """One of those that listen there."""
+        """One of those that listen there, a ready one unless what is known of that is stale."""
         servers = [
             server
             for server in self.servers.get(address, [])
             if server.process is None or not server.process.is_dead
         ]
         self.servers[address] = servers
-        return self.world.choice(servers) if servers else None
+        if not servers:
+            return None
+        ready = [server for server in servers if server.is_ready]
+        is_stale = self.world.choice(_ONE_OF_EIGHT)
+        return self.world.choice(servers if is_stale or not ready else ready)

@@ -147,6 +147,10 @@ class Load:
         for trader in self.traders:
             trader.stop()
         await asyncio.wait(self._trading, timeout=seconds)
+        await self.end()
+
+    async def end(self) -> None:
+        """Nobody trades any more, answered or not."""
         await end(*self._trading)
 
     async def ask_again(self, rng: random.Random, *, count: int) -> None:
@@ -175,6 +179,7 @@ async def trading(
     try:
         yield load
     finally:
+        await load.end()
         await end(*watching)
         for trader in traders:
             await trader.customer.door.channel.close()

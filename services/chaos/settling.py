@@ -77,7 +77,7 @@ def counts_of(history: History) -> dict[str, int]:
     """The figures of a history."""
     acks: Sequence[Ack] = history.acks
     events = [event for story in history.events.values() for event in story]
-    ends = [event.status for event in events if event.is_terminal]
+    ends = [*{event.trade_id: event.status for event in events if event.is_terminal}.values()]
     return {
         "orders_answered": len({(ack.customer, ack.client_order_id) for ack in acks}),
         "answers": len(acks),

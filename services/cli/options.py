@@ -99,6 +99,15 @@ Limit = Annotated[
         help="Pay no more, or take no less, a share; else at the market.",
     ),
 ]
+Stop = Annotated[
+    int,
+    typer.Option(
+        "--stop",
+        parser=_dollars,
+        metavar="PRICE",
+        help="Wait for a trade at this price, or beyond it.",
+    ),
+]
 Shares = Annotated[
     int, typer.Argument(parser=_shares, metavar="QUANTITY", help="Whole shares, for example 300.")
 ]

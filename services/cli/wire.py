@@ -33,12 +33,15 @@ def reason_word(reason: Reason.ValueType) -> str:
 
 
 def terms_of(trade: order_pb2.Trade) -> str:
-    """For example BUY 300 AAPL, or BUY 300 AAPL at $250.42 IOC."""
+    """For example BUY 300 AAPL, BUY 300 AAPL at $250.42 IOC, SELL 5 KO stop $60 GTC."""
     side = terms_pb2.Side.Name(trade.side).removeprefix("SIDE_")
     terms = f"{side} {format_shares(trade.quantity)} {trade.symbol}"
+    if trade.stop_price_micros:
+        terms += f" stop {format_dollars(trade.stop_price_micros)}"
     if trade.limit_price_micros:
-        time_in_force = terms_pb2.TimeInForce.Name(trade.time_in_force)
         terms += f" at {format_dollars(trade.limit_price_micros)}"
+    if trade.order_type != terms_pb2.ORDER_TYPE_MARKET:
+        time_in_force = terms_pb2.TimeInForce.Name(trade.time_in_force)
         terms += f" {time_in_force.removeprefix('TIME_IN_FORCE_')}"
     return terms
 

@@ -1,31 +1,15 @@
-"""Turns members' commands into executions, and those into rows to keep and reports to tell."""
+"""What a batch writes: how far sessions move, and the reports they get."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from libs.refusals import Conflict, Invalid, Refusal
 from services.exchange_simulator import wire
-from services.exchange_simulator.domain import (
-    Filing,
-    NewOrder,
-    Outcome,
-    RejectReason,
-    refused,
-    reports_of,
-)
-from services.exchange_simulator.sessions import Connection, Session
-from services.exchange_simulator.store import Advance, OrderRow, ReportRow, Sequences
-from stockbroker.common.v1.reason_pb2 import Reason
+from services.exchange_simulator.domain import Filing, Report, Stamp
+from services.exchange_simulator.keeping import Advance, ReportRow
+from services.exchange_simulator.sessions import Session
+from services.exchange_simulator.store import Sequences
 from stockbroker.exchange.v1 import exchange_pb2 as pb
-
-
-@dataclass(frozen=True, slots=True)
-class Parcel:
-    """Commands as they came in one message: (sequence, order); no order: a number used up."""
-
-    connection: Connection
-    commands: Sequence[tuple[int, NewOrder | None]]
 
 
 @dataclass(slots=True)
@@ -38,6 +22,11 @@ class Progress:
     next_report_seq: int
     told: list[pb.ExecutionReport] = field(default_factory=list)
 
+    @property
+    def has_moved(self) -> bool:
+        """Whether there is any news."""
+        return self.next_command_seq > self.before.next_command_seq or bool(self.told)
+
     def advance(self) -> Advance:
         """The move to keep."""
         after = replace(
@@ -48,106 +37,51 @@ class Progress:
         return Advance(self.session_id, self.before, after)
 
 
-class Batch:
-    """Parcels being written up, in order.
-
-    `known` are the terms of orders kept before, by id; `execute` trades an order on the floor, or
-    gives None for one that is never answered;
-    `next_id` gives ids that are unique for ever. `refusals` has one entry per parcel: None when
-    it is taken whole.
-    """
+class Clerk:
+    """Numbers reports made `now`. `next_id` gives ids that are unique for ever."""
 
     def __init__(
-        self,
-        known: Mapping[str, NewOrder],
-        *,
-        execute: Callable[[NewOrder], Outcome | None],
-        next_id: Callable[[], str],
-        now: datetime,
+        self, sessions: Mapping[str, Session], *, next_id: Callable[[], str], now: datetime
     ) -> None:
-        self._known = dict(known)
-        self._execute = execute
-        self._next_id = next_id
-        self._now = now
+        self._sessions = sessions
+        self.next_id = next_id
+        self.now = now
         self._progress: dict[str, Progress] = {}
-        self.orders: list[OrderRow] = []
         self.reports: list[ReportRow] = []
-        self.refusals: list[Refusal | None] = []
-
-    def take(self, parcel: Parcel, session: Session | None) -> None:
-        """Execute what is new of a parcel."""
-        if session is None or session.connection is not parcel.connection:
-            text = "a newer connection of the session serves it now"
-            self.refusals.append(Conflict(Reason.REASON_UNAVAILABLE, text))
-            return
-        progress = self._progress_of(session)
-        for seq, order in parcel.commands:
-            if seq > progress.next_command_seq:
-                text = f"command {seq} came where {progress.next_command_seq} was expected"
-                self.refusals.append(Invalid(Reason.REASON_INVALID_SEQUENCE, text, field="seq"))
-                return
-            if seq == progress.next_command_seq:
-                progress.next_command_seq += 1
-                if order is not None:
-                    self._place(progress, order)
-        self.refusals.append(None)
 
     def moved(self) -> list[Progress]:
         """The sessions with news, by id."""
-        return [
-            progress
-            for _, progress in sorted(self._progress.items())
-            if progress.next_command_seq > progress.before.next_command_seq
-        ]
+        return [p for _, p in sorted(self._progress.items()) if p.has_moved]
 
-    def _progress_of(self, session: Session) -> Progress:
-        session_id = session.connection.session_id
+    def touched(self) -> list[str]:
+        """The sessions that were looked at."""
+        return list(self._progress)
+
+    def progress(self, session_id: str) -> Progress:
+        """How far a session is, which must be known."""
         progress = self._progress.get(session_id)
         if progress is None:
-            before = session.sequences()
+            before = self._sessions[session_id].sequences()
             progress = Progress(session_id, before, before.next_command_seq, before.next_report_seq)
             self._progress[session_id] = progress
         return progress
 
-    def _place(self, progress: Progress, order: NewOrder) -> None:
-        known = self._known.get(order.client_order_id)
-        if known is None:
-            self._known[order.client_order_id] = order
-            filing = Filing(order, self._next_id(), self._now)
-            outcome = self._execute(order)
-            self.orders.append(
-                OrderRow(
-                    order,
-                    progress.session_id,
-                    filing.exchange_order_id,
-                    self._now,
-                    is_open=outcome is None,
-                )
+    def tell(self, session_id: str, filing: Filing, report: Report) -> None:
+        """One more report for a session."""
+        progress = self.progress(session_id)
+        stamp = Stamp(progress.next_report_seq, self.next_id(), self.now)
+        progress.next_report_seq += 1
+        message = wire.report_to(filing, report, stamp)
+        progress.told.append(message)
+        self.reports.append(
+            ReportRow(
+                session_id=session_id,
+                report_seq=stamp.seq,
+                client_order_id=filing.client_order_id,
+                exec_id=stamp.exec_id,
+                exec_type=report.exec_type,
+                last_quantity=report.last_quantity,
+                last_price_micros=report.last_price_micros,
+                body=message.SerializeToString(),
             )
-            if outcome is not None:
-                self._tell(progress, filing, outcome)
-        elif known != order:
-            text = "client_order_id was used before with other terms"
-            duplicate = refused(RejectReason.DUPLICATE_ORDER_ID, text)
-            self._tell(progress, Filing(order, "", self._now), duplicate)
-
-    def _tell(self, progress: Progress, filing: Filing, outcome: Outcome) -> None:
-        reports = reports_of(
-            filing, outcome, first_seq=progress.next_report_seq, next_id=self._next_id
         )
-        progress.next_report_seq += len(reports)
-        for report in reports:
-            message = wire.report_to(report)
-            progress.told.append(message)
-            self.reports.append(
-                ReportRow(
-                    session_id=progress.session_id,
-                    report_seq=report.seq,
-                    client_order_id=filing.order.client_order_id,
-                    exec_id=report.exec_id,
-                    exec_type=report.exec_type,
-                    last_quantity=report.last_quantity,
-                    last_price_micros=report.last_price_micros,
-                    body=message.SerializeToString(),
-                )
-            )

@@ -3,9 +3,12 @@
 from collections.abc import Iterable, Sequence
 
 from services.exchange_simulator import store
+from services.exchange_simulator.batch import Batch
 from services.exchange_simulator.database import Database
-from services.exchange_simulator.floor import Market, TapeCommand
+from services.exchange_simulator.hours import Phase
+from services.exchange_simulator.market import Market, TapeCommand
 from services.exchange_simulator.trading import Trading
+from services.exchange_simulator.turns import Turns
 
 _MAX_STEPS = 200  # of a tape in one turn, so that members' orders get theirs
 
@@ -13,8 +16,9 @@ _MAX_STEPS = 200  # of a tape in one turn, so that members' orders get theirs
 class Desk:
     """Changes books from outside, in turn with the members. Symbols given here are listed."""
 
-    def __init__(self, trading: Trading, database: Database) -> None:
+    def __init__(self, trading: Trading, turns: Turns, database: Database) -> None:
         self._trading = trading
+        self._turns = turns
         self._database = database
 
     async def load(self, symbol: str, orders: Sequence[TapeCommand]) -> int:
@@ -37,12 +41,20 @@ class Desk:
             await self._database.run(lambda c, _: store.keep_halt(c, symbol, is_halted))
             self._trading.floor.markets[symbol].is_halted = is_halted
 
+    async def set_phase(self, phase: Phase, *, ends_day: bool) -> None:
+        """Open or close the exchange, durably, and perhaps end its day. Raises Unavailable."""
+        await self._turns.set_phase(phase, ends_day=ends_day)
+
     async def drift(self) -> None:
-        """One idle move of one symbol, while the exchange is open."""
-        async with self._trading.turn:
-            symbol = self._trading.floor.drift() if self._trading.is_open() else None
-            if symbol is not None:
-                self._trading.publish([symbol])
+        """One idle move of one symbol, while the exchange is open. Raises Unavailable."""
+        symbol = self._trading.floor.movable() if self._trading.is_open() else None
+        if symbol is not None:
+            await self._turns.run(lambda batch: batch.drift(symbol))
+
+    async def end_day(self) -> None:
+        """Expire what ends with a day that is over. Raises Unavailable."""
+        if self._trading.day_to_end(self._trading.phase) is not None:
+            await self._turns.run(lambda _: None)
 
 
 class Player:
@@ -52,8 +64,11 @@ class Player:
     nanoseconds, and counts from the first command on.
     """
 
-    def __init__(self, trading: Trading, market: Market, *, speed_millis: int) -> None:
+    def __init__(
+        self, trading: Trading, turns: Turns, market: Market, *, speed_millis: int
+    ) -> None:
         self._trading = trading
+        self._turns = turns
         self._market = market
         self._speed_millis = speed_millis
         self._began: tuple[int, float] | None = None
@@ -63,7 +78,7 @@ class Player:
         market.maker = None
 
     async def play(self, steps: Iterable[tuple[int, TapeCommand]]) -> None:
-        """Play (time, command) in order, each when it is due."""
+        """Play (time, command) in order, each when it is due. Raises Unavailable."""
         due: list[TapeCommand] = []
         for at_nanos, command in steps:
             early = self._early_seconds(at_nanos)
@@ -87,13 +102,15 @@ class Player:
         return (at_nanos - first_nanos) / 1e6 / self._speed_millis - (now - began)
 
     async def _play(self, commands: list[TapeCommand]) -> None:
-        async with self._trading.turn:
-            for command in commands:
-                traded = self._market.play(command)
-                self.commands += 1
-                if traded is None:
-                    self.missed += 1
-                else:
-                    self.volume += traded
-            self._trading.publish([self._market.instrument.symbol])
+        """Play these in one turn. Raises Unavailable, and none of them was played."""
+        symbol, is_open = self._market.instrument.symbol, self._trading.is_open()
+        traded: list[int | None] = []
+
+        def act(batch: Batch) -> None:
+            traded.extend(batch.play(symbol, command, is_open=is_open) for command in commands)
+
+        await self._turns.run(act)
+        self.commands += len(traded)
+        self.missed += traded.count(None)
+        self.volume += sum(shares for shares in traded if shares is not None)
         await self._trading.clock.sleep(0)

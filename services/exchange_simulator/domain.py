@@ -1,6 +1,5 @@
-"""What a member may order and what the exchange answers: terms, reports, rules."""
+"""What members command and what the exchange answers: terms, reports, and what trades at once."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
@@ -50,6 +49,10 @@ class ExecType(IntEnum):
     REJECTED = 3
     CANCELED = 4
     EXPIRED = 5
+    CANCEL_REJECTED = 6
+    REPLACED = 7
+    REPLACE_REJECTED = 8
+    TRIGGERED = 9
 
 
 class RejectReason(IntEnum):
@@ -64,6 +67,9 @@ class RejectReason(IntEnum):
     OTHER = 6
     DUPLICATE_ORDER_ID = 7
     EXPIRED = 8
+    TOO_LATE = 9
+    UNKNOWN_ORDER = 10
+    CANCELED_BY_MEMBER = 11
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +85,26 @@ class NewOrder:
     stop_price_micros: int
     time_in_force: int
     max_notional_micros: int
+
+
+@dataclass(frozen=True, slots=True)
+class CancelOrder:
+    """The rest of an order is to end."""
+
+    client_order_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReplaceOrder:
+    """An order is to have other terms: shares in all, filled ones included; a price of 0 stays."""
+
+    client_order_id: str
+    quantity: int
+    limit_price_micros: int
+    stop_price_micros: int
+
+
+Command = NewOrder | CancelOrder | ReplaceOrder
 
 
 class Ticket(msgspec.Struct, frozen=True, gc=False):
@@ -127,26 +153,37 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Filing:
-    """What all reports of one order share. A command refused as duplicate has no exchange id."""
+    """The order a report is about. Ids and terms that are not known are empty."""
 
-    order: NewOrder
-    exchange_order_id: str
-    transact_time: datetime
+    client_order_id: str
+    exchange_order_id: str = ""
+    symbol: str = ""
+    side: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One report on the session the order came by. Fields as in the contract."""
+    """What is said of an order. Fields as in the contract."""
 
-    filing: Filing
-    seq: int
-    exec_id: str
     exec_type: ExecType
     last_quantity: int = 0
     last_price_micros: int = 0
     cumulative_quantity: int = 0
     leaves_quantity: int = 0
     ending: Ending | None = None
+    command_seq: int = 0
+    quantity: int = 0
+    limit_price_micros: int = 0
+    stop_price_micros: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """What makes a report one of a session: its number there, its id, when it was made."""
+
+    seq: int
+    exec_id: str
+    transact_time: datetime
 
 
 def refused(reason: RejectReason, text: str) -> Outcome:
@@ -154,58 +191,7 @@ def refused(reason: RejectReason, text: str) -> Outcome:
     return Outcome(False, [], Ending(reason, text))
 
 
-def flaw(order: NewOrder) -> str:
-    """What is wrong with the terms themselves, in words; empty: nothing."""
-    if order.side not in (BUY, SELL):
-        return "side is neither BUY nor SELL"
-    if not 1 <= order.quantity <= MAX_QUANTITY:
-        return f"quantity is not within 1 and {MAX_QUANTITY}"
-    if order.time_in_force not in list(TimeInForce):
-        return "time_in_force is unknown"
-    if order.order_type == OrderType.MARKET:
-        return _flaw_of_market(order)
-    if order.order_type == OrderType.LIMIT:
-        return _flaw_of_limit(order)
-    return "only MARKET and LIMIT orders are offered"
-
-
-def _flaw_of_market(order: NewOrder) -> str:
-    if order.limit_price_micros or order.stop_price_micros:
-        return "a MARKET order has no price"
-    if order.max_notional_micros < 0:
-        return "max_notional_micros is negative"
-    if order.max_notional_micros and order.side != BUY:
-        return "max_notional_micros is for MARKET bids only"
-    return ""
-
-
-def _flaw_of_limit(order: NewOrder) -> str:
-    if order.time_in_force not in (TimeInForce.IOC, TimeInForce.FOK):
-        return "LIMIT orders are offered with IOC and FOK only"
-    if not 1 <= order.limit_price_micros <= MAX_PRICE_MICROS:
-        return f"limit_price_micros is not within 1 and {MAX_PRICE_MICROS}"
-    if order.stop_price_micros or order.max_notional_micros:
-        return "a LIMIT order has neither stop price nor max_notional_micros"
-    return ""
-
-
 NO_MORE = Ending(RejectReason.NO_LIQUIDITY, "the book has no more to trade against")
-
-
-def trade(order: NewOrder, book: Book) -> Outcome:
-    """Execute an order without flaw on the book at once; nothing of it rests."""
-    return at_once(
-        Ticket(
-            0,
-            order.side,
-            order.quantity,
-            order.order_type,
-            order.time_in_force,
-            limit=order.limit_price_micros,
-            max_notional=order.max_notional_micros,
-        ),
-        book,
-    )
 
 
 def at_once(ticket: Ticket, book: Book) -> Outcome:
@@ -234,42 +220,3 @@ def _hindrance(ticket: Ticket, offer: Offer) -> Outcome | None:
     if ticket.time_in_force == _FOK and offer.quantity < ticket.quantity:
         return Outcome(True, [], NO_MORE)
     return None
-
-
-def reports_of(
-    filing: Filing, outcome: Outcome, *, first_seq: int, next_id: Callable[[], str]
-) -> list[Report]:
-    """What a member is told: REJECTED alone, or NEW, a TRADE per fill, perhaps CANCELED."""
-    if not outcome.is_accepted:
-        rejected = Report(filing, first_seq, next_id(), ExecType.REJECTED, ending=outcome.ending)
-        return [rejected]
-    leaves = filing.order.quantity
-    reports = [Report(filing, first_seq, next_id(), ExecType.NEW, leaves_quantity=leaves)]
-    cumulative = 0
-    for fill in outcome.fills:
-        cumulative += fill.quantity
-        leaves -= fill.quantity
-        reports.append(
-            Report(
-                filing,
-                first_seq + len(reports),
-                next_id(),
-                ExecType.TRADE,
-                last_quantity=fill.quantity,
-                last_price_micros=fill.price,
-                cumulative_quantity=cumulative,
-                leaves_quantity=leaves,
-            )
-        )
-    if outcome.ending is not None:
-        reports.append(
-            Report(
-                filing,
-                first_seq + len(reports),
-                next_id(),
-                ExecType.CANCELED,
-                cumulative_quantity=cumulative,
-                ending=outcome.ending,
-            )
-        )
-    return reports

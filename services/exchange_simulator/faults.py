@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from services.exchange_simulator.domain import Ending, RejectReason
+
 Report = TypeVar("Report")
 
 
@@ -40,13 +42,13 @@ class Faults:
         """Whether the next order is never answered."""
         return self._strikes(self.script.unanswered_order_permille)
 
-    def rejects_order(self) -> bool:
-        """Whether the next order is refused."""
-        return self._strikes(self.script.reject_order_permille)
-
-    def halts_order(self) -> bool:
-        """Whether the next order finds its symbol halted."""
-        return self._strikes(self.script.halted_order_permille)
+    def objection(self) -> Ending | None:
+        """Why the next order is refused; None: the script has nothing against it."""
+        if self._strikes(self.script.halted_order_permille):
+            return Ending(RejectReason.HALTED, "halted by the operator's script of faults")
+        if self._strikes(self.script.reject_order_permille):
+            return Ending(RejectReason.OTHER, "refused by the operator's script of faults")
+        return None
 
     def hangs_up(self) -> bool:
         """Whether the next message of reports is lost with its connection."""

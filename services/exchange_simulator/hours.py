@@ -3,6 +3,15 @@
 from bisect import bisect_right
 from dataclasses import dataclass
 from datetime import datetime
+from enum import IntEnum
+
+
+class Phase(IntEnum):
+    """Who says whether the exchange is open: its hours, or an operator."""
+
+    BY_HOURS = 1
+    OPEN = 2
+    CLOSED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,3 +47,8 @@ class Hours:
         if self._sessions is None or index == len(self._sessions):
             return None
         return self._sessions[index]
+
+    def last_close(self, now: datetime) -> datetime | None:
+        """When the last session that is over closed; None: there is none."""
+        index = bisect_right(self._closes, now)
+        return self._closes[index - 1] if index else None

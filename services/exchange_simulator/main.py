@@ -1,7 +1,7 @@
 """The exchange simulator as a process: settings and wiring."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from itertools import count
 from typing import Annotated
@@ -13,6 +13,7 @@ from msgspec import Meta
 from libs import process
 from libs.auth import Role, Verifier
 from libs.clock import Clock, SystemClock
+from libs.refusals import Unavailable
 from libs.rpc import RpcServer
 from services.exchange_simulator import tables
 from services.exchange_simulator.database import Database
@@ -20,9 +21,11 @@ from services.exchange_simulator.desk import Desk
 from services.exchange_simulator.faults import Faults
 from services.exchange_simulator.floor import Floor
 from services.exchange_simulator.hours import Hours
+from services.exchange_simulator.roll import Roll
 from services.exchange_simulator.service.control import ExchangeControlService
 from services.exchange_simulator.service.exchange import ExchangeService
 from services.exchange_simulator.trading import Trading
+from services.exchange_simulator.turns import Turns
 from services.exchange_simulator.venue import Venue
 from stockbroker.exchange.v1.exchange_control_service_pb2_grpc import (
     add_ExchangeControlServiceServicer_to_server,
@@ -55,9 +58,11 @@ _ALLOW = {
     },
     **{
         f"/{_CONTROL}/{method}": _OPERATORS
-        for method in ("LoadBook", "ResetBook", "PlayTape", "SetFaults", "SetHalt")
+        for method in ("LoadBook", "ResetBook", "PlayTape", "SetFaults", "SetHalt", "SetPhase")
     },
 }
+
+_DAY_END_SECONDS = 0.5
 
 # Asked for every other second.
 _QUIET = frozenset({f"/{_EXCHANGE}/ListExecutions"})
@@ -94,13 +99,16 @@ async def house(settings: Settings, clock: Clock | None = None) -> AsyncIterator
     floor = Floor(tables.read_instruments(), seed=settings.seed, opened_at=clock.now())
     trading, faults = Trading(floor, hours, clock), Faults(settings.fault_seed)
     numbers = count(1)
-    venue = Venue(
+    roll = Roll(faults, clock)
+    turns = Turns(
         trading,
         database,
-        faults=faults,
+        roll,
+        faults,
         next_id=lambda: f"{settings.venue}-{database.epoch}-{next(numbers)}",
     )
-    desk = Desk(trading, database)
+    venue = Venue(trading, turns, roll, database, faults)
+    desk = Desk(trading, turns, database)
     # Tokens go by the real time, whatever time it is on the floor.
     verifier = Verifier(settings.jwks_file)
     rpc = RpcServer(listen=settings.listen, allow=_ALLOW, quiet=_QUIET, verifier=verifier)
@@ -108,13 +116,14 @@ async def house(settings: Settings, clock: Clock | None = None) -> AsyncIterator
         ExchangeService(trading, venue, name=settings.venue), rpc.server
     )
     add_ExchangeControlServiceServicer_to_server(
-        ExchangeControlService(trading, desk, faults), rpc.server
+        ExchangeControlService(trading, turns, desk, faults), rpc.server
     )
     rpc.serves(_EXCHANGE, _CONTROL)
     await rpc.start()
     tasks = [
-        asyncio.create_task(_attend(database, floor, rpc), name="attend"),
+        asyncio.create_task(_attend(database, turns, floor, rpc), name="attend"),
         asyncio.create_task(_move(desk, clock, settings.market_moves_per_second), name="move"),
+        asyncio.create_task(_end_days(desk, clock), name="end_days"),
     ]
     for task in tasks:
         task.add_done_callback(_tell_failure)
@@ -130,11 +139,15 @@ async def house(settings: Settings, clock: Clock | None = None) -> AsyncIterator
         await database.close()
 
 
-async def _attend(database: Database, floor: Floor, rpc: RpcServer) -> None:
+async def _attend(database: Database, turns: Turns, floor: Floor, rpc: RpcServer) -> None:
     """Everything that waits for the database, so that serving does not."""
     for symbol in await database.open():
         if symbol in floor.markets:
             floor.markets[symbol].is_halted = True
+    while True:
+        await database.recover()
+        if await _is_done(turns.open()):
+            break
     while True:
         await rpc.set_ready(True)
         await database.trouble()
@@ -146,7 +159,23 @@ async def _move(desk: Desk, clock: Clock, moves_per_second: float) -> None:
     """Idle moves of the market, for as long as the exchange runs."""
     while moves_per_second:
         await clock.sleep(1 / moves_per_second)
-        await desk.drift()
+        await _is_done(desk.drift())
+
+
+async def _end_days(desk: Desk, clock: Clock) -> None:
+    """The closes, for as long as the exchange runs."""
+    while True:
+        await clock.sleep(_DAY_END_SECONDS)
+        await _is_done(desk.end_day())
+
+
+async def _is_done(turn: Awaitable[None]) -> bool:
+    """Whether it was done: the database may be away."""
+    try:
+        await turn
+    except Unavailable:
+        return False
+    return True
 
 
 def _tell_failure(task: asyncio.Task[None]) -> None:

@@ -62,11 +62,14 @@ class Connection:
 
 
 class Session:
-    """Where a session stands, as the database has it; acknowledged_seq may run ahead of it."""
+    """Where a session stands, as the database has it; acknowledged_seq may run ahead of it.
+
+    Without a connection the member is away: it hears at its next logon.
+    """
 
     __slots__ = ("acknowledged_seq", "connection", "next_command_seq", "next_report_seq")
 
-    def __init__(self, sequences: Sequences, connection: Connection) -> None:
+    def __init__(self, sequences: Sequences, connection: Connection | None = None) -> None:
         self.next_command_seq = sequences.next_command_seq
         self.next_report_seq = sequences.next_report_seq
         self.acknowledged_seq = sequences.acknowledged_seq

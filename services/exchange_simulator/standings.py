@@ -5,13 +5,18 @@ from dataclasses import dataclass
 
 from psycopg import AsyncConnection
 
+from services.exchange_simulator.domain import Filing
+
 _STANDINGS = """
-SELECT o.client_order_id, o.exchange_order_id, o.symbol, o.side, o.quantity,
-       coalesce(sum(r.last_quantity), 0)::bigint, o.is_open, coalesce(max(r.report_seq), 0)
+SELECT o.client_order_id, o.exchange_order_id, o.symbol, o.side,
+       coalesce(w.quantity, o.replaced_quantity, o.quantity),
+       coalesce(sum(r.last_quantity), 0)::bigint, o.is_open, coalesce(max(r.report_seq), 0),
+       o.session_id
 FROM member_order o
+LEFT JOIN working_order w USING (client_order_id)
 LEFT JOIN report r ON r.client_order_id = o.client_order_id AND r.session_id = o.session_id
 WHERE o.client_order_id = ANY(%s)
-GROUP BY o.client_order_id
+GROUP BY o.client_order_id, w.client_order_id
 ORDER BY o.client_order_id
 """
 
@@ -28,7 +33,7 @@ ORDER BY client_order_id LIMIT %(most)s
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """One order. Fields as in the contract."""
+    """One order. Fields as in the contract, and the session it came by."""
 
     client_order_id: str
     exchange_order_id: str
@@ -38,6 +43,12 @@ class Standing:
     cumulative_quantity: int
     is_open: bool
     last_report_seq: int
+    session_id: str
+
+    @property
+    def filing(self) -> Filing:
+        """As reports name the order."""
+        return Filing(self.client_order_id, self.exchange_order_id, self.symbol, self.side)
 
 
 @dataclass(frozen=True, slots=True)

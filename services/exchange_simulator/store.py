@@ -1,13 +1,13 @@
 """What the exchange keeps. One method, one question; the caller owns the transaction."""
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from operator import attrgetter
 
 from psycopg import AsyncConnection
 
 from services.exchange_simulator.domain import NewOrder
+from services.exchange_simulator.hours import Phase
+from services.exchange_simulator.working import Working
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,43 +20,13 @@ class Sequences:
 
 
 @dataclass(frozen=True, slots=True)
-class Advance:
-    """A session before and after a batch."""
+class State:
+    """What the exchange has to know to go on: its day, the orders that work, and their sessions."""
 
-    session_id: str
-    before: Sequences
-    after: Sequences
-
-
-@dataclass(frozen=True, slots=True)
-class OrderRow:
-    """A member's order as received."""
-
-    order: NewOrder
-    session_id: str
-    exchange_order_id: str
-    received_at: datetime
-    is_open: bool
-
-
-@dataclass(frozen=True, slots=True)
-class ReportRow:
-    """A report with its wire form."""
-
-    session_id: str
-    report_seq: int
-    client_order_id: str
-    exec_id: str
-    exec_type: int
-    last_quantity: int
-    last_price_micros: int
-    body: bytes
-
-
-_TERMS = attrgetter(*NewOrder.__slots__)
-_REPORT = attrgetter(*ReportRow.__slots__)
-_ORDER = (*NewOrder.__slots__, "session_id", "exchange_order_id", "received_at", "is_open")
-_ADVANCE = ("ids", "old_commands", "old_reports", "commands", "reports")
+    phase: Phase
+    day_ended_at: datetime
+    working: list[Working]
+    sequences: dict[str, Sequences]
 
 
 class Superseded(Exception):
@@ -95,6 +65,26 @@ async def keep_halt(connection: AsyncConnection, symbol: str, is_halted: bool) -
     )
 
 
+async def read_state(connection: AsyncConnection, epoch: int) -> State:
+    """How the exchange stands, once whatever it was writing is kept or lost. Raises Superseded."""
+    cursor = await connection.execute(
+        "SELECT phase, day_ended_at FROM venue WHERE epoch = %s FOR UPDATE", [epoch]
+    )
+    row = await cursor.fetchone()
+    if row is None:
+        raise Superseded
+    phase, day_ended_at = row
+    cursor = await connection.execute(_WORKING)
+    working = [Working(0, NewOrder(*row[:9]), *row[9:]) for row in await cursor.fetchall()]
+    cursor = await connection.execute(
+        "SELECT session_id, next_command_seq, next_report_seq, acknowledged_seq FROM session"
+        " WHERE session_id = ANY(%s)",
+        [list({order.session_id for order in working})],
+    )
+    sequences = {row[0]: Sequences(*row[1:]) for row in await cursor.fetchall()}
+    return State(Phase(phase), day_ended_at, working, sequences)
+
+
 async def open_session(connection: AsyncConnection, epoch: int, session_id: str) -> Sequences:
     """Where a session stands; it is made when it is new. Raises Superseded."""
     await connection.execute(
@@ -123,33 +113,6 @@ async def find_orders(
         [client_order_ids],
     )
     return {row[0]: NewOrder(*row) for row in await cursor.fetchall()}
-
-
-async def keep_batch(
-    connection: AsyncConnection,
-    epoch: int,
-    advances: Sequence[Advance],
-    orders: Sequence[OrderRow],
-    reports: Sequence[ReportRow],
-) -> None:
-    """Keep all of a batch. Raises Superseded, and the caller must not commit.
-
-    Safe to repeat when it is open whether the same batch was committed: it then does nothing.
-    """
-    parameters = {
-        "epoch": epoch,
-        **_columns("session", _ADVANCE, map(_advance_of, advances)),
-        **_columns("order", _ORDER, map(_order_of, orders)),
-        **_columns("report", ReportRow.__slots__, map(_REPORT, reports)),
-    }
-    cursor = await connection.execute(_KEEP_BATCH, parameters)
-    row = await cursor.fetchone()
-    if row == (len(advances), len(orders), len(reports)):
-        return
-    cursor = await connection.execute(_FIND_ADVANCED, parameters)
-    row = await cursor.fetchone()
-    if row is None or row[0] != len(advances):
-        raise Superseded
 
 
 async def keep_acknowledged(
@@ -211,90 +174,12 @@ async def read_reports_of_order(
     return [row[0] for row in rows if row[0] is not None] if rows else None
 
 
-# The share lock makes a process that starts now wait for this commit; then we are fenced off.
-_KEEP_BATCH = """
-WITH fence AS (
-    SELECT FROM venue WHERE epoch = %(epoch)s FOR SHARE
-), moved AS (
-    UPDATE session SET next_command_seq = new.commands, next_report_seq = new.reports
-    FROM unnest(
-        %(session_ids)s::text[], %(session_old_commands)s::bigint[],
-        %(session_old_reports)s::bigint[], %(session_commands)s::bigint[],
-        %(session_reports)s::bigint[]
-    ) AS new (session_id, old_commands, old_reports, commands, reports), fence
-    WHERE session.session_id = new.session_id
-        AND session.next_command_seq = new.old_commands
-        AND session.next_report_seq = new.old_reports
-    RETURNING 1
-), placed AS (
-    INSERT INTO member_order (
-        client_order_id, symbol, side, quantity, order_type, limit_price_micros,
-        stop_price_micros, time_in_force, max_notional_micros, session_id, exchange_order_id,
-        received_at, is_open
-    )
-    SELECT * FROM unnest(
-        %(order_client_order_id)s::text[], %(order_symbol)s::text[], %(order_side)s::int[],
-        %(order_quantity)s::bigint[], %(order_order_type)s::int[],
-        %(order_limit_price_micros)s::bigint[], %(order_stop_price_micros)s::bigint[],
-        %(order_time_in_force)s::int[], %(order_max_notional_micros)s::bigint[],
-        %(order_session_id)s::text[], %(order_exchange_order_id)s::text[],
-        %(order_received_at)s::timestamptz[], %(order_is_open)s::boolean[]
-    )
-    ON CONFLICT DO NOTHING
-    RETURNING 1
-), told AS (
-    INSERT INTO report (
-        session_id, report_seq, client_order_id, exec_id, exec_type, last_quantity,
-        last_price_micros, body
-    )
-    SELECT * FROM unnest(
-        %(report_session_id)s::text[], %(report_report_seq)s::bigint[],
-        %(report_client_order_id)s::text[], %(report_exec_id)s::text[],
-        %(report_exec_type)s::smallint[], %(report_last_quantity)s::bigint[],
-        %(report_last_price_micros)s::bigint[], %(report_body)s::bytea[]
-    )
-    ON CONFLICT DO NOTHING
-    RETURNING 1
-)
+_WORKING = """
 SELECT
-    (SELECT count(*) FROM moved), (SELECT count(*) FROM placed), (SELECT count(*) FROM told)
+    client_order_id, o.symbol, o.side, o.quantity, o.order_type, o.limit_price_micros,
+    o.stop_price_micros, o.time_in_force, o.max_notional_micros, o.session_id,
+    o.exchange_order_id, w.place, w.quantity, w.filled, w.limit_price_micros,
+    w.stop_price_micros, w.is_waiting
+FROM working_order w JOIN member_order o USING (client_order_id)
+ORDER BY w.place
 """
-
-_FIND_ADVANCED = """
-SELECT count(*)
-FROM session
-JOIN venue ON venue.epoch = %(epoch)s
-JOIN unnest(
-    %(session_ids)s::text[], %(session_commands)s::bigint[], %(session_reports)s::bigint[]
-) AS new (session_id, commands, reports) ON session.session_id = new.session_id
-WHERE next_command_seq = new.commands AND next_report_seq = new.reports
-"""
-
-
-def _columns(
-    prefix: str, names: Sequence[str], rows: Iterable[tuple[object, ...]]
-) -> dict[str, list[object]]:
-    """Rows as one array per column, each a parameter `<prefix>_<name>`."""
-    columns = list(zip(*rows, strict=True)) or [()] * len(names)
-    return {f"{prefix}_{name}": list(c) for name, c in zip(names, columns, strict=True)}
-
-
-def _advance_of(advance: Advance) -> tuple[object, ...]:
-    before, after = advance.before, advance.after
-    return (
-        advance.session_id,
-        before.next_command_seq,
-        before.next_report_seq,
-        after.next_command_seq,
-        after.next_report_seq,
-    )
-
-
-def _order_of(row: OrderRow) -> tuple[object, ...]:
-    return (
-        *_TERMS(row.order),
-        row.session_id,
-        row.exchange_order_id,
-        row.received_at,
-        row.is_open,
-    )

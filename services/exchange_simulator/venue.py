@@ -1,27 +1,24 @@
-"""The members' side: takes commands in batches, executes and keeps them, and only then tells.
-
-A batch is matched on the books within its transaction. Nobody hears of it before the commit. When
-the commit fails the books are rolled back, every order to its place, and the sessions of the batch
-are cut off: what is true then is what the database says at their next logon.
-"""
+"""The members' side: logons, commands in batches, acknowledgements, and questions."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 
 import structlog
-from prometheus_client import Counter
 from psycopg import AsyncConnection
 
 from libs.batcher import Batcher
 from libs.refusals import Conflict, Invalid, Refusal, Refused, Unavailable
 from services.exchange_simulator import store
-from services.exchange_simulator.clerk import Batch, Parcel, Progress
+from services.exchange_simulator.batch import Batch, Known
 from services.exchange_simulator.database import Database
-from services.exchange_simulator.domain import NewOrder, Outcome, RejectReason, refused
+from services.exchange_simulator.domain import CancelOrder, Command, NewOrder, ReplaceOrder
 from services.exchange_simulator.faults import Faults
-from services.exchange_simulator.sessions import Connection, Session
+from services.exchange_simulator.roll import Roll
+from services.exchange_simulator.sessions import Connection
 from services.exchange_simulator.standings import Span, Standing, list_ids, read_standings
 from services.exchange_simulator.trading import Trading
+from services.exchange_simulator.turns import Turns
 from stockbroker.common.v1.reason_pb2 import Reason
 from stockbroker.exchange.v1 import exchange_pb2
 from stockbroker.exchange.v1 import exchange_service_pb2 as pb
@@ -29,36 +26,38 @@ from stockbroker.exchange.v1 import exchange_service_pb2 as pb
 _PAGE = 500
 _FLUSH_SECONDS = 0.5
 
-_commands = Counter("exchange_commands", "Commands of members kept")
-_reports = Counter("exchange_reports", "Reports told to members")
 _log = structlog.get_logger()
 
 
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """Commands as they came in one message, each with its number; none: the number is used up."""
+
+    connection: Connection
+    commands: Sequence[tuple[int, Command | None]]
+
+
 class Venue:
-    """Members' sessions. `next_id` gives ids that are unique for ever."""
+    """Members' sessions."""
 
     def __init__(
-        self,
-        trading: Trading,
-        database: Database,
-        *,
-        faults: Faults,
-        next_id: Callable[[], str],
+        self, trading: Trading, turns: Turns, roll: Roll, database: Database, faults: Faults
     ) -> None:
         self._trading = trading
+        self._turns = turns
+        self._roll = roll
         self._database = database
         self._faults = faults
-        self._next_id = next_id
         self._batcher = Batcher[Parcel, None](self._take, max_items=200)
-        self._sessions: dict[str, Session] = {}
         self._acknowledged: dict[str, int] = {}
         self._flush: asyncio.Task[None] | None = None
 
     async def close(self) -> None:
         """Finish what is queued and end every session."""
         await self._batcher.close()
-        for session in self._sessions.values():
-            session.connection.end()
+        for session in self._roll.sessions.values():
+            if session.connection is not None:
+                session.connection.end()
         if self._flush is not None:
             await self._flush
 
@@ -90,20 +89,13 @@ class Venue:
                 missed=range(first, below),
                 next_command_seq=sequences.next_command_seq,
             )
-            older = self._sessions.get(session_id)
-            self._sessions[session_id] = Session(sequences, connection)
-        if older is not None:
-            text = "a newer connection of the session serves it now"
-            older.connection.end(Conflict(Reason.REASON_UNAVAILABLE, text))
+            self._roll.enter(sequences, connection)
         _log.info("logged_on", session=session_id, missed=len(connection.missed))
         return connection
 
     def log_off(self, connection: Connection) -> None:
         """This connection is no more."""
-        connection.end()
-        session = self._sessions.get(connection.session_id)
-        if session is not None and session.connection is connection:
-            del self._sessions[connection.session_id]
+        self._roll.leave(connection)
 
     async def missed_reports(self, connection: Connection) -> AsyncIterator[pb.SessionResponse]:
         """What the member has to hear before anything new. Raises Unavailable."""
@@ -112,18 +104,18 @@ class Venue:
             async with self._database.reader() as reader:
                 below = min(first + _PAGE, missed.stop)
                 bodies = await store.read_reports(reader, connection.session_id, first, below)
-            yield self._message([exchange_pb2.ExecutionReport.FromString(b) for b in bodies])
+            yield self._roll.message([exchange_pb2.ExecutionReport.FromString(b) for b in bodies])
 
     async def take(
-        self, connection: Connection, commands: Sequence[tuple[int, NewOrder | None]]
+        self, connection: Connection, commands: Sequence[tuple[int, Command | None]]
     ) -> None:
         """Keep and execute commands. Raises the refusal that ends the session."""
         await self._batcher.submit(Parcel(connection, commands))
 
     def acknowledge(self, connection: Connection, report_seq: int) -> None:
         """The member has stored reports up to this one. Raises Invalid."""
-        session = self._sessions.get(connection.session_id)
-        if session is None or session.connection is not connection:
+        session = self._roll.served_by(connection)
+        if session is None:
             return
         if report_seq >= session.next_report_seq:
             text = f"report {report_seq} was never sent"
@@ -164,88 +156,35 @@ class Venue:
             return list((await read_standings(reader, await list_ids(reader, span))).values())
 
     async def _take(self, parcels: list[Parcel]) -> Sequence[Refusal | None]:
-        async with self._trading.turn:
-            floor = self._trading.floor
-            floor.begin()
-            try:
-                batch = await self._keep(parcels)
-            except BaseException as error:
-                floor.rollback()
-                self._cut_off(parcels, error)
-                raise
-            self._trading.publish(floor.commit())
-            for progress in batch.moved():
-                self._tell(progress)
-        return batch.refusals
-
-    async def _keep(self, parcels: list[Parcel]) -> Batch:
-        """Match and commit. Runs again after a lost connection, with the same matches."""
-        batch: Batch | None = None
-
-        async def work(connection: AsyncConnection, epoch: int) -> Batch:
-            nonlocal batch
-            if batch is None:
-                batch = await self._match(connection, parcels)
-            advances = [progress.advance() for progress in batch.moved()]
-            if advances:
-                await store.keep_batch(connection, epoch, advances, batch.orders, batch.reports)
-            return batch
-
-        return await self._database.run(work)
-
-    async def _match(self, connection: AsyncConnection, parcels: list[Parcel]) -> Batch:
-        orders = [order for parcel in parcels for _, order in parcel.commands]
-        ids = [order.client_order_id for order in orders if order is not None]
-        known = await store.find_orders(connection, ids)
+        refusals: list[Refusal | None] = []
         is_open = self._trading.is_open()
 
-        def execute(order: NewOrder) -> Outcome | None:
-            if self._faults.leaves_unanswered():
-                return None
-            if self._faults.halts_order():
-                return refused(RejectReason.HALTED, "halted by the operator's script of faults")
-            if self._faults.rejects_order():
-                return refused(RejectReason.OTHER, "refused by the operator's script of faults")
-            return self._trading.floor.execute(order, is_open=is_open)
+        def act(batch: Batch) -> None:
+            refusals.extend(self._take_one(batch, parcel, is_open=is_open) for parcel in parcels)
 
-        now = self._trading.clock.now()
-        batch = Batch(known, execute=execute, next_id=self._next_id, now=now)
-        for parcel in parcels:
-            batch.take(parcel, self._sessions.get(parcel.connection.session_id))
-        return batch
+        async def ask(connection: AsyncConnection) -> Known:
+            return await _known(connection, parcels)
 
-    def _tell(self, progress: Progress) -> None:
-        """The batch is kept: move the session in memory and send what came of it."""
-        session = self._sessions.get(progress.session_id)
-        if session is None:
-            return  # gone meanwhile; it hears at its next logon
-        _commands.inc(progress.next_command_seq - session.next_command_seq)
-        _reports.inc(len(progress.told))
-        session.next_command_seq = progress.next_command_seq
-        session.next_report_seq = progress.next_report_seq
-        kept = pb.SessionResponse.CommandsKept(command_seq=progress.next_command_seq - 1)
-        session.connection.send(pb.SessionResponse(commands_kept=kept))
-        if progress.told and self._faults.hangs_up():
-            session.connection.end(
-                Unavailable(Reason.REASON_UNAVAILABLE, "ended by the operator's script of faults")
-            )
-        elif progress.told:
-            delay = self._faults.delay_seconds()
-            not_before = self._trading.clock.monotonic() + delay if delay else 0.0
-            session.connection.send(self._message(progress.told), not_before=not_before)
+        sessions = {parcel.connection.session_id for parcel in parcels}
+        await self._turns.run(act, ask=ask, sessions=sessions)
+        return refusals
 
-    def _message(self, reports: list[exchange_pb2.ExecutionReport]) -> pb.SessionResponse:
-        sent = self._faults.disturb(reports)
-        return pb.SessionResponse(reports=pb.SessionResponse.Reports(reports=sent))
-
-    def _cut_off(self, parcels: list[Parcel], error: BaseException) -> None:
-        """End the sessions of a batch that was not kept, and forget where they stood."""
-        text = "the exchange could not keep the commands"
-        fault = Unavailable(Reason.REASON_UNAVAILABLE, text)
-        _log.error("batch_not_kept", parcels=len(parcels), exc_info=error)
-        for connection in {parcel.connection for parcel in parcels}:
-            connection.end(error if isinstance(error, Refusal) else fault)
-            self._sessions.pop(connection.session_id, None)
+    def _take_one(self, batch: Batch, parcel: Parcel, *, is_open: bool) -> Refusal | None:
+        """Execute what is new of a parcel; why not all of it."""
+        if self._roll.served_by(parcel.connection) is None:
+            text = "a newer connection of the session serves it now"
+            return Conflict(Reason.REASON_UNAVAILABLE, text)
+        session_id = parcel.connection.session_id
+        progress = batch.clerk.progress(session_id)
+        for seq, command in parcel.commands:
+            if seq > progress.next_command_seq:
+                text = f"command {seq} came where {progress.next_command_seq} was expected"
+                return Invalid(Reason.REASON_INVALID_SEQUENCE, text, field="seq")
+            if seq == progress.next_command_seq:
+                progress.next_command_seq += 1
+                if command is not None:
+                    batch.command(session_id, seq, command, is_open=is_open)
+        return None
 
     async def _keep_acknowledged(self) -> None:
         """Keep acknowledgements a moment later, many at once; lost ones only repeat reports."""
@@ -257,3 +196,14 @@ class Venue:
             )
         except Unavailable:
             _log.warning("acknowledgements_not_kept", sessions=len(acknowledged))
+
+
+async def _known(connection: AsyncConnection, parcels: Sequence[Parcel]) -> Known:
+    """What the database has of the orders that are commanded."""
+    commands = [command for parcel in parcels for _, command in parcel.commands]
+    new = [c.client_order_id for c in commands if isinstance(c, NewOrder)]
+    others = [c.client_order_id for c in commands if isinstance(c, CancelOrder | ReplaceOrder)]
+    return Known(
+        terms=await store.find_orders(connection, new) if new else {},
+        standings=await read_standings(connection, others) if others else {},
+    )

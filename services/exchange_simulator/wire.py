@@ -11,12 +11,18 @@ from services.exchange_simulator.book import BUY, SELL, Half
 from services.exchange_simulator.domain import (
     MAX_PRICE_MICROS,
     MAX_QUANTITY,
+    CancelOrder,
+    Command,
+    Filing,
     NewOrder,
     RejectReason,
+    ReplaceOrder,
     Report,
+    Stamp,
 )
 from services.exchange_simulator.faults import Script
-from services.exchange_simulator.floor import Market, TapeCommand, TapeKind, Top
+from services.exchange_simulator.hours import Phase
+from services.exchange_simulator.market import Market, TapeCommand, TapeKind, Top
 from services.exchange_simulator.standings import Span, Standing
 from stockbroker.common.v1.reason_pb2 import Reason
 from stockbroker.exchange.v1 import exchange_control_service_pb2 as control
@@ -28,6 +34,12 @@ _SYMBOL = re.compile(r"[A-Z0-9.-]{1,12}")
 _SESSION_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _MAX_PERMILLE = 1000
 _PERMILLE = tuple(name for name in Script.__slots__ if name.endswith("_permille"))
+_PHASES = {
+    control.SetPhaseRequest.PHASE_BY_HOURS: (Phase.BY_HOURS, False),
+    control.SetPhaseRequest.PHASE_OPEN: (Phase.OPEN, False),
+    control.SetPhaseRequest.PHASE_CLOSED: (Phase.CLOSED, True),
+    control.SetPhaseRequest.PHASE_NEXT_DAY: (Phase.OPEN, True),
+}
 _MAX_DELAY_MS = 60_000
 _MAX_NAMED = 1000
 _USUAL_PAGE = 500
@@ -80,25 +92,46 @@ def order_from(message: pb.NewOrder) -> NewOrder:
     )
 
 
-def report_to(report: Report) -> pb.ExecutionReport:
+def command_from_member(message: service_pb.SessionRequest.Command) -> Command | None:
+    """What a member commands; None: nothing of what this exchange knows. Raises Invalid."""
+    kind = message.WhichOneof("command")
+    if kind == "new_order":
+        return order_from(message.new_order)
+    if kind == "cancel_order":
+        return CancelOrder(client_order_id_from(message.cancel_order.client_order_id))
+    if kind == "replace_order":
+        wanted = message.replace_order
+        return ReplaceOrder(
+            client_order_id_from(wanted.client_order_id),
+            wanted.quantity,
+            wanted.limit_price_micros,
+            wanted.stop_price_micros,
+        )
+    return None
+
+
+def report_to(filing: Filing, report: Report, stamp: Stamp) -> pb.ExecutionReport:
     """A report as a member gets it."""
-    filing, ending = report.filing, report.ending
-    order = filing.order
+    ending = report.ending
     return pb.ExecutionReport(
-        seq=report.seq,
-        client_order_id=order.client_order_id,
+        seq=stamp.seq,
+        client_order_id=filing.client_order_id,
         exchange_order_id=filing.exchange_order_id,
         exec_type=pb.ExecutionReport.ExecType.ValueType(report.exec_type),
-        exec_id=report.exec_id,
-        symbol=order.symbol,
-        side=pb.Side.ValueType(order.side),
+        exec_id=stamp.exec_id,
+        symbol=filing.symbol,
+        side=pb.Side.ValueType(filing.side),
         last_quantity=report.last_quantity,
         last_price_micros=report.last_price_micros,
         cumulative_quantity=report.cumulative_quantity,
         leaves_quantity=report.leaves_quantity,
         reject_reason=pb.RejectReason.ValueType(ending.reason if ending else RejectReason.NONE),
         reason_text=ending.text if ending else "",
-        transact_time=timestamp_to(filing.transact_time),
+        transact_time=timestamp_to(stamp.transact_time),
+        command_seq=report.command_seq,
+        quantity=report.quantity,
+        limit_price_micros=report.limit_price_micros,
+        stop_price_micros=report.stop_price_micros,
     )
 
 
@@ -181,6 +214,14 @@ def script_from(message: control.SetFaultsRequest) -> Script:
     if not 0 <= message.delay_report_ms <= _MAX_DELAY_MS:
         raise invalid("delay_report_ms", f"delay_report_ms is not within 0 and {_MAX_DELAY_MS}")
     return Script(**permille, delay_report_ms=message.delay_report_ms)
+
+
+def phase_from(message: control.SetPhaseRequest) -> tuple[Phase, bool]:
+    """Who says whether it is open, and whether the day ends. Raises Invalid."""
+    try:
+        return _PHASES[message.phase]
+    except KeyError:
+        raise invalid("phase", "phase is unknown") from None
 
 
 def quote_to(market: Market) -> pb.Quote:

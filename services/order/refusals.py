@@ -97,20 +97,6 @@ def invalid_sequence() -> Invalid:
     )
 
 
-def stops_not_offered() -> Unimplemented:
-    return Unimplemented(
-        Reason.REASON_NOT_IMPLEMENTED, "stop orders are not offered yet", field="order_type"
-    )
-
-
-def resting_not_offered() -> Unimplemented:
-    return Unimplemented(
-        Reason.REASON_NOT_IMPLEMENTED,
-        "LIMIT orders are offered with IOC and FOK only yet",
-        field="time_in_force",
-    )
-
-
 def too_late_to_cancel() -> Refused:
     return Refused(Reason.REASON_TOO_LATE_TO_CANCEL, "the trade has ended before")
 

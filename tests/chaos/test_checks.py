@@ -137,6 +137,13 @@ def test_a_trade_that_is_canceled_while_it_waits_lets_the_next_one_start() -> No
     assert check(_with_story(story)) == []
 
 
+def test_a_cancel_that_came_too_late_changes_nothing() -> None:
+    late = replace(STORY[-1], seq=9, kind="CANCEL_REJECTED", fill=None)
+    assert check(_with_story([*STORY, late])) == []
+    changed = replace(late, status="CANCELED", reason="CANCELED_BY_CUSTOMER")
+    assert Claim.DOUBLE in _claims(_with_story([*STORY, changed]))
+
+
 def test_a_story_told_otherwise_than_while_it_happened_is_a_breach() -> None:
     other = [*STORY[:-1], replace(STORY[-1], fill=Fill("E9", SECOND, 2, 50))]
     assert list(check_told_once(ALICE, STORY, STORY)) == []

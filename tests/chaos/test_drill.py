@@ -66,6 +66,23 @@ def test_every_promise_is_kept_while_everything_fails(tmp_path: Path) -> None:
     assert not list(tmp_path.glob(f"{_MARK}*")), "a drill without a breach leaves nothing behind"
 
 
+def test_an_interrupted_drill_leaves_nothing(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "services.chaos.main", "--rate", "4", "--customers", "4"]
+    with (tmp_path / "words").open("w+") as words:
+        drill = subprocess.Popen(
+            command, env={**os.environ, "TMPDIR": str(tmp_path)}, stdout=words, stderr=words
+        )
+        trades = wait_until(lambda: "placed" in (tmp_path / "words").read_text(), seconds=60)
+        drill.terminate()
+        status = drill.wait(60)
+        said = (tmp_path / "words").read_text()
+    assert trades, said
+    assert status == 130, said
+    assert "Traceback" not in said
+    assert wait_until(lambda: not _processes_in(tmp_path), seconds=20), _processes_in(tmp_path)
+    assert not list(tmp_path.glob(f"{_MARK}*"))
+
+
 @pytest.mark.parametrize("options", [("--faults", "storms"), ("--workers", "9"), ("--seed", "x")])
 def test_a_wrong_option_is_refused_before_anything_starts(
     tmp_path: Path, options: tuple[str, ...]

@@ -81,7 +81,7 @@ class SmallExchange(ExchangeServiceServicer):
 
 
 class SmallControl(ExchangeControlServiceServicer):
-    """Remembers what was loaded and played."""
+    """Remembers what was loaded and played, and is as open as the last word said."""
 
     def __init__(self) -> None:
         self.loaded: list[control.LoadBookRequest] = []
@@ -97,3 +97,8 @@ class SmallControl(ExchangeControlServiceServicer):
         async for request in requests:
             self.played.append(request)
         return control.PlayTapeResponse(commands=sum(len(one.commands) for one in self.played))
+
+    async def SetPhase(self, request: control.SetPhaseRequest, context: Any) -> Any:
+        return control.SetPhaseResponse(
+            is_open=request.phase != control.SetPhaseRequest.PHASE_CLOSED
+        )

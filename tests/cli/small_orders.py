@@ -53,6 +53,7 @@ class SmallOrders(OrderServiceServicer):
             quantity=request.quantity,
             order_type=request.order_type,
             limit_price_micros=request.limit_price_micros,
+            stop_price_micros=request.stop_price_micros,
             time_in_force=request.time_in_force,
         )
         trade.created_at.GetCurrentTime()

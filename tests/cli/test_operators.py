@@ -108,6 +108,14 @@ async def test_the_hours_are_told(run: Run) -> None:
     assert (await run("market", "hours")).stdout == "the exchange is always open\n"
 
 
+async def test_the_exchange_is_closed_and_opened(run: Run) -> None:
+    assert (await run("market", "phase", "closed")).stdout == "the exchange is closed\n"
+    assert (await run("market", "phase", "next-day")).stdout == "the exchange is open\n"
+    told = await run("market", "phase", "by-hours", "--json")
+    assert json.loads(told.stdout) == {"is_open": True}
+    assert (await run("market", "phase", "tomorrow")).exit_code == 2
+
+
 async def test_a_tape_is_loaded_and_played(house: SmallHouse, run: Run, tmp_path: Path) -> None:
     seed, commands = tmp_path / "seed.csv", tmp_path / "commands.csv"
     seed.write_text("order_id,side,price_e4,qty\nSB1,B,5853300,18\nSA1,S,5859400,200\n")

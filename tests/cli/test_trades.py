@@ -137,3 +137,7 @@ async def test_a_limit_and_how_long_it_may_wait_are_passed_on(run: Run) -> None:
     )
     assert result.exit_code == 0, result.output
     assert "SELL 7 SLOW at $250.42 FOK for alice" in result.stdout
+    result = await run("place", "SLOW", "sell", "7", "--stop", "240", "--tif", "gtc", "--no-wait")
+    assert "SELL 7 SLOW stop $240.00 GTC for alice" in result.stdout
+    result = await run("place", "SLOW", "buy", "7", "--stop", "240", "--limit", "241", "--no-wait")
+    assert "BUY 7 SLOW stop $240.00 at $241.00 DAY for alice" in result.stdout

@@ -65,20 +65,6 @@ async def test_a_trade_that_makes_no_sense_is_invalid_and_not_recorded(
         assert not listed.trades
 
 
-@pytest.mark.parametrize("order_type", ["LIMIT", "STOP", "STOP_LIMIT"])
-async def test_what_is_not_offered_yet_is_said_to_be(house: House, order_type: str) -> None:
-    prices: dict[str, Any] = {
-        "LIMIT": {"limit_price_micros": 1_000_000},
-        "STOP": {"stop_price_micros": 1_000_000},
-        "STOP_LIMIT": {"limit_price_micros": 1_000_000, "stop_price_micros": 1_000_000},
-    }
-    kind = terms.OrderType.Value(f"ORDER_TYPE_{order_type}")
-    async with house.app(f"r{uuid.uuid4().hex[:12]}") as app:
-        request = pb.PlaceTradeRequest(**GOOD, order_type=kind, **prices[order_type])
-        call = app.orders.PlaceTrade(request, metadata=app.metadata, timeout=DEADLINE_SECONDS)
-        assert await _refused(call) == (grpc.StatusCode.UNIMPLEMENTED, "NOT_IMPLEMENTED")
-
-
 @pytest.mark.parametrize("flaw", ["none", "garbage", "expired", "operator", "service", "other key"])
 async def test_without_a_customers_good_token_nobody_enters(house: House, flaw: str) -> None:
     tokens = {

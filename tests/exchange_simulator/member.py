@@ -24,7 +24,14 @@ NEW = pb.ExecutionReport.EXEC_TYPE_NEW
 TRADE = pb.ExecutionReport.EXEC_TYPE_TRADE
 REJECTED = pb.ExecutionReport.EXEC_TYPE_REJECTED
 CANCELED = pb.ExecutionReport.EXEC_TYPE_CANCELED
-ENDINGS = (REJECTED, CANCELED, pb.ExecutionReport.EXEC_TYPE_EXPIRED)
+EXPIRED = pb.ExecutionReport.EXEC_TYPE_EXPIRED
+CANCEL_REJECTED = pb.ExecutionReport.EXEC_TYPE_CANCEL_REJECTED
+REPLACED = pb.ExecutionReport.EXEC_TYPE_REPLACED
+REPLACE_REJECTED = pb.ExecutionReport.EXEC_TYPE_REPLACE_REJECTED
+TRIGGERED = pb.ExecutionReport.EXEC_TYPE_TRIGGERED
+ENDINGS = (REJECTED, CANCELED, EXPIRED)
+
+Command = pb.NewOrder | pb.CancelOrder | pb.ReplaceOrder
 
 
 def an_order(**terms: Any) -> pb.NewOrder:
@@ -38,6 +45,28 @@ def an_order(**terms: Any) -> pb.NewOrder:
         "time_in_force": pb.TIME_IN_FORCE_DAY,
     }
     return pb.NewOrder(**usual | terms)
+
+
+def a_limit(price_micros: int, **terms: Any) -> pb.NewOrder:
+    """A LIMIT BUY of 10 AAPL for the day, but for `terms`."""
+    return an_order(order_type=pb.ORDER_TYPE_LIMIT, limit_price_micros=price_micros, **terms)
+
+
+def a_cancel(order: pb.NewOrder) -> pb.CancelOrder:
+    """The request that the rest of an order be canceled."""
+    return pb.CancelOrder(client_order_id=order.client_order_id)
+
+
+def a_replace(
+    order: pb.NewOrder, quantity: int, *, limit: int = 0, stop: int = 0
+) -> pb.ReplaceOrder:
+    """The request that an order have other terms."""
+    return pb.ReplaceOrder(
+        client_order_id=order.client_order_id,
+        quantity=quantity,
+        limit_price_micros=limit,
+        stop_price_micros=stop,
+    )
 
 
 def is_over(report: pb.ExecutionReport) -> bool:
@@ -79,18 +108,42 @@ class Member:
         """Whether the stream is over."""
         return self._reader is not None and self._reader.done()
 
-    def send(self, *orders: pb.NewOrder, first_seq: int | None = None) -> None:
-        """Send orders in one message, numbered on from the last, or from `first_seq`."""
+    def send(self, *commands: Command, first_seq: int | None = None) -> None:
+        """Send commands in one message, numbered on from the last, or from `first_seq`."""
         if first_seq is not None:
             self.next_command_seq = first_seq
-        commands = []
-        for order in orders:
-            commands.append(
-                service_pb.SessionRequest.Command(seq=self.next_command_seq, new_order=order)
-            )
+        numbered = []
+        for command in commands:
+            numbered.append(_numbered(self.next_command_seq, command))
             self.next_command_seq += 1
-        message = service_pb.SessionRequest.Commands(commands=commands)
+        message = service_pb.SessionRequest.Commands(commands=numbered)
         self._outbox.put_nowait(service_pb.SessionRequest(commands=message))
+
+    async def ask(self, command: pb.CancelOrder | pb.ReplaceOrder) -> pb.ExecutionReport:
+        """Send a cancel or a replace and wait for its answer."""
+        seq = self.next_command_seq
+        self.send(command)
+        await until(lambda: self.answers(seq), what=str(command))
+        (answer,) = self.answers(seq)
+        return answer
+
+    def answers(self, command_seq: int) -> list[pb.ExecutionReport]:
+        """What answers a command so far."""
+        return [report for report in self.reports if report.command_seq == command_seq]
+
+    async def rest(self, order: pb.NewOrder) -> None:
+        """Send an order and wait until it is taken."""
+        self.send(order)
+        await self.said(order, NEW)
+
+    async def said(
+        self, order: pb.NewOrder, *kinds: pb.ExecutionReport.ExecType.ValueType
+    ) -> list[pb.ExecutionReport]:
+        """Wait for reports of an order to be these, no more and no less; the reports."""
+        await until(lambda: len(self.reports_of(order)) >= len(kinds), what=str(order))
+        reports = self.reports_of(order)
+        assert [r.exec_type for r in reports] == list(kinds), reports
+        return reports
 
     def acknowledge(self, report_seq: int) -> None:
         """Say that reports up to this one are stored."""
@@ -152,6 +205,14 @@ class Member:
             self.kept_seq = response.commands_kept.command_seq
         else:
             self.reports.extend(response.reports.reports)
+
+
+def _numbered(seq: int, command: Command) -> service_pb.SessionRequest.Command:
+    if isinstance(command, pb.NewOrder):
+        return service_pb.SessionRequest.Command(seq=seq, new_order=command)
+    if isinstance(command, pb.CancelOrder):
+        return service_pb.SessionRequest.Command(seq=seq, cancel_order=command)
+    return service_pb.SessionRequest.Command(seq=seq, replace_order=command)
 
 
 class Exchange:

@@ -10,8 +10,8 @@ import msgspec
 import pytest
 
 from services.exchange_simulator import domain
-from services.exchange_simulator.floor import TapeKind
 from services.exchange_simulator.main import Settings
+from services.exchange_simulator.market import TapeKind
 from stockbroker.exchange.v1 import exchange_control_service_pb2 as control_pb
 from stockbroker.exchange.v1 import exchange_pb2 as pb
 

@@ -3,7 +3,7 @@
 import csv
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from itertools import takewhile
 from typing import Any
 
@@ -26,33 +26,9 @@ from tests.exchange_simulator.member import (
     Member,
     an_order,
 )
+from tests.exchange_simulator.others import DOLLAR, load, play, resting, step
 from tests.support.keys import Keys
 from tests.support.wait import until
-
-DOLLAR = 1_000_000
-
-
-def resting(order_id: int, dollars: int, quantity: int, *, is_bid: bool = False) -> pb.RestingOrder:
-    return pb.RestingOrder(
-        order_id=order_id, is_bid=is_bid, quantity=quantity, price_micros=dollars * DOLLAR
-    )
-
-
-def step(kind: pb.TapeCommand.Kind.ValueType, order: pb.RestingOrder) -> pb.TapeCommand:
-    return pb.TapeCommand(kind=kind, order=order)
-
-
-async def load(exchange: Exchange, *orders: pb.RestingOrder) -> int:
-    request = pb.LoadBookRequest(symbol="AAPL", orders=orders)
-    return (await exchange.control.LoadBook(request, metadata=exchange.operator)).orders
-
-
-async def play(exchange: Exchange, requests: Iterable[pb.PlayTapeRequest]) -> pb.PlayTapeResponse:
-    async def stream() -> AsyncIterator[pb.PlayTapeRequest]:
-        for request in requests:
-            yield request
-
-    return await exchange.control.PlayTape(stream(), metadata=exchange.operator)
 
 
 def fills(reports: list[exchange_pb2.ExecutionReport]) -> list[tuple[int, int]]:

@@ -8,16 +8,17 @@ from services.exchange_simulator import tables
 from services.exchange_simulator.book import BUY, SELL, Book
 from services.exchange_simulator.domain import Instrument
 from services.exchange_simulator.maker import CENT_MICROS, RUNGS, Maker
+from services.exchange_simulator.matching import Matcher
 
 INSTRUMENTS = tables.read_instruments()
 FORD = Instrument("F", "Ford", reference_cents=990, spread_cents=1, depth=9000)
 
 
-def a_maker(instrument: Instrument = FORD, *, seed: int = 1) -> tuple[Maker, Book]:
+def a_maker(instrument: Instrument = FORD, *, seed: int = 1) -> tuple[Maker, Matcher]:
     ids = count(1)
-    maker, book = Maker(instrument, seed=seed, next_id=lambda: -next(ids)), Book()
-    maker.open(book)
-    return maker, book
+    maker, matcher = Maker(instrument, seed=seed, next_id=lambda: -next(ids)), Matcher()
+    assert maker.open(matcher) == []
+    return maker, matcher
 
 
 def depth(book: Book, side: int) -> int:
@@ -42,7 +43,7 @@ def check(book: Book, instrument: Instrument) -> None:
 def test_every_listed_symbol_opens_with_a_whole_ladder_at_its_reference(
     instrument: Instrument,
 ) -> None:
-    _, book = a_maker(instrument)
+    book = a_maker(instrument)[1].book
 
     check(book, instrument)
     bid, ask = book.bids.best(), book.asks.best()
@@ -59,38 +60,41 @@ def test_a_few_dozen_symbols_are_listed_once_each() -> None:
 
 
 def test_the_same_seed_gives_the_same_book_and_another_another() -> None:
-    assert ladder(a_maker(seed=1)[1]) == ladder(a_maker(seed=1)[1])
-    assert ladder(a_maker(seed=1)[1]) != ladder(a_maker(seed=2)[1])
+    assert ladder(a_maker(seed=1)[1].book) == ladder(a_maker(seed=1)[1].book)
+    assert ladder(a_maker(seed=1)[1].book) != ladder(a_maker(seed=2)[1].book)
 
 
 @pytest.mark.parametrize("side", [BUY, SELL])
 def test_a_book_that_is_traded_empty_is_deep_again(side: int) -> None:
-    maker, book = a_maker()
+    maker, matcher = a_maker()
+    book = matcher.book
     whole = depth(book, 3 - side)
     for _ in range(100):
         taken = sum(fill.quantity for fill in book.take(side, 10**9))
         assert taken >= whole // 3
-        maker.follow(book, taken if side == BUY else -taken)
+        maker.follow(matcher, taken if side == BUY else -taken)
         check(book, FORD)
 
 
 def test_buyers_lift_the_price_and_sellers_lower_it() -> None:
-    maker, book = a_maker()
+    maker, matcher = a_maker()
+    book = matcher.book
     opening = book.asks.keys[-1]
 
-    maker.follow(book, 3 * FORD.depth)
+    maker.follow(matcher, 3 * FORD.depth)
     lifted = book.asks.keys[-1]
-    maker.follow(book, -3 * FORD.depth)
+    maker.follow(matcher, -3 * FORD.depth)
 
     assert -lifted == -opening + 3 * CENT_MICROS
     assert book.asks.keys[-1] == opening
 
 
 def test_idle_moves_stay_near_the_reference_and_leave_the_book_whole() -> None:
-    maker, book = a_maker()
+    maker, matcher = a_maker()
+    book = matcher.book
     prices = []
     for _ in range(3000):
-        maker.drift(book)
+        maker.drift(matcher)
         prices.append(book.bids.keys[-1])
         check(book, FORD)
 
@@ -102,7 +106,8 @@ def test_idle_moves_stay_near_the_reference_and_leave_the_book_whole() -> None:
 
 
 def test_the_price_never_falls_to_nothing() -> None:
-    maker, book = a_maker()
+    maker, matcher = a_maker()
+    book = matcher.book
     for _ in range(2000):
-        maker.follow(book, -100 * FORD.depth)
+        maker.follow(matcher, -100 * FORD.depth)
         check(book, FORD)

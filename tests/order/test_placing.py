@@ -124,9 +124,9 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"limit_price_micros": 1}, "INVALID_ARGUMENT", "INVALID_PRICE"),
     ({"order_type": OrderType.ORDER_TYPE_LIMIT}, "INVALID_ARGUMENT", "INVALID_PRICE"),
     (
-        {"order_type": OrderType.ORDER_TYPE_LIMIT, "limit_price_micros": 100},
-        "UNIMPLEMENTED",
-        "NOT_IMPLEMENTED",
+        {"order_type": OrderType.ORDER_TYPE_LIMIT, "limit_price_micros": 1},
+        "INVALID_ARGUMENT",
+        "INVALID_PRICE",
     ),
 ]
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from libs.refusals import AlreadyExists, Invalid, Refusal, Unimplemented
+from libs.refusals import AlreadyExists, Invalid, Refusal
 from services.order.domain.placing import Placement, Wanted, as_placed, check, place
 from services.order.domain.trade import (
     OrderType,
@@ -59,6 +59,10 @@ def test_what_is_left_unsaid_is_market_and_day() -> None:
         *({"time_in_force": number} for number in TimeInForce),
         {"order_type": 2, "limit_price_micros": 250_420_000, "time_in_force": 3},
         {"order_type": 2, "limit_price_micros": 100, "time_in_force": 4},
+        {"order_type": 2, "limit_price_micros": 100},
+        {"order_type": 2, "limit_price_micros": 900_000_000_000, "time_in_force": 2},
+        {"order_type": 3, "stop_price_micros": 900_000_000_000},
+        {"order_type": 4, "limit_price_micros": 500, "stop_price_micros": 500, "time_in_force": 2},
     ],
 )
 def test_sound_terms_are_taken(changes: dict[str, Any]) -> None:
@@ -106,6 +110,16 @@ FAULTS: list[tuple[dict[str, Any], str, str]] = [
     ({"order_type": 2, "limit_price_micros": 999_950}, "INVALID_PRICE", "limit_price_micros"),
     ({"order_type": 3, "stop_price_micros": 1_000_001}, "INVALID_PRICE", "stop_price_micros"),
     ({"order_type": 3}, "INVALID_PRICE", "stop_price_micros"),
+    (
+        {"order_type": 3, "stop_price_micros": 500, "time_in_force": 3},
+        "INVALID_REQUEST",
+        "time_in_force",
+    ),
+    (
+        {"order_type": 3, "stop_price_micros": 500, "time_in_force": 4},
+        "INVALID_REQUEST",
+        "time_in_force",
+    ),
     ({"order_type": 3, "limit_price_micros": 5}, "INVALID_PRICE", "limit_price_micros"),
     ({"order_type": 4, "limit_price_micros": 500}, "INVALID_PRICE", "stop_price_micros"),
     ({"order_type": 4, "stop_price_micros": 5}, "INVALID_PRICE", "limit_price_micros"),
@@ -120,21 +134,6 @@ def test_each_fault_has_its_reason_and_names_its_field(
         check(wanted(**changes))
     assert (refusal.value.reason_name, refusal.value.field) == (reason, field)
     assert len(refusal.value.text) < 200, "what was sent is not said back"
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"order_type": 2, "limit_price_micros": 100},
-        {"order_type": 2, "limit_price_micros": 100, "time_in_force": 2},
-        {"order_type": 3, "stop_price_micros": 900_000_000_000},
-        {"order_type": 4, "limit_price_micros": 500, "stop_price_micros": 500},
-    ],
-)
-def test_sound_terms_not_offered_yet_are_unimplemented(changes: dict[str, Any]) -> None:
-    with pytest.raises(Unimplemented) as refusal:
-        check(wanted(**changes))
-    assert refusal.value.reason_name == "NOT_IMPLEMENTED"
 
 
 @pytest.mark.parametrize(("sent", "meant"), [("aapl", "AAPL"), (" brk.b ", "BRK.B")])

@@ -81,6 +81,18 @@ class Operator:
         )
         return response.orders
 
+    async def set_phase(self, phase: control_pb.SetPhaseRequest.Phase.ValueType) -> None:
+        """Open or close the exchange, or end its day."""
+        request = control_pb.SetPhaseRequest(phase=phase)
+        await self._control.SetPhase(request, metadata=self.metadata, timeout=_CALL_SECONDS)
+
+    async def trade(self, symbol: str, order: control_pb.RestingOrder) -> None:
+        """Another participant's order comes into the book."""
+        kind = control_pb.TapeCommand.KIND_NEW
+        command = control_pb.TapeCommand(kind=kind, order=order)
+        played = await self.play(symbol, [command], speed_millis=0)
+        assert played.commands == 1
+
     async def play(
         self, symbol: str, commands: Iterable[control_pb.TapeCommand], *, speed_millis: int
     ) -> control_pb.PlayTapeResponse:

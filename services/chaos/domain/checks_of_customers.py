@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
-from services.chaos.domain.history import Ack, Event
+from services.chaos.domain.history import ABOUT_CANCELS, Ack, Event
 from services.chaos.domain.verdict import Claim, Violation
 
 
@@ -24,6 +24,8 @@ def check_single_flight(customer: str, events: Sequence[Event]) -> Iterator[Viol
     waiting: list[str] = []
     working: str | None = None
     for event in events:
+        if event.kind in ABOUT_CANCELS:
+            continue
         for words in _out_of_order(event, waiting, working):
             yield Violation(Claim.OUT_OF_ORDER, event.trade_id, f"{words} of {customer}")
         if event.kind == "PLACED":
@@ -50,13 +52,15 @@ def _out_of_order(event: Event, waiting: Sequence[str], working: str | None) -> 
 
 
 def check_ends(events: Sequence[Event]) -> Iterator[Violation]:
-    """A trade ends once, and says why when it did not fill."""
-    over: set[str] = set()
+    """A trade ends once, says why when it did not fill, and stays as it ended."""
+    over: dict[str, str] = {}
     for event in events:
         if event.trade_id in over:
-            yield Violation(Claim.DOUBLE, event.trade_id, f"{event.kind} after its end")
-        if event.is_terminal:
-            over.add(event.trade_id)
+            is_word = event.kind in ABOUT_CANCELS and event.status == over[event.trade_id]
+            if not is_word:
+                yield Violation(Claim.DOUBLE, event.trade_id, f"{event.kind} after its end")
+        elif event.is_terminal:
+            over[event.trade_id] = event.status
             if event.status != "FILLED" and not event.reason:
                 yield Violation(Claim.STUCK, event.trade_id, f"{event.status} without a reason")
 

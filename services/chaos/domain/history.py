@@ -6,6 +6,8 @@ Words are those of the contracts without their prefixes: FILLED, STARTED, INSUFF
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+# Events about a customer's wish to cancel, not about the order: they may come any time.
+ABOUT_CANCELS = frozenset({"CANCEL_REQUESTED", "CANCEL_REJECTED"})
 TERMINAL = frozenset({"FILLED", "CANCELED", "REJECTED", "EXPIRED"})
 CASH = "USD"
 

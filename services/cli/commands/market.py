@@ -1,12 +1,13 @@
 """`market`: quotes, books and hours of the exchange."""
 
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from libs.money import format_dollars
 from services.cli.amounts import format_shares
-from services.cli.options import AsCustomer, AsJson
+from services.cli.options import AsCustomer, AsJson, Operator
 from services.cli.settings import settings
 
 if TYPE_CHECKING:
@@ -14,6 +15,16 @@ if TYPE_CHECKING:
     from stockbroker.exchange.v1.exchange_pb2 import PriceLevel, Quote
 
 app = typer.Typer()
+
+
+class Phase(StrEnum):
+    """Who says whether the exchange is open."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+    NEXT_DAY = "next-day"
+    BY_HOURS = "by-hours"
+
 
 Watch = Annotated[bool, typer.Option("--watch", help="Show every change from now on.")]
 
@@ -99,6 +110,32 @@ def hours(customer: AsCustomer = "", as_json: AsJson = False) -> None:
         say(f"the exchange is closed; it opens at {date_time(status.opens_at)} UTC")
     else:
         say("the exchange is closed")
+
+
+@app.command()
+def phase(
+    phase: Annotated[
+        Phase, typer.Argument(metavar="PHASE", help="open, closed, next-day or by-hours.")
+    ],
+    operator: Operator = "",
+    as_json: AsJson = False,
+) -> None:
+    """Open or close the simulated exchange at any hour; a close ends DAY orders. Operators."""
+    from services.cli.neighbours import operators_door
+    from services.cli.screen import fields_of, say, show_json
+    from stockbroker.exchange.v1 import exchange_control_service_pb2 as pb
+    from stockbroker.exchange.v1.exchange_control_service_pb2_grpc import (
+        ExchangeControlServiceStub,
+    )
+
+    name = f"PHASE_{phase.name}"
+    request = pb.SetPhaseRequest(phase=pb.SetPhaseRequest.Phase.Value(name))
+    with operators_door(settings(), operator) as door:
+        response = door.call(ExchangeControlServiceStub(door.channel).SetPhase, request)
+    if as_json:
+        show_json(fields_of(response))
+    else:
+        say(f"the exchange is {'open' if response.is_open else 'closed'}")
 
 
 def _list_quotes(door: "Door", symbols: list[str], as_json: bool) -> None:

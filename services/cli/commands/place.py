@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from services.cli.failures import ExitCode
-from services.cli.options import AsCustomer, AsJson, Limit, Shares
+from services.cli.options import AsCustomer, AsJson, Limit, Shares, Stop
 from services.cli.settings import settings
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ def place(  # noqa: PLR0913 - a command's parameters are its options
     side: Annotated[Side, typer.Argument(metavar="buy|sell", case_sensitive=False)],
     quantity: Shares,
     limit: Limit = "0",  # type: ignore[assignment]  # typer gives defaults to the parser as well
+    stop: Stop = "0",  # type: ignore[assignment]
     time_in_force: Annotated[
         TimeInForce,
         typer.Option("--tif", case_sensitive=False, help="How long it may wait for a fill."),
@@ -54,7 +55,7 @@ def place(  # noqa: PLR0913 - a command's parameters are its options
     ] = 60,
     as_json: AsJson = False,
 ) -> None:
-    """Place an order at the market, or with --limit, and watch what becomes of it.
+    """Place an order at the market, or with --limit or --stop, and watch what becomes of it.
 
     With --json: the answer, then (unless --no-wait) each event, one JSON document a line.
     Ends with 0 when it is filled whole (or, with --no-wait, recorded), 5 when it ended otherwise, 6
@@ -71,8 +72,9 @@ def place(  # noqa: PLR0913 - a command's parameters are its options
         symbol=symbol,
         side=terms_pb2.SIDE_BUY if side is Side.BUY else terms_pb2.SIDE_SELL,
         quantity=quantity,
-        order_type=terms_pb2.ORDER_TYPE_LIMIT if limit else terms_pb2.ORDER_TYPE_MARKET,
+        order_type=terms_pb2.OrderType.Value(f"ORDER_TYPE_{_order_type(limit, stop)}"),
         limit_price_micros=limit,
+        stop_price_micros=stop,
         time_in_force=terms_pb2.TimeInForce.Value(f"TIME_IN_FORCE_{time_in_force.name}"),
     )
     with customers_door(settings(), customer) as door:
@@ -102,6 +104,12 @@ def cancel(
     else:
         trade = response.trade
         say(f"{status_word(trade.status)} {terms_of(trade)}, trade {trade.trade_id}")
+
+
+def _order_type(limit: int, stop: int) -> str:
+    if stop:
+        return "STOP_LIMIT" if limit else "STOP"
+    return "LIMIT" if limit else "MARKET"
 
 
 def _show_placed(response: "PlaceTradeResponse", as_json: bool) -> None:

@@ -7,8 +7,9 @@ from grpc.aio import ServicerContext
 from services.exchange_simulator import wire
 from services.exchange_simulator.desk import Desk, Player
 from services.exchange_simulator.faults import Faults
-from services.exchange_simulator.floor import Market
+from services.exchange_simulator.market import Market
 from services.exchange_simulator.trading import Trading
+from services.exchange_simulator.turns import Turns
 from stockbroker.exchange.v1 import exchange_control_service_pb2 as pb
 from stockbroker.exchange.v1 import exchange_control_service_pb2_grpc as grpc_pb
 
@@ -16,8 +17,9 @@ from stockbroker.exchange.v1 import exchange_control_service_pb2_grpc as grpc_pb
 class ExchangeControlService(grpc_pb.ExchangeControlServiceServicer):
     """Plays the other participants and sets what goes wrong."""
 
-    def __init__(self, trading: Trading, desk: Desk, faults: Faults) -> None:
+    def __init__(self, trading: Trading, turns: Turns, desk: Desk, faults: Faults) -> None:
         self._trading = trading
+        self._turns = turns
         self._desk = desk
         self._faults = faults
 
@@ -76,11 +78,20 @@ class ExchangeControlService(grpc_pb.ExchangeControlServiceServicer):
         await self._desk.halt(symbol, request.is_halted)
         return pb.SetHaltResponse()
 
+    async def SetPhase(
+        self,
+        request: pb.SetPhaseRequest,
+        context: ServicerContext[pb.SetPhaseRequest, pb.SetPhaseResponse],
+    ) -> pb.SetPhaseResponse:
+        phase, ends_day = wire.phase_from(request)
+        await self._desk.set_phase(phase, ends_day=ends_day)
+        return pb.SetPhaseResponse(is_open=self._trading.is_open())
+
     def _player(self, request: pb.PlayTapeRequest) -> Player:
         if request.speed_millis < 0:
             raise wire.invalid("speed_millis", "speed_millis is negative")
         market = self._market(request.symbol)
-        return Player(self._trading, market, speed_millis=request.speed_millis)
+        return Player(self._trading, self._turns, market, speed_millis=request.speed_millis)
 
     def _market(self, symbol: str) -> Market:
         market = self._trading.floor.markets.get(symbol)

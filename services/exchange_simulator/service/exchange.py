@@ -6,7 +6,8 @@ from dataclasses import replace
 from grpc.aio import ServicerContext
 
 from services.exchange_simulator import wire
-from services.exchange_simulator.floor import Market
+from services.exchange_simulator.hours import Phase
+from services.exchange_simulator.market import Market
 from services.exchange_simulator.service import session
 from services.exchange_simulator.service.drop_copy import DropCopy
 from services.exchange_simulator.trading import Trading
@@ -109,11 +110,12 @@ class ExchangeService(DropCopy, grpc_pb.ExchangeServiceServicer):
         request: pb.GetMarketStatusRequest,
         context: ServicerContext[pb.GetMarketStatusRequest, pb.GetMarketStatusResponse],
     ) -> pb.GetMarketStatusResponse:
-        hours, now = self._trading.hours, self._trading.clock.now()
-        trading_day = hours.session(now)
+        trading = self._trading
+        keeps_hours = trading.phase == Phase.BY_HOURS
+        trading_day = trading.hours.session(trading.clock.now()) if keeps_hours else None
         return pb.GetMarketStatusResponse(
-            is_open=hours.is_open(now),
-            is_always_open=hours.is_always_open,
+            is_open=trading.is_open(),
+            is_always_open=keeps_hours and trading.hours.is_always_open,
             opens_at=wire.timestamp_to(trading_day.opens_at) if trading_day else None,
             closes_at=wire.timestamp_to(trading_day.closes_at) if trading_day else None,
         )

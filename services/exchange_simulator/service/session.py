@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from libs.clock import Clock
 from libs.refusals import Invalid, Refusal, Unavailable
 from services.exchange_simulator import wire
-from services.exchange_simulator.domain import NewOrder
+from services.exchange_simulator.domain import Command
 from services.exchange_simulator.sessions import Connection
 from services.exchange_simulator.venue import Venue
 from stockbroker.common.v1.reason_pb2 import Reason
@@ -96,19 +96,21 @@ class _Reader:
             self._connection.end(error if isinstance(error, Refusal) else _unreadable())
 
 
-def _commands_from(message: pb.SessionRequest.Commands) -> list[tuple[int, NewOrder | None]]:
+def _commands_from(
+    message: pb.SessionRequest.Commands,
+) -> list[tuple[int, Command | None]]:
     if len(message.commands) > _MAX_COMMANDS:
         raise _broken(f"a message holds more than {_MAX_COMMANDS} commands")
-    return [(command.seq, _order_from(command)) for command in message.commands]
+    return [(command.seq, _command_from(command)) for command in message.commands]
 
 
-def _order_from(command: pb.SessionRequest.Command) -> NewOrder | None:
-    """The order of a command; None: it only uses its number up."""
-    if command.HasField("new_order"):
-        return wire.order_from(command.new_order)
-    if command.ByteSize() > pb.SessionRequest.Command(seq=command.seq).ByteSize():
+def _command_from(command: pb.SessionRequest.Command) -> Command | None:
+    """What is commanded; None: it only uses its number up."""
+    known = wire.command_from_member(command)
+    nothing = pb.SessionRequest.Command(seq=command.seq)
+    if known is None and command.ByteSize() > nothing.ByteSize():
         raise _broken(f"command {command.seq} is none this exchange knows")
-    return None
+    return known
 
 
 def _broken(text: str) -> Invalid:

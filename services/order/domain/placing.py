@@ -1,7 +1,7 @@
 """The rules of placing a trade.
 
 A request is checked field by field in the order of the contract, and the first fault is the answer.
-Whether the symbol is traded here is asked after that; what is not offered yet is refused last.
+Whether the symbol is traded here is asked after that.
 """
 
 import re
@@ -90,7 +90,7 @@ def check_symbol(text: str) -> None:
 
 
 def check(wanted: Wanted) -> Terms:
-    """The terms asked for. Raises Invalid, or Unimplemented for sound terms not offered yet."""
+    """The terms asked for. Raises Invalid."""
     if wanted.client_order_id:
         check_client_order_id(wanted.client_order_id)
     check_symbol(wanted.symbol)
@@ -102,7 +102,8 @@ def check(wanted: Wanted) -> Terms:
     _check_price("limit_price_micros", wanted.limit_price_micros, order_type in _WITH_LIMIT)
     _check_price("stop_price_micros", wanted.stop_price_micros, order_type in _WITH_STOP)
     time_in_force = _time_in_force(wanted.time_in_force)
-    _check_offered(order_type, time_in_force)
+    if order_type in _WITH_STOP and time_in_force in _AT_ONCE:
+        raise refusals.invalid_request("time_in_force", "must be DAY or GTC for a stop order")
     return Terms(
         symbol=wanted.symbol,
         side=Side(wanted.side),
@@ -136,13 +137,6 @@ def _check_price(field: str, price_micros: int, is_wanted: bool) -> None:
     tick_micros = tick_micros_at(price_micros)
     if price_micros % tick_micros:
         raise refusals.invalid_price(field, f"must be a multiple of {tick_micros} micros there")
-
-
-def _check_offered(order_type: OrderType, time_in_force: TimeInForce) -> None:
-    if order_type in _WITH_STOP:
-        raise refusals.stops_not_offered()
-    if order_type is OrderType.LIMIT and time_in_force not in _AT_ONCE:
-        raise refusals.resting_not_offered()
 
 
 def place(

@@ -1,0 +1,176 @@
+"""Whoever changes the market does it in turn: matched, kept in one transaction, and only then told.
+
+When a batch cannot be kept the floor is rolled back, every order to its place, and the sessions it
+was about are cut off: what is true then is what the database says. The orders that work are read
+from it before the next turn, for it may be open whether the batch was kept after all.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable
+
+import structlog
+from msgspec.structs import replace
+from psycopg import AsyncConnection
+
+from libs.refusals import Refusal
+from services.exchange_simulator import store
+from services.exchange_simulator.batch import Batch, Known
+from services.exchange_simulator.clerk import Clerk
+from services.exchange_simulator.database import Database
+from services.exchange_simulator.faults import Faults
+from services.exchange_simulator.hours import Phase
+from services.exchange_simulator.keeping import Day, Records, keep_batch
+from services.exchange_simulator.roll import Roll
+from services.exchange_simulator.trading import Trading
+from services.exchange_simulator.working import Blotter
+
+Act = Callable[[Batch], None]
+# Reads what the database has of the orders that a batch names.
+Ask = Callable[[AsyncConnection], Awaitable[Known]]
+
+_NOTHING_KNOWN = Known({}, {})
+_log = structlog.get_logger()
+
+
+class Turns:
+    """One turn after the other. `next_id` gives ids that are unique for ever."""
+
+    def __init__(
+        self,
+        trading: Trading,
+        database: Database,
+        roll: Roll,
+        faults: Faults,
+        *,
+        next_id: Callable[[], str],
+    ) -> None:
+        self._trading = trading
+        self._database = database
+        self._roll = roll
+        self._faults = faults
+        self._next_id = next_id
+        self._blotter = Blotter()
+        self._is_sure = False  # whether what works is what the database says
+
+    async def open(self) -> None:
+        """Have the orders on the books that worked when the exchange ended. Raises Unavailable."""
+        async with self._trading.turn:
+            await self._make_sure()
+
+    async def run(self, act: Act, *, ask: Ask | None = None, sessions: Iterable[str] = ()) -> None:
+        """Do `act` on a new batch, keep what comes of it and tell it.
+
+        `sessions` are those that are cut off when it fails. Raises Unavailable.
+        """
+        async with self._trading.turn:
+            job = _Job(act, ask)
+            try:
+                await self._make_sure()
+                self._trading.floor.begin()
+                self._blotter.begin()
+                await self._match_and_keep(job)
+            except BaseException as error:
+                self._undo({*sessions, *job.sessions()}, error)
+                raise
+            self._finish(job)
+
+    async def set_phase(self, phase: Phase, *, ends_day: bool) -> None:
+        """Open or close the exchange, durably, and perhaps end its day. Raises Unavailable."""
+        trading = self._trading
+
+        def act(batch: Batch) -> None:
+            closed_at = trading.clock.now() if ends_day else trading.day_to_end(phase)
+            batch.turn_day(Day(phase, closed_at or trading.day_ended_at))
+            if closed_at is not None:
+                batch.end_day()
+
+        await self.run(act)
+
+    async def _match_and_keep(self, job: "_Job") -> None:
+        if job.ask is None:
+            self._match(job, _NOTHING_KNOWN)
+            if not job.has_news():
+                return  # no member is touched: there is nothing to keep
+
+        async def work(connection: AsyncConnection, epoch: int) -> None:
+            # Runs again after a lost connection, with the same matches.
+            if job.ask is not None and job.records is None:
+                self._match(job, await job.ask(connection))
+            if job.records is not None and job.has_news():
+                await keep_batch(connection, epoch, job.records)
+
+        await self._database.run(work)
+
+    def _match(self, job: "_Job", known: Known) -> None:
+        trading = self._trading
+        clerk = Clerk(self._roll.sessions, next_id=self._next_id, now=trading.clock.now())
+        batch = job.batch = Batch(trading.floor, self._blotter, clerk, self._faults, known)
+        closed_at = trading.day_to_end(trading.phase)
+        if closed_at is not None:
+            batch.turn_day(Day(trading.phase, closed_at))
+            batch.end_day()
+        job.act(batch)
+        if trading.is_open() and batch.day is None:
+            batch.follow()
+        job.records = Records(
+            advances=[progress.advance() for progress in clerk.moved()],
+            orders=batch.orders(),
+            reports=clerk.reports,
+            changed=self._blotter.changed(),
+            dropped=self._blotter.dropped(),
+            day=batch.day,
+        )
+
+    def _finish(self, job: "_Job") -> None:
+        """It is kept, or there is nothing to keep: tell it."""
+        trading = self._trading
+        trading.publish(trading.floor.commit())
+        self._blotter.begin()
+        assert job.batch is not None
+        if job.batch.day is not None:
+            trading.phase, trading.day_ended_at = job.batch.day.phase, job.batch.day.day_ended_at
+        for progress in job.batch.clerk.moved():
+            self._roll.tell(progress)
+
+    def _undo(self, sessions: set[str], error: BaseException) -> None:
+        self._trading.floor.rollback()
+        self._blotter.rollback()
+        self._is_sure = False
+        self._roll.cut_off(sessions, error if isinstance(error, Refusal) else None)
+        if sessions:
+            _log.error("batch_not_kept", sessions=len(sessions), exc_info=error)
+
+    async def _make_sure(self) -> None:
+        """Have on the books what the database says that works."""
+        if self._is_sure:
+            return
+        trading = self._trading
+        state = await self._database.run(store.read_state)
+        trading.phase, trading.day_ended_at = state.phase, state.day_ended_at
+        self._roll.learn(state.sequences)
+        before = {replace(order, number=0) for order in self._blotter}
+        if before != set(state.working):
+            working = self._blotter.load(state.working)
+            for symbol in sorted({order.order.symbol for order in (*before, *working)}):
+                tickets = [w.ticket() for w in working if w.order.symbol == symbol]
+                trading.floor.markets[symbol].seat(tickets)
+                trading.publish([symbol])
+        self._is_sure = True
+
+
+class _Job:
+    """A turn in progress."""
+
+    def __init__(self, act: Act, ask: Ask | None) -> None:
+        self.act = act
+        self.ask = ask
+        self.batch: Batch | None = None
+        self.records: Records | None = None
+
+    def sessions(self) -> list[str]:
+        """Those it is about, so far."""
+        return self.batch.clerk.touched() if self.batch is not None else []
+
+    def has_news(self) -> bool:
+        """Whether there is anything to keep."""
+        records = self.records
+        return records is not None and (bool(records.advances) or records.day is not None)
