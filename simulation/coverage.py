@@ -1,12 +1,14 @@
 """What runs have met: kill points, result codes, ways of healing. A simulation that never meets a
 thing proves nothing about it."""
 
+import random
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from libs.reasons import Reason
+from simulation.faults import Strike
 from simulation.status import Failed
 from stockbroker.exchange_gateway.v1 import exchange_gateway_service_pb2 as gateway_pb
 from stockbroker.execution.v1 import execution_service_pb2 as execution_pb
@@ -78,6 +80,13 @@ EXPECTED_CODES = frozenset(
         "SubmitOrders ORDER_STATE_DONE",
         "SubmitOrders STALE_EPOCH",
         "ClaimTrades lost partition",
+        "ClaimTrades cancel",
+        "CancelOrders never sent",
+        "CancelOrders ORDER_STATE_PENDING",
+        "CancelOrders ORDER_STATE_ACCEPTED",
+        "CancelOrders ORDER_STATE_DONE",
+        "cancel done at the exchange",
+        "cancel TOO_LATE_TO_CANCEL",
         "GetOrders ORDER_STATE_PENDING",
         "GetOrders ORDER_STATE_DONE",
         "trade FILLED",
@@ -88,6 +97,15 @@ EXPECTED_CODES = frozenset(
         "trade in doubt",
     }
 )
+
+
+def seeded_strikes(seed: str) -> list[Strike]:
+    """Every other seed has one of the kill points for certain, if a trade gets there."""
+    rng = random.Random(f"{seed}/kill point")
+    if rng.random() < 0.5:
+        return []
+    places = rng.choice(list(KILL_POINTS.values()))
+    return [Strike(*rng.choice(places), rng.choice((1, 2, 3)))]
 
 
 @dataclass(slots=True)
@@ -120,6 +138,10 @@ class Coverage:
         words = f"trade {name.removeprefix('TRADE_STATUS_')}"
         self.codes[f"{words} {_reason(reason)}" if reason else words] += 1
 
+    def canceling(self, refusal: int) -> None:
+        """What the exchange said of a cancel; 0: done."""
+        self.codes[f"cancel {_reason(refusal)}" if refusal else "cancel done at the exchange"] += 1
+
     def missing(self) -> list[str]:
         """What was never met."""
         points = [name for name in KILL_POINTS if not self.kill_points[name]]
@@ -145,6 +167,11 @@ def _order_codes(method: str, body: bytes) -> Iterator[str]:
         for result in gateway_pb.SubmitOrdersResponse.FromString(body).results:
             state = gateway_pb.OrderState.Name(result.state)
             yield _reason(result.reason) if result.reason else state
+    elif method == "CancelOrders":
+        for taken in gateway_pb.CancelOrdersResponse.FromString(body).results:
+            state = gateway_pb.OrderState.Name(taken.state)
+            words = "never sent" if taken.never_sent else state
+            yield _reason(taken.reason) if taken.reason else words
     elif method == "GetOrders":
         for order in gateway_pb.GetOrdersResponse.FromString(body).orders:
             yield gateway_pb.OrderState.Name(order.state)
@@ -152,3 +179,4 @@ def _order_codes(method: str, body: bytes) -> Iterator[str]:
         claims = order_pb.ClaimTradesResponse.FromString(body)
         yield from ["lost partition"] * len(claims.lost_partitions)
         yield from ["claimed"] * len(claims.trades)
+        yield from ["cancel"] * len(claims.cancels)

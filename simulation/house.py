@@ -20,11 +20,17 @@ ADDRESSES = {kind: f"{kind}:1" for kind in ("order", "ledger", "execution", "gat
 
 
 class House:
-    """Starts every service; `counts` says how many processes of each kind there are."""
+    """Starts every service; `counts` says how many processes of each kind there are.
 
-    def __init__(self, world: World, keys: Path, counts: Mapping[str, int]) -> None:
+    `moves`: idle price moves of the market, per second.
+    """
+
+    def __init__(
+        self, world: World, keys: Path, counts: Mapping[str, int], *, moves: float
+    ) -> None:
         self._world = world
         self._keys = keys
+        self._moves = moves
         self._lives = 0
         self._stopping: dict[Process, asyncio.Event] = {}
         world.on_terminate = self.terminate
@@ -97,7 +103,7 @@ class House:
                     execution_address=ADDRESSES["execution"],
                 )
             case _:
-                return exchange.Settings(**common, market_moves_per_second=0)
+                return exchange.Settings(**common, market_moves_per_second=self._moves)
 
 
 _HOUSES: Mapping[str, Callable[[Any], AbstractAsyncContextManager[Any]]] = {

@@ -1,6 +1,6 @@
 """The promises, checked from outside: on every commit, on every message, and on all of history.
 
-Written without the services' rules: this is the second opinion. I1 to I13 are those of
+Written without the services' rules: this is the second opinion. I1 to I14 are those of
 docs/SIMULATION.md.
 """
 
@@ -9,11 +9,13 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from simulation.cancels import check_cancels, under_way
 from simulation.coverage import Coverage
 from simulation.database import Database
 from simulation.heals import unexplained
 from simulation.scenario import Street
 from simulation.world import Violation, World
+from stockbroker.common.v1 import terms_pb2 as terms
 from stockbroker.exchange.v1 import exchange_service_pb2 as exchange_pb
 from stockbroker.execution.v1 import execution_service_pb2 as execution_pb
 from stockbroker.order.v1 import order_execution_service_pb2 as order_pb
@@ -34,7 +36,7 @@ _NEVER_SAID = (
     "invariant_broken",
 )
 _TRADE = 2  # ExecType of a fill
-_STARTED = 2
+_STARTED, _ACCEPTED, _EXECUTED = 2, 3, 4  # kinds of events
 _ENDED = (4, 7, 8, 9)  # FILLED, CANCELED, REJECTED, EXPIRED
 
 
@@ -129,7 +131,11 @@ class Eyes:
 
     def is_settled(self) -> bool:
         """Whether nothing is under way anywhere."""
-        return not self._order.rows("SELECT 1 FROM open_trade LIMIT 1") and not self._behind()
+        return not (
+            self._order.rows("SELECT 1 FROM open_trade LIMIT 1")
+            or self._behind()
+            or under_way(self._order, self._exchange)
+        )
 
     def _behind(self) -> list[tuple[Any, ...]]:
         return self._gateway.rows(
@@ -145,7 +151,8 @@ class Eyes:
             " FROM open_trade o JOIN trade t USING (trade_id) ORDER BY o.placed_seq"
         )
         calling = sum(not task.done() for task in work)
-        return f"trades {waiting}, gateway {self._behind()}, {calling} customers calling"
+        resting = under_way(self._order, self._exchange)
+        return f"trades {waiting}, {resting}, gateway {self._behind()}, {calling} customers calling"
 
     def check_all(self, heals: Mapping[str, int]) -> None:
         """All of history."""
@@ -154,6 +161,7 @@ class Eyes:
         fills = self._check_fills()
         self._check_trades(fills)
         self._check_order_of_trades()
+        check_cancels(self._order, self._street, self.coverage)
         self._check_seals()
         parked = self._gateway.rows("SELECT seq, breach, detail FROM parked_report")
         _must(not parked, f"I5: parked: {parked}")
@@ -256,20 +264,26 @@ class Eyes:
         self.coverage.codes["trade in doubt"] += doubts[0][0]
 
     def _check_order_of_trades(self) -> None:
-        """I7: a customer's trades are taken up in the order placed, one at a time."""
+        """I7: a customer's trades are taken up in the order placed, one at a time.
+
+        One that may rest holds up the next until the exchange has it.
+        """
         flying: dict[str, str] = {}
         last: Counter[str] = Counter()
-        for customer, trade_id, kind, status, placed_seq, seq, before in self._order.rows(
-            "SELECT e.customer_id, e.trade_id::text, e.kind, e.status, t.placed_seq, e.seq,"
+        for customer, trade_id, kind, status, placed_seq, may_rest, seq, before in self._order.rows(
+            "SELECT e.customer_id, e.trade_id::text, e.kind, e.status, t.placed_seq,"
+            " t.time_in_force = %s, e.seq,"
             " lag(e.seq) OVER (PARTITION BY e.customer_id ORDER BY e.seq)"
-            " FROM trade_event e JOIN trade t USING (trade_id) ORDER BY e.customer_id, e.seq"
+            " FROM trade_event e JOIN trade t USING (trade_id) ORDER BY e.customer_id, e.seq",
+            terms.TIME_IN_FORCE_GTC,
         ):
             _must(seq == (before or 0) + 1, f"I7: {customer} has no event {(before or 0) + 1}")
             if kind == _STARTED:
                 _must(customer not in flying, f"I7: {trade_id} overtakes {flying.get(customer)}")
                 _must(placed_seq > last[customer], f"I7: {trade_id} is out of order")
                 flying[customer], last[customer] = trade_id, placed_seq
-            if status in _ENDED and flying.get(customer) == trade_id:
+            is_there = may_rest and kind in (_ACCEPTED, _EXECUTED)
+            if (status in _ENDED or is_there) and flying.get(customer) == trade_id:
                 del flying[customer]
 
     def _check_seals(self) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from prometheus_client import REGISTRY
 
 from libs.auth import Role, Signer
-from simulation.coverage import Coverage
+from simulation.coverage import Coverage, seeded_strikes
 from simulation.database import Database
 from simulation.faults import Strike
 from simulation.house import House
@@ -100,7 +100,8 @@ def _hush(_: object) -> None:
 
 
 def _run(plan: Plan, tools: Tools) -> Verdict:
-    world = World(plan.seed, rates=plan.rates, script=plan.script)
+    script = plan.script or (seeded_strikes(plan.seed) if plan.rates is None else ())
+    world = World(plan.seed, rates=plan.rates, script=script)
     world.lines = [] if plan.keeps_trace else None
     for database in tools.databases.values():
         database.begin()
@@ -110,7 +111,8 @@ def _run(plan: Plan, tools: Tools) -> Verdict:
         street = Street(world, network, tools.tokens, plan.customers or customers_by(plan.seed))
         eyes = Eyes(world, tools.databases, street)
         world.seen = eyes
-        house = House(world, tools.keys, plan.counts or _counts(world))
+        moves = 0.0 if plan.counts else world.choice((0.0, 0.0, 4.0))
+        house = House(world, tools.keys, plan.counts or _counts(world), moves=moves)
         _drive(world, street, eyes, house, plan)
         heals = {name: count - before[name] for name, count in _heals().items()}
         _judge(world, eyes, heals)

@@ -24,8 +24,8 @@ NAMES = [name for name in map("c{}".format, range(200)) if partition_of(name) < 
 _CALL_SECONDS = 3.0
 _AGAIN_SECONDS = (0.05, 0.8)
 _LIMITED = 0.35
-# Ended, or on its way to the exchange.
-_TOO_LATE = (grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.UNIMPLEMENTED)
+_TIMES = (terms.TIME_IN_FORCE_IOC, terms.TIME_IN_FORCE_FOK, terms.TIME_IN_FORCE_GTC)
+_TOO_LATE = (grpc.StatusCode.FAILED_PRECONDITION,)  # it has ended
 _PASSING = {
     grpc.StatusCode.UNAVAILABLE,
     grpc.StatusCode.DEADLINE_EXCEEDED,
@@ -43,6 +43,7 @@ class Customer:
     shares: dict[str, int]
     wishes: list[order_pb.PlaceTradeRequest]
     answers: dict[str, str] = field(default_factory=dict)
+    canceled: set[str] = field(default_factory=set)
 
 
 def customers_by(seed: str) -> list[Customer]:
@@ -75,7 +76,7 @@ def _wish(rng: random.Random, number: int) -> order_pb.PlaceTradeRequest:
     )
     if rng.random() < _LIMITED:
         wish.order_type = terms.ORDER_TYPE_LIMIT
-        wish.time_in_force = rng.choice((terms.TIME_IN_FORCE_IOC, terms.TIME_IN_FORCE_FOK))
+        wish.time_in_force = rng.choice(_TIMES)
         cents = instrument.reference_cents + rng.choice((-20, -2, 0, 2, 20))
         wish.limit_price_micros = cents * 10_000
     return wish
@@ -101,7 +102,10 @@ class Street:
         self.calls_repeated = 0
 
     async def be(self, customer: Customer) -> None:
-        """Pay in, then place one trade after the other; some twice, some to cancel them again."""
+        """Pay in, then place one trade after the other; some twice, some to cancel them again.
+
+        In the end what may rest is canceled: one cancel is enough to end it.
+        """
         try:
             await self._pay_in(customer)
             for wish in customer.wishes:
@@ -109,7 +113,11 @@ class Street:
                 await self._place(customer, wish)
                 if self._world.toss() and self._world.toss():
                     await self._place(customer, wish)
-                if self._world.toss() and self._world.toss():
+                if self._world.toss() and (_may_rest(wish) or self._world.toss()):
+                    await self._cancel(customer, wish)
+            for wish in filter(_may_rest, customer.wishes):
+                if wish.client_order_id not in customer.canceled:
+                    await self._world.pause(0.0, 1.5)
                     await self._cancel(customer, wish)
         except Violation as violation:
             self._world.broken(violation)
@@ -147,6 +155,7 @@ class Street:
 
     async def _cancel(self, customer: Customer, wish: order_pb.PlaceTradeRequest) -> None:
         """It may be too late for that."""
+        customer.canceled.add(wish.client_order_id)
         request = order_pb.CancelTradeRequest(trade_id=customer.answers[wish.client_order_id])
         await self._insist(customer.name, self._order.CancelTrade, request, also=_TOO_LATE)
 
@@ -170,6 +179,10 @@ class Street:
                     raise Violation(f"{who} is told {error.code()} {error.details()}") from error
                 self.calls_repeated += 1
                 await self._world.pause(*_AGAIN_SECONDS)
+
+
+def _may_rest(wish: order_pb.PlaceTradeRequest) -> bool:
+    return wish.time_in_force == terms.TIME_IN_FORCE_GTC
 
 
 def _channel(network: Network, kind: str) -> Any:
