@@ -119,7 +119,8 @@ async def test_a_fill_is_on_record_under_what_the_exchange_calls_it(desk: Desk) 
     await desk.post(fill)
     assert await desk.rows(
         "SELECT id::text, reference, hold_id::text, effective_at::text, recorded_at > effective_at"
-        " FROM transfer WHERE kind = 'execution'"
+        " FROM transfer t JOIN batch b ON t.seq BETWEEN b.first_seq AND b.last_seq"
+        " WHERE kind = 'execution'"
     ) == [
         (
             # Derived from the venue and the execution id alone: this value may never change.
@@ -130,3 +131,22 @@ async def test_a_fill_is_on_record_under_what_the_exchange_calls_it(desk: Desk) 
             True,
         )
     ]
+
+
+async def test_versions_of_one_account_are_never_taken_for_those_of_another(desk: Desk) -> None:
+    """However often the house takes part: its versions outgrow 32 bits within years."""
+    await a_little_history(desk)
+    async with await psycopg.AsyncConnection.connect(desk.database_url) as connection:
+        await connection.execute(
+            "INSERT INTO entry (account_id, version, transfer_seq, amount, balance_after, hash)"
+            " SELECT id, (1::bigint << 42) - 1, 1, 0, 0, hash FROM account WHERE NOT has_floor"
+        )
+        cursor = await connection.execute(
+            "SELECT count(*) FILTER (WHERE version > 1::bigint << 32), count(*) FILTER ("
+            "     WHERE account_id <> ("
+            "         SELECT max(id) FROM account"
+            "         WHERE entry_key(id, 1) <= entry_key(account_id, version)))"
+            " FROM entry"
+        )
+        assert await cursor.fetchall() == [(3, 0)]  # cash from deposits, cash and shares cleared
+        await connection.rollback()

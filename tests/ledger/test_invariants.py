@@ -145,7 +145,7 @@ BREAKS: dict[str, tuple[str, set[str]]] = {
         {"I6"},
     ),
     "changes in another order": (
-        "UPDATE transfer SET recorded_at = recorded_at - interval '1 day' WHERE seq = 3",
+        "UPDATE batch SET recorded_at = recorded_at - interval '1 day' WHERE seq = 3",
         {"I6", "I7"},
     ),
     "an entry of an earlier transfer": (

@@ -52,15 +52,16 @@ HOUSE = f"""
 HOLDS = f"""
     INSERT INTO hold SELECT gen_random_uuid(), n, 1, true FROM generate_series(1, {GROWN}) AS n"""
 TRANSFERS = f"""
-    INSERT INTO transfer (seq, recorded_at, id, kind, reason, fingerprint, reference)
-    SELECT n, now(), gen_random_uuid(), 'deposit', 0, uuid_send(gen_random_uuid()), ''
+    INSERT INTO transfer (seq, id, kind, reason, fingerprint, reference)
+    SELECT n, gen_random_uuid(), 'deposit', 0, uuid_send(gen_random_uuid()), ''
     FROM generate_series(1, {GROWN}) AS n"""
 ENTRIES = f"""
     INSERT INTO entry (account_id, version, transfer_seq, amount, balance_after, hash)
     SELECT n % 100, 1 + n / 100, n, 1, 1, sha256('')
     FROM generate_series(1, {GROWN}) AS n"""
 
-BATCHES = f"INSERT INTO batch SELECT n, n, n, sha256('') FROM generate_series(1, {GROWN}) AS n"
+BATCHES = f"""
+    INSERT INTO batch SELECT n, n, n, now(), sha256('') FROM generate_series(1, {GROWN}) AS n"""
 CHECKPOINTS = f"""
     INSERT INTO checkpoint SELECT n, n, n, '', '', '', now(), '', ''
     FROM generate_series(1, {GROWN}) AS n"""
@@ -130,7 +131,7 @@ async def test_no_statement_scans_a_table(database_url: str) -> None:
         # Those asked for are all read, by an index that has no others.
         waiting = await plan_of(connection, history.LIST_REVERSAL_REQUESTS)
         indexes = {node["Index Name"] for node in nodes(waiting) if "Index Name" in node}
-        assert indexes == {"reversal_requested", "reversed_once"}
+        assert indexes == {"reversal_requested", "reversed_once", "batch_last_seq_key"}
 
 
 async def test_accounts_are_found_by_both_parts_of_their_key(database_url: str) -> None:
@@ -149,7 +150,7 @@ async def test_accounts_are_found_by_both_parts_of_their_key(database_url: str) 
 
 async def test_a_deep_page_reads_no_more_than_a_shallow_one(database_url: str) -> None:
     async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
-        for grow in (ACCOUNTS, TRANSFERS, ENTRIES):
+        for grow in (ACCOUNTS, TRANSFERS, ENTRIES, BATCHES):
             await connection.execute(grow.encode())
         await connection.execute(f"UPDATE account SET version = {GROWN // 100} WHERE id < 100")
         await connection.execute(f"UPDATE journal_head SET transfer_seq = {GROWN}")

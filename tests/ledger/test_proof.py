@@ -66,8 +66,8 @@ async def test_a_whole_journal_is_verified_from_its_export_alone(
 TAMPERING: list[LiteralString] = [
     "UPDATE transfer SET reference = 'other' WHERE seq = 1",
     "UPDATE transfer SET actor = 'oscar' WHERE seq = 2",
-    "UPDATE transfer SET recorded_at = recorded_at + interval '1 microsecond' WHERE seq = 3",
-    "UPDATE transfer SET effective_at = recorded_at - interval '1 day' WHERE seq = 6",
+    "UPDATE batch SET recorded_at = recorded_at + interval '1 microsecond' WHERE seq = 2",
+    "UPDATE transfer SET effective_at = now() - interval '1 day' WHERE seq = 6",
     "UPDATE transfer SET kind = 'withdraw' WHERE seq = 2",
     "UPDATE transfer SET fingerprint = decode(repeat('11', 16), 'hex') WHERE seq = 4",
     "UPDATE transfer SET reason = 2 WHERE seq = 5",
@@ -149,7 +149,8 @@ async def test_a_statement_of_a_period_goes_on_where_the_one_before_ended(
 ) -> None:
     await a_day(desk)
     rows = await desk.rows(
-        "SELECT t.recorded_at FROM transfer t JOIN entry e ON e.transfer_seq = t.seq"
+        "SELECT b.recorded_at FROM transfer t JOIN entry e ON e.transfer_seq = t.seq"
+        " JOIN batch b ON t.seq BETWEEN b.first_seq AND b.last_seq"
         " JOIN account a ON a.id = e.account_id"
         " WHERE a.name = 'customer/alice' AND a.asset = 'USD' ORDER BY t.seq"
     )

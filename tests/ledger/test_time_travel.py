@@ -33,7 +33,10 @@ class Traveller:
 
     async def recorded(self) -> list[datetime]:
         """When each transfer was recorded."""
-        rows = await self._desk.rows("SELECT recorded_at FROM transfer ORDER BY seq")
+        rows = await self._desk.rows(
+            "SELECT recorded_at FROM transfer t"
+            " JOIN batch b ON t.seq BETWEEN b.first_seq AND b.last_seq ORDER BY t.seq"
+        )
         return [row[0] for row in rows]
 
     async def cash(self, **times: datetime) -> tuple[int, int, int]:

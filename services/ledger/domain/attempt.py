@@ -66,7 +66,7 @@ class Attempt:
 
     def __init__(self, books: Books) -> None:
         self._books = books
-        self._opened = 0
+        self._next_account_id = books.next_account_id
         self.accounts: dict[AccountKey, Account] = {}
         self.holds: dict[str, Hold] = {}
         self.restraints: dict[str, AccountState] = {}
@@ -176,11 +176,11 @@ class Attempt:
         account = self.accounts.get(key) or self._books.account(key)
         if account is None:
             account = Account(
-                id=self._books.next_account_id + self._opened,
+                id=self._next_account_id,
                 key=key,
                 has_floor=key.has_floor and key.name not in without_floor,
             )
-            self._opened += 1
+            self._next_account_id = account.last_id + 1
         return account
 
     def _enter(self, account: Account, *, amount: int = 0, held: int = 0, cost: int = 0) -> None:

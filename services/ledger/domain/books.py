@@ -15,6 +15,7 @@ from libs.reasons import Reason
 
 CASH = "USD"
 HOUSE = "house/"
+_IDS_OF_A_HOUSE_ACCOUNT = 1024  # an id has room for 2^32 versions, and the house is in every fill
 CUSTOMER = "customer/"
 
 
@@ -52,6 +53,11 @@ class Account(msgspec.Struct, frozen=True, gc=False):
     cost_micros: int = 0  # what the shares owned cost; 0 for cash and for the house
     version: int = 0
     hash: bytes = b""  # of the latest entry that was there when the batch began
+
+    @property
+    def last_id(self) -> int:
+        """Of the ids it takes; the one it bears is the first."""
+        return self.id if self.has_floor else self.id + _IDS_OF_A_HOUSE_ACCOUNT - 1
 
     @property
     def available(self) -> int:
@@ -145,7 +151,7 @@ class Head(msgspec.Struct, frozen=True):
     """Where the journal ends."""
 
     transfer_seq: int = 0  # of the latest transfer
-    account_id: int = 0  # of the latest account
+    account_id: int = 0  # the latest that an account took
     batch_seq: int = 0  # of the latest batch
     batch_hash: bytes = bytes(32)  # of the latest batch
     recorded_at: datetime | None = None  # of the latest transfer

@@ -69,11 +69,12 @@ class _Books:
         self._drawn: dict[str, Hold] = {}
         self._restraints: dict[str, AccountState] = {}
         self._reversed = set(state.reversed)
+        self._last_account_id = state.head.account_id
         self.next_seq = state.head.transfer_seq + 1
 
     @property
     def next_account_id(self) -> int:
-        return self._state.head.account_id + len(self._opened) + 1
+        return self._last_account_id + 1
 
     def account(self, key: AccountKey) -> Account | None:
         """As it stands now, if there is one."""
@@ -132,7 +133,7 @@ class _Books:
         after = replace(
             before,
             transfer_seq=before.transfer_seq + len(self._transfers),
-            account_id=before.account_id + len(self._opened),
+            account_id=self._last_account_id,
             recorded_at=self._at if self._transfers else before.recorded_at,
         )
         return Writes(
@@ -149,7 +150,11 @@ class _Books:
 
     def _keep(self, attempt: Attempt) -> None:
         for key, account in attempt.accounts.items():
-            (self._changed if key in self._state.accounts else self._opened)[key] = account
+            if key in self._state.accounts:
+                self._changed[key] = account
+            else:
+                self._opened[key] = account
+                self._last_account_id = max(self._last_account_id, account.last_id)
         for hold_id, hold in attempt.holds.items():
             (self._drawn if hold_id in self._state.holds else self._placed)[hold_id] = hold
         self._restraints |= attempt.restraints

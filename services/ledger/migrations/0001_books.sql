@@ -8,7 +8,7 @@
 CREATE TABLE journal_head (
     is_it boolean PRIMARY KEY DEFAULT true CHECK (is_it),
     transfer_seq bigint NOT NULL CHECK (transfer_seq >= 0), -- of the latest transfer
-    account_id integer NOT NULL CHECK (account_id >= 0), -- of the latest account
+    account_id integer NOT NULL CHECK (account_id >= 0), -- the latest that an account took
     batch_seq bigint NOT NULL CHECK (batch_seq >= 0), -- of the latest batch
     batch_hash bytea NOT NULL CHECK (octet_length(batch_hash) = 32), -- of the latest batch
     recorded_at timestamptz, -- of the latest transfer
@@ -31,7 +31,7 @@ INSERT INTO writer (epoch, seen_at) VALUES (0, '-infinity');
 -- What someone owns of one asset, after `version` entries. No index holds a column that changes, so
 -- a change touches the table alone (HOT).
 CREATE TABLE account (
-    id integer PRIMARY KEY,
+    id integer PRIMARY KEY, -- one without a floor takes a span of ids: see entry_key
     name text COLLATE "C" NOT NULL, -- customer/alice, house/clearing
     asset text COLLATE "C" NOT NULL, -- USD in micros, or a symbol in whole shares
     has_floor boolean NOT NULL, -- never below zero
@@ -73,13 +73,12 @@ CREATE TYPE transfer_kind AS ENUM (
 -- rows is NULL, which costs nothing.
 CREATE TABLE transfer (
     seq bigint NOT NULL CHECK (seq >= 1), -- 1, 2, 3, ... without gap
-    recorded_at timestamptz NOT NULL, -- when it was written here; never falls with rising seq
     id uuid NOT NULL, -- the idempotency id, good for ever
     kind transfer_kind NOT NULL,
     reason smallint NOT NULL CHECK (reason >= 0), -- 0: done; else the number of the Reason
     fingerprint bytea NOT NULL CHECK (octet_length(fingerprint) = 16), -- of the terms
     reference text NOT NULL,
-    effective_at timestamptz, -- when it happened in the world; NULL: when it was recorded
+    effective_at timestamptz, -- when it happened in the world; NULL: as recorded, see batch
     amount bigint CHECK (amount > 0), -- held by a hold, freed by a post or release; NULL: nothing
     hold_id uuid, -- the hold drawn on or released
     reverses uuid, -- the transfer that this one reverses, or asks to reverse
@@ -102,18 +101,28 @@ CREATE TABLE entry (
     account_id integer NOT NULL,
     hash bytea NOT NULL CHECK (octet_length(hash) = 32), -- goes on from that of the version before
     held_after bigint CHECK (held_after > 0), -- NULL: nothing
-    cost_after bigint CHECK (cost_after > 0), -- NULL: nothing
-    CONSTRAINT entry_pkey PRIMARY KEY (account_id, version) WITH (fillfactor = 100)
+    cost_after bigint CHECK (cost_after > 0) -- NULL: nothing
 );
+
+-- An account's version as one number of 8 bytes, which makes the index a third smaller than both
+-- columns would. 2^32 versions fit before the numbers of the next id begin. An account without a
+-- floor is the house's and is in every fill: it takes 1024 ids, and so has room for 2^42.
+CREATE FUNCTION entry_key(p_account_id integer, p_version bigint) RETURNS bigint
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN (p_account_id::bigint << 32) + p_version;
+
+-- Who looks for an entry must ask for its entry_key.
+CREATE UNIQUE INDEX entry_version ON entry (entry_key(account_id, version)) WITH (fillfactor = 100);
 -- The journal in its order. Rows lie in that order, so a summary per page range is all it takes.
 CREATE INDEX entry_journal ON entry USING brin (transfer_seq)
     WITH (pages_per_range = 16, autosummarize = on);
 
--- The transfers of one transaction. Never changed.
+-- The transfers of one transaction, all recorded at one time. Never changed.
 CREATE TABLE batch (
     seq bigint PRIMARY KEY, -- 1, 2, 3, ... without gap
     first_seq bigint NOT NULL CHECK (first_seq >= 1),
     last_seq bigint NOT NULL UNIQUE CHECK (last_seq >= first_seq),
+    recorded_at timestamptz NOT NULL, -- never falls with rising seq
     hash bytea NOT NULL CHECK (octet_length(hash) = 32) -- goes on from that of the batch before
 );
 
@@ -161,8 +170,10 @@ DECLARE
 BEGIN
     WHILE low < high LOOP
         middle := (low + high + 1) / 2;
-        IF (SELECT transfer_seq FROM entry WHERE account_id = p_account_id AND version = middle)
-            <= p_seq
+        IF (
+            SELECT transfer_seq FROM entry
+            WHERE entry_key(account_id, version) = entry_key(p_account_id, middle)
+        ) <= p_seq
         THEN
             low := middle;
         ELSE
@@ -176,22 +187,22 @@ $$;
 -- The latest transfer that was recorded by p_at; 0 if there is none. Times never fall with rising seq.
 CREATE FUNCTION seq_at(p_at timestamptz) RETURNS bigint LANGUAGE plpgsql STABLE AS $$
 DECLARE
-    low bigint := 0;
-    high bigint := (SELECT transfer_seq FROM journal_head);
+    low bigint := 0; -- of batches
+    high bigint := (SELECT batch_seq FROM journal_head);
     middle bigint;
 BEGIN
     IF p_at = 'infinity' THEN
-        RETURN high;
+        RETURN (SELECT transfer_seq FROM journal_head);
     END IF;
     WHILE low < high LOOP
         middle := (low + high + 1) / 2;
-        IF (SELECT recorded_at FROM transfer WHERE seq = middle) <= p_at THEN
+        IF (SELECT recorded_at FROM batch WHERE seq = middle) <= p_at THEN
             low := middle;
         ELSE
             high := middle - 1;
         END IF;
     END LOOP;
-    RETURN low;
+    RETURN coalesce((SELECT last_seq FROM batch WHERE seq = low), 0);
 END
 $$;
 

@@ -17,8 +17,13 @@ _TRANSFERS = """
         CASE WHEN t.kind = 'reversal' THEN r.reference ELSE t.reference END,
         CASE WHEN t.kind = 'reversal' THEN r.kind ELSE t.kind END::text,
         coalesce(t.hold_id, r.hold_id)::text,
-        micros_of(coalesce(t.effective_at, t.recorded_at)), micros_of(t.recorded_at)
+        micros_of(coalesce(t.effective_at, b.recorded_at)), micros_of(b.recorded_at)
     FROM transfer t
+    CROSS JOIN LATERAL (
+        SELECT coalesce((
+            SELECT recorded_at FROM batch WHERE last_seq >= t.seq ORDER BY last_seq LIMIT 1
+        ), 'epoch') AS recorded_at OFFSET 0
+    ) AS b
     LEFT JOIN LATERAL (
         SELECT kind, reference, hold_id FROM transfer WHERE id = t.reverses LIMIT 1
     ) AS r ON true

@@ -96,7 +96,6 @@ def transfers_to(transfers: Sequence[Transfer], hashes: Sequence[bytes | None]) 
     recorded_at = transfers[0].recorded_at
     results = [t.result for t in transfers]
     return {
-        "recorded_at": recorded_at,
         "seqs": bigints([t.seq for t in transfers]),
         "ids": uuids([r.id for r in results]),
         "kinds": texts([t.kind for t in transfers]),

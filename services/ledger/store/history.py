@@ -17,12 +17,18 @@ READ_HEAD = """
     SELECT transfer_seq, (SELECT coalesce(max(seq), 0) FROM checkpoint) FROM journal_head
 """
 
+# Without its batch, when a transfer was recorded is not known: the proof of it is broken then.
 _TRANSFER = """
     SELECT seq, id::text, kind::text, reason, coalesce(amount, 0), encode(fingerprint, 'hex'),
         coalesce(hold_id, CASE WHEN kind = 'hold' THEN id END)::text, reverses::text, reference,
         coalesce(actor, ''), terms, micros_of(coalesce(effective_at, recorded_at)),
         micros_of(recorded_at), hash
     FROM transfer
+    CROSS JOIN LATERAL (
+        SELECT coalesce((
+            SELECT recorded_at FROM batch WHERE last_seq >= transfer.seq ORDER BY last_seq LIMIT 1
+        ), 'epoch') AS recorded_at OFFSET 0
+    ) AS b
 """
 _BY_IDS = "WHERE id = ANY(%(ids)s::uuid[])"
 _IN_RANGE = "WHERE seq > %(after)s AND seq <= %(until)s ORDER BY seq"
@@ -31,7 +37,11 @@ _IN_RANGE = "WHERE seq > %(after)s AND seq <= %(until)s ORDER BY seq"
 _ENTRY = """
     SELECT e.transfer_seq, e.account_id, a.name, a.asset, a.has_floor, e.version, e.amount,
         e.balance_after, coalesce(e.held_after, 0), coalesce(e.cost_after, 0), e.hash,
-        (SELECT hash FROM entry WHERE account_id = e.account_id AND version = e.version - 1)
+        (
+            SELECT hash FROM entry
+            WHERE entry_key(account_id, version) = entry_key(e.account_id, e.version - 1)
+                AND account_id = e.account_id
+        )
     FROM entry e
     CROSS JOIN LATERAL (
         SELECT name, asset, has_floor FROM account WHERE id = e.account_id OFFSET 0
@@ -55,6 +65,11 @@ LIST_ENTRIES = _ENTRY + _OF_RANGE
 LIST_REVERSAL_REQUESTS = """
     SELECT id::text, reverses::text, coalesce(actor, ''), reference, micros_of(recorded_at)
     FROM transfer AS asked
+    CROSS JOIN LATERAL (
+        SELECT coalesce((
+            SELECT recorded_at FROM batch WHERE last_seq >= asked.seq ORDER BY last_seq LIMIT 1
+        ), 'epoch') AS recorded_at OFFSET 0
+    ) AS b
     WHERE kind = 'reversal_request' AND reason = 0 AND NOT EXISTS (
         SELECT FROM transfer AS done
         WHERE done.reverses = asked.reverses AND done.kind = 'reversal' AND done.reason = 0
@@ -68,7 +83,8 @@ READ_COSTS = """
     SELECT a.name, a.asset, sum(coalesce(e.cost_after, 0) - coalesce(before.cost_after, 0))::bigint
     FROM entry e
     JOIN account a ON a.id = e.account_id
-    LEFT JOIN entry before ON before.account_id = e.account_id AND before.version = e.version - 1
+    LEFT JOIN entry before ON before.account_id = e.account_id
+        AND entry_key(before.account_id, before.version) = entry_key(e.account_id, e.version - 1)
     WHERE e.transfer_seq = %(seq)s
     GROUP BY a.id
 """

@@ -34,8 +34,9 @@ IN_RANGE: Mapping[str, tuple[LiteralString, ...]] = {
             e.account_id, e.version, coalesce(before.balance_after::text, 'nothing'), e.amount,
             e.balance_after)
         FROM entry e
-        LEFT JOIN entry before
-            ON before.account_id = e.account_id AND before.version = e.version - 1
+        LEFT JOIN entry before ON before.account_id = e.account_id
+            AND entry_key(before.account_id, before.version)
+                = entry_key(e.account_id, e.version - 1)
         WHERE e.transfer_seq > %(after)s AND e.transfer_seq <= %(until)s
             AND (e.balance_after <> coalesce(before.balance_after, 0) + e.amount
                 OR (before.version IS NULL) <> (e.version = 1))
@@ -45,7 +46,8 @@ IN_RANGE: Mapping[str, tuple[LiteralString, ...]] = {
         SELECT format('%%s %%s stands at version %%s with %%s, its entry says %%s',
             a.name, a.asset, a.version, a.posted, coalesce(e.balance_after::text, 'nothing'))
         FROM account a
-        LEFT JOIN entry e ON e.account_id = a.id AND e.version = a.version
+        LEFT JOIN entry e ON e.account_id = a.id
+            AND entry_key(e.account_id, e.version) = entry_key(a.id, a.version)
         WHERE a.id = ANY(ARRAY(
                 SELECT DISTINCT account_id FROM entry
                 WHERE transfer_seq > %(after)s AND transfer_seq <= %(until)s
@@ -83,15 +85,18 @@ IN_RANGE: Mapping[str, tuple[LiteralString, ...]] = {
         SELECT format('account %%s version %%s is of transfer %%s, the one before of %%s',
             e.account_id, e.version, e.transfer_seq, before.transfer_seq)
         FROM entry e
-        JOIN entry before ON before.account_id = e.account_id AND before.version = e.version - 1
+        JOIN entry before ON before.account_id = e.account_id
+            AND entry_key(before.account_id, before.version)
+                = entry_key(e.account_id, e.version - 1)
         WHERE e.transfer_seq > %(after)s AND e.transfer_seq <= %(until)s
             AND before.transfer_seq > e.transfer_seq
         LIMIT 5
         """,
         """
-        SELECT format('transfer %%s was recorded before transfer %%s', t.seq, before.seq)
-        FROM transfer t JOIN transfer before ON before.seq = t.seq - 1
-        WHERE t.seq > %(after)s AND t.seq <= %(until)s AND t.recorded_at < before.recorded_at
+        SELECT format('transfer %%s was recorded before transfer %%s', b.first_seq, before.last_seq)
+        FROM batch b JOIN batch before ON before.seq = b.seq - 1
+        WHERE b.last_seq > %(after)s AND b.last_seq <= %(until)s
+            AND b.recorded_at < before.recorded_at
         LIMIT 5
         """,
     ),
@@ -144,7 +149,8 @@ OF_ACCOUNTS: Mapping[str, tuple[LiteralString, ...]] = {
         SELECT format('%%s %%s stands at version %%s with %%s, its entry says %%s',
             a.name, a.asset, a.version, a.posted, coalesce(e.balance_after::text, 'nothing'))
         FROM account a
-        LEFT JOIN entry e ON e.account_id = a.id AND e.version = a.version
+        LEFT JOIN entry e ON e.account_id = a.id
+            AND entry_key(e.account_id, e.version) = entry_key(a.id, a.version)
         WHERE (e.balance_after, coalesce(e.held_after, 0), coalesce(e.cost_after, 0), e.hash)
             IS DISTINCT FROM (a.posted, a.held, a.cost_micros, a.hash)
         LIMIT 5

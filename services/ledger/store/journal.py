@@ -87,8 +87,9 @@ READ_BALANCES = """
         WITH ORDINALITY AS wanted(account_id, version, seq, place)
     CROSS JOIN LATERAL (
         SELECT version, balance_after, held_after FROM entry
-        WHERE account_id = wanted.account_id
-            AND version = version_at(wanted.account_id, wanted.version, wanted.seq)
+        WHERE entry_key(account_id, version) = entry_key(
+                wanted.account_id, version_at(wanted.account_id, wanted.version, wanted.seq)
+            ) AND account_id = wanted.account_id
         OFFSET 0
     ) AS e
 """
@@ -100,17 +101,17 @@ WRITE_HEAD = """
             recorded_at = %(recorded_at)s, batch_seq = %(batch_seq)s, batch_hash = %(batch_hash)s
         WHERE transfer_seq = %(transfer_seq_before)s AND account_id = %(account_id_before)s
             AND batch_seq = %(batch_seq)s - 1 AND writer_epoch = %(epoch)s
-        RETURNING batch_seq, batch_hash
+        RETURNING batch_seq, batch_hash, recorded_at
     )
-    INSERT INTO batch (seq, first_seq, last_seq, hash)
-    SELECT batch_seq, %(first_seq)s, %(last_seq)s, batch_hash FROM moved
+    INSERT INTO batch (seq, first_seq, last_seq, recorded_at, hash)
+    SELECT batch_seq, %(first_seq)s, %(last_seq)s, recorded_at, batch_hash FROM moved
 """
 
 WRITE_TRANSFERS = """
     INSERT INTO transfer (seq, id, kind, fingerprint, reason, amount, hold_id, reverses, reference,
-        actor, terms, effective_at, hash, recorded_at)
+        actor, terms, effective_at, hash)
     SELECT seq, id, kind::transfer_kind, fingerprint, reason, nullif(amount, 0), hold_id, reverses,
-        reference, actor, terms, effective_at::timestamptz, hash, %(recorded_at)s
+        reference, actor, terms, effective_at::timestamptz, hash
     FROM unnest(%(seqs)s::bigint[], %(ids)s::uuid[], %(kinds)s::text[],
         %(fingerprints)s::bytea[], %(reasons)s::integer[], %(amounts)s::bigint[],
         %(hold_ids)s::uuid[], %(reverses)s::uuid[], %(references)s::text[], %(actors)s::text[],

@@ -29,7 +29,10 @@ READ_ACCOUNTS_KNOWN_AT = """
     CROSS JOIN account a
     CROSS JOIN LATERAL (
         SELECT * FROM entry
-        WHERE account_id = a.id AND version = version_at(a.id, a.version, moment.seq) OFFSET 0
+        WHERE entry_key(account_id, version)
+                = entry_key(a.id, version_at(a.id, a.version, moment.seq))
+            AND account_id = a.id
+        OFFSET 0
     ) AS e
     WHERE a.name = %(name)s AND (a.asset = %(asset)s OR %(asset)s = '')
     ORDER BY a.asset
@@ -40,7 +43,9 @@ READ_ACCOUNTS_AS_OF = """
     SELECT a.id, a.name, a.asset, a.has_floor, e.posted,
         coalesce((
             SELECT held_after FROM entry
-            WHERE account_id = a.id AND version = version_at(a.id, a.version, moment.held_seq)
+            WHERE entry_key(account_id, version)
+                    = entry_key(a.id, version_at(a.id, a.version, moment.held_seq))
+                AND account_id = a.id
         ), 0), e.cost, e.version, a.hash
     FROM (
         SELECT seq_at(%(known_at)s::timestamptz) AS seq,
@@ -55,10 +60,13 @@ READ_ACCOUNTS_AS_OF = """
             SELECT version, amount, transfer_seq, coalesce(cost_after, 0)
                 - lag(coalesce(cost_after, 0), 1, 0::bigint) OVER (ORDER BY version) AS cost
             FROM entry
-            WHERE account_id = a.id AND version <= version_at(a.id, a.version, moment.seq)
+            WHERE entry_key(account_id, version) BETWEEN entry_key(a.id, 1)
+                AND entry_key(a.id, version_at(a.id, a.version, moment.seq))
         ) AS known
         JOIN transfer t ON t.seq = known.transfer_seq
-        WHERE coalesce(t.effective_at, t.recorded_at) <= %(as_of)s::timestamptz
+        WHERE coalesce(t.effective_at, (
+            SELECT recorded_at FROM batch WHERE last_seq >= t.seq ORDER BY last_seq LIMIT 1
+        )) <= %(as_of)s::timestamptz
     ) AS e
     WHERE a.name = %(name)s AND (a.asset = %(asset)s OR %(asset)s = '') AND e.version IS NOT NULL
     ORDER BY a.asset
@@ -85,14 +93,19 @@ LIST_ENTRIES = """
         CROSS JOIN LATERAL (
             SELECT id, kind, recorded_at, hold_id, reference,
                 coalesce(effective_at, recorded_at) AS effective_at
-            FROM transfer WHERE seq = transfer_seq OFFSET 0
+            FROM transfer
+            CROSS JOIN LATERAL (
+                SELECT recorded_at FROM batch WHERE last_seq >= transfer_seq
+                ORDER BY last_seq LIMIT 1
+            ) AS b
+            WHERE seq = transfer_seq OFFSET 0
         ) AS t
-        WHERE account_id = mine.id
-            AND version <= version_at(mine.id, mine.version, mine.until)
+        WHERE entry_key(account_id, version) BETWEEN entry_key(mine.id, 1)
+                AND entry_key(mine.id, version_at(mine.id, mine.version, mine.until))
             AND (transfer_seq, account_id, version)
                 < (%(transfer_seq)s, %(account_id)s, %(version)s)
             AND t.effective_at <= %(as_of)s::timestamptz
-        ORDER BY version DESC
+        ORDER BY entry_key(account_id, version) DESC
         LIMIT %(count)s
     ) AS e
     ORDER BY e.transfer_seq DESC, e.account_id DESC, e.version DESC

@@ -31,13 +31,17 @@ READ_SPAN = """
 
 READ_OPENING = """
     SELECT balance_after, hash FROM entry
-    WHERE account_id = %(account_id)s AND version = %(version)s
+    WHERE entry_key(account_id, version)
+        = entry_key(%(account_id)s::integer, %(version)s::bigint)
+        AND account_id = %(account_id)s::integer
 """
 
 LIST_TRANSFERS_OF = """
     SELECT version, transfer_seq FROM entry
-    WHERE account_id = %(account_id)s AND version > %(opening)s AND version <= %(closing)s
-    ORDER BY version
+    WHERE entry_key(account_id, version)
+        BETWEEN entry_key(%(account_id)s::integer, %(opening)s::bigint + 1)
+        AND entry_key(%(account_id)s::integer, %(closing)s::bigint)
+    ORDER BY entry_key(account_id, version)
     LIMIT 1000
 """
 
