@@ -166,7 +166,7 @@ class Eyes:
         parked = self._gateway.rows("SELECT seq, breach, detail FROM parked_report")
         _must(not parked, f"I5: parked: {parked}")
         for event in _NEVER_SAID:
-            _must(not self._world.log[event], f"the log says {event}")
+            _must(not self._world.log[event], f"I12: the log says {event}")
         faults = self._world.faults
         self.coverage.struck(faults.struck)
         if (words := unexplained(heals, faults, len(self._trades()))) is not None:

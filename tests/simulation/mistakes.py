@@ -111,10 +111,11 @@ def applied_before_stored() -> Iterator[None]:
 
 
 # By which promises each is found. A fill under a new id is booked twice, or its hold is over and it
-# never is; a refused order that works is filled without its hold, or on a trade that is over.
+# never is; a refused order that works is filled without its hold, or on a trade that is over, and
+# what is told of it is impossible.
 MISTAKES: Mapping[Callable[[], AbstractContextManager[None]], tuple[str, ...]] = {
     no_idempotency: ("I5", "I9"),
-    timeout_taken_for_rejection: ("I4", "I5"),
+    timeout_taken_for_rejection: ("I4", "I5", "I12"),
     no_sweep: ("I9",),
     acknowledged_before_stored: ("I8",),
     no_fence: ("I7",),
