@@ -18,3 +18,13 @@ async def end(*tasks: asyncio.Task[Any] | None, again_seconds: float = _AGAIN_SE
         for task in left:
             task.cancel()
         _, left = await asyncio.wait(left, timeout=again_seconds)
+
+
+def is_cancelled() -> bool:
+    """Whether somebody cancelled the task in progress.
+
+    A CancelledError without that is no wish of anybody's: gRPC raises it in calls whose channel was
+    closed under them.
+    """
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

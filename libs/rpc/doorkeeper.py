@@ -14,8 +14,9 @@ from prometheus_client import Counter, Histogram
 
 from libs.auth import Principal, Role, Verifier, set_caller
 from libs.clock import Clock
-from libs.refusals import Denied, Invalid, Refusal, Unauthenticated
+from libs.refusals import Denied, Invalid, Refusal, Unauthenticated, Unavailable
 from libs.rpc.status import to_status
+from libs.tasks import is_cancelled
 from stockbroker.common.v1.reason_pb2 import Reason
 
 if TYPE_CHECKING:
@@ -138,6 +139,9 @@ class _Visit:
         if isinstance(error, Refusal):
             self.end(error.code.name, reason=error.reason_name)
             await context.abort_with_status(to_status(error))
+        elif isinstance(error, asyncio.CancelledError) and not is_cancelled():
+            # A call of ours was cut off. gRPC would leave the caller without any answer.
+            await self.fail(Unavailable(Reason.REASON_UNAVAILABLE, "a call was cut off"), context)
         elif isinstance(error, asyncio.CancelledError | GeneratorExit):
             self.end("CANCELLED")
             raise error

@@ -287,3 +287,12 @@ async def test_a_connection_that_is_dead_on_one_side_only_is_left_behind(scene: 
         await until(lambda: scene.execution.is_filled(swallowed.trade_id), seconds=30)
         assert scene.venue.sends == {before.trade_id: 1, swallowed.trade_id: 1}
     await way.close()
+
+
+async def test_whoever_asks_while_the_session_logs_on_anew_is_answered(scene: Scene) -> None:
+    async with scene.gateway(listing_age_seconds=1e-6) as gateway:
+        await until(gateway.is_connected)
+        for _ in range(30):
+            scene.venue.hang_up()
+            listed = await gateway.stub.ListInstruments(pb.ListInstrumentsRequest(), timeout=30)
+            assert listed.instruments

@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, cast
@@ -30,6 +31,8 @@ class _Orders(pb_grpc.OrderServiceServicer):
             "busy": Throttled(Reason.REASON_OVERLOADED, "later", retry_after_seconds=1.5),
             "fault": ZeroDivisionError("the password is 1234"),
         }
+        if request.trade_id == "cut off":  # as a call whose channel is closed under it
+            raise asyncio.CancelledError
         if request.trade_id in refusals:
             raise refusals[request.trade_id]
         response = pb.GetTradeResponse()
@@ -71,6 +74,13 @@ async def _fails(channel: grpc.aio.Channel, token: str, trade_id: str = "") -> g
             pb.GetTradeRequest(trade_id=trade_id), metadata=bearer(token), timeout=5
         )
     return failed.value
+
+
+async def test_a_call_that_is_cut_off_behind_the_servicer_is_answered(
+    channel: grpc.aio.Channel, keys: Keys
+) -> None:
+    error = await _fails(channel, keys.customer("alice"), "cut off")
+    assert (error.code(), reason_of(error)) == (grpc.StatusCode.UNAVAILABLE, "UNAVAILABLE")
 
 
 async def test_the_servicer_learns_who_calls(channel: grpc.aio.Channel, keys: Keys) -> None:

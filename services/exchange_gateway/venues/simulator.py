@@ -11,6 +11,7 @@ import structlog
 from google.protobuf.message import DecodeError
 
 from libs.rpc.status import metadata_of
+from libs.tasks import is_cancelled
 from services.exchange_gateway.domain import Command, Instrument, Kind, Order, Reason, Report
 from services.exchange_gateway.domain.comparison import Theirs
 from services.exchange_gateway.domain.numbers import Numbers
@@ -151,10 +152,7 @@ class SimulatorVenue:
     async def ask(self, trade_id: str) -> Sequence[Report] | None:
         """GetOrder."""
         request = pb.GetOrderRequest(client_order_id=trade_id)
-        try:
-            answer = await self._exchange.GetOrder(request, timeout=self._answer_seconds)
-        except grpc.aio.AioRpcError as error:
-            raise VenueAway(_words(error)) from error
+        answer = await _answer(self._exchange.GetOrder(request, timeout=self._answer_seconds))
         return [_report(report) for report in answer.reports] if answer.is_known else None
 
     async def find_orders(self, trade_ids: Sequence[str]) -> dict[str, Theirs | None]:
@@ -170,21 +168,15 @@ class SimulatorVenue:
 
     async def _list_orders(self, request: pb.ListOrdersRequest) -> pb.ListOrdersResponse:
         request.session_id = self._session_id
-        try:
-            answer: pb.ListOrdersResponse = await self._exchange.ListOrders(
-                request, timeout=self._answer_seconds
-            )
-        except grpc.aio.AioRpcError as error:
-            raise VenueAway(_words(error)) from error
+        call = self._exchange.ListOrders(request, timeout=self._answer_seconds)
+        answer: pb.ListOrdersResponse = await _answer(call)
         return answer
 
     async def list_instruments(self) -> list[Instrument]:
         """ListInstruments."""
         request = pb.ListInstrumentsRequest()
-        try:
-            answer = await self._exchange.ListInstruments(request, timeout=self._answer_seconds)
-        except grpc.aio.AioRpcError as error:
-            raise VenueAway(_words(error)) from error
+        call = self._exchange.ListInstruments(request, timeout=self._answer_seconds)
+        answer = await _answer(call)
         return [Instrument(i.symbol, i.name, not i.is_halted) for i in answer.instruments]
 
     async def _greet(self, call: _Call, next_report_seq: int) -> "SimulatorStream":
@@ -243,6 +235,18 @@ class SimulatorStream:
     async def _write(self, request: pb.SessionRequest) -> None:
         async with self._pen:
             await _write(self._call, request)
+
+
+async def _answer(call: Any) -> Any:
+    """What a call gives. Raises VenueAway, also when a newer logon closed the channel under it."""
+    try:
+        return await call
+    except grpc.aio.AioRpcError as error:
+        raise VenueAway(_words(error)) from error
+    except asyncio.CancelledError:
+        if is_cancelled():
+            raise
+        raise VenueAway("a newer logon took the place of the connection") from None
 
 
 async def _write(call: _Call, request: pb.SessionRequest) -> None:
