@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+import grpc
 import psycopg
 import pytest
 from psycopg import sql
@@ -69,6 +70,13 @@ class Gateway:
         """GetOrders."""
         response = await self.stub.GetOrders(pb.GetOrdersRequest(trade_ids=trade_ids), timeout=10)
         return list(response.orders)
+
+    async def listed(self) -> Any:
+        """What can be traded; None: it cannot say just now."""
+        try:
+            return await self.stub.ListInstruments(pb.ListInstrumentsRequest(), timeout=5)
+        except grpc.aio.AioRpcError:
+            return None
 
     async def has_delivered_all(self) -> bool:
         """Whether no report waits for delivery."""

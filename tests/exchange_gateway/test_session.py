@@ -249,11 +249,11 @@ async def test_instruments_are_listed_also_while_the_venue_is_away(scene: Scene)
         market.Instrument(symbol="MSFT", name="Microsoft Corporation", is_halted=True),
     ]
     async with scene.gateway() as gateway:
-        before = await gateway.stub.ListInstruments(pb.ListInstrumentsRequest())
+        before = await until(gateway.listed)
     await scene.venue.stop()
 
     async with scene.gateway() as gateway:
-        after = await gateway.stub.ListInstruments(pb.ListInstrumentsRequest())
+        after = await until(gateway.listed)
 
     assert [(i.symbol, i.name, i.is_tradable) for i in before.instruments] == [
         ("AAPL", "Apple Inc.", True),
@@ -264,12 +264,15 @@ async def test_instruments_are_listed_also_while_the_venue_is_away(scene: Scene)
 
 async def test_a_change_of_the_list_is_seen(scene: Scene) -> None:
     async with scene.gateway(listing_age_seconds=1e-6) as gateway:
-        await gateway.stub.ListInstruments(pb.ListInstrumentsRequest())
+        await until(gateway.listed)
         scene.venue.instruments = [market.Instrument(symbol="IBM", is_halted=True)]
 
-        listed = await gateway.stub.ListInstruments(pb.ListInstrumentsRequest())
+        async def is_changed() -> bool:
+            listed = await gateway.listed()
+            instruments = listed.instruments if listed is not None else ()
+            return [(i.symbol, i.is_tradable) for i in instruments] == [("IBM", False)]
 
-    assert [(i.symbol, i.is_tradable) for i in listed.instruments] == [("IBM", False)]
+        await until(is_changed)
     assert scene.rows("SELECT symbol, is_tradable FROM instrument") == [("IBM", False)]
 
 
@@ -294,5 +297,4 @@ async def test_whoever_asks_while_the_session_logs_on_anew_is_answered(scene: Sc
         await until(gateway.is_connected)
         for _ in range(30):
             scene.venue.hang_up()
-            listed = await gateway.stub.ListInstruments(pb.ListInstrumentsRequest(), timeout=30)
-            assert listed.instruments
+            assert (await until(gateway.listed)).instruments
