@@ -4,6 +4,9 @@ The gateway decides what it means: it alone knows whether the order was sent. Th
 first, so that there is one to be released whenever the order ends, also one that was never sent.
 """
 
+import asyncio
+from collections.abc import Iterable
+
 import structlog
 from prometheus_client import Counter
 
@@ -30,15 +33,18 @@ class Canceling:
         self._worker = worker
         self._lanes = lanes
 
-    async def cancel(self, trade: Trade) -> None:
-        """Have the trade canceled. Raises Refusal when closing or when too much is queued."""
+    async def cancel(self, trades: Iterable[Trade]) -> None:
+        """Have the trades canceled, all at once. What cannot be done now the sweep brings again."""
+        await asyncio.gather(*map(self._cancel, trades))
+
+    async def _cancel(self, trade: Trade) -> None:
         now = self._worker.clock.monotonic()
         if self._worker.attention.is_canceling(trade.trade_id, trade.epoch, now):
             return
         try:
             await self._hold_and_send(trade)
         except Refusal:
-            raise
+            pass  # too much to do, or closing
         except Exception:
             _failed.inc()
             _log.exception("cancel_failed", trade_id=trade.trade_id)

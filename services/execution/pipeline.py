@@ -154,8 +154,7 @@ class Pipeline:
             await self._go_on_with(claim.trade, is_swept=is_swept)
         elif not is_halted:
             self._attention.forget(customer_id)
-        for trade in claim.cancels:
-            await self._canceling.cancel(trade)
+        await self._canceling.cancel(claim.cancels)
 
     async def _go_on_with(self, trade: Trade, *, is_swept: bool) -> None:
         """What was taken up is carried on, unless it is under way or is to be canceled."""

@@ -193,6 +193,16 @@ async def test_a_stop_waits_for_its_price_and_then_sells(house: House) -> None:
         assert trade.filled_notional_micros == 30 * 1800 * CENT
 
 
+async def test_the_largest_stop_there_can_be_is_rejected_for_want_of_cash(house: House) -> None:
+    async with a_scene(house) as scene:
+        placed = await scene.app.place(
+            BUY, 10_000_000, SYMBOL, order_type=STOP, stop_price_micros=900_000_000_000
+        )
+        trade = await scene.end(placed.trade_id)
+        assert trade.status == order_pb2.TRADE_STATUS_REJECTED
+        assert trade.reason == Reason.REASON_INSUFFICIENT_FUNDS
+
+
 async def test_at_the_close_day_orders_expire_and_others_stay(house: House) -> None:
     async with a_scene(house) as scene:
         day, lasting = [await scene.bid(10, 1900, time_in_force=t) for t in (DAY, GTC)]

@@ -144,3 +144,15 @@ async def test_a_cancel_without_an_answer_is_asked_again_and_in_doubt(desk: Desk
     assert not desk.ledger.released, "the hold stays"
     await desk.deliver_whole(worker, desk.report(trade_id, ended=BY_CUSTOMER))
     assert not desk.order.trade(trade_id).in_doubt
+
+
+async def test_all_cancels_of_a_customer_go_together(desk: Desk) -> None:
+    trade_ids = [desk.order.place("alice") for _ in range(20)]
+    for trade_id in trade_ids:
+        desk.order.ask_to_cancel(trade_id)
+
+    await desk.start_leader()
+
+    await eventually(lambda: {desk.order.status(each) for each in trade_ids} == {"CANCELED"})
+    assert desk.gateway.withdrawn == set(trade_ids)
+    assert desk.gateway.faults.calls["CancelOrders"] < 10

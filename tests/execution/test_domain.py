@@ -1,5 +1,7 @@
 """The rules of execution, without anything around them."""
 
+from dataclasses import replace
+
 import pytest
 
 from libs.partition import PARTITIONS
@@ -211,6 +213,28 @@ def test_a_limit_buy_holds_limit_times_quantity() -> None:
         trade = a_trade(order_type=order_type)
         assert hold_for(trade) == Hold("USD", 150_000_000)
         assert max_notional_micros(trade, Held(150_000_000)) == 0
+
+
+@pytest.mark.parametrize(
+    ("stop_micros", "quantity", "held"),
+    [
+        (50_000_000, 3, 165_000_000),
+        (100, 1, 110),
+        (900_000_000_000, 10_000_000, 2**63 - 1),  # a tenth more would be beyond 64 bits
+    ],
+)
+def test_a_stop_to_buy_holds_a_tenth_more_and_may_spend_no_more(
+    stop_micros: int, quantity: int, held: int
+) -> None:
+    trade = replace(
+        a_trade(order_type=OrderType.STOP),
+        limit_price_micros=0,
+        stop_price_micros=stop_micros,
+        quantity=quantity,
+    )
+
+    assert hold_for(trade) == Hold("USD", held)
+    assert max_notional_micros(trade, Held(held)) == held
 
 
 def test_a_sell_holds_the_shares() -> None:

@@ -1,7 +1,7 @@
 """Orders: what may be sent."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
@@ -168,12 +168,11 @@ def _are_amounts(terms: Terms) -> bool:
     return all(0 <= amount <= MAX_MICROS for amount in amounts)
 
 
-def highest_epochs(orders: Sequence[Order]) -> dict[int, int]:
-    """The highest epoch per partition among `orders`."""
+def highest_epochs(places: Iterable[tuple[int, int]]) -> dict[int, int]:
+    """The highest epoch of each partition among (partition, epoch) pairs."""
     highest: dict[int, int] = {}
-    for order in orders:
-        partition = order.terms.partition
-        highest[partition] = max(order.epoch, highest.get(partition, 0))
+    for partition, epoch in places:
+        highest[partition] = max(epoch, highest.get(partition, 0))
     return highest
 
 

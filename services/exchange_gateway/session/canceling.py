@@ -9,8 +9,7 @@ from prometheus_client import Counter
 
 from libs.batcher import Batcher
 from libs.postgres import Lane
-from libs.refusals import Refusal
-from services.exchange_gateway.domain import Command
+from services.exchange_gateway.domain import Command, highest_epochs
 from services.exchange_gateway.domain.cancels import (
     Cancel,
     CancelTaken,
@@ -18,6 +17,7 @@ from services.exchange_gateway.domain.cancels import (
     fault_of_cancel,
     sort_out_cancels,
 )
+from services.exchange_gateway.session.asking import answer_each
 from services.exchange_gateway.session.floor import Floor
 from services.exchange_gateway.store.cancels import CancelStore
 from services.exchange_gateway.store.commands import CommandStore
@@ -49,16 +49,12 @@ class Canceling:
 
     async def cancel(self, cancels: Sequence[Cancel]) -> list[CancelTaken]:
         """What came of each cancel, in the order given. Raises Unavailable or Throttled."""
-        faults = [fault_of_cancel(cancel) for cancel in cancels]
-        sound = [cancel for cancel, fault in zip(cancels, faults, strict=True) if fault is None]
-        answers = iter(await self._batcher.submit_all(sound))
-        results = []
-        for cancel, fault in zip(cancels, faults, strict=True):
-            answer = CancelTaken(cancel.trade_id, None, fault) if fault else next(answers)
-            if isinstance(answer, Refusal):
-                raise answer
-            results.append(answer)
-        return results
+        return await answer_each(
+            cancels,
+            self._batcher,
+            fault_of=fault_of_cancel,
+            refuse=lambda cancel, fault: CancelTaken(cancel.trade_id, None, fault),
+        )
 
     async def close(self) -> None:
         """Finish what is queued, take nothing new."""
@@ -79,7 +75,7 @@ class Canceling:
             CommandStore(connection, self._floor.seat),
         )
         first = await numbers.lock()
-        epochs = await numbers.raise_epochs(_highest_epochs(cancels))
+        epochs = await numbers.raise_epochs(highest_epochs((c.partition, c.epoch) for c in cancels))
         known = await store.find([cancel.trade_id for cancel in cancels])
         sorting = sort_out_cancels(cancels, epochs=epochs, known=known)
         commands = [
@@ -92,10 +88,3 @@ class Canceling:
             await store.keep(commands)
             await numbers.advance(first + len(commands))
         return _Kept(sorting, commands, first + len(commands))
-
-
-def _highest_epochs(cancels: Sequence[Cancel]) -> dict[int, int]:
-    highest: dict[int, int] = {}
-    for cancel in cancels:
-        highest[cancel.partition] = max(cancel.epoch, highest.get(cancel.partition, 0))
-    return highest

@@ -9,7 +9,6 @@ from prometheus_client import Counter
 
 from libs.batcher import Batcher
 from libs.postgres import Lane
-from libs.refusals import Refusal
 from services.exchange_gateway.domain import (
     Command,
     Order,
@@ -18,6 +17,7 @@ from services.exchange_gateway.domain import (
     highest_epochs,
     sort_out,
 )
+from services.exchange_gateway.session.asking import answer_each
 from services.exchange_gateway.session.floor import Floor
 from services.exchange_gateway.store.commands import CommandStore
 
@@ -49,16 +49,12 @@ class Submission:
 
     async def submit(self, orders: Sequence[Order]) -> list[Submitted]:
         """What came of each order, in the order given. Raises Unavailable or Throttled."""
-        faults = [fault_of(order) for order in orders]
-        sound = [order for order, fault in zip(orders, faults, strict=True) if fault is None]
-        answers = iter(await self._batcher.submit_all(sound))
-        results = []
-        for order, fault in zip(orders, faults, strict=True):
-            answer = Submitted(order.trade_id, None, fault) if fault else next(answers)
-            if isinstance(answer, Refusal):
-                raise answer
-            results.append(answer)
-        return results
+        return await answer_each(
+            orders,
+            self._batcher,
+            fault_of=fault_of,
+            refuse=lambda order, fault: Submitted(order.trade_id, None, fault),
+        )
 
     async def send_again(self, trade_ids: Sequence[str]) -> None:
         """Give orders the venue does not know a new number; answered ones are left alone."""
@@ -93,7 +89,9 @@ class Submission:
         async def keep(connection: psycopg.AsyncConnection) -> _Kept:
             store = CommandStore(connection, self._floor.seat)
             first = await store.lock()
-            epochs = await store.raise_epochs(highest_epochs(orders))
+            epochs = await store.raise_epochs(
+                highest_epochs((o.terms.partition, o.epoch) for o in orders)
+            )
             known = await store.find([order.trade_id for order in orders])
             results, fresh = sort_out(orders, epochs=epochs, known=known)
             commands = self._numbered(fresh, first)

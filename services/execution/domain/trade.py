@@ -5,6 +5,7 @@ from enum import Enum, IntEnum
 
 CASH = "USD"
 ALL_AVAILABLE = 0
+_MAX_INT64 = 2**63 - 1
 
 
 class Side(IntEnum):
@@ -129,7 +130,8 @@ def hold_for(trade: Trade) -> Hold:
     """A SELL holds the shares, a BUY with a limit the most it can cost, at the market all cash.
 
     A STOP to buy becomes a market order at a price nobody knows yet: it holds a tenth more than it
-    costs at its stop price, and the exchange may spend no more.
+    costs at its stop price, and the exchange may spend no more. No amount is beyond 64 bits: so
+    much nobody has.
     """
     if trade.side is Side.SELL:
         return Hold(trade.symbol, trade.quantity)
@@ -137,7 +139,7 @@ def hold_for(trade: Trade) -> Hold:
         return Hold(CASH, trade.limit_price_micros * trade.quantity)
     if trade.order_type is OrderType.STOP:
         at_stop = trade.stop_price_micros * trade.quantity
-        return Hold(CASH, at_stop + at_stop // 10)
+        return Hold(CASH, min(at_stop + at_stop // 10, _MAX_INT64))
     return Hold(CASH, ALL_AVAILABLE)
 
 
