@@ -22,6 +22,7 @@ from stockbroker.exchange_gateway.v1.exchange_gateway_service_pb2_grpc import (
     ExchangeGatewayServiceStub,
 )
 from tests.exchange_gateway.execution_double import ExecutionDouble
+from tests.exchange_gateway.operators_desk import Desk
 from tests.exchange_gateway.venue_double import VenueDouble
 from tests.support.keys import Keys
 from tests.support.wait import until
@@ -182,3 +183,10 @@ async def gateway(scene: Scene) -> AsyncIterator[Gateway]:
     async with scene.gateway() as gateway:
         await until(gateway.is_connected)
         yield gateway
+
+
+@pytest.fixture
+async def desk(gateway: Gateway, keys: Keys) -> AsyncIterator[Desk]:
+    """An operator's desk at the gateway."""
+    async with grpc.aio.insecure_channel(gateway.address) as channel:
+        yield Desk(ExchangeGatewayServiceStub(channel), keys)
