@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from services.cli.changes import change_books, tell_owned
 from services.cli.options import (
     AsJson,
     Cost,
@@ -13,7 +14,6 @@ from services.cli.options import (
     Shares,
     Symbol,
 )
-from services.cli.settings import settings
 
 Reference = Annotated[str, typer.Option(help="Why, for the record.")]
 DepositId = Annotated[
@@ -37,24 +37,17 @@ def deposit(  # noqa: PLR0913 - a command's parameters are its options
 ) -> None:
     """Bring cash in for a customer. Operators."""
     from services.cli.ids import own_id
-    from services.cli.neighbours import operators_door
-    from services.cli.screen import fields_of, say, show_json
-    from services.cli.wire import owned_line
     from stockbroker.ledger.v1 import ledger_service_pb2 as pb
-    from stockbroker.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
 
-    with operators_door(settings(), operator) as door:
-        request = pb.DepositRequest(
+    def make() -> pb.DepositRequest:
+        return pb.DepositRequest(
             deposit_id=own_id(deposit_id),
             customer_id=customer,
             amount_micros=amount,
             reference=reference,
         )
-        response = door.call(LedgerServiceStub(door.channel).Deposit, request)
-    if as_json:
-        show_json({"deposit_id": request.deposit_id, **fields_of(response)})
-    else:
-        say(owned_line(customer, response.balance))
+
+    change_books("Deposit", make, operator=operator, as_json=as_json, tell=tell_owned(customer))
 
 
 def deposit_shares(  # noqa: PLR0913 - a command's parameters are its options
@@ -69,14 +62,10 @@ def deposit_shares(  # noqa: PLR0913 - a command's parameters are its options
 ) -> None:
     """Bring shares in for a customer. Operators."""
     from services.cli.ids import own_id
-    from services.cli.neighbours import operators_door
-    from services.cli.screen import fields_of, say, show_json
-    from services.cli.wire import owned_line
     from stockbroker.ledger.v1 import ledger_service_pb2 as pb
-    from stockbroker.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
 
-    with operators_door(settings(), operator) as door:
-        request = pb.DepositSharesRequest(
+    def make() -> pb.DepositSharesRequest:
+        return pb.DepositSharesRequest(
             deposit_id=own_id(deposit_id),
             customer_id=customer,
             symbol=symbol,
@@ -84,8 +73,7 @@ def deposit_shares(  # noqa: PLR0913 - a command's parameters are its options
             cost_micros=cost,
             reference=reference,
         )
-        response = door.call(LedgerServiceStub(door.channel).DepositShares, request)
-    if as_json:
-        show_json({"deposit_id": request.deposit_id, **fields_of(response)})
-    else:
-        say(owned_line(customer, response.balance))
+
+    change_books(
+        "DepositShares", make, operator=operator, as_json=as_json, tell=tell_owned(customer)
+    )

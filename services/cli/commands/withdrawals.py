@@ -1,8 +1,8 @@
 """`withdraw` and `withdraw-shares`: an operator brings cash and shares out."""
 
+from services.cli.changes import change_books, tell_owned
 from services.cli.commands.deposits import Reference
 from services.cli.options import AsJson, Customer, Dollars, Operator, OwnId, Shares, Symbol
-from services.cli.settings import settings
 
 
 def withdraw(  # noqa: PLR0913 - a command's parameters are its options
@@ -15,24 +15,17 @@ def withdraw(  # noqa: PLR0913 - a command's parameters are its options
 ) -> None:
     """Pay a customer's cash out, at most what is available. Operators."""
     from services.cli.ids import own_id
-    from services.cli.neighbours import operators_door
-    from services.cli.screen import fields_of, say, show_json
-    from services.cli.wire import owned_line
     from stockbroker.ledger.v1 import ledger_service_pb2 as pb
-    from stockbroker.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
 
-    with operators_door(settings(), operator) as door:
-        request = pb.WithdrawRequest(
+    def make() -> pb.WithdrawRequest:
+        return pb.WithdrawRequest(
             withdrawal_id=own_id(withdrawal_id),
             customer_id=customer,
             amount_micros=amount,
             reference=reference,
         )
-        response = door.call(LedgerServiceStub(door.channel).Withdraw, request)
-    if as_json:
-        show_json({"withdrawal_id": request.withdrawal_id, **fields_of(response)})
-    else:
-        say(owned_line(customer, response.balance))
+
+    change_books("Withdraw", make, operator=operator, as_json=as_json, tell=tell_owned(customer))
 
 
 def withdraw_shares(  # noqa: PLR0913 - a command's parameters are its options
@@ -46,22 +39,17 @@ def withdraw_shares(  # noqa: PLR0913 - a command's parameters are its options
 ) -> None:
     """Deliver a customer's shares to the outside, at most what is available. Operators."""
     from services.cli.ids import own_id
-    from services.cli.neighbours import operators_door
-    from services.cli.screen import fields_of, say, show_json
-    from services.cli.wire import owned_line
     from stockbroker.ledger.v1 import ledger_service_pb2 as pb
-    from stockbroker.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
 
-    with operators_door(settings(), operator) as door:
-        request = pb.WithdrawSharesRequest(
+    def make() -> pb.WithdrawSharesRequest:
+        return pb.WithdrawSharesRequest(
             withdrawal_id=own_id(withdrawal_id),
             customer_id=customer,
             symbol=symbol,
             quantity=quantity,
             reference=reference,
         )
-        response = door.call(LedgerServiceStub(door.channel).WithdrawShares, request)
-    if as_json:
-        show_json({"withdrawal_id": request.withdrawal_id, **fields_of(response)})
-    else:
-        say(owned_line(customer, response.balance))
+
+    change_books(
+        "WithdrawShares", make, operator=operator, as_json=as_json, tell=tell_owned(customer)
+    )
