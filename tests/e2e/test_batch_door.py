@@ -33,7 +33,7 @@ async def _results(house: House, token: str, items: list[Any]) -> list[Any]:
 
 
 def _item(customer: str, **changes: Any) -> pb.PlaceTradesRequest.Item:
-    terms = {"symbol": "MSFT", "side": BUY, "quantity": 2} | changes
+    terms: dict[str, Any] = {"symbol": "MSFT", "side": BUY, "quantity": 2} | changes
     return pb.PlaceTradesRequest.Item(customer_id=customer, trade=pb.PlaceTradeRequest(**terms))
 
 
