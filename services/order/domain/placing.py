@@ -200,4 +200,6 @@ def as_placed(trade: Trade) -> Trade:
     """The trade as it was first recorded."""
     if trade.seq == trade.placed_seq:
         return trade
-    return replace(trade, standing=after(None, Event.PLACED), seq=trade.placed_seq, updated_at=trade.created_at)
+    return replace(
+        trade, standing=after(None, Event.PLACED), seq=trade.placed_seq, updated_at=trade.created_at
+    )
