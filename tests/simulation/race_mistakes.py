@@ -1,0 +1,71 @@
+"""Mistakes about requests that race, to plant one at a time: races that find none are blind."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from typing import Any
+from unittest import mock
+
+import services.execution.wire as wire
+import services.order.domain.outcomes as outcomes
+from libs.reasons import Reason
+from services.execution.domain.report import CancelRejected, Ended, EndKind, Report
+from services.order.domain import lifecycle
+from services.order.domain.lifecycle import TABLE, Event, State, after
+from services.order.domain.news import InDoubt
+from services.order.domain.trade import Cause, Trade
+from services.order.domain.verdicts import REPEATED, Code, Step, Verdict
+
+
+@contextmanager
+def too_late_taken_for_canceled() -> Iterator[None]:
+    """An order that could not be canceled any more counts as canceled."""
+    read = wire.report_from
+
+    def mistaken(message: Any) -> Report:
+        report = read(message)
+        if not isinstance(report.news, CancelRejected):
+            return report
+        canceled = Ended(EndKind.CANCELED, Reason.REASON_CANCELED_BY_CUSTOMER, "")
+        return replace(report, news=canceled)
+
+    with mock.patch.object(wire, "report_from", mistaken):
+        yield
+
+
+@contextmanager
+def doubt_without_end() -> Iterator[None]:
+    """An order that rests may be in doubt, though nobody asks after it any more."""
+
+    def doubt(trade: Trade, outcome: InDoubt) -> Verdict:
+        if trade.standing.in_doubt:
+            return REPEATED
+        standing = after(trade.standing, Event.IN_DOUBT, in_doubt=True, reason_text="late")
+        return Verdict(Code.APPLIED, (Step(Event.IN_DOUBT, standing, Cause.HOUSE),))
+
+    with mock.patch.object(outcomes, "_doubt", doubt):
+        yield
+
+
+@contextmanager
+def fill_forgets_the_cancel() -> Iterator[None]:
+    """A fill in part makes a pending cancel an order like any other: a wrong table."""
+    row = {**TABLE[State.PENDING_CANCEL], Event.FILLED_IN_PART: State.PARTIALLY_FILLED}
+    with mock.patch.object(lifecycle, "TABLE", {**TABLE, State.PENDING_CANCEL: row}):
+        yield
+
+
+@contextmanager
+def last_fill_answers_nothing() -> Iterator[None]:
+    """An order filled before its cancel came is filled; the cancel is not answered."""
+    with mock.patch.object(outcomes, "tell_too_late", lambda _, verdict: verdict):
+        yield
+
+
+# By which promises each is found.
+MISTAKES: Mapping[Callable[[], AbstractContextManager[None]], tuple[str, ...]] = {
+    too_late_taken_for_canceled: ("I5", "I12", "I15", "I17"),
+    doubt_without_end: ("I9",),
+    fill_forgets_the_cancel: ("I14", "I15"),
+    last_fill_answers_nothing: ("I14", "I15"),
+}
