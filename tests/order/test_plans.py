@@ -19,10 +19,12 @@ from services.order.canceling import cancel_trades
 from services.order.database import MIGRATIONS
 from services.order.domain.asking import Filters
 from services.order.domain.canceling import Cancellation
+from services.order.domain.controls.setting import Book
 from services.order.domain.journal import Told
 from services.order.domain.news import Accepted, Executed
 from services.order.domain.placing import Placement
 from services.order.domain.trade import Execution, Side, Terms, Trade, TradeStatus
+from services.order.guard import Guard
 from services.order.store import PLANS, READING_PLANS
 from services.order.store.arrays import Bigints, Texts
 from services.order.store.cancels import Cancels
@@ -54,7 +56,7 @@ def a_placement(customer_id: str) -> Placement:
 async def trade_once(connection: psycopg.AsyncConnection) -> None:
     """A batch from placement to its last fill; every statement that changes trades."""
     placements = [a_placement(customer_id) for customer_id in BATCH]
-    await place_trades(connection, placements, CLOCK)
+    await place_trades(connection, placements, Guard(CLOCK, Book()))
     partitions = sorted({partition_of(customer_id) for customer_id in BATCH})
     epochs = await Partitions(connection).lead(partitions, "w", at=AT)
     claims = await claim_trades(connection, epochs, BATCH, CLOCK)

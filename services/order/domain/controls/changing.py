@@ -45,9 +45,10 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     effective_at: datetime
     actor: str
     reason_text: str
+    recorded_at: datetime
 
 
-def check_change(change: Change, *, at: datetime) -> Change:
+def check_change(change: Change) -> Change:
     """The change meant. Raises Invalid."""
     if not change.reason_text.strip() or len(change.reason_text) > _MAX_REASON_CHARACTERS:
         raise refusals.invalid_request(
@@ -55,7 +56,7 @@ def check_change(change: Change, *, at: datetime) -> Change:
         )
     if "\0" in change.reason_text:
         raise refusals.invalid_request("reason_text", "must be plain text")
-    if change.effective_at < at:
+    if change.effective_at < change.recorded_at:
         raise refusals.invalid_request("effective_at", "must not be in the past")
     return replace(change, terms=_check_terms(change.terms))
 

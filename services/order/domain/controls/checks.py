@@ -6,9 +6,9 @@ from enum import IntEnum
 import msgspec
 
 from libs.money import format_dollars
+from libs.reasons import Reason
 from services.order.domain.controls.facts import UNKNOWN, Case, Facts
 from services.order.domain.controls.setting import Action, Control, Setting
-from services.order.domain.trade import OrderType
 
 BASIS_POINTS = 10_000
 
@@ -23,29 +23,15 @@ class Outcome(IntEnum):
     PASSED_WITHOUT_PRICE = 5
 
 
-class Why(IntEnum):
-    """Why a check failed; numbers of stockbroker.common.v1.Reason."""
-
-    NONE = 0
-    ORDER_QUANTITY_LIMIT = 20
-    ORDER_NOTIONAL_LIMIT = 21
-    PRICE_COLLAR = 22
-    DUPLICATE_ORDER = 23
-    SYMBOL_RESTRICTED = 24
-    SELF_TRADE = 25
-    LAST_PRICE_UNKNOWN = 26
-    ORDER_RATE_LIMIT = 403
-
-
 class Check(msgspec.Struct, frozen=True, kw_only=True):
     """What one control came to. `observed` is what is held against the setting's limit.
 
-    `facts` are those that it looked at, and nothing else.
+    `reason` is why it failed, `facts` are those that it looked at, and nothing else.
     """
 
     control: Control
     outcome: Outcome
-    why: Why = Why.NONE
+    reason: int = 0
     text: str = ""
     observed: int = 0
     setting: Setting | None = None
@@ -55,7 +41,9 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
 def look(control: Control, case: Case) -> Check:
     """What this control says of the case."""
     setting = case.book.in_force(control, case.customer_id, case.terms.symbol, case.at)
-    if setting is None or setting.terms.action is Action.EXEMPT:
+    if setting is None:
+        return _NOTHING_SET[control]
+    if setting.terms.action is Action.EXEMPT:
         return Check(control=control, outcome=Outcome.NOT_LIMITED, setting=setting)
     return _CHECKS[control](case, setting)
 
@@ -72,7 +60,7 @@ def _max_quantity(case: Case, setting: Setting) -> Check:
     if quantity <= limit:
         return _passed(setting, quantity)
     text = f"{quantity:,} shares are more than the {limit:,} an order may have"
-    return _failed(setting, Why.ORDER_QUANTITY_LIMIT, text, observed=quantity)
+    return _failed(setting, Reason.REASON_ORDER_QUANTITY_LIMIT, text, observed=quantity)
 
 
 def _max_notional(case: Case, setting: Setting) -> Check:
@@ -86,7 +74,7 @@ def _max_notional(case: Case, setting: Setting) -> Check:
     if worth <= limit:
         return _passed(setting, worth, facts)
     text = f"{format_dollars(worth)} is more than the {format_dollars(limit)} an order may be worth"
-    return _failed(setting, Why.ORDER_NOTIONAL_LIMIT, text, observed=worth, facts=facts)
+    return _failed(setting, Reason.REASON_ORDER_NOTIONAL_LIMIT, text, observed=worth, facts=facts)
 
 
 def _price_collar(case: Case, setting: Setting) -> Check:
@@ -105,7 +93,7 @@ def _price_collar(case: Case, setting: Setting) -> Check:
         f"the limit price {format_dollars(price)} is more than {_percent(limit)} away from the "
         f"last price {format_dollars(last)}"
     )
-    return _failed(setting, Why.PRICE_COLLAR, text, observed=observed, facts=facts)
+    return _failed(setting, Reason.REASON_PRICE_COLLAR, text, observed=observed, facts=facts)
 
 
 def _duplicate_order(case: Case, setting: Setting) -> Check:
@@ -116,12 +104,12 @@ def _duplicate_order(case: Case, setting: Setting) -> Check:
         f"the same order was placed less than {setting.terms.seconds} s ago under another "
         f"client_order_id: trade {facts.duplicate_of}"
     )
-    return _failed(setting, Why.DUPLICATE_ORDER, text, facts=facts)
+    return _failed(setting, Reason.REASON_DUPLICATE_ORDER, text, facts=facts)
 
 
 def _restricted_symbol(case: Case, setting: Setting) -> Check:
     text = f"trading in {case.terms.symbol} is restricted for {setting.terms.scope.words}"
-    return _failed(setting, Why.SYMBOL_RESTRICTED, text)
+    return _failed(setting, Reason.REASON_SYMBOL_RESTRICTED, text)
 
 
 def _self_trade(case: Case, setting: Setting) -> Check:
@@ -129,7 +117,7 @@ def _self_trade(case: Case, setting: Setting) -> Check:
     if not facts.crosses:
         return _passed(setting)
     text = f"it could trade against the customer's own order: trade {facts.crosses}"
-    return _failed(setting, Why.SELF_TRADE, text, facts=facts)
+    return _failed(setting, Reason.REASON_SELF_TRADE, text, facts=facts)
 
 
 def _customer_rate(case: Case, setting: Setting) -> Check:
@@ -147,7 +135,9 @@ def _rate(setting: Setting, left: int, facts: Facts) -> Check:
     if left > UNKNOWN:
         return _passed(setting, terms.limit - left, facts)
     text = f"more than {terms.limit:,} orders in {terms.seconds} s"
-    return _failed(setting, Why.ORDER_RATE_LIMIT, text, observed=terms.limit + 1, facts=facts)
+    return _failed(
+        setting, Reason.REASON_ORDER_RATE_LIMIT, text, observed=terms.limit + 1, facts=facts
+    )
 
 
 def _price_of(case: Case) -> Facts:
@@ -164,7 +154,7 @@ def _without_price(setting: Setting, facts: Facts) -> Check:
     if facts.last_price_micros:
         text = f"the last price was heard {facts.price_age_ms / 1000:.1f} s ago, which is too long"
     if not setting.terms.passes_without_price:
-        return _failed(setting, Why.LAST_PRICE_UNKNOWN, text, facts=facts)
+        return _failed(setting, Reason.REASON_LAST_PRICE_UNKNOWN, text, facts=facts)
     return Check(
         control=setting.terms.control,
         outcome=Outcome.PASSED_WITHOUT_PRICE,
@@ -186,7 +176,7 @@ def _passed(setting: Setting, observed: int = 0, facts: Facts = Facts()) -> Chec
 
 def _failed(
     setting: Setting,
-    why: Why,
+    reason: int,
     text: str,
     *,
     observed: int = 0,
@@ -195,7 +185,7 @@ def _failed(
     return Check(
         control=setting.terms.control,
         outcome=Outcome.FAILED,
-        why=why,
+        reason=reason,
         text=text,
         observed=observed,
         setting=setting,
@@ -223,3 +213,4 @@ _CHECKS: dict[Control, Callable[[Case, Setting], Check]] = {
     Control.RESTRICTED_SYMBOL: _restricted_symbol,
     Control.SELF_TRADE: _self_trade,
 }
+_NOTHING_SET = {control: Check(control=control, outcome=Outcome.NOT_LIMITED) for control in Control}

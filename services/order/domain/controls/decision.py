@@ -3,9 +3,11 @@
 import msgspec
 from msgspec.structs import replace
 
-from services.order.domain.controls.checks import Check, Outcome, Why, look
-from services.order.domain.controls.facts import Case, Facts, Kept
-from services.order.domain.controls.setting import Control
+from libs.reasons import Reason
+from services.order.domain.controls.checks import Check, Outcome, look
+from services.order.domain.controls.facts import Case, Facts, Kept, unpack
+from services.order.domain.controls.setting import Book, Control
+from services.order.domain.trade import Trade
 
 # In this order they are looked at and told; the first that fails is the reason.
 ORDER = (
@@ -19,7 +21,17 @@ ORDER = (
     Control.SELF_TRADE,
 )
 # Reasons of trades that were rejected as they were placed.
-AT_PLACEMENT = frozenset(int(why) for why in Why if Why.NONE < why < Why.ORDER_RATE_LIMIT)
+AT_PLACEMENT = frozenset(
+    {
+        Reason.REASON_ORDER_QUANTITY_LIMIT,
+        Reason.REASON_ORDER_NOTIONAL_LIMIT,
+        Reason.REASON_PRICE_COLLAR,
+        Reason.REASON_DUPLICATE_ORDER,
+        Reason.REASON_SYMBOL_RESTRICTED,
+        Reason.REASON_SELF_TRADE,
+        Reason.REASON_LAST_PRICE_UNKNOWN,
+    }
+)
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -65,6 +77,15 @@ def explain(case: Case, kept: Kept) -> Decision:
         for each in now.checks
     ]  # fmt: skip
     return Decision(now.version, tuple(checks))
+
+
+def explanation(trade: Trade, book: Book, packed: bytes) -> Decision:
+    """What a trade was decided by, out of what was kept with it and every setting there is."""
+    kept = unpack(packed)
+    case = Case(
+        trade.customer_id, trade.terms, book.as_of(kept.version), trade.created_at, kept.facts
+    )
+    return explain(case, kept)
 
 
 def _other(check: Check) -> Outcome:

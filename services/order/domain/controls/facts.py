@@ -38,7 +38,7 @@ class Case(msgspec.Struct, frozen=True):
 
 
 class Kept(msgspec.Struct, frozen=True):
-    """A decision as it is kept: the version of the settings, what failed, as bits, and the facts."""
+    """A decision as it is kept: version of the settings, what failed, as bits, and the facts."""
 
     version: int = 0
     failed: int = 0

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from libs.refusals import Throttled
 from services.order import refusals
 from services.order.domain.controls.decision import Decision, decide
 from services.order.domain.controls.facts import UNKNOWN, Case, Facts
@@ -12,6 +13,7 @@ from services.order.domain.controls.rates import Rates, Spent
 from services.order.domain.controls.setting import Action, Book, Control, Setting
 from services.order.domain.trade import OrderType, Side, Terms, TimeInForce, Trade
 
+LET_THROUGH = Decision(0, ())  # nothing was ever set
 _RATES = (Control.CUSTOMER_RATE, Control.SYMBOL_RATE)
 _LASTING = frozenset({TimeInForce.DAY, TimeInForce.GTC})
 _OTHER = {Side.BUY: Side.SELL, Side.SELL: Side.BUY}
@@ -73,26 +75,33 @@ class Gate:
     def __init__(
         self, book: Book, market: Market, rates: Rates, *, at: datetime, nanos: int
     ) -> None:
-        """`nanos`: the monotonic time, for the rates."""
+        """`nanos`: the monotonic time, for the rates.
+
+        `known`: what it knows of customers' other orders. `guarded`: what it let through under the
+        guard against duplicates.
+        """
         self.book = book
         self._market = market
         self._rates = rates
-        self._at = at
+        self.at = at
         self._nanos = nanos
         self.known = Known()
+        self.guarded: list[Trade] = []
 
     def setting(self, control: Control, customer_id: str, terms: Terms) -> Setting | None:
         """The limit in force for such a trade, if there is one."""
-        found = self.book.in_force(control, customer_id, terms.symbol, self._at)
+        found = self.book.in_force(control, customer_id, terms.symbol, self.at)
         return found if found is not None and found.terms.action is Action.SET else None
 
     def judge(self, customer_id: str, terms: Terms) -> Decision:
-        """The decision about a trade that is being placed; its tokens are spent. Raises Throttled."""
+        """The decision about a trade that is placed; its tokens are spent. Raises Throttled."""
+        if not self.book.version:
+            return LET_THROUGH
         wanted = self._rates_of(customer_id, terms)
         try:
             left = self._rates.take(wanted, self._nanos)
         except Spent as spent:
-            raise refusals.order_rate(spent.setting.terms, spent.wait_nanos / 1e9) from None
+            raise _too_many(spent) from None
         return self._decide(customer_id, terms, wanted, left)
 
     def preview(self, customer_id: str, terms: Terms) -> Decision:
@@ -104,7 +113,9 @@ class Gate:
     def note(self, trade: Trade) -> None:
         """This trade was let through."""
         customer_id, terms = trade.customer_id, trade.terms
-        self.known.recents[likeness(customer_id, terms)] = Recent(trade.trade_id, self._at)
+        if self.setting(Control.DUPLICATE_ORDER, customer_id, terms) is not None:
+            self.guarded.append(trade)
+        self.known.recents[likeness(customer_id, terms)] = Recent(trade.trade_id, self.at)
         if may_be_crossed(terms):
             resting = Resting(trade.trade_id, terms.side, terms.limit_price_micros)
             self.known.resting.setdefault((customer_id, terms.symbol), []).append(resting)
@@ -118,8 +129,7 @@ class Gate:
         self, customer_id: str, terms: Terms, wanted: list[tuple[Setting, str]], left: list[int]
     ) -> Decision:
         by_control = {
-            setting.terms.control: tokens
-            for (setting, _), tokens in zip(wanted, left, strict=True)
+            setting.terms.control: tokens for (setting, _), tokens in zip(wanted, left, strict=True)
         }
         facts = Facts(
             last_price_micros=self._market.last_prices.get(terms.symbol, 0),
@@ -129,14 +139,14 @@ class Gate:
             customer_rate_left=by_control.get(Control.CUSTOMER_RATE, UNKNOWN),
             symbol_rate_left=by_control.get(Control.SYMBOL_RATE, UNKNOWN),
         )
-        return decide(Case(customer_id, terms, self.book, self._at, facts))
+        return decide(Case(customer_id, terms, self.book, self.at, facts))
 
     def _duplicate_of(self, customer_id: str, terms: Terms) -> str:
         setting = self.setting(Control.DUPLICATE_ORDER, customer_id, terms)
         recent = self.known.recents.get(likeness(customer_id, terms))
         if setting is None or recent is None:
             return ""
-        is_recent = self._at - recent.placed_at < timedelta(seconds=setting.terms.seconds)
+        is_recent = self.at - recent.placed_at < timedelta(seconds=setting.terms.seconds)
         return recent.trade_id if is_recent else ""
 
     def _crosses(self, customer_id: str, terms: Terms) -> str:
@@ -147,6 +157,13 @@ class Gate:
             if each.side is _OTHER[terms.side] and _meets(terms, each.limit_price_micros):
                 return each.trade_id
         return ""
+
+
+def _too_many(spent: Spent) -> Throttled:
+    terms = spent.setting.terms
+    return refusals.order_rate(
+        terms.control.name, terms.limit, terms.seconds, wait_seconds=spent.wait_nanos / 1e9
+    )
 
 
 def _meets(terms: Terms, price_micros: int) -> bool:

@@ -1,4 +1,4 @@
-"""How many orders may come in a time: token buckets, kept as the time at which each is full again."""
+"""How many orders may come in a time: token buckets, each kept as the time it is full again."""
 
 from services.order.domain.controls.setting import Setting
 
