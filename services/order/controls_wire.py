@@ -7,9 +7,11 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from services.order import refusals
 from services.order.domain.controls.changing import Change
 from services.order.domain.controls.checks import Check
+from services.order.domain.controls.decision import Decision
 from services.order.domain.controls.setting import Action, Control, Scope, Setting, Terms
+from services.order.domain.trade import Trade
 from stockbroker.common.v1.reason_pb2 import Reason
-from stockbroker.order.v1 import control_pb2
+from stockbroker.order.v1 import control_pb2, order_service_pb2
 from stockbroker.order.v1 import order_control_service_pb2 as pb
 
 
@@ -89,4 +91,16 @@ def check_to(check: Check) -> control_pb2.ControlCheck:
     )
     if facts.last_price_micros:
         message.last_price_age.FromMilliseconds(facts.price_age_ms)
+    return message
+
+
+def explained_to(trade: Trade, decision: Decision) -> order_service_pb2.ExplainTradeResponse:
+    """The decision about a trade."""
+    message = order_service_pb2.ExplainTradeResponse(
+        trade_id=trade.trade_id,
+        is_accepted=decision.failed is None,
+        settings_version=decision.version,
+        checks=map(check_to, decision.checks),
+    )
+    message.decided_at.FromDatetime(trade.created_at)
     return message

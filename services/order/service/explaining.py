@@ -1,9 +1,29 @@
 """What was looked at before a trade was let through."""
 
-from services.order import controls_wire, refusals
-from services.order.domain.asking import check_trade_id
+from services.order import controls_wire as wire
 from services.order.domain.controls.decision import explanation
-from services.order.guard import Guard
-from services.order.service.seeing import may_see
+from services.order.domain.trade import Trade
+from services.order.service.desk import Desk
 from services.order.store.own_orders import OwnOrders
-from services.order.store.trades import Trades
+from libs.rpc import Context
+from stockbroker.order.v1 import order_service_pb2 as pb
+
+
+class ExplainingService:
+    """See the contract for each method."""
+
+    _desk: Desk
+
+    async def ExplainTrade(
+        self, request: pb.ExplainTradeRequest, context: Context
+    ) -> pb.ExplainTradeResponse:
+        trade = await self._find(request.trade_id)
+        guard = self._desk.guard
+        async with self._desk.database.connection() as connection:
+            packed = await OwnOrders(connection).decision(trade.trade_id)
+            await guard.refresh(connection)  # another process may have known newer settings
+        return wire.explained_to(trade, explanation(trade, guard.book, packed))
+
+    async def _find(self, trade_id: str) -> Trade:
+        """The trade, if the caller may see it. Raises Invalid or NotFound."""
+        raise NotImplementedError
