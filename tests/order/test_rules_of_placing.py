@@ -7,6 +7,9 @@ import pytest
 from msgspec.structs import replace
 
 from libs.refusals import AlreadyExists, Invalid, Refusal
+from services.order.domain.controls.gate import Gate, Market
+from services.order.domain.controls.rates import Rates
+from services.order.domain.controls.setting import Book
 from services.order.domain.placing import Placement, Wanted, as_placed, check, place
 from services.order.domain.trade import (
     OrderType,

@@ -191,9 +191,7 @@ def place(
     return placing
 
 
-def _let_through(
-    placement: Placement, seqs: dict[str, int], gate: Gate, placing: Placing
-) -> Trade:
+def _let_through(placement: Placement, seqs: dict[str, int], gate: Gate, placing: Placing) -> Trade:
     """The new trade, or the trade rejected by a control. Raises Throttled."""
     decision = gate.judge(placement.customer_id, placement.terms)
     seq = seqs[placement.customer_id] = seqs[placement.customer_id] + 1
