@@ -74,6 +74,7 @@ class OwnOrders:
             CROSS JOIN LATERAL (
                 SELECT trade_id FROM open_limit_order
                 WHERE customer_id = i.customer_id AND symbol = i.symbol
+                OFFSET 0 -- looked up by its key for each pair, whatever the tables hold
             ) AS o
             CROSS JOIN LATERAL (
                 SELECT * FROM trade WHERE trade_id = o.trade_id LIMIT 1
