@@ -328,7 +328,7 @@ async def test_settings_survive_a_restart_and_keep_their_history(make_house: Mak
     assert [each.limit for each in now.settings] == [20]
     told = [(each.version, each.limit, each.reason_text) for each in history.settings]
     assert told == [(2, 20, "the second"), (1, 10, "the first")]
-    assert {each.actor for each in history.settings} == {"operator"}
+    assert {each.actor for each in history.settings} == {"olivia"}
 
 
 async def test_a_setting_of_tomorrow_is_listed_and_not_in_force_today(order: Order) -> None:
