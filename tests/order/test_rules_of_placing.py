@@ -7,9 +7,6 @@ import pytest
 from msgspec.structs import replace
 
 from libs.refusals import AlreadyExists, Invalid, Refusal
-from services.order.domain.controls.gate import Gate, Market
-from services.order.domain.controls.rates import Rates
-from services.order.domain.controls.setting import Book
 from services.order.domain.placing import Placement, Wanted, as_placed, check, place
 from services.order.domain.trade import (
     OrderType,
@@ -21,14 +18,10 @@ from services.order.domain.trade import (
     TradeEvent,
     TradeStatus,
 )
+from tests.order.gates import open_gate
 
 AT = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
 LATER = datetime(2026, 11, 21, 15, 0, tzinfo=UTC)
-
-
-def open_gate(at: datetime) -> Gate:
-    """Nothing was ever set."""
-    return Gate(Book(), Market(), Rates(), at=at, nanos=0)
 
 
 def wanted(**changes: Any) -> Wanted:

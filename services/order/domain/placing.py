@@ -19,18 +19,16 @@ from services.order.domain.controls.checks import Check
 from services.order.domain.controls.decision import AT_PLACEMENT
 from services.order.domain.controls.facts import pack
 from services.order.domain.controls.gate import Gate
+from services.order.domain.lifecycle import Event, after
 from services.order.domain.ticks import tick_micros_at
 from services.order.domain.trade import (
     Cause,
     OrderType,
     Side,
-    Standing,
     Terms,
     TimeInForce,
     Trade,
     TradeEvent,
-    TradeEventKind,
-    TradeStatus,
 )
 
 MAX_QUANTITY = 10_000_000
@@ -196,7 +194,7 @@ def _let_through(placement: Placement, seqs: dict[str, int], gate: Gate, placing
     decision = gate.judge(placement.customer_id, placement.terms)
     seq = seqs[placement.customer_id] = seqs[placement.customer_id] + 1
     trade = _new_trade(placement, seq, gate.at)
-    placing.events.append(TradeEvent(trade=trade, kind=TradeEventKind.PLACED, cause=Cause.CUSTOMER))
+    placing.events.append(TradeEvent(trade=trade, kind=Event.PLACED.kind, cause=Cause.CUSTOMER))
     placing.decisions.append(pack(decision.kept))
     if decision.failed is None:
         gate.note(trade)
@@ -206,7 +204,7 @@ def _let_through(placement: Placement, seqs: dict[str, int], gate: Gate, placing
     placing.events.append(
         TradeEvent(
             trade=trade,
-            kind=TradeEventKind.REJECTED,
+            kind=Event.REJECTED.kind,
             cause=Cause.HOUSE,
             previous_seq=trade.placed_seq,
         )
@@ -215,7 +213,7 @@ def _let_through(placement: Placement, seqs: dict[str, int], gate: Gate, placing
 
 
 def _rejected(trade: Trade, check: Check, seq: int) -> Trade:
-    standing = Standing(status=TradeStatus.REJECTED, reason=check.reason, reason_text=check.text)
+    standing = after(trade.standing, Event.REJECTED, reason=check.reason, reason_text=check.text)
     return replace(trade, standing=standing, seq=seq)
 
 
@@ -227,7 +225,7 @@ def _new_trade(placement: Placement, seq: int, at: datetime) -> Trade:
         terms=placement.terms,
         placed_seq=seq,
         created_at=at,
-        standing=Standing(),
+        standing=after(None, Event.PLACED),
         seq=seq,
         updated_at=at,
     )
@@ -237,4 +235,6 @@ def as_placed(trade: Trade) -> Trade:
     """The trade as it was first recorded: PLACED, or REJECTED by a control."""
     if trade.seq == trade.placed_seq or trade.standing.reason in AT_PLACEMENT:
         return trade
-    return replace(trade, standing=Standing(), seq=trade.placed_seq, updated_at=trade.created_at)
+    return replace(
+        trade, standing=after(None, Event.PLACED), seq=trade.placed_seq, updated_at=trade.created_at
+    )
