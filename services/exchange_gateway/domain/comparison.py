@@ -22,7 +22,7 @@ class Difference(StrEnum):
 class Theirs:
     """How an order stands at the venue. `last_report_seq` is the venue's number; 0: no report.
 
-    Prices are those of an order that works, in micros per share; 0: none, or the venue does not say.
+    Prices, micros per share, are those of an order that works; 0: none, or none is told.
     """
 
     trade_id: str
