@@ -16,6 +16,7 @@ from libs.clock import Clock, SystemClock
 from libs.refusals import Unavailable
 from libs.rpc import RpcServer
 from services.exchange_simulator import tables
+from services.exchange_simulator.amending import Amending
 from services.exchange_simulator.database import Database
 from services.exchange_simulator.desk import Desk
 from services.exchange_simulator.faults import Faults
@@ -58,7 +59,16 @@ _ALLOW = {
     },
     **{
         f"/{_CONTROL}/{method}": _OPERATORS
-        for method in ("LoadBook", "ResetBook", "PlayTape", "SetFaults", "SetHalt", "SetPhase")
+        for method in (
+            "LoadBook",
+            "ResetBook",
+            "PlayTape",
+            "SetFaults",
+            "SetHalt",
+            "SetPhase",
+            "BustExecution",
+            "CorrectExecution",
+        )
     },
 }
 
@@ -116,7 +126,8 @@ async def house(settings: Settings, clock: Clock | None = None) -> AsyncIterator
         ExchangeService(trading, venue, name=settings.venue), rpc.server
     )
     add_ExchangeControlServiceServicer_to_server(
-        ExchangeControlService(trading, turns, desk, faults), rpc.server
+        ExchangeControlService(trading, turns, desk, faults, amending=Amending(turns, roll)),
+        rpc.server,
     )
     rpc.serves(_EXCHANGE, _CONTROL)
     await rpc.start()
