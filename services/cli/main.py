@@ -12,6 +12,7 @@ from services.cli.commands import (
     chaos,
     deposits,
     doubts,
+    exchange,
     halts,
     house,
     invariants,
@@ -78,6 +79,7 @@ app.command()(trades.watch)
 app.command()(portfolio.portfolio)
 app.command()(portfolio.entries)
 app.add_typer(market.app, name="market")
+app.add_typer(exchange.app, name="exchange")
 app.command()(tape.tape)
 app.command()(deposits.deposit)
 app.command()(deposits.deposit_shares)

@@ -125,13 +125,17 @@ class Ticket(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class Instrument:
-    """Something that is listed; prices in cents, depth in shares at the best price."""
+    """Something that is listed; prices in cents, depth in shares at the best price.
+
+    `is_calm`: its price never moves but by trades.
+    """
 
     symbol: str
     name: str
     reference_cents: int
     spread_cents: int
     depth: int
+    is_calm: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,7 +80,7 @@ class Floor:
 
     def movable(self) -> str | None:
         """A symbol, drawn anew, whose maker may move it; None: there is none."""
-        movable = [s for s, m in self.markets.items() if m.maker is not None and not m.is_halted]
+        movable = [s for s, market in self.markets.items() if market.is_movable]
         return self._random.choice(movable) if movable else None
 
     def _next_id(self) -> int:

@@ -8,6 +8,7 @@ from operator import attrgetter
 from psycopg import AsyncConnection
 
 from services.exchange_simulator.domain import NewOrder
+from services.exchange_simulator.forms import plan_to
 from services.exchange_simulator.hours import Phase
 from services.exchange_simulator.store import Sequences, Superseded
 from services.exchange_simulator.working import Working
@@ -87,6 +88,7 @@ _WORKING = (
     "limit",
     "stop",
     "is_waiting",
+    "plan",
 )
 _DROPPED = ("id", "quantity")
 
@@ -172,17 +174,19 @@ WITH fence AS (
     RETURNING 1
 ), worked AS (
     INSERT INTO working_order (
-        client_order_id, place, quantity, filled, limit_price_micros, stop_price_micros, is_waiting
+        client_order_id, place, quantity, filled, limit_price_micros, stop_price_micros, is_waiting,
+        plan
     )
     SELECT * FROM unnest(
         %(working_id)s::text[], %(working_place)s::bigint[], %(working_quantity)s::bigint[],
         %(working_filled)s::bigint[], %(working_limit)s::bigint[], %(working_stop)s::bigint[],
-        %(working_is_waiting)s::boolean[]
+        %(working_is_waiting)s::boolean[], %(working_plan)s::text[]
     )
     ON CONFLICT (client_order_id) DO UPDATE SET
         place = excluded.place, quantity = excluded.quantity, filled = excluded.filled,
         limit_price_micros = excluded.limit_price_micros,
-        stop_price_micros = excluded.stop_price_micros, is_waiting = excluded.is_waiting
+        stop_price_micros = excluded.stop_price_micros, is_waiting = excluded.is_waiting,
+        plan = excluded.plan
 ), dropped AS (
     DELETE FROM working_order USING unnest(%(dropped_id)s::text[]) AS gone (client_order_id)
     WHERE working_order.client_order_id = gone.client_order_id
@@ -246,6 +250,7 @@ def _working_of(working: Working) -> tuple[object, ...]:
         working.limit,
         working.stop,
         working.is_waiting,
+        plan_to(working.plan),
     )
 
 

@@ -16,12 +16,14 @@ from libs.clock import Clock, SystemClock
 from libs.refusals import Unavailable
 from libs.rpc import RpcServer
 from services.exchange_simulator import tables
+from services.exchange_simulator.batch import Rules
 from services.exchange_simulator.database import Database
 from services.exchange_simulator.desk import Desk
 from services.exchange_simulator.faults import Faults
 from services.exchange_simulator.floor import Floor
 from services.exchange_simulator.hours import Hours
 from services.exchange_simulator.roll import Roll
+from services.exchange_simulator.scripts import TEST_INSTRUMENTS, USUAL_SCRIPTS, Scripts
 from services.exchange_simulator.service.control import ExchangeControlService
 from services.exchange_simulator.service.exchange import ExchangeService
 from services.exchange_simulator.trading import Trading
@@ -58,7 +60,16 @@ _ALLOW = {
     },
     **{
         f"/{_CONTROL}/{method}": _OPERATORS
-        for method in ("LoadBook", "ResetBook", "PlayTape", "SetFaults", "SetHalt", "SetPhase")
+        for method in (
+            "LoadBook",
+            "ResetBook",
+            "PlayTape",
+            "SetFaults",
+            "SetHalt",
+            "SetPhase",
+            "SetScripts",
+            "ListScripts",
+        )
     },
 }
 
@@ -88,6 +99,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     market_moves_per_second: Annotated[
         float, Meta(ge=0, le=1000, description="Idle price moves over all symbols; 0: none.")
     ] = 2.0
+    test_symbols: Annotated[
+        bool, Meta(description="Lists TEST.FILL and the others, whose orders go by script.")
+    ] = True
 
 
 @asynccontextmanager
@@ -96,15 +110,17 @@ async def house(settings: Settings, clock: Clock | None = None) -> AsyncIterator
     clock = clock or SystemClock()
     database = Database(settings.database_url, clock)
     hours = Hours(None if settings.always_open else tables.read_sessions())
-    floor = Floor(tables.read_instruments(), seed=settings.seed, opened_at=clock.now())
+    listed = [*tables.read_instruments(), *(TEST_INSTRUMENTS if settings.test_symbols else ())]
+    floor = Floor(listed, seed=settings.seed, opened_at=clock.now())
     trading, faults = Trading(floor, hours, clock), Faults(settings.fault_seed)
+    rules = Rules(faults, Scripts(USUAL_SCRIPTS if settings.test_symbols else ()))
     numbers = count(1)
     roll = Roll(faults, clock)
     turns = Turns(
         trading,
         database,
         roll,
-        faults,
+        rules,
         next_id=lambda: f"{settings.venue}-{database.epoch}-{next(numbers)}",
     )
     venue = Venue(trading, turns, roll, database, faults)
@@ -116,7 +132,7 @@ async def house(settings: Settings, clock: Clock | None = None) -> AsyncIterator
         ExchangeService(trading, venue, name=settings.venue), rpc.server
     )
     add_ExchangeControlServiceServicer_to_server(
-        ExchangeControlService(trading, turns, desk, faults), rpc.server
+        ExchangeControlService(trading, turns, desk, rules), rpc.server
     )
     rpc.serves(_EXCHANGE, _CONTROL)
     await rpc.start()
@@ -134,6 +150,7 @@ async def house(settings: Settings, clock: Clock | None = None) -> AsyncIterator
             task.cancel()
         await asyncio.wait(tasks)
         trading.board.close()
+        await turns.close()
         await venue.close()
         await rpc.stop()
         await database.close()

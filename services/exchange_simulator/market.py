@@ -80,6 +80,11 @@ class Market:
         """What rests."""
         return self.matcher.book
 
+    @property
+    def is_movable(self) -> bool:
+        """Whether its maker may move idly."""
+        return self.maker is not None and not self.is_halted and not self.instrument.is_calm
+
     def begin(self) -> None:
         """Remember how it stands."""
         self._before = self.volume, self._bought

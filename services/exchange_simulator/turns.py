@@ -5,7 +5,7 @@ was about are cut off: what is true then is what the database says. The orders t
 from it before the next turn, for it may be open whether the batch was kept after all.
 """
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import structlog
 from msgspec.structs import replace
@@ -13,15 +13,18 @@ from psycopg import AsyncConnection
 
 from libs.refusals import Refusal
 from services.exchange_simulator import store
-from services.exchange_simulator.batch import Batch, Known
+from services.exchange_simulator.batch import Batch, Known, Rules
 from services.exchange_simulator.clerk import Clerk
 from services.exchange_simulator.database import Database
-from services.exchange_simulator.faults import Faults
+from services.exchange_simulator.hearing import Hearing
 from services.exchange_simulator.hours import Phase
 from services.exchange_simulator.keeping import Day, Records, keep_batch
+from services.exchange_simulator.plans import Plan
+from services.exchange_simulator.prompter import Prompter
 from services.exchange_simulator.roll import Roll
+from services.exchange_simulator.scripts import Script
 from services.exchange_simulator.trading import Trading
-from services.exchange_simulator.working import Blotter
+from services.exchange_simulator.working import Blotter, Working
 
 Act = Callable[[Batch], None]
 # Reads what the database has of the orders that a batch names.
@@ -39,17 +42,22 @@ class Turns:
         trading: Trading,
         database: Database,
         roll: Roll,
-        faults: Faults,
+        rules: Rules,
         *,
         next_id: Callable[[], str],
     ) -> None:
         self._trading = trading
         self._database = database
         self._roll = roll
-        self._faults = faults
+        self._rules = rules
+        self._prompter = Prompter(trading.clock, self.prompt)
         self._next_id = next_id
         self._blotter = Blotter()
         self._is_sure = False  # whether what works is what the database says
+
+    async def close(self) -> None:
+        """Prompt no order any more."""
+        await self._prompter.close()
 
     async def open(self) -> None:
         """Have the orders on the books that worked when the exchange ended. Raises Unavailable."""
@@ -72,6 +80,17 @@ class Turns:
                 self._undo({*sessions, *job.sessions()}, error)
                 raise
             self._finish(job)
+
+    async def prompt(self, client_order_id: str, plan: Plan) -> None:
+        """The wait of an order that goes by script is over. Raises Unavailable."""
+        await self.run(lambda batch: batch.prompt(client_order_id, plan))
+
+    async def set_scripts(self, scripts: Sequence[Script] | None) -> None:
+        """These from now on, durably; None: those the exchange comes with. Raises Unavailable."""
+        async with self._trading.turn:
+            await self._make_sure()
+            await self._database.run(lambda c, epoch: store.keep_scripts(c, epoch, scripts))
+            self._rules.scripts.set(scripts)
 
     async def set_phase(self, phase: Phase, *, ends_day: bool) -> None:
         """Open or close the exchange, durably, and perhaps end its day. Raises Unavailable."""
@@ -103,7 +122,8 @@ class Turns:
     def _match(self, job: "_Job", known: Known) -> None:
         trading = self._trading
         clerk = Clerk(self._roll.sessions, next_id=self._next_id, now=trading.clock.now())
-        batch = job.batch = Batch(trading.floor, self._blotter, clerk, self._faults, known)
+        told = Hearing(self._blotter, clerk)
+        batch = job.batch = Batch(trading.floor, told, self._rules, known)
         closed_at = trading.day_to_end(trading.phase)
         if closed_at is not None:
             batch.turn_day(Day(trading.phase, closed_at))
@@ -124,6 +144,7 @@ class Turns:
         """It is kept, or there is nothing to keep: tell it."""
         trading = self._trading
         trading.publish(trading.floor.commit())
+        self._prompter.note(self._blotter.changed())
         self._blotter.begin()
         assert job.batch is not None
         if job.batch.day is not None:
@@ -146,15 +167,21 @@ class Turns:
         trading = self._trading
         state = await self._database.run(store.read_state)
         trading.phase, trading.day_ended_at = state.phase, state.day_ended_at
+        self._rules.scripts.set(state.scripts)
         self._roll.learn(state.sequences)
         before = {replace(order, number=0) for order in self._blotter}
         if before != set(state.working):
             working = self._blotter.load(state.working)
             for symbol in sorted({order.order.symbol for order in (*before, *working)}):
-                tickets = [w.ticket() for w in working if w.order.symbol == symbol]
+                tickets = [w.ticket() for w in working if _is_on_book(w, symbol)]
                 trading.floor.markets[symbol].seat(tickets)
                 trading.publish([symbol])
+        self._prompter.note(self._blotter)
         self._is_sure = True
+
+
+def _is_on_book(working: Working, symbol: str) -> bool:
+    return working.order.symbol == symbol and working.plan is None
 
 
 class _Job:

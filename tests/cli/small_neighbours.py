@@ -8,6 +8,7 @@ from stockbroker.common.v1.reason_pb2 import Reason
 from stockbroker.exchange.v1 import exchange_control_service_pb2 as control
 from stockbroker.exchange.v1 import exchange_pb2
 from stockbroker.exchange.v1 import exchange_service_pb2 as exchange
+from stockbroker.exchange.v1 import scripts_pb2 as scripts
 from stockbroker.exchange.v1.exchange_control_service_pb2_grpc import (
     ExchangeControlServiceServicer,
 )
@@ -60,6 +61,9 @@ class SmallPortfolio(SmallStatements):
         )
 
 
+_USUAL_SCRIPT = scripts.OrderScript(symbol="TEST.FILL", outcome=scripts.OrderScript.OUTCOME_FILL)
+
+
 class SmallExchange(ExchangeServiceServicer):
     """One symbol; a watcher gets one quote and is cut off."""
 
@@ -86,6 +90,15 @@ class SmallControl(ExchangeControlServiceServicer):
     def __init__(self) -> None:
         self.loaded: list[control.LoadBookRequest] = []
         self.played: list[control.PlayTapeRequest] = []
+        self.scripts = scripts.ListScriptsResponse(is_default=True, scripts=[_USUAL_SCRIPT])
+
+    async def SetScripts(self, request: scripts.SetScriptsRequest, context: Any) -> Any:
+        table = [_USUAL_SCRIPT] if request.is_default else request.scripts
+        self.scripts = scripts.ListScriptsResponse(scripts=table, is_default=request.is_default)
+        return scripts.SetScriptsResponse(scripts=table)
+
+    async def ListScripts(self, request: scripts.ListScriptsRequest, context: Any) -> Any:
+        return self.scripts
 
     async def LoadBook(self, request: control.LoadBookRequest, context: Any) -> Any:
         self.loaded.append(request)

@@ -1,0 +1,8 @@
+"""`exchange`: an operator's hand on the simulated exchange."""
+
+import typer
+
+from services.cli.commands import scripts
+
+app = typer.Typer(help="What operators tell the simulated exchange.", no_args_is_help=True)
+app.add_typer(scripts.app, name="scripts")

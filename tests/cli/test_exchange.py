@@ -1,0 +1,54 @@
+"""What operators tell the simulated exchange by the command line."""
+
+import json
+
+from google.protobuf import json_format
+
+from services.cli.failures import ExitCode
+from stockbroker.exchange.v1 import exchange_pb2
+from stockbroker.exchange.v1 import scripts_pb2 as pb
+from tests.cli.conftest import Run, SmallHouse
+
+REJECT = pb.OrderScript(
+    quantity="*13",
+    outcome=pb.OrderScript.OUTCOME_REJECT,
+    reject_reason=exchange_pb2.REJECT_REASON_HALTED,
+    reason_text="no luck",
+    delay_ms=250,
+)
+
+
+async def test_a_script_is_put_before_the_others_and_shown(house: SmallHouse, run: Run) -> None:
+    shown = await run("exchange", "scripts")
+    assert "TEST.FILL" in shown.stdout
+    assert shown.stdout.endswith("the table the exchange comes with\n")
+
+    put = ["put", "reject", "--quantity", "*13", "--reason", "halted", "--text", "no luck"]
+    shown = await run("exchange", "scripts", *put, "--delay-ms", "250")
+
+    assert "REJECT, HALTED: no luck" in shown.stdout
+    assert "250 ms" in shown.stdout
+    assert shown.stdout.endswith("set by an operator\n")
+    assert [s.quantity for s in house.control.scripts.scripts] == ["*13", ""]
+    assert house.control.scripts.scripts[0] == REJECT
+
+
+async def test_a_script_takes_the_place_of_one_with_its_patterns(
+    house: SmallHouse, run: Run
+) -> None:
+    put = ["put", "partial-fills", "--parts", "3", "--step-ms", "10", "--symbol", "TEST.FILL"]
+    told = await run("exchange", "scripts", *put, "--json")
+    table = json_format.Parse(told.stdout, pb.ListScriptsResponse())
+    assert [(s.symbol, s.parts, s.step_ms) for s in table.scripts] == [("TEST.FILL", 3, 10)]
+    assert house.control.scripts == table
+
+
+async def test_scripts_are_removed_and_reset(house: SmallHouse, run: Run) -> None:
+    removed = await run("exchange", "scripts", "remove", "--symbol", "TEST.FILL")
+    assert removed.stdout.startswith("no order goes by script\n")
+    again = await run("exchange", "scripts", "remove", "--symbol", "TEST.FILL")
+    assert again.exit_code == ExitCode.USAGE
+    assert "no script has these patterns" in again.stderr
+    told = await run("exchange", "scripts", "reset", "--json")
+    assert json.loads(told.stdout)["is_default"] is True
+    assert house.control.scripts.is_default
