@@ -93,6 +93,10 @@ class Batch:
         """One idle move of a maker."""
         self._told.hear(self._floor.touch(symbol).drift())
 
+    def resume(self, symbol: str) -> None:
+        """A pause of trading is over."""
+        self._floor.touch(symbol)
+
     def follow(self) -> None:
         """Makers quote again where there were orders."""
         self._told.hear(self._floor.follow())
@@ -174,6 +178,8 @@ class Batch:
         words = _flaw_of_replaced(working, wanted)
         if ending is None and words:
             ending = Ending(RejectReason.OTHER, words)
+        if ending is None and working.plan is None and wanted.left > 0:
+            ending = self._floor.touch(working.order.symbol).breach(wanted.ticket())
         if ending is not None:
             refusal = Report(
                 ExecType.REPLACE_REJECTED,

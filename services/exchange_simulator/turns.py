@@ -73,7 +73,7 @@ class Turns:
             job = _Job(act, ask)
             try:
                 await self._make_sure()
-                self._trading.floor.begin()
+                self._trading.floor.begin(self._trading.clock.now())
                 self._blotter.begin()
                 await self._match_and_keep(job)
             except BaseException as error:
