@@ -38,7 +38,7 @@ class TimeInForce(IntEnum):
     FOK = 4
 
 
-_WORSE = {Side.BUY: 1, Side.SELL: -1}
+_WORSE: dict[int, int] = {Side.BUY: 1, Side.SELL: -1}
 _MARKET, _FOK = OrderType.MARKET, TimeInForce.FOK
 
 
