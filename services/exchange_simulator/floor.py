@@ -79,6 +79,11 @@ class Floor:
         """The symbols whose pause has come to its end."""
         return [s for s, market in self.markets.items() if market.guard.is_over(now)]
 
+    def forget(self) -> None:
+        """End every pause: the time is another one."""
+        for market in self.markets.values():
+            market.guard.forget()
+
     def load(self, symbol: str, orders: Iterable[TapeCommand]) -> int:
         """Load a book; see Market.load."""
         return self.markets[symbol].load(orders)

@@ -11,6 +11,7 @@ from services.exchange_simulator.domain import NewOrder
 from services.exchange_simulator.forms import plan_to
 from services.exchange_simulator.hours import Phase
 from services.exchange_simulator.store import Sequences, Superseded
+from services.exchange_simulator.venue_clock import Reckoning
 from services.exchange_simulator.working import Working
 
 
@@ -51,10 +52,14 @@ class ReportRow:
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """Whether an operator has opened or closed the exchange, and the last day that is over."""
+    """Whether an operator has opened or closed the exchange, the last day that is over, the time.
+
+    `clock`: None is the real time.
+    """
 
     phase: Phase
     day_ended_at: datetime
+    clock: Reckoning | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +124,12 @@ async def keep_batch(connection: AsyncConnection, epoch: int, records: Records) 
 
 
 async def _keep_day(connection: AsyncConnection, epoch: int, day: Day) -> None:
+    clock = day.clock
+    reckoning = (clock.real_at, clock.venue_at, clock.rate_millis) if clock else (None,) * 3
     cursor = await connection.execute(
-        "UPDATE venue SET phase = %s, day_ended_at = %s WHERE epoch = %s",
-        [day.phase, day.day_ended_at, epoch],
+        "UPDATE venue SET phase = %s, day_ended_at = %s, clock_real_at = %s, clock_venue_at = %s,"
+        " clock_rate_millis = %s WHERE epoch = %s",
+        [day.phase, day.day_ended_at, *reckoning, epoch],
     )
     if cursor.rowcount != 1:
         raise Superseded

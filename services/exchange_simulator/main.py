@@ -31,6 +31,7 @@ from services.exchange_simulator.service.exchange import ExchangeService
 from services.exchange_simulator.trading import Trading
 from services.exchange_simulator.turns import Turns
 from services.exchange_simulator.venue import Venue
+from services.exchange_simulator.venue_clock import VenueClock
 from stockbroker.exchange.v1.exchange_control_service_pb2_grpc import (
     add_ExchangeControlServiceServicer_to_server,
 )
@@ -71,6 +72,8 @@ _ALLOW = {
             "SetPhase",
             "SetScripts",
             "ListScripts",
+            "SetClock",
+            "GetClock",
         )
     },
 }
@@ -126,13 +129,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 @asynccontextmanager
 async def house(settings: Settings, clock: Clock | None = None) -> AsyncIterator[RpcServer]:
-    """The exchange, serving; ready once its database is. `clock` is the time on the floor."""
-    clock = clock or SystemClock()
+    """The exchange, serving; ready once its database is. `clock` is the real time."""
+    clock = VenueClock(clock or SystemClock())
     database = Database(settings.database_url, clock)
-    hours = Hours(None if settings.always_open else tables.read_sessions())
+    calendar = Hours(tables.read_sessions())
+    hours = Hours(None) if settings.always_open else calendar
     listed = [*tables.read_instruments(), *(TEST_INSTRUMENTS if settings.test_symbols else ())]
     floor = Floor(listed, seed=settings.seed, opened_at=clock.now(), rule=settings.rule())
-    trading, faults = Trading(floor, hours, clock), Faults(settings.fault_seed)
+    trading, faults = Trading(floor, hours, calendar, clock), Faults(settings.fault_seed)
     rules = Rules(faults, Scripts(USUAL_SCRIPTS if settings.test_symbols else ()))
     numbers = count(1)
     roll = Roll(faults, clock)

@@ -10,6 +10,7 @@ from services.exchange_simulator.domain import NewOrder
 from services.exchange_simulator.forms import plan_from, scripts_from, scripts_to
 from services.exchange_simulator.hours import Phase
 from services.exchange_simulator.scripts import Script
+from services.exchange_simulator.venue_clock import Reckoning
 from services.exchange_simulator.working import Working
 
 
@@ -24,13 +25,14 @@ class Sequences:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What the exchange has to know to go on: its day, the orders that work, and their sessions.
+    """What the exchange has to know to go on: day, time, the orders that work, their sessions.
 
     `scripts` are an operator's; None: there are none of an operator.
     """
 
     phase: Phase
     day_ended_at: datetime
+    clock: Reckoning | None
     scripts: list[Script] | None
     working: list[Working]
     sequences: dict[str, Sequences]
@@ -75,12 +77,15 @@ async def keep_halt(connection: AsyncConnection, symbol: str, is_halted: bool) -
 async def read_state(connection: AsyncConnection, epoch: int) -> State:
     """How the exchange stands, once whatever it was writing is kept or lost. Raises Superseded."""
     cursor = await connection.execute(
-        "SELECT phase, day_ended_at, scripts FROM venue WHERE epoch = %s FOR UPDATE", [epoch]
+        "SELECT phase, day_ended_at, scripts, clock_real_at, clock_venue_at, clock_rate_millis"
+        " FROM venue WHERE epoch = %s FOR UPDATE",
+        [epoch],
     )
     row = await cursor.fetchone()
     if row is None:
         raise Superseded
-    phase, day_ended_at, scripts = row
+    phase, day_ended_at, scripts, *reckoning = row
+    clock = Reckoning(*reckoning) if reckoning[0] is not None else None
     cursor = await connection.execute(_WORKING)
     working = [
         Working(0, NewOrder(*row[:9]), *(*row[9:-1], plan_from(row[-1])))
@@ -92,7 +97,7 @@ async def read_state(connection: AsyncConnection, epoch: int) -> State:
         [list({order.session_id for order in working})],
     )
     sequences = {row[0]: Sequences(*row[1:]) for row in await cursor.fetchall()}
-    return State(Phase(phase), day_ended_at, scripts_from(scripts), working, sequences)
+    return State(Phase(phase), day_ended_at, clock, scripts_from(scripts), working, sequences)
 
 
 async def keep_scripts(

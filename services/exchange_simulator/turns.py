@@ -24,6 +24,7 @@ from services.exchange_simulator.prompter import Prompter
 from services.exchange_simulator.roll import Roll
 from services.exchange_simulator.scripts import Script
 from services.exchange_simulator.trading import Trading
+from services.exchange_simulator.venue_clock import Reckoning
 from services.exchange_simulator.working import Blotter, Working
 
 Act = Callable[[Batch], None]
@@ -98,11 +99,31 @@ class Turns:
 
         def act(batch: Batch) -> None:
             closed_at = trading.clock.now() if ends_day else trading.day_to_end(phase)
-            batch.turn_day(Day(phase, closed_at or trading.day_ended_at))
+            ended_at = closed_at or self._day_of(batch).day_ended_at
+            batch.turn_day(Day(phase, ended_at, trading.clock.reckoning))
             if closed_at is not None:
                 batch.end_day()
 
         await self.run(act)
+
+    async def set_clock(self, reckoning: Reckoning | None) -> None:
+        """Go by that reckoning, durably; None: by the real time. Raises Unavailable.
+
+        What ends with a day that is over by then expires; closes before it may come again.
+        """
+        now = self._trading.clock.by(reckoning)
+
+        def act(batch: Batch) -> None:
+            ended_at = min(now, self._day_of(batch).day_ended_at)
+            batch.turn_day(Day(self._trading.phase, ended_at, reckoning))
+
+        await self.run(act)
+        await self.run(lambda _: None)
+
+    def _day_of(self, batch: Batch) -> Day:
+        """The day as a batch has it so far."""
+        trading = self._trading
+        return batch.day or Day(trading.phase, trading.day_ended_at, trading.clock.reckoning)
 
     async def _match_and_keep(self, job: "_Job") -> None:
         if job.ask is None:
@@ -126,7 +147,7 @@ class Turns:
         batch = job.batch = Batch(trading.floor, told, self._rules, known)
         closed_at = trading.day_to_end(trading.phase)
         if closed_at is not None:
-            batch.turn_day(Day(trading.phase, closed_at))
+            batch.turn_day(Day(trading.phase, closed_at, trading.clock.reckoning))
             batch.end_day()
         job.act(batch)
         if trading.is_open() and batch.day is None:
@@ -148,9 +169,17 @@ class Turns:
         self._blotter.begin()
         assert job.batch is not None
         if job.batch.day is not None:
-            trading.phase, trading.day_ended_at = job.batch.day.phase, job.batch.day.day_ended_at
+            self._turn(job.batch.day)
         for progress in job.batch.clerk.moved():
             self._roll.tell(progress)
+
+    def _turn(self, day: Day) -> None:
+        trading = self._trading
+        trading.phase, trading.day_ended_at = day.phase, day.day_ended_at
+        if trading.clock.reckoning != day.clock:
+            trading.clock.reckoning = day.clock
+            trading.floor.forget()
+            trading.publish(trading.floor.markets)
 
     def _undo(self, sessions: set[str], error: BaseException) -> None:
         self._trading.floor.rollback()
@@ -166,7 +195,7 @@ class Turns:
             return
         trading = self._trading
         state = await self._database.run(store.read_state)
-        trading.phase, trading.day_ended_at = state.phase, state.day_ended_at
+        self._turn(Day(state.phase, state.day_ended_at, state.clock))
         self._rules.scripts.set(state.scripts)
         self._roll.learn(state.sequences)
         before = {replace(order, number=0) for order in self._blotter}

@@ -39,6 +39,7 @@ _PHASES = {
     control.SetPhaseRequest.PHASE_OPEN: (Phase.OPEN, False),
     control.SetPhaseRequest.PHASE_CLOSED: (Phase.CLOSED, True),
     control.SetPhaseRequest.PHASE_NEXT_DAY: (Phase.OPEN, True),
+    control.SetPhaseRequest.PHASE_BY_CALENDAR: (Phase.BY_CALENDAR, False),
 }
 _MAX_DELAY_MS = 60_000
 _MAX_NAMED = 1000
