@@ -59,6 +59,7 @@ _ALLOW = {
             "WatchQuotes",
             "GetBook",
             "GetMarketStatus",
+            "ListTradingDays",
         )
     },
     **{
@@ -74,6 +75,7 @@ _ALLOW = {
             "ListScripts",
             "SetClock",
             "GetClock",
+            "SetTradingDay",
         )
     },
 }
