@@ -14,6 +14,7 @@ from services.cli.commands import (
     deposits,
     doubts,
     exchange,
+    fills,
     halts,
     house,
     invariants,
@@ -80,6 +81,7 @@ app.command()(trades.watch)
 app.command()(portfolio.portfolio)
 app.command()(portfolio.entries)
 app.add_typer(market.app, name="market")
+app.add_typer(fills.app, name="fills")
 app.add_typer(exchange.app, name="exchange")
 app.command()(tape.tape)
 app.command()(deposits.deposit)

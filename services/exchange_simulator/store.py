@@ -172,9 +172,10 @@ async def read_reports(
 async def read_executions(
     connection: AsyncConnection, session_id: str, after_seq: int, until_seq: int
 ) -> tuple[int, list[bytes]]:
-    """A session's latest report, and the TRADE reports after_seq < seq <= until_seq, in sequence.
+    """A session's latest report, and its fills, busts and corrections, in sequence.
 
-    The latest first: what is told after it was looked at is no gap.
+    Those numbered after_seq < seq <= until_seq. The latest first: what is told after it was looked
+    at is no gap.
     """
     cursor = await connection.execute(
         "SELECT next_report_seq - 1 FROM session WHERE session_id = %s", [session_id]
@@ -183,7 +184,7 @@ async def read_executions(
     last = row[0] if row is not None else 0
     cursor = await connection.execute(
         "SELECT body FROM report WHERE session_id = %s AND report_seq > %s AND report_seq <= %s"
-        " AND exec_type = 2 ORDER BY report_seq",
+        " AND exec_type IN (2, 10, 11) ORDER BY report_seq",
         [session_id, after_seq, min(until_seq, last)],
     )
     return last, [row[0] for row in await cursor.fetchall()]

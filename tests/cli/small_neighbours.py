@@ -152,3 +152,25 @@ class SmallControl(ExchangeControlServiceServicer):
         return control.SetPhaseResponse(
             is_open=request.phase != control.SetPhaseRequest.PHASE_CLOSED
         )
+
+    async def BustExecution(self, request: control.BustExecutionRequest, context: Any) -> Any:
+        report = exchange_pb2.ExecutionReport(
+            exec_ref_id=request.exec_id,
+            exec_id="XSIM-1-9",
+            client_order_id="t1",
+            symbol="AAPL",
+            last_quantity=10,
+            last_price_micros=12_500_000,
+        )
+        return control.BustExecutionResponse(report=report)
+
+    async def CorrectExecution(self, request: control.CorrectExecutionRequest, context: Any) -> Any:
+        report = exchange_pb2.ExecutionReport(
+            exec_ref_id=request.exec_id,
+            exec_id="XSIM-1-9",
+            client_order_id="t1",
+            symbol="AAPL",
+            last_quantity=request.quantity or 10,
+            last_price_micros=request.price_micros,
+        )
+        return control.CorrectExecutionResponse(report=report)

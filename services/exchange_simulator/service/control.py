@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator
 
 from grpc.aio import ServicerContext
 
-from services.exchange_simulator import wire
+from services.exchange_simulator import amending_wire, wire
+from services.exchange_simulator.amending import Amending
 from services.exchange_simulator.batch import Rules
 from services.exchange_simulator.desk import Desk, Player
 from services.exchange_simulator.market import Market
@@ -22,7 +23,10 @@ class ExchangeControlService(
 ):
     """Plays the other participants and sets what goes wrong."""
 
-    def __init__(self, trading: Trading, turns: Turns, desk: Desk, rules: Rules) -> None:
+    def __init__(
+        self, trading: Trading, turns: Turns, desk: Desk, rules: Rules, *, amending: Amending
+    ) -> None:
+        self._amending = amending
         self._trading = trading
         self._turns = turns
         self._desk = desk
@@ -92,6 +96,23 @@ class ExchangeControlService(
         phase, ends_day = wire.phase_from(request)
         await self._desk.set_phase(phase, ends_day=ends_day)
         return pb.SetPhaseResponse(is_open=self._trading.is_open())
+
+    async def BustExecution(
+        self,
+        request: pb.BustExecutionRequest,
+        context: ServicerContext[pb.BustExecutionRequest, pb.BustExecutionResponse],
+    ) -> pb.BustExecutionResponse:
+        return pb.BustExecutionResponse(
+            report=await self._amending.amend(amending_wire.bust_from(request))
+        )
+
+    async def CorrectExecution(
+        self,
+        request: pb.CorrectExecutionRequest,
+        context: ServicerContext[pb.CorrectExecutionRequest, pb.CorrectExecutionResponse],
+    ) -> pb.CorrectExecutionResponse:
+        report = await self._amending.amend(amending_wire.correction_from(request))
+        return pb.CorrectExecutionResponse(report=report)
 
     def _player(self, request: pb.PlayTapeRequest) -> Player:
         if request.speed_millis < 0:
