@@ -9,7 +9,7 @@ from services.order import refusals
 from services.order.domain.controls.changing import Change
 from services.order.domain.controls.gate import Gate, Market, likeness
 from services.order.domain.controls.rates import Rates
-from services.order.domain.controls.setting import NEED_PRICES, Book, Control, Setting
+from services.order.domain.controls.setting import Book, Control, Setting
 from services.order.domain.trade import Terms
 from services.order.prices import Prices
 from services.order.store.controls import Settings
@@ -40,7 +40,7 @@ class Guard:
         known = self._book or Book()
         newer = await Settings(connection).after(known.version)
         book = Book([*known.settings, *newer])
-        if self._prices is not None and book.controls & NEED_PRICES:
+        if self._prices is not None and book.needs_prices:
             await self._prices.need()
         if self._book is None or book.version > self._book.version:
             self._book = book
