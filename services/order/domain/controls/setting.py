@@ -20,6 +20,9 @@ class Control(IntEnum):
     SELF_TRADE = 8
 
 
+NEED_PRICES = frozenset({Control.MAX_NOTIONAL, Control.PRICE_COLLAR})
+
+
 class Action(IntEnum):
     """What a setting does: SET a limit, EXEMPT from less specific ones, or WITHDRAW its like."""
 
