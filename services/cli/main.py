@@ -10,8 +10,11 @@ from services.cli.commands import (
     books,
     breaks,
     chaos,
+    controls,
     deposits,
     doubts,
+    exchange,
+    fills,
     halts,
     house,
     invariants,
@@ -20,6 +23,7 @@ from services.cli.commands import (
     parked,
     place,
     portfolio,
+    preview,
     proofs,
     reports,
     restraints,
@@ -71,6 +75,7 @@ app.command(context_settings=_ANY_OPTIONS, add_help_option=False)(chaos.chaos)
 app.command()(status.status)
 app.command()(house.token)
 app.command()(place.place)
+app.command()(preview.preview)
 app.command()(place.cancel)
 app.command()(trades.trades)
 app.command()(trades.trade)
@@ -78,6 +83,8 @@ app.command()(trades.watch)
 app.command()(portfolio.portfolio)
 app.command()(portfolio.entries)
 app.add_typer(market.app, name="market")
+app.add_typer(fills.app, name="fills")
+app.add_typer(exchange.app, name="exchange")
 app.command()(tape.tape)
 app.command()(deposits.deposit)
 app.command()(deposits.deposit_shares)
@@ -98,6 +105,8 @@ app.add_typer(reports.app, name="reports")
 app.command()(halts.halt)
 app.command()(halts.resume)
 app.command()(halts.halts)
+app.add_typer(controls.app, name="controls")
+app.command()(controls.explain)
 app.add_typer(breaks.app, name="breaks")
 app.command()(breaks.reconciliation)
 app.command()(breaks.days)

@@ -5,10 +5,12 @@ from datetime import datetime
 from libs.refusals import Invalid
 from services.exchange_gateway.domain import (
     Delivery,
+    Fill,
     Instrument,
     Kind,
     Order,
     Reason,
+    Report,
     Submitted,
     Terms,
 )
@@ -170,6 +172,7 @@ def report_to(delivery: Delivery, venue: str) -> execution.Report:
         side=terms_pb2.Side.ValueType(said.side),
         symbol=said.symbol,
         venue=venue,
+        retries=delivery.retries,
     )
     if said.kind == Kind.ACCEPTED:
         report.accepted.exchange_order_id = said.exchange_order_id
@@ -179,10 +182,57 @@ def report_to(delivery: Delivery, venue: str) -> execution.Report:
         report.filled.price_micros = said.price_micros
         report.filled.executed_at.FromNanoseconds(said.executed_at_nanos)
         report.filled.is_last = delivery.is_last
+        report.filled.limit_price_micros = delivery.limit_price_micros
     elif said.kind == Kind.CANCEL_REJECTED:
         report.cancel_rejected.reason = reason_to(said.reason)
+    elif said.kind == Kind.REPLACED and said.revision is not None:
+        report.replaced.CopyFrom(_replaced_to(delivery, said.revision))
+    elif said.kind == Kind.REPLACE_REJECTED:
+        report.replace_rejected.replace_id = delivery.replace_id
+        report.replace_rejected.reason = reason_to(said.reason)
+    elif said.kind == Kind.BUSTED:
+        report.busted.CopyFrom(_busted_to(said))
+    elif said.kind == Kind.CORRECTED and delivery.amended is not None:
+        report.corrected.CopyFrom(_corrected_to(said, delivery.amended))
     else:
         report.ended.kind = _ENDS[said.kind]
         report.ended.reason = reason_to(said.reason)
         report.ended.reason_text = said.reason_text
     return report
+
+
+def _replaced_to(delivery: Delivery, told: Revision) -> execution.Report.Replaced:
+    """Where more was filled than is wanted, what was filled is what the order has."""
+    return execution.Report.Replaced(
+        replace_id=delivery.replace_id,
+        quantity=max(told.quantity, delivery.filled_quantity),
+        limit_price_micros=told.limit_price_micros,
+        stop_price_micros=told.stop_price_micros,
+        filled_quantity=delivery.filled_quantity,
+    )
+
+
+def _busted_to(said: Report) -> execution.Report.Busted:
+    busted = execution.Report.Busted(
+        execution_id=said.amends,
+        bust_id=said.execution_id,
+        quantity=said.quantity,
+        price_micros=said.price_micros,
+        reason_text=said.reason_text,
+    )
+    busted.busted_at.FromNanoseconds(said.executed_at_nanos)
+    return busted
+
+
+def _corrected_to(said: Report, was: Fill) -> execution.Report.Corrected:
+    corrected = execution.Report.Corrected(
+        execution_id=said.amends,
+        correction_id=said.execution_id,
+        quantity=said.quantity,
+        price_micros=said.price_micros,
+        old_quantity=was.quantity,
+        old_price_micros=was.price_micros,
+        reason_text=said.reason_text,
+    )
+    corrected.corrected_at.FromNanoseconds(said.executed_at_nanos)
+    return corrected

@@ -28,13 +28,19 @@ from services.order.domain.placing import Placement
 from services.order.domain.trade import Trade
 from services.order.domain.turns import Applied
 from services.order.feed import Feed
+from services.order.guard import Guard
 from services.order.instruments import Instruments
-from services.order.neighbours import Gateway
+from services.order.neighbours import Gateway, Ledger, Neighbours
+from services.order.prices import Prices
+from services.order.service.controls import ControlsService
 from services.order.service.desk import Desk
 from services.order.service.execution import ExecutionService
 from services.order.service.office import BackOffice
 from services.order.service.trades import TradesService
 from services.order.watchers import Watchers
+from stockbroker.order.v1.order_control_service_pb2_grpc import (
+    add_OrderControlServiceServicer_to_server,
+)
 from stockbroker.order.v1.order_execution_service_pb2_grpc import (
     add_OrderExecutionServiceServicer_to_server,
 )
@@ -42,9 +48,11 @@ from stockbroker.order.v1.order_service_pb2_grpc import add_OrderServiceServicer
 
 _TRADES = "stockbroker.order.v1.OrderService"
 _EXECUTION = "stockbroker.order.v1.OrderExecutionService"
+_CONTROLS = "stockbroker.order.v1.OrderControlService"
 _CUSTOMERS = frozenset({Role.CUSTOMER})
 _CUSTOMERS_AND_OPERATORS = frozenset({Role.CUSTOMER, Role.OPERATOR})
 _SERVICES = frozenset({Role.SERVICE})
+_OPERATORS = frozenset({Role.OPERATOR})
 _SERVICES_AND_OPERATORS = frozenset({Role.SERVICE, Role.OPERATOR})
 _ALLOW = {
     f"/{_TRADES}/PlaceTrade": _CUSTOMERS,
@@ -55,6 +63,10 @@ _ALLOW = {
     f"/{_TRADES}/ReplaceTrade": _CUSTOMERS,
     f"/{_TRADES}/WatchTrades": _CUSTOMERS,
     f"/{_TRADES}/ListTradeEvents": _CUSTOMERS_AND_OPERATORS,
+    f"/{_TRADES}/PreviewTrade": _CUSTOMERS,
+    f"/{_TRADES}/ExplainTrade": _CUSTOMERS_AND_OPERATORS,
+    f"/{_CONTROLS}/SetControl": _OPERATORS,
+    f"/{_CONTROLS}/ListControls": _OPERATORS,
     f"/{_EXECUTION}/LeadPartitions": _SERVICES,
     f"/{_EXECUTION}/ClaimTrades": _SERVICES,
     f"/{_EXECUTION}/ListOpenCustomers": _SERVICES,
@@ -93,6 +105,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     jwks_file: Annotated[str, Meta(description="Public keys that tokens verify with.")]
     service_token_file: Annotated[str, Meta(description="The order service's own token.")]
     gateway_address: Annotated[str, Meta(description="The exchange gateway, host:port.")]
+    ledger_address: Annotated[str, Meta(description="The ledger, host:port.")]
     listen: Annotated[str, Meta(description="host:port to serve on; port 0: any.")] = "127.0.0.1:0"
     metrics_listen: Annotated[str, Meta(description="host:port of /metrics; empty: none.")] = ""
     nudge_stream: Annotated[str, Meta(description="JetStream stream of the nudges.")] = "EXECUTION"
@@ -115,6 +128,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     instruments_refresh_seconds: Annotated[
         Seconds, Meta(description="The gateway is asked what can be traded this often.")
     ] = 60.0
+    quotes_refresh_seconds: Annotated[
+        Seconds, Meta(description="Once a control needs them, last prices are asked this often.")
+    ] = 1.0
 
 
 @asynccontextmanager
@@ -125,10 +141,14 @@ async def house(settings: Settings) -> AsyncIterator[RpcServer]:
     async with AsyncExitStack() as stack:
         stack.push_async_callback(database.close)
         watchers = Watchers()
+        neighbours = _neighbours(settings, stack)
+        prices = Prices(neighbours.gateway, clock, refresh_seconds=settings.quotes_refresh_seconds)
+        stack.push_async_callback(prices.close)
+        guard = Guard(clock, prices)
         announcer = await _announcer(settings, stack, watchers)
-        instruments = _instruments(settings, stack, database)
+        instruments = _instruments(settings, stack, database, neighbours.gateway)
         placer: Batcher[Placement, Trade] = Batcher(
-            Placer(database, announcer, clock).place,
+            Placer(database, announcer, clock, guard).place,
             max_items=settings.max_batch,
             max_queued=settings.max_queued,
         )
@@ -151,11 +171,13 @@ async def house(settings: Settings) -> AsyncIterator[RpcServer]:
             database=database,
             ids=SystemIds(clock),
             clock=clock,
+            guard=guard,
+            neighbours=neighbours,
         )
         office = BackOffice(applier=applier, database=database, announcer=announcer, clock=clock)
-        rpc = await _serve(settings, stack, desk, office)
+        rpc = await _serve(settings, stack, desk, office, guard)
         stack.callback(watchers.close)
-        attending = asyncio.create_task(_attend(database, instruments, rpc), name="attend")
+        attending = asyncio.create_task(_attend(database, instruments, guard, rpc), name="attend")
         attending.add_done_callback(_tell_failure)
         stack.callback(attending.cancel)
         yield rpc
@@ -174,12 +196,23 @@ async def _announcer(settings: Settings, stack: AsyncExitStack, watchers: Watche
     return announcer
 
 
-def _instruments(settings: Settings, stack: AsyncExitStack, database: Database) -> Instruments:
+def _neighbours(settings: Settings, stack: AsyncExitStack) -> Neighbours:
+    """Their channels are closed with `stack`."""
+    channels = [
+        connect(address, settings.service_token_file)
+        for address in (settings.gateway_address, settings.ledger_address)
+    ]
+    for channel in channels:
+        stack.push_async_callback(channel.close)
+    return Neighbours(Gateway(channels[0]), Ledger(channels[1]))
+
+
+def _instruments(
+    settings: Settings, stack: AsyncExitStack, database: Database, gateway: Gateway
+) -> Instruments:
     """Not asked for yet; closed with `stack`."""
-    channel = connect(settings.gateway_address, settings.service_token_file)
-    stack.push_async_callback(channel.close)
     instruments = Instruments(
-        Gateway(channel),
+        gateway,
         database,
         SystemClock(),
         refresh_seconds=settings.instruments_refresh_seconds,
@@ -189,7 +222,7 @@ def _instruments(settings: Settings, stack: AsyncExitStack, database: Database) 
 
 
 async def _serve(
-    settings: Settings, stack: AsyncExitStack, desk: Desk, office: BackOffice
+    settings: Settings, stack: AsyncExitStack, desk: Desk, office: BackOffice, guard: Guard
 ) -> RpcServer:
     """Listening, not ready yet; stopped with `stack`."""
     clock = SystemClock()
@@ -199,20 +232,27 @@ async def _serve(
     )
     add_OrderServiceServicer_to_server(TradesService(desk), rpc.server)
     add_OrderExecutionServiceServicer_to_server(ExecutionService(office), rpc.server)
-    rpc.serves(_TRADES, _EXECUTION)
+    controls = ControlsService(office.database, guard, clock)
+    add_OrderControlServiceServicer_to_server(controls, rpc.server)
+    rpc.serves(_TRADES, _EXECUTION, _CONTROLS)
     await rpc.start()
     stack.push_async_callback(rpc.stop)
     return rpc
 
 
-async def _attend(database: Database, instruments: Instruments, rpc: RpcServer) -> None:
-    """Everything that waits for the database, so that serving does not."""
+async def _attend(
+    database: Database, instruments: Instruments, guard: Guard, rpc: RpcServer
+) -> None:
+    """Everything that waits for the database, so that serving does not.
+
+    What operators set is read all the time, which also tells whether the database answers.
+    """
     await database.open()
     await instruments.start()
     while True:
         try:
             async with database.connection() as connection:
-                await connection.execute("SELECT 1")
+                await guard.refresh(connection)
             await rpc.set_ready(instruments.are_known)
         except Unavailable:
             await rpc.set_ready(False)

@@ -16,6 +16,7 @@ from services.cli.main import app
 from stockbroker.exchange.v1 import (
     exchange_control_service_pb2,
     exchange_control_service_pb2_grpc,
+    exchange_pb2,
     exchange_service_pb2,
     exchange_service_pb2_grpc,
 )
@@ -30,15 +31,22 @@ from stockbroker.ledger.v1 import (
     portfolio_service_pb2,
     portfolio_service_pb2_grpc,
 )
-from stockbroker.order.v1 import order_service_pb2, order_service_pb2_grpc
+from stockbroker.order.v1 import (
+    order_control_service_pb2,
+    order_control_service_pb2_grpc,
+    order_service_pb2,
+    order_service_pb2_grpc,
+)
 from stockbroker.reconciliation.v1 import (
     reconciliation_service_pb2,
     reconciliation_service_pb2_grpc,
 )
+from tests.cli.small_controls import SmallControls
 from tests.cli.small_execution import SmallExecution
 from tests.cli.small_gateway import SmallGateway
 from tests.cli.small_ledger import SmallLedger
 from tests.cli.small_neighbours import (
+    QUOTE,
     SmallControl,
     SmallExchange,
     SmallPortfolio,
@@ -54,6 +62,7 @@ _OPERATORS = (
     execution_service_pb2,
     exchange_service_pb2,
     exchange_control_service_pb2,
+    order_control_service_pb2,
     reconciliation_service_pb2,
 )
 
@@ -68,6 +77,9 @@ class SmallHouse:
         self.ledger = SmallLedger()
         self.portfolio = SmallPortfolio()
         self.control = SmallControl()
+        self.quote = exchange_pb2.Quote()
+        self.quote.CopyFrom(QUOTE)
+        self.controls = SmallControls()
         self.gateway = SmallGateway()
         self.public = _server(keys, Role.CUSTOMER, _CUSTOMERS)
         self.operators = _server(keys, Role.OPERATOR, _OPERATORS)
@@ -87,11 +99,16 @@ class SmallHouse:
         exchange_control_service_pb2_grpc.add_ExchangeControlServiceServicer_to_server(
             self.control, operators
         )
+        order_control_service_pb2_grpc.add_OrderControlServiceServicer_to_server(
+            self.controls, operators
+        )
         reconciliation_service_pb2_grpc.add_ReconciliationServiceServicer_to_server(
             SmallReconciliation(), operators
         )
         for server in (public, operators):
-            exchange_service_pb2_grpc.add_ExchangeServiceServicer_to_server(SmallExchange(), server)
+            exchange_service_pb2_grpc.add_ExchangeServiceServicer_to_server(
+                SmallExchange(self.quote), server
+            )
 
     def write_file(self, **changes: Any) -> None:
         """Leave the file that says where the house is, as its supervisor does."""

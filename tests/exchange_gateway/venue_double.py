@@ -45,6 +45,42 @@ def reject(order: market.NewOrder, reason: int, text: str = "") -> Report:
     return _about(order, Report.EXEC_TYPE_REJECTED, reject_reason=reason, reason_text=text)
 
 
+def replaced(order: market.NewOrder, command_seq: int, *, so_far: int = 0) -> Report:
+    """The order has these terms now."""
+    return _about(
+        order,
+        Report.EXEC_TYPE_REPLACED,
+        command_seq=command_seq,
+        quantity=order.quantity,
+        limit_price_micros=order.limit_price_micros,
+        stop_price_micros=order.stop_price_micros,
+        cumulative_quantity=so_far,
+        leaves_quantity=max(0, order.quantity - so_far),
+    )
+
+
+def bust(filled: Report, **fields: Any) -> Report:
+    """That fill never was."""
+    report = Report()
+    report.CopyFrom(filled)
+    report.seq, report.exec_id, report.exec_ref_id = 0, "", filled.exec_id
+    report.exec_type = Report.EXEC_TYPE_TRADE_CANCEL
+    report.MergeFrom(Report(**fields))
+    return report
+
+
+def correct(filled: Report, quantity: int, price_micros: int) -> Report:
+    """That fill was another."""
+    report = bust(filled, exec_type=Report.EXEC_TYPE_TRADE_CORRECT)
+    report.last_quantity, report.last_price_micros = quantity, price_micros
+    return report
+
+
+def _counts(report: Report) -> int:
+    """How many shares are filled by it, less than 0 for those that never were."""
+    return report.last_quantity * (-1 if report.exec_ref_id else 1)
+
+
 def accept_and_fill(order: market.NewOrder) -> Sequence[Report]:
     """Taken and filled at once."""
     return [accept(order), fill(order)]
@@ -74,9 +110,13 @@ class VenueDouble(ExchangeServiceServicer):
         self.logons: list[pb.SessionRequest.Logon] = []
         self.asked: list[str] = []
         self.instruments = [market.Instrument(symbol="AAPL", name="Apple Inc.")]
+        self.quotes: list[market.Quote] = []
         self.cancels: list[str] = []
+        self.replaces: list[tuple[int, market.ReplaceOrder]] = []
         # Faults.
         self.cancels_too_late = False
+        self.refuses_replaces = 0  # a RejectReason
+        self.forgets_replaces = 0
         self.drops_commands = 0
         self.forgets_orders = 0
         self.withholds_reports: set[int] = set()
@@ -204,7 +244,8 @@ class VenueDouble(ExchangeServiceServicer):
         if order is None:
             return pb.OrderStanding(client_order_id=trade_id)
         reports = [r for r in self.reports if r.client_order_id == trade_id]
-        filled = sum(r.last_quantity for r in reports)
+        filled = sum(_counts(r) for r in reports)
+        traded = sum(r.last_quantity for r in reports if not r.exec_ref_id)
         ends = (Report.EXEC_TYPE_REJECTED, Report.EXEC_TYPE_CANCELED, Report.EXEC_TYPE_EXPIRED)
         return pb.OrderStanding(
             client_order_id=trade_id,
@@ -213,9 +254,22 @@ class VenueDouble(ExchangeServiceServicer):
             side=order.side,
             quantity=order.quantity,
             cumulative_quantity=filled,
-            is_open=filled < order.quantity and not any(r.exec_type in ends for r in reports),
+            is_open=traded < order.quantity and not any(r.exec_type in ends for r in reports),
             last_report_seq=reports[-1].seq if reports else 0,
+            limit_price_micros=order.limit_price_micros,
+            stop_price_micros=order.stop_price_micros,
         )
+
+    async def ListQuotes(
+        self, request: pb.ListQuotesRequest, context: Any
+    ) -> pb.ListQuotesResponse:
+        """What it was told to say."""
+        return pb.ListQuotesResponse(quotes=self.quotes)
+
+    async def GetBook(self, request: pb.GetBookRequest, context: Any) -> pb.GetBookResponse:
+        """The best of the quotes."""
+        (quote,) = [quote for quote in self.quotes if quote.symbol == request.symbol]
+        return pb.GetBookResponse(bids=[quote.bid], asks=[quote.ask])
 
     async def ListInstruments(
         self, request: pb.ListInstrumentsRequest, context: Any
@@ -247,6 +301,8 @@ class VenueDouble(ExchangeServiceServicer):
                 self._take(command.new_order)
             elif command.HasField("cancel_order"):
                 self._cancel(command.cancel_order.client_order_id)
+            elif command.HasField("replace_order"):
+                self._replace(command.seq, command.replace_order)
         self._put(
             pb.SessionResponse(
                 commands_kept=pb.SessionResponse.CommandsKept(command_seq=self.next_command_seq - 1)
@@ -270,6 +326,27 @@ class VenueDouble(ExchangeServiceServicer):
         else:
             kind, reason = Report.EXEC_TYPE_CANCELED, market.REJECT_REASON_CANCELED_BY_MEMBER
         self.say(_about(order, kind, reject_reason=reason))
+
+    def _replace(self, seq: int, wanted: market.ReplaceOrder) -> None:
+        self.replaces.append((seq, wanted))
+        if self.forgets_replaces:
+            self.forgets_replaces -= 1
+            return
+        order = self.orders[wanted.client_order_id]
+        mine = [r for r in self.reports if r.client_order_id == wanted.client_order_id]
+        filled = sum(r.last_quantity for r in mine)
+        if self.refuses_replaces or mine[-1].leaves_quantity == 0:
+            reason = self.refuses_replaces or market.REJECT_REASON_TOO_LATE
+            kind = Report.EXEC_TYPE_REPLACE_REJECTED
+            self.say(_about(order, kind, command_seq=seq, reject_reason=reason))
+            return
+        order.quantity = wanted.quantity
+        order.limit_price_micros = wanted.limit_price_micros or order.limit_price_micros
+        order.stop_price_micros = wanted.stop_price_micros or order.stop_price_micros
+        self.say(replaced(order, seq, so_far=filled))
+        if order.quantity <= filled:
+            reason = market.REJECT_REASON_CANCELED_BY_MEMBER
+            self.say(_about(order, Report.EXEC_TYPE_CANCELED, reject_reason=reason))
 
     def _send(self, reports: Sequence[Report]) -> None:
         if reports:

@@ -2,6 +2,7 @@
 
 from services.ledger.domain import deeds, transfers
 from services.ledger.domain.books import AccountKey
+from services.ledger.domain.corrections import BUST, CORRECT, Booking, Correction, correction
 from services.ledger.domain.operations import Leg, Operation
 from services.ledger.domain.transfers import Moved
 from tests.ledger.reference import Asked, Move
@@ -21,6 +22,10 @@ def _hold(asked: Asked) -> Operation:
     )
 
 
+def _adjust(asked: Asked) -> Operation:
+    return deeds.adjust_hold(adjustment_id=asked.id, hold_id=asked.hold, amount=asked.amount)
+
+
 def _fill(asked: Asked) -> Operation:
     return deeds.execution(
         deeds.Execution(
@@ -34,6 +39,7 @@ def _fill(asked: Asked) -> Operation:
             price_micros=asked.price,
             executed_at=None,
             releases_rest=asked.last,
+            released_micros=asked.saved,
         )
     )
 
@@ -113,6 +119,22 @@ def _reversal(asked: Asked) -> Operation:
     )
 
 
+def correction_of(asked: Asked, booking: Booking | None) -> Operation:
+    """A bust or a correction of what was booked so. Raises Malformed."""
+    return correction(
+        Correction(
+            correction_id=asked.id,
+            execution_id=asked.who,
+            venue="XSIM",
+            kind={"bust": BUST, "correct": CORRECT}[asked.deed],
+            quantity=asked.amount,
+            price_micros=asked.price,
+            effective_at=None,
+        ),
+        booking,
+    )
+
+
 def moves_back(moved: list[Moved]) -> tuple[Move, ...]:
     """What a reversal of what was `moved` moves."""
     return tuple(
@@ -134,6 +156,7 @@ def _customer(who: str) -> str:
 
 _READ = {
     "hold": _hold,
+    "adjust": _adjust,
     "release": lambda asked: deeds.release(asked.hold),
     "fill": _fill,
     "deposit": _deposit,

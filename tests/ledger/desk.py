@@ -14,6 +14,11 @@ from stockbroker.common.v1.terms_pb2 import SIDE_BUY, SIDE_SELL
 from stockbroker.ledger.v1 import journal_pb2, posting_pb2
 from stockbroker.ledger.v1 import ledger_service_pb2 as pb
 from stockbroker.ledger.v1 import portfolio_service_pb2 as portfolio_pb
+from stockbroker.ledger.v1.correction_pb2 import (
+    CORRECTION_KIND_BUST,
+    CORRECTION_KIND_CORRECT,
+    ExecutionCorrection,
+)
 from stockbroker.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from stockbroker.ledger.v1.portfolio_service_pb2_grpc import PortfolioServiceStub
 from tests.support.keys import Keys, bearer
@@ -39,6 +44,7 @@ def a_fill(
     price: int = 100 * USD,
     execution: str = "",
     last: bool = False,
+    saved: int = 0,
 ) -> pb.ExecutionPosting:
     return pb.ExecutionPosting(
         execution_id=execution or f"E{next(_executions)}",
@@ -50,6 +56,7 @@ def a_fill(
         quantity=quantity,
         price_micros=price,
         releases_rest=last,
+        released_micros=saved,
     )
 
 
@@ -57,6 +64,32 @@ def a_hold(
     *, customer: str = "alice", asset: str = "USD", amount: int = 0, trade: str = ""
 ) -> pb.Hold:
     return pb.Hold(hold_id=trade or new_id(), customer_id=customer, asset=asset, amount=amount)
+
+
+def an_adjustment(hold_id: str, amount: int) -> pb.HoldAdjustment:
+    return pb.HoldAdjustment(adjustment_id=new_id(), hold_id=hold_id, amount=amount)
+
+
+def a_bust(execution: str, *, called: str = "") -> ExecutionCorrection:
+    return ExecutionCorrection(
+        correction_id=called or f"B{next(_executions)}",
+        execution_id=execution,
+        venue="XSIM",
+        kind=CORRECTION_KIND_BUST,
+    )
+
+
+def a_correction(
+    execution: str, *, quantity: int, price: int, called: str = ""
+) -> ExecutionCorrection:
+    return ExecutionCorrection(
+        correction_id=called or f"C{next(_executions)}",
+        execution_id=execution,
+        venue="XSIM",
+        kind=CORRECTION_KIND_CORRECT,
+        quantity=quantity,
+        price_micros=price,
+    )
 
 
 class Desk:
@@ -91,6 +124,10 @@ class Desk:
         request = pb.PlaceHoldsRequest(holds=holds)
         return (await self.ledger.PlaceHolds(request, metadata=self._execution)).results
 
+    async def adjust(self, *adjustments: pb.HoldAdjustment) -> Sequence[pb.ItemResult]:
+        request = pb.AdjustHoldsRequest(adjustments=adjustments)
+        return (await self.ledger.AdjustHolds(request, metadata=self._execution)).results
+
     async def release(self, *trades: str) -> Sequence[pb.ItemResult]:
         request = pb.ReleaseHoldsRequest(releases=[pb.Release(hold_id=t) for t in trades])
         return (await self.ledger.ReleaseHolds(request, metadata=self._execution)).results
@@ -98,6 +135,10 @@ class Desk:
     async def post(self, *fills: pb.ExecutionPosting) -> Sequence[pb.ItemResult]:
         request = pb.PostExecutionsRequest(executions=fills)
         return (await self.ledger.PostExecutions(request, metadata=self._execution)).results
+
+    async def correct(self, *corrections: ExecutionCorrection) -> Sequence[pb.ItemResult]:
+        request = pb.CorrectExecutionsRequest(corrections=corrections)
+        return (await self.ledger.CorrectExecutions(request, metadata=self._execution)).results
 
     async def deposit(
         self, amount: int, *, customer: str = "alice", deposit: str = "", reference: str = "gift"

@@ -1,5 +1,13 @@
 """The rules of the house's door to the exchange: what may be sent, and what can be true."""
 
+from services.exchange_gateway.domain.judging import (
+    Past,
+    executions_wanted,
+    fills_wanted,
+    judge,
+    judge_all,
+    replaces_wanted,
+)
 from services.exchange_gateway.domain.orders import (
     TRADE_ID,
     Command,
@@ -17,26 +25,33 @@ from services.exchange_gateway.domain.orders import (
     highest_epochs,
     sort_out,
 )
+from services.exchange_gateway.domain.replaces import Asked, Revision
 from services.exchange_gateway.domain.reports import (
+    REPLACE_ANSWERS,
+    Amended,
+    Answered,
     Breach,
     Delivery,
+    Fill,
     Impossible,
     Judgement,
     Kind,
     Parked,
     Report,
     Standing,
-    executions_wanted,
-    judge,
-    judge_all,
     told_by,
 )
 
 __all__ = [
+    "REPLACE_ANSWERS",
     "TRADE_ID",
+    "Amended",
+    "Answered",
+    "Asked",
     "Breach",
     "Command",
     "Delivery",
+    "Fill",
     "Impossible",
     "Instrument",
     "Judgement",
@@ -45,8 +60,10 @@ __all__ = [
     "Order",
     "OrderType",
     "Parked",
+    "Past",
     "Reason",
     "Report",
+    "Revision",
     "Side",
     "Standing",
     "State",
@@ -55,9 +72,11 @@ __all__ = [
     "TimeInForce",
     "executions_wanted",
     "fault_of",
+    "fills_wanted",
     "highest_epochs",
     "judge",
     "judge_all",
+    "replaces_wanted",
     "sort_out",
     "told_by",
 ]

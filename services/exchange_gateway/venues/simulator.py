@@ -11,11 +11,10 @@ import structlog
 from google.protobuf.message import DecodeError
 
 from libs.rpc.status import metadata_of
-from libs.tasks import is_cancelled
 from services.exchange_gateway.domain import Command, Instrument, Kind, Order, Reason, Report
 from services.exchange_gateway.domain.comparison import Theirs
 from services.exchange_gateway.domain.numbers import Numbers
-from services.exchange_gateway.domain.replaces import Replace
+from services.exchange_gateway.domain.replaces import Replace, Revision
 from services.exchange_gateway.venues import (
     CommandsKept,
     LoggedOn,
@@ -23,7 +22,10 @@ from services.exchange_gateway.venues import (
     VenueAway,
     VenueOutOfStep,
 )
+from services.exchange_gateway.venues.answering import answer_of as _answer
+from services.exchange_gateway.venues.answering import words_of as _words
 from services.exchange_gateway.venues.garbled import Garbled, read_response, seq_of
+from services.exchange_gateway.venues.market import MarketReader
 from stockbroker.exchange.v1 import exchange_pb2 as market
 from stockbroker.exchange.v1 import exchange_service_pb2 as pb
 from stockbroker.exchange.v1.exchange_service_pb2_grpc import ExchangeServiceStub
@@ -35,6 +37,10 @@ _KINDS = {
     market.ExecutionReport.EXEC_TYPE_CANCELED: Kind.CANCELED,
     market.ExecutionReport.EXEC_TYPE_EXPIRED: Kind.EXPIRED,
     market.ExecutionReport.EXEC_TYPE_CANCEL_REJECTED: Kind.CANCEL_REJECTED,
+    market.ExecutionReport.EXEC_TYPE_REPLACED: Kind.REPLACED,
+    market.ExecutionReport.EXEC_TYPE_REPLACE_REJECTED: Kind.REPLACE_REJECTED,
+    market.ExecutionReport.EXEC_TYPE_TRADE_CANCEL: Kind.BUSTED,
+    market.ExecutionReport.EXEC_TYPE_TRADE_CORRECT: Kind.CORRECTED,
     # Says once more that the exchange has the order.
     market.ExecutionReport.EXEC_TYPE_TRIGGERED: Kind.ACCEPTED,
 }
@@ -58,7 +64,7 @@ _log = structlog.get_logger()
 _SESSION = "/stockbroker.exchange.v1.ExchangeService/Session"
 
 
-class SimulatorVenue:
+class SimulatorVenue(MarketReader):
     """Speaks ExchangeService under the name `session_id`, over channels that `dial` opens.
 
     Each logon dials anew: a connection that is dead on one side only is left behind by it.
@@ -248,18 +254,6 @@ class SimulatorStream:
             await _write(self._call, request)
 
 
-async def _answer(call: Any) -> Any:
-    """What a call gives. Raises VenueAway, also when a newer logon closed the channel under it."""
-    try:
-        return await call
-    except grpc.aio.AioRpcError as error:
-        raise VenueAway(_words(error)) from error
-    except asyncio.CancelledError:
-        if is_cancelled():
-            raise
-        raise VenueAway("a newer logon took the place of the connection") from None
-
-
 async def _write(call: _Call, request: pb.SessionRequest) -> None:
     try:
         await call.write(request)
@@ -297,9 +291,6 @@ def _unreadable(raw: bytes) -> Report:
 
 def _report(said: market.ExecutionReport) -> Report:
     kind = _KINDS.get(said.exec_type, Kind.UNREADABLE)
-    reason = _REASONS.get(said.reject_reason, Reason.EXCHANGE_REJECTED)
-    if reason is None and kind in _ENDS:
-        reason = Reason.EXPIRED if kind == Kind.EXPIRED else Reason.EXCHANGE_REJECTED
     return Report(
         venue_seq=said.seq,
         trade_id=said.client_order_id,
@@ -312,10 +303,25 @@ def _report(said: market.ExecutionReport) -> Report:
         price_micros=said.last_price_micros,
         leaves_quantity=said.leaves_quantity,
         executed_at_nanos=said.transact_time.ToNanoseconds(),
-        reason=reason,
+        reason=_reason(said.reject_reason, kind),
         reason_text=said.reason_text,
         raw=said.SerializeToString(),
+        command_seq=said.command_seq,
+        revision=Revision(said.quantity, said.limit_price_micros, said.stop_price_micros)
+        if kind == Kind.REPLACED
+        else None,
+        amends=said.exec_ref_id,
     )
+
+
+def _reason(said: market.RejectReason.ValueType, kind: Kind) -> Reason | None:
+    """The house's word for the exchange's reason; None: there is none."""
+    reason = _REASONS.get(said, Reason.EXCHANGE_REJECTED)
+    if reason is None and kind in _ENDS:
+        return Reason.EXPIRED if kind == Kind.EXPIRED else Reason.EXCHANGE_REJECTED
+    if kind == Kind.REPLACE_REJECTED and reason is Reason.TOO_LATE_TO_CANCEL:
+        return Reason.TOO_LATE_TO_REPLACE
+    return reason
 
 
 def _theirs(order: pb.OrderStanding) -> Theirs:
@@ -327,6 +333,8 @@ def _theirs(order: pb.OrderStanding) -> Theirs:
         order.cumulative_quantity,
         order.is_open,
         order.last_report_seq,
+        order.limit_price_micros,
+        order.stop_price_micros,
     )
 
 
@@ -343,7 +351,3 @@ def _failure(error: grpc.aio.AioRpcError) -> VenueAway:
         return VenueAway(_words(error))
     theirs = Numbers(int(stands["next_command_seq"]), int(stands["next_report_seq"]))
     return VenueOutOfStep(theirs, _words(error))
-
-
-def _words(error: grpc.aio.AioRpcError) -> str:
-    return f"{error.code().name}: {error.details()}"

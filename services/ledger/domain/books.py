@@ -90,7 +90,7 @@ class Result(msgspec.Struct, frozen=True, gc=False):
 
     id: str
     reason: Reason.ValueType  # REASON_UNSPECIFIED: done
-    amount: int = 0  # held by a hold; freed by a post or release
+    amount: int = 0  # held by a hold; freed by a post or release; by how much a hold was adjusted
     balances: tuple[Balance, ...] = ()  # the accounts it named, as far as they exist
 
 
@@ -105,6 +105,7 @@ class Kind(StrEnum):
     """What a transfer was for. The database knows the same words."""
 
     HOLD = "hold"
+    HOLD_ADJUSTMENT = "hold_adjustment"
     RELEASE = "release"
     EXECUTION = "execution"
     DEPOSIT = "deposit"
@@ -114,9 +115,16 @@ class Kind(StrEnum):
     TRANSFER = "transfer"
     REVERSAL_REQUEST = "reversal_request"
     REVERSAL = "reversal"
+    BUST = "bust"
+    CORRECTION = "correction"
     FREEZE = "freeze"
     UNFREEZE = "unfreeze"
     CLOSE = "close"
+
+    @property
+    def undoes(self) -> bool:
+        """Whether it undoes the transfer that it names, which may be undone once."""
+        return self in (Kind.REVERSAL, Kind.BUST, Kind.CORRECTION)
 
 
 class Transfer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -165,7 +173,8 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     holds: Mapping[str, Hold]
     recorded: Mapping[str, Recorded]
     restraints: Mapping[str, AccountState] = {}  # by name; none: open
-    reversed: frozenset[str] = frozenset()  # transfers that a reversal was done of
+    reversed: frozenset[str] = frozenset()  # transfers that were undone
+    hashes: Mapping[int, bytes] = {}  # of the latest entry, by account id, where newer than there
 
 
 class Writes(msgspec.Struct, frozen=True, kw_only=True):

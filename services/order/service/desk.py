@@ -10,7 +10,9 @@ from services.order.domain.canceling import Cancellation
 from services.order.domain.placing import Placement
 from services.order.domain.trade import Trade
 from services.order.feed import Feed
+from services.order.guard import Guard
 from services.order.instruments import Instruments
+from services.order.neighbours import Neighbours
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,3 +26,5 @@ class Desk:
     database: Database
     ids: Ids
     clock: Clock
+    guard: Guard
+    neighbours: Neighbours
