@@ -18,7 +18,7 @@ def raced(simulated: Tools, seed: str, **more: object) -> Verdict:
     return run(plan, simulated)
 
 
-@pytest.mark.parametrize("seed", range(1, 5))
+@pytest.mark.parametrize("seed", range(1, 4))
 def test_every_race_ends_in_one_way_and_the_events_tell_which(simulated: Tools, seed: int) -> None:
     verdict = raced(simulated, str(seed))
     assert verdict.violation is None, f"make simulate RACES=1 SEED={seed}"
