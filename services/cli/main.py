@@ -10,8 +10,10 @@ from services.cli.commands import (
     books,
     breaks,
     chaos,
+    controls,
     deposits,
     doubts,
+    exchange,
     halts,
     house,
     invariants,
@@ -78,6 +80,7 @@ app.command()(trades.watch)
 app.command()(portfolio.portfolio)
 app.command()(portfolio.entries)
 app.add_typer(market.app, name="market")
+app.add_typer(exchange.app, name="exchange")
 app.command()(tape.tape)
 app.command()(deposits.deposit)
 app.command()(deposits.deposit_shares)
@@ -98,6 +101,8 @@ app.add_typer(reports.app, name="reports")
 app.command()(halts.halt)
 app.command()(halts.resume)
 app.command()(halts.halts)
+app.add_typer(controls.app, name="controls")
+app.command()(controls.explain)
 app.add_typer(breaks.app, name="breaks")
 app.command()(breaks.reconciliation)
 app.command()(breaks.days)

@@ -39,6 +39,7 @@ _PHASES = {
     control.SetPhaseRequest.PHASE_OPEN: (Phase.OPEN, False),
     control.SetPhaseRequest.PHASE_CLOSED: (Phase.CLOSED, True),
     control.SetPhaseRequest.PHASE_NEXT_DAY: (Phase.OPEN, True),
+    control.SetPhaseRequest.PHASE_BY_CALENDAR: (Phase.BY_CALENDAR, False),
 }
 _MAX_DELAY_MS = 60_000
 _MAX_NAMED = 1000
@@ -175,6 +176,8 @@ def standing_to(client_order_id: str, standing: Standing | None) -> service_pb.O
         cumulative_quantity=standing.cumulative_quantity,
         is_open=standing.is_open,
         last_report_seq=standing.last_report_seq,
+        limit_price_micros=standing.limit_price_micros,
+        stop_price_micros=standing.stop_price_micros,
     )
 
 
@@ -227,6 +230,7 @@ def phase_from(message: control.SetPhaseRequest) -> tuple[Phase, bool]:
 def quote_to(market: Market) -> pb.Quote:
     """A market at a glance."""
     quote = market.quote
+    lowest, highest = quote.limits or (0, 0)
     return pb.Quote(
         symbol=market.instrument.symbol,
         bid=_top_to(quote.bid),
@@ -234,13 +238,22 @@ def quote_to(market: Market) -> pb.Quote:
         last_price_micros=quote.last_price_micros,
         volume=quote.volume,
         updated_at=timestamp_to(market.updated_at),
+        is_halted=quote.is_halted,
+        halted_until=timestamp_to(quote.halted_until) if quote.halted_until else None,
+        lowest_price_micros=lowest,
+        highest_price_micros=highest,
     )
 
 
 def instrument_to(market: Market) -> pb.Instrument:
     """Something that is listed."""
-    instrument = market.instrument
-    return pb.Instrument(symbol=instrument.symbol, name=instrument.name, is_halted=market.is_halted)
+    instrument, until = market.instrument, market.quote.halted_until
+    return pb.Instrument(
+        symbol=instrument.symbol,
+        name=instrument.name,
+        is_halted=market.is_stopped,
+        halted_until=timestamp_to(until) if until else None,
+    )
 
 
 def levels_to(half: Half, depth: int) -> Iterable[pb.PriceLevel]:

@@ -5,23 +5,26 @@ from collections.abc import AsyncIterator
 from grpc.aio import ServicerContext
 
 from services.exchange_simulator import wire
+from services.exchange_simulator.batch import Rules
 from services.exchange_simulator.desk import Desk, Player
-from services.exchange_simulator.faults import Faults
 from services.exchange_simulator.market import Market
+from services.exchange_simulator.service.clock import ClockControl
+from services.exchange_simulator.service.scripts import ScriptsControl
 from services.exchange_simulator.trading import Trading
 from services.exchange_simulator.turns import Turns
 from stockbroker.exchange.v1 import exchange_control_service_pb2 as pb
 from stockbroker.exchange.v1 import exchange_control_service_pb2_grpc as grpc_pb
 
 
-class ExchangeControlService(grpc_pb.ExchangeControlServiceServicer):
+class ExchangeControlService(ScriptsControl, ClockControl, grpc_pb.ExchangeControlServiceServicer):
     """Plays the other participants and sets what goes wrong."""
 
-    def __init__(self, trading: Trading, turns: Turns, desk: Desk, faults: Faults) -> None:
+    def __init__(self, trading: Trading, turns: Turns, desk: Desk, rules: Rules) -> None:
         self._trading = trading
         self._turns = turns
         self._desk = desk
-        self._faults = faults
+        self._faults = rules.faults
+        self._scripts = rules.scripts
 
     async def LoadBook(
         self,

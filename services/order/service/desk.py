@@ -10,6 +10,7 @@ from services.order.domain.canceling import Cancellation
 from services.order.domain.placing import Placement
 from services.order.domain.trade import Trade
 from services.order.feed import Feed
+from services.order.guard import Guard
 from services.order.instruments import Instruments
 
 
@@ -24,3 +25,4 @@ class Desk:
     database: Database
     ids: Ids
     clock: Clock
+    guard: Guard

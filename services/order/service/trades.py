@@ -16,6 +16,7 @@ from services.order.domain.canceling import Cancellation
 from services.order.domain.placing import check_client_order_id
 from services.order.domain.trade import Trade
 from services.order.service.desk import Desk
+from services.order.service.explaining import ExplainingService
 from services.order.service.placing import PlacingService
 from services.order.store.instruments import page_token_key
 from services.order.store.lists import Lists
@@ -26,7 +27,7 @@ from stockbroker.order.v1.order_service_pb2_grpc import OrderServiceServicer
 _LAST_SEQ = 2**63 - 1
 
 
-class TradesService(PlacingService, OrderServiceServicer):
+class TradesService(PlacingService, ExplainingService, OrderServiceServicer):
     """See the contract for each method."""
 
     def __init__(self, desk: Desk) -> None:
