@@ -3,11 +3,10 @@
 What comes in is checked for its form on the way: see `domain.forms`.
 """
 
-from datetime import UTC
-
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from libs.reasons import Reason
+from libs.stamps import moment_of, set_moment
 from services.ledger.domain import deeds
 from services.ledger.domain.books import CASH, CUSTOMER, Account, Balance, Result
 from services.ledger.domain.forms import Malformed
@@ -42,7 +41,7 @@ def execution_from(posting: pb.ExecutionPosting) -> Post:
     executed_at = None
     if posting.HasField("executed_at"):
         try:
-            executed_at = posting.executed_at.ToDatetime(tzinfo=UTC)
+            executed_at = moment_of(posting.executed_at)
         except (ValueError, OverflowError):
             raise Malformed(
                 Reason.REASON_INVALID_REQUEST, "executed_at", "executed_at is not a time"
@@ -171,8 +170,8 @@ def portfolio_to(accounts: list[Account]) -> portfolio_pb.GetPortfolioResponse:
 
 def entry_to(entry: ListedEntry) -> portfolio_pb.Entry:
     recorded_at, effective_at = Timestamp(), Timestamp()
-    recorded_at.FromDatetime(entry.recorded_at)
-    effective_at.FromDatetime(entry.effective_at)
+    set_moment(recorded_at, entry.recorded_at)
+    set_moment(effective_at, entry.effective_at)
     return portfolio_pb.Entry(
         account=entry.account,
         asset=entry.asset,
