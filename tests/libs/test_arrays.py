@@ -33,8 +33,9 @@ async def test_a_column_arrives_whole_and_an_empty_one_empty(
     make: Any = column
     async with await psycopg.AsyncConnection.connect(postgres_url) as connection:
         await connection.execute("SET timezone = 'UTC'")
+        rows = f"unnest(%s::{kind}) WITH ORDINALITY AS i (e, n)"
+        query = f"SELECT array_agg(e ORDER BY n) FROM {rows}"
         for sent in (values, []):
-            query = f"SELECT array_agg(e ORDER BY n) FROM unnest(%s::{kind}) WITH ORDINALITY AS i (e, n)"
             cursor = await connection.execute(query.encode(), [make(sent)], binary=True)
             row = await cursor.fetchone()
             assert row is not None
