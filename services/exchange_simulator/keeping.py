@@ -8,7 +8,7 @@ from typing import Any
 
 from psycopg import AsyncConnection
 
-from libs.postgres.arrays import Bigints, Flags, Moments, Octets, Packed, Texts
+from libs.postgres.arrays import Bigints, Flags, Moments, Octets, Texts
 from services.exchange_simulator.domain import NewOrder
 from services.exchange_simulator.forms import plan_to
 from services.exchange_simulator.hours import Phase
@@ -76,7 +76,7 @@ class Records:
     day: Day | None
 
 
-_Columns = Mapping[str, Callable[[Any], Packed]]
+_Columns = Mapping[str, Callable[[Any], object]]
 _TERMS = attrgetter(*NewOrder.__slots__)
 _REPORT = attrgetter(*ReportRow.__slots__)
 # The type of each column; a statement casts where the table has a narrower one.
@@ -121,6 +121,7 @@ _WORKING: _Columns = {
     "limit": Bigints,
     "stop": Bigints,
     "is_waiting": Flags,
+    "plan": list,  # most are null
 }
 _DROPPED: _Columns = {"id": Texts, "quantity": Bigints}
 
@@ -246,7 +247,7 @@ WHERE next_command_seq = new.commands AND next_report_seq = new.reports
 """
 
 
-def _columns(prefix: str, kinds: _Columns, rows: Iterable[tuple[object, ...]]) -> dict[str, Packed]:
+def _columns(prefix: str, kinds: _Columns, rows: Iterable[tuple[object, ...]]) -> dict[str, object]:
     """Rows as one array per column, each a parameter `<prefix>_<name>`."""
     columns: Sequence[Any] = list(zip(*rows, strict=True)) or [()] * len(kinds)
     named = zip(kinds.items(), columns, strict=True)
