@@ -11,10 +11,7 @@ import services.order.domain.outcomes as outcomes
 from libs.reasons import Reason
 from services.execution.domain.report import CancelRejected, Ended, EndKind, Report
 from services.order.domain import lifecycle
-from services.order.domain.lifecycle import TABLE, Event, State, after
-from services.order.domain.news import InDoubt
-from services.order.domain.trade import Cause, Trade
-from services.order.domain.verdicts import REPEATED, Code, Step, Verdict
+from services.order.domain.lifecycle import TABLE, Event, State
 
 
 @contextmanager
@@ -30,20 +27,6 @@ def too_late_taken_for_canceled() -> Iterator[None]:
         return replace(report, news=canceled)
 
     with mock.patch.object(wire, "report_from", mistaken):
-        yield
-
-
-@contextmanager
-def doubt_without_end() -> Iterator[None]:
-    """An order that rests may be in doubt, though nobody asks after it any more."""
-
-    def doubt(trade: Trade, outcome: InDoubt) -> Verdict:
-        if trade.standing.in_doubt:
-            return REPEATED
-        standing = after(trade.standing, Event.IN_DOUBT, in_doubt=True, reason_text="late")
-        return Verdict(Code.APPLIED, (Step(Event.IN_DOUBT, standing, Cause.HOUSE),))
-
-    with mock.patch.object(outcomes, "_doubt", doubt):
         yield
 
 
@@ -65,7 +48,6 @@ def last_fill_answers_nothing() -> Iterator[None]:
 # By which promises each is found.
 MISTAKES: Mapping[Callable[[], AbstractContextManager[None]], tuple[str, ...]] = {
     too_late_taken_for_canceled: ("I5", "I12", "I15", "I17"),
-    doubt_without_end: ("I9",),
     fill_forgets_the_cancel: ("I14", "I15"),
     last_fill_answers_nothing: ("I14", "I15"),
 }

@@ -9,6 +9,7 @@ from simulation.races import RACES
 from simulation.run import Plan, Tools, Verdict, run
 from tests.simulation.race_mistakes import MISTAKES
 
+pytestmark = pytest.mark.timeout(300)
 _MOST_SEEDS = 30
 
 
