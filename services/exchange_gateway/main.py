@@ -34,6 +34,7 @@ _EVERYBODY_INSIDE = frozenset({Role.SERVICE, Role.OPERATOR})
 _ALLOW = {
     f"/{NAME}/SubmitOrders": _SERVICES,
     f"/{NAME}/CancelOrders": _SERVICES,
+    f"/{NAME}/ReplaceOrders": _SERVICES,
     f"/{NAME}/GetOrders": _EVERYBODY_INSIDE,
     f"/{NAME}/GetSession": _EVERYBODY_INSIDE,
     f"/{NAME}/ListInstruments": _EVERYBODY_INSIDE,

@@ -13,6 +13,7 @@ from services.exchange_gateway.domain import (
     Terms,
 )
 from services.exchange_gateway.domain.cancels import Cancel, CancelTaken, Target
+from services.exchange_gateway.domain.replaces import Replace, ReplaceTaken, Revision
 from services.exchange_gateway.store.executions import StoredExecution
 from stockbroker.common.v1 import terms_pb2
 from stockbroker.common.v1.reason_pb2 import Reason as ReasonValue
@@ -65,6 +66,31 @@ def cancel_taken_to(taken: CancelTaken) -> pb.CancelResult:
     """What came of one cancel."""
     return pb.CancelResult(
         trade_id=taken.trade_id,
+        reason=reason_to(taken.reason),
+        state=pb.OrderState.ValueType(taken.state or 0),
+        never_sent=taken.never_sent,
+    )
+
+
+def replace_from(replace: pb.Replace) -> Replace:
+    """A replace as the house gives it."""
+    revision = Revision(replace.quantity, replace.limit_price_micros, replace.stop_price_micros)
+    return Replace(
+        replace.replace_id,
+        replace.trade_id,
+        replace.customer_id,
+        replace.partition,
+        replace.epoch,
+        replace.symbol,
+        replace.side,
+        revision,
+    )
+
+
+def replace_taken_to(taken: ReplaceTaken) -> pb.ReplaceResult:
+    """What came of one replace."""
+    return pb.ReplaceResult(
+        replace_id=taken.replace_id,
         reason=reason_to(taken.reason),
         state=pb.OrderState.ValueType(taken.state or 0),
         never_sent=taken.never_sent,

@@ -37,11 +37,26 @@ class Cancel:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """An order that is stored. `is_withdrawn`: it was canceled before it was ever sent."""
+    """An order that is stored. `is_withdrawn`: it was canceled before it was ever sent.
+
+    `is_replaced`: a replace of it was sent, so that it may stand under another quantity.
+    """
 
     target: Target
     state: State
     is_withdrawn: bool
+    is_replaced: bool
+
+    def is_of(self, customer_id: str, symbol: str, side: int) -> bool:
+        """Whether it is that customer's, that way in that symbol."""
+        target = self.target
+        return (target.customer_id, target.symbol, target.side) == (customer_id, symbol, side)
+
+    def is_meant_by(self, target: Target) -> bool:
+        """Whether it is the order that a cancel names."""
+        if self.is_replaced:
+            return self.is_of(target.customer_id, target.symbol, target.side)
+        return self.target == target
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +111,7 @@ def sort_out_cancels(
         elif sent is None:
             sorting.withdrawn.setdefault(cancel.trade_id, cancel)
             result = CancelTaken(cancel.trade_id, State.DONE, never_sent=True)
-        elif sent.target != cancel.target:
+        elif not sent.is_meant_by(cancel.target):
             result = CancelTaken(cancel.trade_id, None, Reason.EXISTS_DIFFERENT)
         else:
             result = CancelTaken(cancel.trade_id, sent.state, never_sent=sent.is_withdrawn)

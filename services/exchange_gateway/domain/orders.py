@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum, StrEnum
 
 from libs.partition import PARTITIONS
@@ -60,6 +60,7 @@ class Reason(StrEnum):
     EXPIRED = "EXPIRED"
     CANCELED_BY_CUSTOMER = "CANCELED_BY_CUSTOMER"
     TOO_LATE_TO_CANCEL = "TOO_LATE_TO_CANCEL"
+    TRADE_NOT_FOUND = "TRADE_NOT_FOUND"
     INVALID_REQUEST = "INVALID_REQUEST"
     INVALID_QUANTITY = "INVALID_QUANTITY"
     INVALID_SYMBOL = "INVALID_SYMBOL"
@@ -98,11 +99,21 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """An order that is stored. `is_withdrawn`: it was canceled before it was ever sent."""
+    """An order that is stored. `is_withdrawn`: it was canceled before it was ever sent.
+
+    `is_replaced`: a replace of it was sent, so that it may stand under other terms.
+    """
 
     terms: Terms
     state: State
     is_withdrawn: bool = False
+    is_replaced: bool = False
+
+    def is_meant_by(self, terms: Terms) -> bool:
+        """Whether it is the order that a submit names; a replace may have changed the rest."""
+        if self.is_replaced:
+            return _lasting(self.terms) == _lasting(terms)
+        return self.terms == terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +187,12 @@ def highest_epochs(places: Iterable[tuple[int, int]]) -> dict[int, int]:
     return highest
 
 
+def _lasting(terms: Terms) -> Terms:
+    return replace(
+        terms, quantity=0, limit_price_micros=0, stop_price_micros=0, max_notional_micros=0
+    )
+
+
 def sort_out(
     orders: Sequence[Order], *, epochs: Mapping[int, int], known: Mapping[str, Known]
 ) -> tuple[list[Submitted], list[Order]]:
@@ -197,7 +214,7 @@ def sort_out(
             results.append(Submitted(order.trade_id, State.PENDING))
         elif stored.is_withdrawn:
             results.append(Submitted(order.trade_id, State.DONE))
-        elif stored.terms != order.terms:
+        elif not stored.is_meant_by(order.terms):
             results.append(Submitted(order.trade_id, None, Reason.EXISTS_DIFFERENT))
         else:
             results.append(Submitted(order.trade_id, stored.state))

@@ -62,6 +62,15 @@ class GatewayService(Operators, ExchangeGatewayServiceServicer):
         results = await session.canceling.cancel(cancels)
         return pb.CancelOrdersResponse(results=[wire.cancel_taken_to(r) for r in results])
 
+    async def ReplaceOrders(
+        self, request: pb.ReplaceOrdersRequest, context: Context
+    ) -> pb.ReplaceOrdersResponse:
+        """Store, answer; the sender does the rest."""
+        session = self._tenure.held()
+        replaces = [wire.replace_from(replace) for replace in request.replaces]
+        results = await session.replacing.replace(replaces)
+        return pb.ReplaceOrdersResponse(results=[wire.replace_taken_to(r) for r in results])
+
     async def GetOrders(
         self, request: pb.GetOrdersRequest, context: Context
     ) -> pb.GetOrdersResponse:

@@ -14,6 +14,7 @@ from services.exchange_gateway.session.enquiring import Enquiring
 from services.exchange_gateway.session.floor import Board, Floor, Rhythm
 from services.exchange_gateway.session.keeping import Keeping
 from services.exchange_gateway.session.redelivering import Execution
+from services.exchange_gateway.session.replacing import Replacing
 from services.exchange_gateway.session.reporting import Reporting
 from services.exchange_gateway.session.resetting import Resetting
 from services.exchange_gateway.session.resolving import Resolving
@@ -66,6 +67,7 @@ class RunningSession:
         sequence = ReportSequence(next_seq=head[Step.STORED], offset=start.report_offset)
         self.submission = Submission(floor, outside.submit_lane)
         self.canceling = Canceling(floor, outside.submit_lane)
+        self.replacing = Replacing(floor, outside.submit_lane)
         self._reporting = Reporting(
             floor, outside.report_lane, sequence, next_to_judge=head[Step.JUDGED]
         )
@@ -105,9 +107,9 @@ class RunningSession:
             return await ParkedStore(connection, floor.seat.session_id, floor.venue.decode).count()
 
     async def close(self) -> None:
-        """Answer the submits and cancels in progress, take no new ones."""
-        await self.submission.close()
-        await self.canceling.close()
+        """Answer the calls in progress, take no new ones."""
+        for part in (self.submission, self.canceling, self.replacing):
+            await part.close()
 
 
 def _load_commands(pool: Pool, seat: Seat) -> Callable[[int, int], Awaitable[Sequence[Command]]]:

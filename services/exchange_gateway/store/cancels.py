@@ -9,7 +9,7 @@ from services.exchange_gateway.domain.cancels import Cancel, Sent, Target
 from services.exchange_gateway.store.progress import Seat
 
 _FIND = """
-SELECT trade_id::text, customer_id, symbol, side, quantity, state, is_withdrawn
+SELECT trade_id::text, customer_id, symbol, side, quantity, state, is_withdrawn, is_replaced
 FROM venue_order WHERE trade_id = ANY(%(trade_ids)b::uuid[])
 """
 
@@ -45,7 +45,7 @@ class CancelStore:
         """What is stored of these orders."""
         cursor = await self._connection.execute(_FIND, {"trade_ids": list(trade_ids)}, binary=True)
         return {
-            row[0]: Sent(Target(*row[1:5]), State(row[5]), row[6])
+            row[0]: Sent(Target(*row[1:5]), State(row[5]), *row[6:])
             for row in await cursor.fetchall()
         }
 

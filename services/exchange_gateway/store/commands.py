@@ -27,7 +27,7 @@ SELECT partition, epoch FROM partition_epoch WHERE partition = ANY(%(partitions)
 _FIND = """
 SELECT trade_id::text, customer_id, partition, symbol, side, quantity, order_type,
        limit_price_micros, stop_price_micros, time_in_force, max_notional_micros, epoch, state,
-       is_withdrawn
+       is_withdrawn, is_replaced
 FROM venue_order WHERE trade_id = ANY(%(trade_ids)b::uuid[])
 """
 
@@ -69,8 +69,12 @@ SELECT %(session_id)s, seq, trade_id, raw FROM again
 
 _LOAD = """
 SELECT c.seq, c.trade_id::text, c.raw,
-       CASE WHEN c.is_cancel THEN o.state = %(done)s ELSE o.state <> %(pending)s END
+       CASE WHEN c.replace_id IS NOT NULL
+                THEN o.state = %(done)s OR v.answered_by_seq IS NOT NULL
+            WHEN c.is_cancel THEN o.state = %(done)s
+            ELSE o.state <> %(pending)s END
 FROM venue_command c JOIN venue_order o ON o.trade_id = c.trade_id
+LEFT JOIN venue_replace v ON v.replace_id = c.replace_id
 WHERE c.session_id = %(session_id)s AND c.seq >= %(start)s AND c.seq < %(end)s
 ORDER BY c.seq
 """
@@ -102,7 +106,7 @@ class CommandStore:
     async def find(self, trade_ids: Sequence[str]) -> dict[str, Known]:
         """What is stored of these orders."""
         rows = await self._find(trade_ids)
-        return {row[0]: Known(Terms(*row[1:11]), State(row[12]), row[13]) for row in rows}
+        return {row[0]: Known(Terms(*row[1:11]), State(row[12]), *row[13:]) for row in rows}
 
     async def find_pending(self, trade_ids: Sequence[str]) -> list[Order]:
         """These orders, as far as the venue has not answered them."""

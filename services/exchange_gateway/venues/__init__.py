@@ -12,6 +12,7 @@ from typing import Protocol
 from services.exchange_gateway.domain import Command, Instrument, Order, Report
 from services.exchange_gateway.domain.comparison import Theirs
 from services.exchange_gateway.domain.numbers import Numbers
+from services.exchange_gateway.domain.replaces import Replace
 
 
 class VenueAway(Exception):
@@ -79,6 +80,9 @@ class Venue(Protocol):
 
     def encode_cancel(self, trade_id: str, seq: int) -> bytes:
         """The bytes of a cancel under a number of the session."""
+
+    def encode_replace(self, replace: Replace, seq: int) -> bytes:
+        """The bytes of a replace under a number of the session."""
 
     def encode_nothing(self, seq: int) -> bytes:
         """The bytes that use a number up and order nothing."""

@@ -1,9 +1,9 @@
 """The exchange in the box, by stockbroker.exchange.v1."""
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from typing import Any
 
 import grpc
@@ -15,6 +15,7 @@ from libs.tasks import is_cancelled
 from services.exchange_gateway.domain import Command, Instrument, Kind, Order, Reason, Report
 from services.exchange_gateway.domain.comparison import Theirs
 from services.exchange_gateway.domain.numbers import Numbers
+from services.exchange_gateway.domain.replaces import Replace
 from services.exchange_gateway.venues import (
     CommandsKept,
     LoggedOn,
@@ -100,6 +101,16 @@ class SimulatorVenue:
         """A Command to cancel the order."""
         cancel = market.CancelOrder(client_order_id=trade_id)
         return pb.SessionRequest.Command(seq=seq, cancel_order=cancel).SerializeToString()
+
+    def encode_replace(self, replace: Replace, seq: int) -> bytes:
+        """A Command to give the order other terms."""
+        terms = market.ReplaceOrder(
+            client_order_id=replace.trade_id,
+            quantity=replace.revision.quantity,
+            limit_price_micros=replace.revision.limit_price_micros,
+            stop_price_micros=replace.revision.stop_price_micros,
+        )
+        return pb.SessionRequest.Command(seq=seq, replace_order=terms).SerializeToString()
 
     def encode_nothing(self, seq: int) -> bytes:
         """A Command that holds nothing but its number."""
@@ -275,13 +286,13 @@ def _decoded(raw: bytes) -> Report:
     except DecodeError:
         pass
     try:
-        return replace(_unreadable(raw), venue_seq=seq_of(raw))
+        return dataclasses.replace(_unreadable(raw), venue_seq=seq_of(raw))
     except DecodeError as error:
         raise VenueAway("the exchange sends reports that cannot be put in sequence") from error
 
 
 def _unreadable(raw: bytes) -> Report:
-    return replace(_report(market.ExecutionReport()), raw=raw)
+    return dataclasses.replace(_report(market.ExecutionReport()), raw=raw)
 
 
 def _report(said: market.ExecutionReport) -> Report:

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from enum import Enum, IntEnum
 
-CASH = "USD"
-ALL_AVAILABLE = 0
-_MAX_INT64 = 2**63 - 1
+from libs.holds import ALL_AVAILABLE, CASH, Hold, hold_to_buy, hold_to_sell
+
+__all__ = ["ALL_AVAILABLE", "CASH", "Hold"]
 
 
 class Side(IntEnum):
@@ -66,14 +66,6 @@ class OpenCustomer:
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
-    """What is set aside: micros of USD or whole shares; ALL_AVAILABLE: whatever there is."""
-
-    asset: str
-    amount: int
-
-
-@dataclass(frozen=True, slots=True)
 class Held:
     """The ledger's answer to a hold. `reason` 0: `amount` is held; otherwise why nothing is."""
 
@@ -127,20 +119,14 @@ class Faulted:
 
 
 def hold_for(trade: Trade) -> Hold:
-    """A SELL holds the shares, a BUY with a limit the most it can cost, at the market all cash.
-
-    A STOP to buy becomes a market order at a price nobody knows yet: it holds a tenth more than it
-    costs at its stop price, and the exchange may spend no more. No amount is beyond 64 bits: so
-    much nobody has.
-    """
+    """What must be set aside before the order is sent."""
     if trade.side is Side.SELL:
-        return Hold(trade.symbol, trade.quantity)
-    if trade.has_limit:
-        return Hold(CASH, trade.limit_price_micros * trade.quantity)
-    if trade.order_type is OrderType.STOP:
-        at_stop = trade.stop_price_micros * trade.quantity
-        return Hold(CASH, min(at_stop + at_stop // 10, _MAX_INT64))
-    return Hold(CASH, ALL_AVAILABLE)
+        return hold_to_sell(trade.symbol, trade.quantity)
+    return hold_to_buy(
+        trade.quantity,
+        limit_price_micros=trade.limit_price_micros if trade.has_limit else 0,
+        stop_price_micros=trade.stop_price_micros,
+    )
 
 
 def max_notional_micros(trade: Trade, held: Held) -> int:

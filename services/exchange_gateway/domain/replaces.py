@@ -1,0 +1,143 @@
+"""Replaces: what may be sent, and what is too late."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from services.exchange_gateway.domain.cancels import Sent
+from services.exchange_gateway.domain.orders import (
+    CUSTOMER_ID,
+    MAX_MICROS,
+    SYMBOL,
+    TRADE_ID,
+    Reason,
+    Side,
+    State,
+    is_place,
+    is_quantity,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """Terms that a replace gives an order: whole shares in all, micros per share.
+
+    A price of 0: it is kept, where it is asked for; there is none, where it is told.
+    """
+
+    quantity: int
+    limit_price_micros: int
+    stop_price_micros: int
+
+
+@dataclass(frozen=True, slots=True)
+class Replace:
+    """Other terms for an order, under the epoch its sender leads the partition."""
+
+    replace_id: str
+    trade_id: str
+    customer_id: str
+    partition: int
+    epoch: int
+    symbol: str
+    side: int
+    revision: Revision
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A replace that is stored. `command_seq`: it was sent last under this number; 0: never.
+
+    `answered_by_seq` is the gateway's number of the report that answers it; None until then.
+    """
+
+    replace_id: str
+    trade_id: str
+    revision: Revision
+    command_seq: int
+    answered_by_seq: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReplaceTaken:
+    """What comes of one replace: the order stands in `state`, or the replace is refused.
+
+    `never_sent`: the order had ended when it came, and the venue will never hear of it.
+    """
+
+    replace_id: str
+    state: State | None
+    reason: Reason | None = None
+    never_sent: bool = False
+
+
+@dataclass(slots=True)
+class ReplaceSorting:
+    """What comes of each replace, and which are new: too late, or for the venue."""
+
+    results: list[ReplaceTaken] = field(default_factory=list)
+    too_late: dict[str, Replace] = field(default_factory=dict)
+    to_send: dict[str, Replace] = field(default_factory=dict)
+
+
+def fault_of_replace(replace: Replace) -> Reason | None:
+    """The rule a replace breaks before anything is looked up; a fault of the sender. None: none."""
+    revision = replace.revision
+    prices = (revision.limit_price_micros, revision.stop_price_micros)
+    checks = (
+        (TRADE_ID.fullmatch(replace.replace_id), Reason.INVALID_ID),
+        (TRADE_ID.fullmatch(replace.trade_id), Reason.INVALID_ID),
+        (CUSTOMER_ID.fullmatch(replace.customer_id), Reason.INVALID_CUSTOMER),
+        (is_place(replace.partition, replace.epoch), Reason.INVALID_REQUEST),
+        (SYMBOL.fullmatch(replace.symbol), Reason.INVALID_SYMBOL),
+        (Side.BUY <= replace.side <= Side.SELL, Reason.INVALID_SIDE),
+        (is_quantity(revision.quantity), Reason.INVALID_QUANTITY),
+        (all(0 <= price <= MAX_MICROS for price in prices), Reason.INVALID_PRICE),
+    )
+    return next((reason for holds, reason in checks if not holds), None)
+
+
+def sort_out_replaces(
+    replaces: Sequence[Replace],
+    *,
+    epochs: Mapping[int, int],
+    orders: Mapping[str, Sent],
+    asked: Mapping[str, Asked],
+) -> ReplaceSorting:
+    """Decide each replace in the order given; one given twice counts once.
+
+    `epochs` is the highest epoch seen per partition, these replaces included; `orders` what is
+    stored of their orders, `asked` of the replaces themselves.
+    """
+    sorting = ReplaceSorting()
+    known = dict(asked)
+    for replace in replaces:
+        if replace.epoch < epochs[replace.partition]:
+            result = ReplaceTaken(replace.replace_id, None, Reason.STALE_EPOCH)
+        else:
+            result = _decide(replace, orders.get(replace.trade_id), known, sorting)
+        sorting.results.append(result)
+    return sorting
+
+
+def _decide(
+    replace: Replace, order: Sent | None, known: dict[str, Asked], sorting: ReplaceSorting
+) -> ReplaceTaken:
+    """What comes of a replace of today's leader; what is new of it goes into `sorting`."""
+    replace_id = replace.replace_id
+    if order is None:
+        return ReplaceTaken(replace_id, None, Reason.TRADE_NOT_FOUND)
+    before = known.get(replace_id)
+    is_same = before is None or (before.trade_id, before.revision) == (
+        replace.trade_id,
+        replace.revision,
+    )
+    if not is_same or not order.is_of(replace.customer_id, replace.symbol, replace.side):
+        return ReplaceTaken(replace_id, None, Reason.EXISTS_DIFFERENT)
+    if before is not None:
+        return ReplaceTaken(replace_id, order.state, never_sent=not before.command_seq)
+    is_late = order.state is State.DONE
+    (sorting.too_late if is_late else sorting.to_send)[replace_id] = replace
+    known[replace_id] = Asked(
+        replace_id, replace.trade_id, replace.revision, int(not is_late), None
+    )
+    return ReplaceTaken(replace_id, order.state, never_sent=is_late)
