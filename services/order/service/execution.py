@@ -7,7 +7,7 @@ from libs.auth import SUBJECT
 from libs.partition import PARTITIONS
 from libs.refusals import Refusal
 from libs.rpc import Context
-from services.order import wire
+from services.order import refusals, wire
 from services.order.batches import Claims, claim_trades
 from services.order.database import Change, Connection
 from services.order.domain.leading import (
@@ -86,6 +86,11 @@ class ExecutionService(ParkingService, ExecutionReading, OrderExecutionServiceSe
         return pb.ListOpenCustomersResponse(
             customers=map(wire.waiting_to, waiting), canceling=map(wire.waiting_to, canceling)
         )
+
+    async def GetReplaces(
+        self, request: pb.GetReplacesRequest, context: Context
+    ) -> pb.GetReplacesResponse:
+        raise refusals.replace_not_offered()
 
     async def ApplyOutcomes(
         self, request: pb.ApplyOutcomesRequest, context: Context

@@ -117,6 +117,11 @@ class TradesService(OrderServiceServicer):
         trade = await self._desk.canceler.submit(cancellation)
         return pb.CancelTradeResponse(trade=wire.trade_to(trade))
 
+    async def CancelAllTrades(
+        self, request: pb.CancelAllTradesRequest, context: Context
+    ) -> pb.CancelAllTradesResponse:
+        raise refusals.replace_not_offered()
+
     async def ReplaceTrade(
         self, request: pb.ReplaceTradeRequest, context: Context
     ) -> pb.ReplaceTradeResponse:
