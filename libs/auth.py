@@ -7,7 +7,7 @@ and from nowhere else.
 import json
 import re
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum
 from pathlib import Path
@@ -31,6 +31,7 @@ class Role(Enum):
     """The kind of caller; the value is the token's audience."""
 
     CUSTOMER = "stockbroker"
+    BACK_END = "stockbroker-back-end"  # of a firm that places trades for its customers
     OPERATOR = "stockbroker-ops"
     SERVICE = "stockbroker-internal"
 
@@ -41,6 +42,7 @@ class Principal:
 
     subject: str
     role: Role
+    expires_at: float = field(default=float("inf"), compare=False)  # seconds since 1970
 
 
 _caller: ContextVar[Principal] = ContextVar("caller")
@@ -63,23 +65,22 @@ class Verifier:
         self._clock = clock or SystemClock()
         keys = jwt.PyJWKSet.from_dict(json.loads(Path(jwks_file).read_text()))
         self._keys = {key.key_id: key for key in keys.keys}
-        self._known: dict[str, tuple[Principal, float]] = {}
+        self._known: dict[str, Principal] = {}
 
     def verify(self, token: str) -> Principal:
         """The caller named by `token`. Raises Unauthenticated with words that give nothing away."""
         known = self._known.get(token)
         if known is not None:
-            principal, expires_at = known
-            if expires_at > self._clock.now().timestamp():
-                return principal
+            if known.expires_at > self._clock.now().timestamp():
+                return known
             del self._known[token]
-        principal, expires_at = self._decode(token)
+        principal = self._decode(token)
         if len(self._known) >= _MAX_CACHED:
             self._known.clear()
-        self._known[token] = principal, expires_at
+        self._known[token] = principal
         return principal
 
-    def _decode(self, token: str) -> tuple[Principal, float]:
+    def _decode(self, token: str) -> Principal:
         try:
             key = self._keys[jwt.get_unverified_header(token)["kid"]]
             claims: dict[str, Any] = jwt.decode(
@@ -99,10 +100,10 @@ class Verifier:
             raise _unauthenticated("the token does not verify") from None
         # By our clock, not the library's, so that time can be simulated.
         if expires_at <= self._clock.now().timestamp():
-            raise _unauthenticated("the token is expired")
+            raise expired()
         if not SUBJECT.fullmatch(claims["sub"]):
             raise _unauthenticated("the token's subject is not a customer id")
-        return Principal(claims["sub"], role), expires_at
+        return Principal(claims["sub"], role, expires_at)
 
 
 class Signer:
@@ -148,6 +149,11 @@ def _key_id(key: Ed25519PrivateKey) -> str:
     """The first characters of the public key: enough to tell keys apart."""
     raw = key.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
     return raw.hex()[:16]
+
+
+def expired() -> Unauthenticated:
+    """Said to the bearer of a token whose time is over."""
+    return _unauthenticated("the token is expired")
 
 
 def _unauthenticated(text: str) -> Unauthenticated:

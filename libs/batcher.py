@@ -63,14 +63,18 @@ class Batcher(Generic[Item, Result]):
 
     async def submit_all(self, items: Sequence[Item]) -> list[Result | Refusal]:
         """The results, in order; refusals are returned, other errors are raised."""
-        if len(self._queue) + len(items) > self._max_queued:
-            raise self._overloaded()
         results: list[Result | Refusal] = []
-        for outcome in await self._enqueue(items):
+        for outcome in await self.outcomes(items):
             if isinstance(outcome, Exception) and not isinstance(outcome, Refusal):
                 raise outcome
             results.append(outcome)
         return results
+
+    async def outcomes(self, items: Sequence[Item]) -> "list[Result | Exception]":
+        """The results, in order; errors of an item are returned. Raises Throttled."""
+        if len(self._queue) + len(items) > self._max_queued:
+            raise self._overloaded()
+        return await self._enqueue(items)
 
     async def close(self) -> None:
         """Take nothing new and finish what is queued."""

@@ -98,3 +98,9 @@ class Unimplemented(Refusal):
     """This version does not do that."""
 
     code = grpc.StatusCode.UNIMPLEMENTED
+
+
+class Internal(Refusal):
+    """A fault of ours; its cause is in the log only."""
+
+    code = grpc.StatusCode.INTERNAL

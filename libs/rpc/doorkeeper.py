@@ -14,7 +14,7 @@ from prometheus_client import Counter, Histogram
 
 from libs.auth import Principal, Role, Verifier, set_caller
 from libs.clock import Clock
-from libs.refusals import Denied, Invalid, Refusal, Unauthenticated, Unavailable
+from libs.refusals import Denied, Internal, Invalid, Refusal, Unauthenticated, Unavailable
 from libs.rpc.status import to_status
 from libs.tasks import is_cancelled
 from stockbroker.common.v1.reason_pb2 import Reason
@@ -148,7 +148,7 @@ class _Visit:
         elif isinstance(error, Exception):
             _log.error("rpc_failed", method=self._method, exc_info=error)
             self.end("INTERNAL")
-            fault = _Internal(Reason.REASON_INTERNAL, "internal error")
+            fault = Internal(Reason.REASON_INTERNAL, "internal error")
             await context.abort_with_status(to_status(fault))
         raise error
 
@@ -162,12 +162,6 @@ class _Visit:
         subject = self._principal.subject if self._principal else ""
         milliseconds = round(took * 1000, 1)
         _log.info("rpc", method=self._method, code=code, caller=subject, ms=milliseconds, **fields)
-
-
-class _Internal(Refusal):
-    """A fault of ours; its cause is in the log only."""
-
-    code = grpc.StatusCode.INTERNAL
 
 
 def _as_it_is(request: Any) -> Any:

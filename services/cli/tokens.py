@@ -12,15 +12,16 @@ _CALL_SECONDS = 3600
 
 def customer_token(settings: Settings, customer: str, seconds: int = _CALL_SECONDS) -> str:
     """A customer's token, good for `seconds`. Failure without the key."""
-    return _mint(settings, customer, is_operator=False, seconds=seconds)
+    return make_token(settings, customer, "customer", seconds)
 
 
 def operator_token(settings: Settings, name: str = OPERATOR, seconds: int = _CALL_SECONDS) -> str:
     """An operator's token, good for `seconds`. Failure without the key."""
-    return _mint(settings, name, is_operator=True, seconds=seconds)
+    return make_token(settings, name, "operator", seconds)
 
 
-def _mint(settings: Settings, subject: str, *, is_operator: bool, seconds: int) -> str:
+def make_token(settings: Settings, subject: str, role: str, seconds: int) -> str:
+    """A token; `role`: customer, operator or back-end. Failure without the key."""
     from libs.auth import SUBJECT, Role, Signer  # slow to import
 
     if not SUBJECT.fullmatch(subject):
@@ -37,4 +38,4 @@ def _mint(settings: Settings, subject: str, *, is_operator: bool, seconds: int) 
             "set STOCKBROKER_TOKEN to a token instead",
             ExitCode.FAULT,
         ) from None
-    return signer.mint(subject, Role.OPERATOR if is_operator else Role.CUSTOMER, seconds)
+    return signer.mint(subject, Role[role.upper().replace("-", "_")], seconds)

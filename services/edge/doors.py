@@ -35,6 +35,8 @@ _PUBLIC_METHODS = {
     f"/stockbroker.exchange.v1.ExchangeService/{name}"
     for name in ("ListInstruments", "ListQuotes", "WatchQuotes", "GetBook", "GetMarketStatus")
 }
+# All that a back-end may do for its customers.
+BACK_ENDS_METHODS = frozenset({"/stockbroker.order.v1.OrderService/PlaceTrades"})
 
 
 @dataclass(frozen=True, slots=True)

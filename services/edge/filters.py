@@ -3,7 +3,7 @@
 from typing import Any
 
 from libs.auth import ISSUER, Role
-from services.edge.doors import Method
+from services.edge.doors import BACK_ENDS_METHODS, Method
 from services.edge.settings import Settings
 
 _HTTP = "envoy.extensions.filters.http"
@@ -25,9 +25,14 @@ def customers_filters(settings: Settings, methods: list[Method]) -> list[dict[st
     return [
         *_before_the_token(),
         _limit("everybody", settings.calls_per_second),
-        _token(settings, Role.CUSTOMER, open_prefixes=()),
+        _token(settings, Role.CUSTOMER, Role.BACK_END, open_prefixes=()),
         _limit_per_customer(settings.customer_calls_per_second),
-        _only({"customers": _policy(Role.CUSTOMER, [method.path for method in methods])}),
+        _only(
+            {
+                "customers": _policy(Role.CUSTOMER, [method.path for method in methods]),
+                "back-ends": _policy(Role.BACK_END, sorted(BACK_ENDS_METHODS)),
+            }
+        ),
         *_after_the_token(),
     ]
 
@@ -70,11 +75,11 @@ def _filter(name: str, kind: str, **fields: Any) -> dict[str, Any]:
     }
 
 
-def _token(settings: Settings, role: Role, *, open_prefixes: tuple[str, ...]) -> dict[str, Any]:
-    """Takes only tokens made for callers of this kind. The services check them once more."""
+def _token(settings: Settings, *roles: Role, open_prefixes: tuple[str, ...]) -> dict[str, Any]:
+    """Takes only tokens made for callers of these kinds. The services check them once more."""
     provider = {
         "issuer": ISSUER,
-        "audiences": [role.value],
+        "audiences": [role.value for role in roles],
         "forward": True,
         "require_expiration": True,
         "max_lifetime": f"{_LONGEST_TOKEN_SECONDS}s",

@@ -30,9 +30,10 @@ from services.order.domain.turns import Applied
 from services.order.feed import Feed
 from services.order.instruments import Instruments
 from services.order.neighbours import Gateway
+from services.order.service.desk import Desk
 from services.order.service.execution import ExecutionService
 from services.order.service.office import BackOffice
-from services.order.service.trades import Desk, TradesService
+from services.order.service.trades import TradesService
 from services.order.watchers import Watchers
 from stockbroker.order.v1.order_execution_service_pb2_grpc import (
     add_OrderExecutionServiceServicer_to_server,
@@ -47,6 +48,7 @@ _SERVICES = frozenset({Role.SERVICE})
 _SERVICES_AND_OPERATORS = frozenset({Role.SERVICE, Role.OPERATOR})
 _ALLOW = {
     f"/{_TRADES}/PlaceTrade": _CUSTOMERS,
+    f"/{_TRADES}/PlaceTrades": frozenset({Role.CUSTOMER, Role.BACK_END}),
     f"/{_TRADES}/GetTrade": _CUSTOMERS_AND_OPERATORS,
     f"/{_TRADES}/ListTrades": _CUSTOMERS,
     f"/{_TRADES}/CancelTrade": _CUSTOMERS_AND_OPERATORS,
@@ -150,6 +152,7 @@ async def house(settings: Settings) -> AsyncIterator[RpcServer]:
             instruments=instruments,
             database=database,
             ids=SystemIds(clock),
+            clock=clock,
         )
         office = BackOffice(applier=applier, database=database, announcer=announcer, clock=clock)
         rpc = await _serve(settings, stack, desk, office)

@@ -6,6 +6,7 @@ Nothing a caller sent is said back, whatever its size or content.
 from libs.reasons import Reason
 from libs.refusals import (
     AlreadyExists,
+    Denied,
     Invalid,
     NotFound,
     Refused,
@@ -67,6 +68,20 @@ def invalid_request(field: str, text: str) -> Invalid:
 
 def invalid_trade_id() -> Invalid:
     return Invalid(Reason.REASON_INVALID_ID, "trade_id must be a UUID", field="trade_id")
+
+
+def invalid_customer_id() -> Invalid:
+    return Invalid(
+        Reason.REASON_INVALID_ID,
+        "customer_id must be 1 to 64 of A-Z, a-z, 0-9, underscore and hyphen",
+        field="customer_id",
+    )
+
+
+def not_for_others() -> Denied:
+    return Denied(
+        Reason.REASON_PERMISSION_DENIED, "a customer's token places for that customer alone"
+    )
 
 
 def no_id() -> Invalid:

@@ -17,7 +17,6 @@ from services.order.domain.news import (
     Rejected,
 )
 from services.order.domain.parking import Fault, Parked
-from services.order.domain.placing import Wanted
 from services.order.domain.trade import (
     Cause,
     Execution,
@@ -36,20 +35,6 @@ from stockbroker.order.v1 import order_service_pb2 as pb
 from stockbroker.order.v1 import recorded_execution_pb2 as recorded_pb
 
 _MAX_REASON_TEXT = 1000
-
-
-def wanted_from(request: pb.PlaceTradeRequest) -> Wanted:
-    """What is asked for, as it was sent."""
-    return Wanted(
-        client_order_id=request.client_order_id,
-        symbol=request.symbol,
-        side=request.side,
-        quantity=request.quantity,
-        order_type=request.order_type,
-        limit_price_micros=request.limit_price_micros,
-        stop_price_micros=request.stop_price_micros,
-        time_in_force=request.time_in_force,
-    )
 
 
 def new_terms_from(request: pb.ReplaceTradeRequest) -> NewTerms:

@@ -57,6 +57,7 @@ def test_customers_reach_only_these_methods() -> None:
         "order.v1.OrderService/ListTradeEvents",
         "order.v1.OrderService/ListTrades",
         "order.v1.OrderService/PlaceTrade",
+        "order.v1.OrderService/PlaceTrades",
         "order.v1.OrderService/ReplaceTrade",
         "order.v1.OrderService/WatchTrades",
     ]
@@ -65,6 +66,7 @@ def test_customers_reach_only_these_methods() -> None:
 def test_streams_have_no_time_limit_and_the_rest_has() -> None:
     streams = {method.path.rpartition("/")[2] for method in operators_methods() if method.is_stream}
     assert streams == {
+        "PlaceTrades",
         "WatchTrades",
         "WatchQuotes",
         "Session",

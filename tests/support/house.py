@@ -80,6 +80,10 @@ class House:
         """An operator's token."""
         return self._signer.mint(name, Role.OPERATOR, seconds)
 
+    def back_end_token(self, name: str = "firm", *, seconds: int = 3600) -> str:
+        """The token of a back-end that places trades for customers."""
+        return self._signer.mint(name, Role.BACK_END, seconds)
+
     def service_token(self, service: str, *, seconds: int = 3600) -> str:
         """A service's token."""
         return self._signer.mint(service, Role.SERVICE, seconds)

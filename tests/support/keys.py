@@ -27,6 +27,10 @@ class Keys:
         """A service's token."""
         return self.signer.mint(name, Role.SERVICE, seconds)
 
+    def back_end(self, name: str = "firm", seconds: int = 3600) -> str:
+        """The token of a back-end that places trades for customers."""
+        return self.signer.mint(name, Role.BACK_END, seconds)
+
     def token_file(self, service: str) -> str:
         """A file with a service's token, as its settings want it."""
         path = self._folder / f"{service}.token"

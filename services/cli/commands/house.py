@@ -24,6 +24,9 @@ def token(
     operator: Annotated[
         str, typer.Option(metavar="NAME", help="An operator's token, under this name.")
     ] = "",
+    back_end: Annotated[
+        str, typer.Option(metavar="NAME", help="A back-end's, to place for any customer.")
+    ] = "",
     seconds: Annotated[
         int, typer.Option(min=1, max=86_400, help="How long it is good for.")
     ] = 3600,
@@ -31,16 +34,15 @@ def token(
 ) -> None:
     """Make a token with the development key of the data folder."""
     from services.cli.screen import say, show_json
-    from services.cli.tokens import customer_token, operator_token
+    from services.cli.tokens import make_token
 
-    if subject and operator:
-        raise typer.BadParameter("give a customer or --operator, not both")
+    if sum(map(bool, (subject, operator, back_end))) > 1:
+        raise typer.BadParameter("give one of a customer, --operator and --back-end")
     chosen = settings()
-    name = operator or subject or chosen.customer
-    mint = operator_token if operator else customer_token
-    made = mint(chosen, name, seconds)
+    name = operator or back_end or subject or chosen.customer
+    role = "operator" if operator else "back-end" if back_end else "customer"
+    made = make_token(chosen, name, role, seconds)
     if as_json:
-        role = "operator" if operator else "customer"
         show_json({"token": made, "subject": name, "role": role, "seconds": seconds})
     else:
         say(made)

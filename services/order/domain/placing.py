@@ -12,6 +12,7 @@ from datetime import datetime
 import msgspec
 from msgspec.structs import replace
 
+from libs.auth import SUBJECT, Principal, Role
 from libs.refusals import Refusal
 from services.order import refusals
 from services.order.domain.ticks import tick_micros_at
@@ -74,6 +75,21 @@ class Placing:
 
     answers: list[Trade | Refusal]
     events: list[TradeEvent]
+
+
+def customer_of(principal: Principal, named: str) -> str:
+    """Whose trade it is that the caller places for `named`. Raises Invalid or Denied.
+
+    >>> customer_of(Principal("alice", Role.CUSTOMER), "")
+    'alice'
+    """
+    if principal.role is Role.BACK_END:
+        if not SUBJECT.fullmatch(named):
+            raise refusals.invalid_customer_id()
+        return named
+    if named not in ("", principal.subject):
+        raise refusals.not_for_others()
+    return principal.subject
 
 
 def check_client_order_id(text: str) -> None:

@@ -1,15 +1,11 @@
 """OrderService: where customers place trades and watch what becomes of them."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 
 from libs.auth import Principal, Role, caller
-from libs.batcher import Batcher
-from libs.ids import Ids
 from libs.page_token import PageTokens
 from libs.rpc import Context
 from services.order import refusals, wire
-from services.order.database import Database
 from services.order.domain.asking import (
     check_filters,
     check_new_terms,
@@ -17,10 +13,10 @@ from services.order.domain.asking import (
     check_trade_id,
 )
 from services.order.domain.canceling import Cancellation
-from services.order.domain.placing import Placement, Wanted, check, check_client_order_id
+from services.order.domain.placing import check_client_order_id
 from services.order.domain.trade import Trade
-from services.order.feed import Feed
-from services.order.instruments import Instruments
+from services.order.service.desk import Desk
+from services.order.service.placing import PlacingService
 from services.order.store.instruments import page_token_key
 from services.order.store.lists import Lists
 from services.order.store.trades import Trades
@@ -30,48 +26,12 @@ from stockbroker.order.v1.order_service_pb2_grpc import OrderServiceServicer
 _LAST_SEQ = 2**63 - 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Desk:
-    """What the service works with."""
-
-    placer: Batcher[Placement, Trade]
-    canceler: Batcher[Cancellation, Trade]
-    feed: Feed
-    instruments: Instruments
-    database: Database
-    ids: Ids
-
-
-class TradesService(OrderServiceServicer):
+class TradesService(PlacingService, OrderServiceServicer):
     """See the contract for each method."""
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._page_tokens: PageTokens | None = None
-
-    async def PlaceTrade(
-        self, request: pb.PlaceTradeRequest, context: Context
-    ) -> pb.PlaceTradeResponse:
-        placement = self._placement(wire.wanted_from(request), caller().subject)
-        if not await self._desk.instruments.is_tradable(placement.terms.symbol):
-            await self._check_repeats(placement)
-        trade = await self._desk.placer.submit(placement)
-        return pb.PlaceTradeResponse(trade=wire.trade_to(trade))
-
-    def _placement(self, wanted: Wanted, customer_id: str) -> Placement:
-        return Placement(
-            terms=check(wanted),
-            trade_id=self._desk.ids.new(),
-            client_order_id=wanted.client_order_id or self._desk.ids.new(),
-            customer_id=customer_id,
-        )
-
-    async def _check_repeats(self, placement: Placement) -> None:
-        """A symbol may leave the list; a call that was taken before is still the same call."""
-        async with self._desk.database.connection() as connection:
-            known = await Trades(connection).by_client_order_ids([placement.key])
-        if not known:
-            raise refusals.unknown_symbol(placement.terms.symbol)
 
     async def GetTrade(self, request: pb.GetTradeRequest, context: Context) -> pb.GetTradeResponse:
         if request.WhichOneof("id") == "client_order_id":

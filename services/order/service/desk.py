@@ -1,0 +1,26 @@
+"""What the customers' door works with."""
+
+from dataclasses import dataclass
+
+from libs.batcher import Batcher
+from libs.clock import Clock
+from libs.ids import Ids
+from services.order.database import Database
+from services.order.domain.canceling import Cancellation
+from services.order.domain.placing import Placement
+from services.order.domain.trade import Trade
+from services.order.feed import Feed
+from services.order.instruments import Instruments
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """What the service works with."""
+
+    placer: Batcher[Placement, Trade]
+    canceler: Batcher[Cancellation, Trade]
+    feed: Feed
+    instruments: Instruments
+    database: Database
+    ids: Ids
+    clock: Clock
