@@ -8,9 +8,10 @@ from msgspec.structs import replace
 
 from libs.reasons import Reason
 from services.order import refusals
+from services.order.domain.lifecycle import Event, Still, after, follow
 from services.order.domain.news import CancelRejected
-from services.order.domain.trade import Cause, Standing, Trade, TradeEventKind, TradeStatus
-from services.order.domain.verdicts import Code, Step, Verdict, applied
+from services.order.domain.trade import Cause, Standing, Trade, TradeStatus
+from services.order.domain.verdicts import REPEATED, Code, Step, Verdict, applied
 
 REASONS: Final[Mapping[Cause, int]] = {
     Cause.CUSTOMER: Reason.REASON_CANCELED_BY_CUSTOMER,
@@ -41,19 +42,15 @@ def cancel(trade: Trade, cause: Cause) -> Step | None:
     A trade that waits ends at once. One whose turn has come is canceled by the exchange or not at
     all: whether it is there already only the exchange can say. Raises Refused when it has ended.
     """
-    standing = trade.standing
-    match trade.status:
-        case TradeStatus.PLACED:
-            ended = replace(standing, status=TradeStatus.CANCELED, reason=REASONS[cause])
-            return Step(TradeEventKind.CANCELED, ended, cause)
-        case TradeStatus.PENDING_CANCEL:
+    event = Event.CANCEL_REQUESTED
+    match follow(trade.standing, event):
+        case Still.REPEATED if is_asked(trade.standing.reason):
             return None
-        case TradeStatus.CANCELED if is_asked(standing.reason):
-            return None
-        case status if status.is_terminal:
+        case Still.NOT_SENT:
+            event = Event.CANCELED
+        case Still():
             raise refusals.too_late_to_cancel()
-    pending = replace(standing, status=TradeStatus.PENDING_CANCEL, reason=REASONS[cause])
-    return Step(TradeEventKind.CANCEL_REQUESTED, pending, cause)
+    return Step(event, after(trade.standing, event, reason=REASONS[cause]), cause)
 
 
 def is_asked(reason: int) -> bool:
@@ -72,28 +69,23 @@ def asked_by(trade: Trade, reason: int) -> Cause | None:
 
 
 def reject_cancel(trade: Trade, outcome: CancelRejected) -> Verdict:
-    """The trade stands as if nothing had been asked."""
-    standing = replace(
-        trade.standing, status=_before(trade.standing), reason=0, reason_text="", in_doubt=False
-    )
-    return applied(trade, _rejection(standing, outcome.reason))
+    """The trade stands as if nothing had been asked. The last fill was the answer before."""
+    if trade.status.is_terminal:
+        return REPEATED
+    return applied(trade, _rejection(trade.standing, outcome.reason))
 
 
 def tell_too_late(before: Trade, verdict: Verdict) -> Verdict:
     """A fill that left nothing to be canceled is also the answer to the cancel."""
     last = verdict.steps[-1]
-    is_late = last.standing.status is TradeStatus.FILLED
-    if before.status is not TradeStatus.PENDING_CANCEL or not is_late:
+    if before.status is not TradeStatus.PENDING_CANCEL or last.event is not Event.FILLED_WHOLE:
         return verdict
-    filled = replace(last.standing, reason=0)
-    steps = (*verdict.steps[:-1], replace(last, standing=filled))
-    return Verdict(Code.APPLIED, (*steps, _rejection(filled, Reason.REASON_TOO_LATE_TO_CANCEL)))
+    fill = replace(last, standing=replace(last.standing, reason=0))
+    answer = _rejection(fill.standing, Reason.REASON_TOO_LATE_TO_CANCEL)
+    return Verdict(Code.APPLIED, (*verdict.steps[:-1], fill, answer))
 
 
 def _rejection(standing: Standing, reason: int) -> Step:
-    return Step(TradeEventKind.CANCEL_REJECTED, standing, Cause.EXCHANGE, refusal=reason)
-
-
-def _before(standing: Standing) -> TradeStatus:
-    """Where a trade stood before its cancel was asked for."""
-    return TradeStatus.PARTIALLY_FILLED if standing.filled_quantity else TradeStatus.IN_PROGRESS
+    event = Event.CANCEL_REJECTED
+    kept = after(standing, event, reason=0, reason_text="", in_doubt=False)
+    return Step(event, kept, Cause.EXCHANGE, refusal=reason)

@@ -1,13 +1,8 @@
-"""What becomes of a trade once its turn has come: one total table, (status, outcome) -> rule.
+"""What becomes of a trade once its turn has come: the table says what can be, the rules how.
 
 A venue's fill is a fact: it counts in every status in which an order can be at the venue, also
 while a cancel is on its way. What cannot be true of the trade is IMPOSSIBLE and changes nothing.
 """
-
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-
-from msgspec.structs import replace
 
 from services.order.domain.canceling import (
     REASONS,
@@ -16,6 +11,7 @@ from services.order.domain.canceling import (
     reject_cancel,
     tell_too_late,
 )
+from services.order.domain.lifecycle import Event, State, Still, after, follow
 from services.order.domain.news import (
     Accepted,
     Canceled,
@@ -25,7 +21,7 @@ from services.order.domain.news import (
     Outcome,
     Rejected,
 )
-from services.order.domain.trade import Cause, Trade, TradeEventKind, TradeStatus
+from services.order.domain.trade import Cause, Trade, TradeStatus
 from services.order.domain.verdicts import (
     REPEATED,
     Code,
@@ -39,42 +35,72 @@ from services.order.domain.verdicts import (
 _MAX_INT64 = 2**63 - 1
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """The rules of one status, one per kind of outcome."""
-
-    accepted: Callable[[Trade, Accepted], Verdict]
-    executed: Callable[[Trade, Executed], Verdict]
-    rejected: Callable[[Trade, Rejected], Verdict]
-    canceled: Callable[[Trade, Canceled], Verdict]
-    cancel_rejected: Callable[[Trade, CancelRejected], Verdict]
-    in_doubt: Callable[[Trade, InDoubt], Verdict]
-
-
 def start(trade: Trade) -> Step | None:
     """The step of taking a trade up; None when it was taken up before."""
-    if trade.status is not TradeStatus.PLACED:
+    if isinstance(follow(trade.standing, Event.STARTED), Still):
         return None
-    standing = replace(trade.standing, status=TradeStatus.IN_PROGRESS)
-    return Step(TradeEventKind.STARTED, standing, Cause.HOUSE)
+    return Step(Event.STARTED, after(trade.standing, Event.STARTED), Cause.HOUSE)
 
 
 def judge(trade: Trade, outcome: Outcome) -> Verdict:
-    """Look the rule up and apply it."""
-    row = TABLE[trade.status]
+    """Look up where the outcome leads, and go there."""
+    then = follow(trade.standing, _event(trade, outcome))
+    if isinstance(then, State):
+        return _apply(trade, outcome)
+    if then is Still.REPEATED:
+        return REPEATED if _is_same(trade, outcome) else _cannot_be(trade, Still.OVER)
+    return _cannot_be(trade, then)
+
+
+def _event(trade: Trade, outcome: Outcome) -> Event:
     match outcome:
         case Accepted():
-            return row.accepted(trade, outcome)
-        case Executed():
-            return row.executed(trade, outcome)
+            return Event.ACCEPTED
+        case Executed(execution):
+            left = trade.terms.quantity - trade.standing.filled_quantity - execution.quantity
+            return Event.FILLED_IN_PART if left > 0 else Event.FILLED_WHOLE
         case Rejected():
-            return row.rejected(trade, outcome)
+            return Event.REJECTED
         case Canceled():
-            return row.canceled(trade, outcome)
+            return Event.EXPIRED if outcome.expired else Event.CANCELED
         case CancelRejected():
-            return row.cancel_rejected(trade, outcome)
+            return Event.CANCEL_REJECTED
         case InDoubt():
-            return row.in_doubt(trade, outcome)
+            return Event.IN_DOUBT
+
+
+def _apply(trade: Trade, outcome: Outcome) -> Verdict:
+    match outcome:
+        case Accepted():
+            return _accept(trade, outcome)
+        case Executed():
+            return _fill(trade, outcome)
+        case Rejected():
+            return _reject(trade, outcome)
+        case Canceled():
+            return _end(trade, outcome)
+        case CancelRejected():
+            return reject_cancel(trade, outcome)
+        case InDoubt():
+            return _doubt(trade, outcome)
+
+
+def _is_same(trade: Trade, outcome: Outcome) -> bool:
+    """Whether what is told of a trade that is over was told of it before."""
+    standing = trade.standing
+    match outcome:
+        case Accepted(exchange_order_id):
+            return standing.exchange_order_id == exchange_order_id
+        case Rejected(reason):
+            return standing.reason == reason
+        case Canceled(reason):
+            is_asked_for = is_asked(standing.reason) and is_asked(reason)
+            return standing.reason == reason or is_asked_for
+    return True
+
+
+def _cannot_be(trade: Trade, why: Still) -> Verdict:
+    return impossible(f"{why.value} ({trade.status.name})")
 
 
 def _accept(trade: Trade, outcome: Accepted) -> Verdict:
@@ -85,13 +111,14 @@ def _accept(trade: Trade, outcome: Accepted) -> Verdict:
         return REPEATED
     if known:
         return Verdict(Code.APPLIED, (resolved(trade, Cause.EXCHANGE),))
-    standing = replace(
+    standing = after(
         trade.standing,
+        Event.ACCEPTED,
         exchange_order_id=outcome.exchange_order_id,
         in_doubt=False,
         reason_text="",
     )
-    return applied(trade, Step(TradeEventKind.ACCEPTED, standing, Cause.EXCHANGE))
+    return applied(trade, Step(Event.ACCEPTED, standing, Cause.EXCHANGE))
 
 
 def _fill(trade: Trade, outcome: Executed) -> Verdict:
@@ -102,133 +129,49 @@ def _fill(trade: Trade, outcome: Executed) -> Verdict:
     notional_micros = before.filled_notional_micros + execution.quantity * execution.price_micros
     if notional_micros > _MAX_INT64:
         return impossible("the notional would not fit 64 bits")
-    standing = replace(
+    event = _event(trade, outcome)
+    standing = after(
         before,
-        status=_status_after_fill(trade, filled_quantity),
+        event,
         filled_quantity=filled_quantity,
         filled_notional_micros=notional_micros,
         executed_at=execution.executed_at,
         in_doubt=False,
         reason_text="",
     )
-    verdict = applied(trade, Step(TradeEventKind.EXECUTED, standing, Cause.EXCHANGE, execution))
+    verdict = applied(trade, Step(event, standing, Cause.EXCHANGE, execution))
     return tell_too_late(trade, verdict)
 
 
-def _status_after_fill(trade: Trade, filled_quantity: int) -> TradeStatus:
-    if filled_quantity == trade.terms.quantity:
-        return TradeStatus.FILLED
-    if trade.status is TradeStatus.IN_PROGRESS:
-        return TradeStatus.PARTIALLY_FILLED
-    return trade.status
-
-
 def _reject(trade: Trade, outcome: Rejected) -> Verdict:
-    if trade.standing.filled_quantity:
-        return impossible("a trade with fills cannot be rejected any more")
-    standing = replace(
+    if trade.status is TradeStatus.PLACED and outcome.cause is Cause.EXCHANGE:
+        return _cannot_be(trade, Still.NOT_SENT)
+    standing = after(
         trade.standing,
-        status=TradeStatus.REJECTED,
+        Event.REJECTED,
         reason=outcome.reason,
         reason_text=outcome.reason_text,
         in_doubt=False,
     )
-    return applied(trade, Step(TradeEventKind.REJECTED, standing, outcome.cause))
-
-
-def _reject_waiting(trade: Trade, outcome: Rejected) -> Verdict:
-    if outcome.cause is Cause.EXCHANGE:
-        return impossible("it was never sent to the exchange")
-    return _reject(trade, outcome)
+    return applied(trade, Step(Event.REJECTED, standing, outcome.cause))
 
 
 def _end(trade: Trade, outcome: Canceled) -> Verdict:
-    return _end_by(Cause.EXCHANGE, trade, outcome)
-
-
-def _end_waiting(trade: Trade, outcome: Canceled) -> Verdict:
-    return _end_by(Cause.HOUSE, trade, outcome)
-
-
-def _end_by(cause: Cause, trade: Trade, outcome: Canceled) -> Verdict:
-    """`cause`: who ended it when nobody had asked for that."""
-    status, kind = _ending(outcome)
+    event = _event(trade, outcome)
     asker = asked_by(trade, outcome.reason)
-    standing = replace(
+    standing = after(
         trade.standing,
-        status=status,
+        event,
         reason=outcome.reason if asker is None else REASONS[asker],
         reason_text=outcome.reason_text,
         in_doubt=False,
     )
-    return applied(trade, Step(kind, standing, asker or cause))
-
-
-def _ending(outcome: Canceled) -> tuple[TradeStatus, TradeEventKind]:
-    if outcome.expired:
-        return TradeStatus.EXPIRED, TradeEventKind.EXPIRED
-    return TradeStatus.CANCELED, TradeEventKind.CANCELED
+    unasked = Cause.HOUSE if trade.status is TradeStatus.PLACED else Cause.EXCHANGE
+    return applied(trade, Step(event, standing, asker or unasked))
 
 
 def _doubt(trade: Trade, outcome: InDoubt) -> Verdict:
     if trade.standing.in_doubt:
         return REPEATED
-    standing = replace(trade.standing, in_doubt=True, reason_text=outcome.reason_text)
-    return Verdict(Code.APPLIED, (Step(TradeEventKind.IN_DOUBT, standing, Cause.HOUSE),))
-
-
-def _never(trade: Trade, _: Outcome) -> Verdict:
-    return impossible(f"a trade that is {trade.status.name} was never sent to the exchange")
-
-
-def _is_over(trade: Trade, _: Outcome) -> Verdict:
-    return impossible(f"the trade has ended before: {trade.status.name}")
-
-
-def _same_acceptance(trade: Trade, outcome: Accepted) -> Verdict:
-    is_same = trade.standing.exchange_order_id == outcome.exchange_order_id
-    return REPEATED if is_same else _is_over(trade, outcome)
-
-
-def _same_rejection(trade: Trade, outcome: Rejected) -> Verdict:
-    return REPEATED if trade.standing.reason == outcome.reason else _is_over(trade, outcome)
-
-
-def _same_ending(trade: Trade, outcome: Canceled) -> Verdict:
-    known, told = trade.standing.reason, outcome.reason
-    is_same = known == told or (is_asked(known) and is_asked(told))
-    if is_same and trade.status is _ending(outcome)[0]:
-        return REPEATED
-    return _is_over(trade, outcome)
-
-
-def _nothing_asked(_: Trade, __: CancelRejected) -> Verdict:
-    """The answer came before, or what ended the trade was the answer."""
-    return REPEATED
-
-
-def _doubt_answered(_: Trade, __: InDoubt) -> Verdict:
-    """A doubt that comes after the end was answered by the end."""
-    return REPEATED
-
-
-_WAITING = Row(_never, _never, _reject_waiting, _end_waiting, _never, _never)
-_WORKING = Row(_accept, _fill, _reject, _end, _nothing_asked, _doubt)
-_CANCELING = Row(_accept, _fill, _reject, _end, reject_cancel, _doubt)
-_FILLED = Row(_same_acceptance, _is_over, _is_over, _is_over, _nothing_asked, _doubt_answered)
-_ENDED = Row(_same_acceptance, _is_over, _is_over, _same_ending, _nothing_asked, _doubt_answered)
-_REJECTED = Row(
-    _same_acceptance, _is_over, _same_rejection, _is_over, _nothing_asked, _doubt_answered
-)
-
-TABLE: Mapping[TradeStatus, Row] = {
-    TradeStatus.PLACED: _WAITING,
-    TradeStatus.IN_PROGRESS: _WORKING,
-    TradeStatus.PARTIALLY_FILLED: _WORKING,
-    TradeStatus.PENDING_CANCEL: _CANCELING,
-    TradeStatus.PENDING_REPLACE: _WORKING,
-    TradeStatus.FILLED: _FILLED,
-    TradeStatus.CANCELED: _ENDED,
-    TradeStatus.REJECTED: _REJECTED,
-    TradeStatus.EXPIRED: _ENDED,
-}
+    standing = after(trade.standing, Event.IN_DOUBT, in_doubt=True, reason_text=outcome.reason_text)
+    return Verdict(Code.APPLIED, (Step(Event.IN_DOUBT, standing, Cause.HOUSE),))

@@ -15,17 +15,16 @@ from msgspec.structs import replace
 from libs.auth import SUBJECT, Principal, Role
 from libs.refusals import Refusal
 from services.order import refusals
+from services.order.domain.lifecycle import Event, after
 from services.order.domain.ticks import tick_micros_at
 from services.order.domain.trade import (
     Cause,
     OrderType,
     Side,
-    Standing,
     Terms,
     TimeInForce,
     Trade,
     TradeEvent,
-    TradeEventKind,
 )
 
 MAX_QUANTITY = 10_000_000
@@ -176,7 +175,7 @@ def place(
             seq = next_seqs[placement.customer_id]
             next_seqs[placement.customer_id] = seq + 1
             trade = known[placement.key] = _new_trade(placement, seq, at)
-            event = TradeEvent(trade=trade, kind=TradeEventKind.PLACED, cause=Cause.CUSTOMER)
+            event = TradeEvent(trade=trade, kind=Event.PLACED.kind, cause=Cause.CUSTOMER)
             placing.events.append(event)
         is_same = trade.terms == placement.terms
         placing.answers.append(as_placed(trade) if is_same else refusals.client_order_id_reused())
@@ -191,7 +190,7 @@ def _new_trade(placement: Placement, seq: int, at: datetime) -> Trade:
         terms=placement.terms,
         placed_seq=seq,
         created_at=at,
-        standing=Standing(),
+        standing=after(None, Event.PLACED),
         seq=seq,
         updated_at=at,
     )
@@ -201,4 +200,6 @@ def as_placed(trade: Trade) -> Trade:
     """The trade as it was first recorded."""
     if trade.seq == trade.placed_seq:
         return trade
-    return replace(trade, standing=Standing(), seq=trade.placed_seq, updated_at=trade.created_at)
+    return replace(
+        trade, standing=after(None, Event.PLACED), seq=trade.placed_seq, updated_at=trade.created_at
+    )

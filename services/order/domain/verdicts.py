@@ -3,8 +3,8 @@
 from enum import IntEnum
 
 import msgspec
-from msgspec.structs import replace
 
+from services.order.domain.lifecycle import Event, after
 from services.order.domain.trade import Cause, Execution, Standing, Trade, TradeEventKind
 
 
@@ -19,11 +19,16 @@ class Code(IntEnum):
 class Step(msgspec.Struct, frozen=True):
     """One event to record, and the trade's standing after it; `refusal`: see TradeEvent."""
 
-    kind: TradeEventKind
+    event: Event
     standing: Standing
     cause: Cause
     execution: Execution | None = None
     refusal: int = 0
+
+    @property
+    def kind(self) -> TradeEventKind:
+        """What it is recorded as."""
+        return self.event.kind
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -51,5 +56,5 @@ def applied(trade: Trade, step: Step) -> Verdict:
 
 def resolved(trade: Trade, cause: Cause) -> Step:
     """That a trade is no longer in doubt."""
-    standing = replace(trade.standing, in_doubt=False, reason_text="")
-    return Step(TradeEventKind.RESOLVED, standing, cause)
+    standing = after(trade.standing, Event.RESOLVED, in_doubt=False, reason_text="")
+    return Step(Event.RESOLVED, standing, cause)
