@@ -25,11 +25,13 @@ from services.order.database import Database
 from services.order.domain.canceling import Cancellation
 from services.order.domain.journal import Told
 from services.order.domain.placing import Placement
+from services.order.domain.replacing import Replacement
 from services.order.domain.trade import Trade
 from services.order.domain.turns import Applied
 from services.order.feed import Feed
 from services.order.instruments import Instruments
 from services.order.neighbours import Gateway
+from services.order.replacing import Replacer
 from services.order.service.desk import Desk
 from services.order.service.execution import ExecutionService
 from services.order.service.office import BackOffice
@@ -143,11 +145,18 @@ async def house(settings: Settings) -> AsyncIterator[RpcServer]:
             max_queued=settings.max_queued,
         )
         stack.push_async_callback(placer.close)
+        replacer: Batcher[Replacement, Trade] = Batcher(
+            Replacer(database, announcer, clock).replace,
+            max_items=settings.max_batch,
+            max_queued=settings.max_queued,
+        )
         stack.push_async_callback(canceler.close)
+        stack.push_async_callback(replacer.close)
         stack.push_async_callback(applier.close)
         desk = Desk(
             placer=placer,
             canceler=canceler,
+            replacer=replacer,
             feed=Feed(database, watchers, heartbeat_seconds=settings.heartbeat_seconds),
             instruments=instruments,
             database=database,

@@ -25,16 +25,16 @@ from services.order.domain.placing import Placement
 from services.order.domain.trade import Execution, Side, Terms, Trade, TradeStatus
 from services.order.store import PLANS, READING_PLANS
 from services.order.store.arrays import Bigints, Texts
-from services.order.store.cancels import Cancels
 from services.order.store.lists import Lists
 from services.order.store.queue import Partitions, Queue
+from services.order.store.requests import Requests
 from services.order.store.trades import Trades
 
 CLOCK = SystemClock()
 IDS = SystemIds(CLOCK)
 AT = datetime(2026, 11, 20, tzinfo=UTC)
 # Grow with history or with the number of customers; execution_partition has 128 rows for ever.
-GROWING = {"trade", "trade_event", "execution", "open_trade", "open_cancel", "customer_head"}
+GROWING = {"trade", "trade_event", "execution", "open_trade", "open_request", "customer_head"}
 HOT = "hot"
 BATCH = [HOT, *(f"c{number}" for number in range(29))]
 
@@ -92,7 +92,7 @@ async def read_once(connection: psycopg.AsyncConnection) -> None:
     await Trades(connection).by_ids([trade.trade_id for trade in found])
     await Trades(connection).by_client_order_ids([(HOT, trade.client_order_id) for trade in found])
     await Queue(connection).waiting(range(128), placed_before=datetime.now(UTC), limit=10)
-    await Cancels(connection).waiting(range(128), asked_before=datetime.now(UTC), limit=10)
+    await Requests(connection).waiting(range(128), asked_before=datetime.now(UTC), limit=10)
 
 
 FILL = """

@@ -18,6 +18,7 @@ from services.order import refusals
 from services.order.domain.lifecycle import Event, after
 from services.order.domain.ticks import tick_micros_at
 from services.order.domain.trade import (
+    AsPlaced,
     Cause,
     OrderType,
     Side,
@@ -114,10 +115,10 @@ def check(wanted: Wanted) -> Terms:
     if not 1 <= wanted.quantity <= MAX_QUANTITY:
         raise refusals.invalid_quantity()
     order_type = _order_type(wanted.order_type)
-    _check_price("limit_price_micros", wanted.limit_price_micros, order_type in _WITH_LIMIT)
-    _check_price("stop_price_micros", wanted.stop_price_micros, order_type in _WITH_STOP)
+    check_price("limit_price_micros", wanted.limit_price_micros, has_limit(order_type))
+    check_price("stop_price_micros", wanted.stop_price_micros, has_stop(order_type))
     time_in_force = _time_in_force(wanted.time_in_force)
-    if order_type in _WITH_STOP and time_in_force in _AT_ONCE:
+    if has_stop(order_type) and time_in_force in _AT_ONCE:
         raise refusals.invalid_request("time_in_force", "must be DAY or GTC for a stop order")
     return Terms(
         symbol=wanted.symbol,
@@ -128,6 +129,16 @@ def check(wanted: Wanted) -> Terms:
         stop_price_micros=wanted.stop_price_micros,
         time_in_force=time_in_force,
     )
+
+
+def has_limit(order_type: OrderType) -> bool:
+    """Whether such an order has a limit price."""
+    return order_type in _WITH_LIMIT
+
+
+def has_stop(order_type: OrderType) -> bool:
+    """Whether such an order has a stop price."""
+    return order_type in _WITH_STOP
 
 
 def _order_type(number: int) -> OrderType:
@@ -142,7 +153,8 @@ def _time_in_force(number: int) -> TimeInForce:
     return TimeInForce(number or TimeInForce.DAY)
 
 
-def _check_price(field: str, price_micros: int, is_wanted: bool) -> None:
+def check_price(field: str, price_micros: int, is_wanted: bool) -> None:
+    """A price in range and in whole steps, where the order type has one. Raises Invalid."""
     if is_wanted and not 1 <= price_micros <= MAX_PRICE_MICROS:
         raise refusals.invalid_price(
             field, f"must be 1 to {MAX_PRICE_MICROS} micros for this order type"
@@ -163,7 +175,8 @@ def place(
 ) -> Placing:
     """Decide a batch in order.
 
-    `recorded`: the trades known by the keys of the placements. `heads`: the seq of each customer's
+    `recorded`: the trades known by the keys of the placements, also those that had or have such an
+    id by a replace. `heads`: the seq of each customer's
     latest event. A repeated call gets the trade as first recorded, whatever became of it since.
     """
     known = dict(recorded)
@@ -177,8 +190,12 @@ def place(
             trade = known[placement.key] = _new_trade(placement, seq, at)
             event = TradeEvent(trade=trade, kind=Event.PLACED.kind, cause=Cause.CUSTOMER)
             placing.events.append(event)
-        is_same = trade.terms == placement.terms
-        placing.answers.append(as_placed(trade) if is_same else refusals.client_order_id_reused())
+        first = as_placed(trade)
+        is_same = (first.client_order_id, first.terms) == (
+            placement.client_order_id,
+            placement.terms,
+        )
+        placing.answers.append(first if is_same else refusals.client_order_id_reused())
     return placing
 
 
@@ -200,6 +217,13 @@ def as_placed(trade: Trade) -> Trade:
     """The trade as it was first recorded."""
     if trade.seq == trade.placed_seq:
         return trade
+    first = trade.as_placed or AsPlaced(trade.client_order_id, trade.terms.revision)
     return replace(
-        trade, standing=after(None, Event.PLACED), seq=trade.placed_seq, updated_at=trade.created_at
+        trade,
+        client_order_id=first.client_order_id,
+        orig_client_order_id="",
+        terms=trade.terms.revised(first.revision),
+        standing=after(None, Event.PLACED),
+        seq=trade.placed_seq,
+        updated_at=trade.created_at,
     )
