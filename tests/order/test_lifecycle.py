@@ -216,16 +216,12 @@ AT_ONCE = (State.PLACED, Event.CANCEL_REQUESTED)
 TERMS_AT_ONCE = (State.PLACED, Event.REPLACE_REQUESTED)
 # The last fill was the answer: it is recorded with that fill, and never alone.
 WITH_THE_FILL = (State.FILLED, Event.CANCEL_REJECTED)
-# Where no replace is on its way such an answer is impossible; so it is that a replace leaves nothing of an order
-# that is not filled at all.
+# Where no replace is on its way such an answer is impossible; so it is that a replace leaves nothing
+# of an order that is not filled at all.
 ANSWERS = {Event.REPLACED, Event.REPLACED_TO_FILLED, Event.REPLACE_REJECTED}
 NOTHING_ASKED = {
-    (state, event)
-    for state, event in PAIRS
-    if event in ANSWERS
-    and state not in REPLACING
-    and (state, event) != (State.PLACED, Event.REPLACED)
-}
+    (state, event) for state, event in PAIRS if event in ANSWERS and state not in REPLACING
+} - {(State.PLACED, Event.REPLACED)}
 NOTHING_FILLED = {
     (state, Event.REPLACED_TO_FILLED) for state in REPLACING if not state.is_filled_in_part
 }
