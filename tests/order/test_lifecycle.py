@@ -216,7 +216,7 @@ AT_ONCE = (State.PLACED, Event.CANCEL_REQUESTED)
 TERMS_AT_ONCE = (State.PLACED, Event.REPLACE_REQUESTED)
 # The last fill was the answer: it is recorded with that fill, and never alone.
 WITH_THE_FILL = (State.FILLED, Event.CANCEL_REJECTED)
-# Where no replace is on its way such an answer is impossible; so it is that a replace leaves nothing
+# Where no replace is on its way such an answer is impossible; so it is that one leaves nothing
 # of an order that is not filled at all.
 ANSWERS = {Event.REPLACED, Event.REPLACED_TO_FILLED, Event.REPLACE_REJECTED}
 NOTHING_ASKED = {
