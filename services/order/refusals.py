@@ -141,7 +141,7 @@ def not_replaceable() -> Refused:
 def stop_cannot_grow() -> Refused:
     return Refused(
         Reason.REASON_NOT_REPLACEABLE,
-        "a STOP to buy that the exchange has, or may have, cannot be replaced by one that costs more",
+        "a STOP to buy whose turn has come cannot be replaced by one that costs more",
     )
 
 
