@@ -315,7 +315,8 @@ async def test_an_end_that_was_faster_answers_the_replace(order: Order) -> None:
 
     assert (await kinds(order, trade.trade_id))[-2:] == ["EXECUTED", "REPLACE_REJECTED"]
     now = await order.get("alice", trade.trade_id)
-    assert now.status == Status.TRADE_STATUS_FILLED and not now.HasField("pending_replace")
+    assert now.status == Status.TRADE_STATUS_FILLED
+    assert not now.HasField("pending_replace")
     assert await codes(order, replaced(asked)) == ["IMPOSSIBLE"]
     listing = execution_pb.ListOpenCustomersRequest()
     found = await order.execution.ListOpenCustomers(listing, **order.as_service())
