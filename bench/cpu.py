@@ -21,13 +21,26 @@ class Cpu:
         """So far, as far as it can be told: of a child that runs, only once it ended."""
         ended = resource.getrusage(resource.RUSAGE_CHILDREN)
         mine = time.process_time() + ended.ru_utime + ended.ru_stime
-        return mine + sum(_ticks_of(pid) for pid in _family(self._server)) / _TICKS
+        return mine + seconds_of(self._server)
+
+
+def seconds_of(pid: int) -> float:
+    """Seconds of CPU that a process and all it started have taken so far."""
+    return sum(_ticks_of(each) for each in _family(pid)) / _TICKS
+
+
+def busy_seconds() -> float:
+    """Seconds of CPU that all processes of the machine have taken so far."""
+    fields = Path("/proc/stat").read_text().partition("\n")[0].split()[1:]
+    user, nice, system, _idle, _iowait, irq, softirq, *_ = map(int, fields)
+    return (user + nice + system + irq + softirq) / _TICKS
 
 
 def _family(pid: int) -> Iterator[int]:
     yield pid
     try:
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        tasks = list(Path(f"/proc/{pid}/task").iterdir())
+        children = " ".join((task / "children").read_text() for task in tasks).split()
     except OSError:
         return
     for child in children:

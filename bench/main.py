@@ -12,30 +12,38 @@ import uvloop
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from bench import ledger, matching
+from bench import ledger, matching, trades
 from bench.report import Row, keep, median, table
 from bench.scale import Scale
 from libs.embedded import Postgres, Tuning
 
 # Each yields the rows of one round after the other, told a place to work in and a server.
 Suite = Callable[[Postgres, Scale, Progress], AsyncGenerator[list[Row], None]]
-SUITES: dict[str, Suite] = {"ledger": ledger.rounds, "matching": matching.rounds}
+SUITES: dict[str, Suite] = {
+    "trades": trades.rounds,
+    "ledger": ledger.rounds,
+    "matching": matching.rounds,
+}
 
 _FILE_WIDTH = 140
 _app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
 @_app.command()
-def main(
+def main(  # noqa: PLR0913 - its parameters are its options
     only: Annotated[list[str] | None, typer.Option(help="Suites to run; none: all.")] = None,
     seconds: Annotated[float, typer.Option(help="How long each figure is measured.")] = 4.0,
     rounds: Annotated[int, typer.Option(help="How often; the median counts.")] = 3,
     accounts: Annotated[int, typer.Option(help="Accounts in the books.")] = 1_000_000,
+    callers: Annotated[int, typer.Option(help="Who place a trade at a time each.")] = 256,
+    rate: Annotated[
+        float, typer.Option(help="Trades placed a second, come what may; 0: as fast as they go.")
+    ] = 0.0,
 ) -> None:
     """Measure, show a table per suite, and keep the figures in bench/results/."""
     # What the services log would stand in the table.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("error"))
-    scale = Scale(seconds=seconds, rounds=rounds, accounts=accounts)
+    scale = Scale(seconds=seconds, rounds=rounds, accounts=accounts, callers=callers, rate=rate)
     console = Console()
     if not console.is_terminal:
         console = Console(width=_FILE_WIDTH)

@@ -9,3 +9,5 @@ class Scale(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float  # of each figure
     rounds: int
     accounts: int
+    callers: int = 256  # of the unary door
+    rate: float = 0.0  # trades a second in an open loop; 0: a closed loop

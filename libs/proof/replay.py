@@ -52,6 +52,10 @@ class Books:
         """How many holds have something left."""
         return len(self._holds)
 
+    def has_hold(self, hold_id: str | None) -> bool:
+        """Whether that hold has something left."""
+        return hold_id in self._holds
+
     def take(self, row: TransferRow, record: bytes) -> list[bytes]:
         """The hashes of its entries, each of which follows from those before. Raises Wrong."""
         _check_terms(row)
@@ -109,34 +113,53 @@ class Books:
                 raise _wrong("held_after", before + row.amount, entry.held_after, entry)
             self._holds[row.id] = _Hold((entry.account, entry.asset), change)
             return
+        if row.kind == "hold_adjustment" and change > 0 and not self.has_hold(row.hold_id):
+            # One with nothing left is forgotten; whether it was there is looked up: see revivals.
+            self._holds[row.hold_id or ""] = _Hold((entry.account, entry.asset), 0)
         hold = self._holds.get(row.hold_id or "")
         if hold is None or hold.account != (entry.account, entry.asset):
             raise _wrong("held_after, without an open hold", before, entry.held_after, entry)
-        if not -hold.remaining <= change < 0:
+        most = row.amount if row.kind == "hold_adjustment" else -1
+        if not -hold.remaining <= change <= most:
             expected = f"{before - hold.remaining} to {before}"
             raise _wrong("held_after, by what the hold has left", expected, entry.held_after, entry)
         hold.remaining += change
 
     def _check_amount(self, row: TransferRow, unheld: int) -> None:
-        """A hold's amount is what it holds, any other's what is freed without being drawn."""
+        """A hold's is what it holds, an adjustment's its change, any other's what it frees."""
         if row.kind == "hold":
             if unheld != -row.amount or len(row.entries) != 1:
                 raise Wrong("amount of the hold", expected=-unheld, found=row.amount)
             return
+        if row.kind == "hold_adjustment":
+            _check_adjusted(row, unheld)
         hold = self._holds.get(row.hold_id or "") if unheld else None
         if hold is None:
             if row.amount:
                 raise Wrong("amount, without a hold to free", expected=0, found=row.amount)
             return
-        mine = (e.amount for e in row.entries if (e.account, e.asset) == hold.account)
-        debited = -sum(amount for amount in mine if amount < 0)
-        if not max(0, unheld - debited) <= row.amount <= unheld:
-            expected = f"{max(0, unheld - debited)} to {unheld}"
-            raise Wrong("amount freed", expected=expected, found=row.amount)
-        if row.amount and hold.remaining:
-            raise Wrong("what the hold has left", expected=0, found=hold.remaining)
+        if row.kind != "hold_adjustment":
+            _check_freed(row, hold, unheld)
         if not hold.remaining:
             del self._holds[row.hold_id or ""]
+
+
+def _check_adjusted(row: TransferRow, unheld: int) -> None:
+    """One entry that moves nothing, by the amount."""
+    found = [(entry.amount, row.amount) for entry in row.entries]
+    if found != [(0, abs(unheld))] or not unheld:
+        raise Wrong("amount of the adjustment", expected=abs(unheld), found=row.amount)
+
+
+def _check_freed(row: TransferRow, hold: _Hold, unheld: int) -> None:
+    """Only a fill may free a part and keep the rest: what it saves beside what it costs."""
+    mine = (e.amount for e in row.entries if (e.account, e.asset) == hold.account)
+    debited = -sum(amount for amount in mine if amount < 0)
+    if not max(0, unheld - debited) <= row.amount <= unheld:
+        expected = f"{max(0, unheld - debited)} to {unheld}"
+        raise Wrong("amount freed", expected=expected, found=row.amount)
+    if row.amount and hold.remaining and not (row.kind == "execution" and debited):
+        raise Wrong("what the hold has left", expected=0, found=hold.remaining)
 
 
 def _opened(entry: EntryRow) -> _Account:

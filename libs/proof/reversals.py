@@ -27,15 +27,17 @@ class Reversals:
             found = f"reversed by transfer {before.seq} before"
             raise Wrong(f"reversals of {reversed_id}", expected="at most one", found=found)
 
-    def look_up(self, rows: Iterable[object]) -> None:
-        """Find what they undo among all rows of the journal. Raises Broken."""
-        for row in rows:
-            if isinstance(row, TransferRow) and row.id in self._open:
-                line, reversal = self._open.pop(row.id)
-                try:
-                    _check(reversal, row)
-                except Wrong as wrong:
-                    raise broken(line, reversal, wrong) from None
+    def meet(self, row: TransferRow) -> None:
+        """Any row of the journal: maybe one that was undone. Raises Broken."""
+        if row.id in self._open:
+            line, reversal = self._open.pop(row.id)
+            try:
+                _check(reversal, row)
+            except Wrong as wrong:
+                raise broken(line, reversal, wrong) from None
+
+    def finish(self) -> None:
+        """All rows were met. Raises Broken."""
         for line, reversal in self._open.values():
             missing = Wrong("reverses", expected="an earlier transfer", found=reversal.reverses)
             raise broken(line, reversal, missing)

@@ -34,6 +34,7 @@ from libs.proof.forms import NO_BATCH, batch_hash, record_hash, transfer_hash
 from libs.proof.once import Once
 from libs.proof.replay import Books
 from libs.proof.reversals import Reversals
+from libs.proof.revivals import Revivals
 from libs.proof.seals import Seals
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
@@ -63,6 +64,7 @@ class _Journal:
         self.seals = Seals(keys, anchor)
         self.once = Once()
         self.reversals = Reversals()
+        self.revivals = Revivals()
         self._seq = 0
         self._recorded_at = -(2**63)
         self._batch_seq = 0
@@ -105,6 +107,8 @@ class _Journal:
         if row.recorded_at < self._recorded_at:
             expected = f"at least {self._recorded_at}"
             raise Wrong("recorded_at", expected=expected, found=row.recorded_at)
+        if _adjusts(row) and not self.books.has_hold(row.hold_id):
+            self.revivals.add(line, row)
         record = record_hash(row)
         hash_ = transfer_hash(record, self.books.take(row, record))
         if row.hash != hash_.hex():
@@ -198,6 +202,10 @@ def _read(file: Path, journal: _Journal, progress: Callable[[int], None] | None)
                 raise Wrong("rows after the end", expected="none", found=row)
 
 
+def _adjusts(row: TransferRow) -> bool:
+    return row.kind == "hold_adjustment" and not row.reason
+
+
 def _look_back(file: Path, journal: _Journal) -> None:
     """What only all rows together show."""
     again = journal.once.first_repeated()
@@ -206,8 +214,13 @@ def _look_back(file: Path, journal: _Journal) -> None:
         found = f"that of line {before}"
         breach = Breach(line=line, rule="id", expected="a new one", found=found, transfer_id=id_)
         raise Broken(breach)
-    if journal.reversals:
+    if journal.reversals or journal.revivals:
         with file.open("rb") as source:
             reader: LineReader[ExportRow] = LineReader(source, ExportRow)
             with naming_rows(reader):
-                journal.reversals.look_up(reader)
+                for row in reader:
+                    if isinstance(row, TransferRow):
+                        journal.reversals.meet(row)
+                        journal.revivals.meet(row)
+        journal.reversals.finish()
+        journal.revivals.finish()

@@ -9,7 +9,7 @@ import nats
 import psycopg
 
 from libs.auth import Role, Signer
-from libs.tasks import end
+from libs.tasks import end, is_cancelled
 from services.chaos.domain.history import Order
 from services.chaos.house import Told
 from services.chaos.neighbours import Away, Customer, Door, Refused
@@ -118,7 +118,7 @@ class Flood:
         """Nudges for customers who do not exist."""
         client = await nats.connect(self._told().nats_url, allow_reconnect=False)
         try:
-            while True:
+            while not is_cancelled():  # a publish that waits for the server forgets it
                 for number in range(2_000):
                     await client.publish(f"execution.{number % 128}.nobody{number}")
                 await client.flush()

@@ -179,10 +179,27 @@ def report_to(delivery: Delivery, venue: str) -> execution.Report:
         report.filled.price_micros = said.price_micros
         report.filled.executed_at.FromNanoseconds(said.executed_at_nanos)
         report.filled.is_last = delivery.is_last
+        report.filled.limit_price_micros = delivery.limit_price_micros
     elif said.kind == Kind.CANCEL_REJECTED:
         report.cancel_rejected.reason = reason_to(said.reason)
+    elif said.kind == Kind.REPLACED and said.revision is not None:
+        report.replaced.CopyFrom(_replaced_to(delivery, said.revision))
+    elif said.kind == Kind.REPLACE_REJECTED:
+        report.replace_rejected.replace_id = delivery.replace_id
+        report.replace_rejected.reason = reason_to(said.reason)
     else:
         report.ended.kind = _ENDS[said.kind]
         report.ended.reason = reason_to(said.reason)
         report.ended.reason_text = said.reason_text
     return report
+
+
+def _replaced_to(delivery: Delivery, told: Revision) -> execution.Report.Replaced:
+    """Where more was filled than is wanted, what was filled is what the order has."""
+    return execution.Report.Replaced(
+        replace_id=delivery.replace_id,
+        quantity=max(told.quantity, delivery.filled_quantity),
+        limit_price_micros=told.limit_price_micros,
+        stop_price_micros=told.stop_price_micros,
+        filled_quantity=delivery.filled_quantity,
+    )

@@ -11,7 +11,7 @@ _STANDINGS = """
 SELECT o.client_order_id, o.exchange_order_id, o.symbol, o.side,
        coalesce(w.quantity, o.replaced_quantity, o.quantity),
        coalesce(sum(r.last_quantity), 0)::bigint, o.is_open, coalesce(max(r.report_seq), 0),
-       o.session_id
+       o.session_id, coalesce(w.limit_price_micros, 0), coalesce(w.stop_price_micros, 0)
 FROM member_order o
 LEFT JOIN working_order w USING (client_order_id)
 LEFT JOIN report r ON r.client_order_id = o.client_order_id AND r.session_id = o.session_id
@@ -44,6 +44,8 @@ class Standing:
     is_open: bool
     last_report_seq: int
     session_id: str
+    limit_price_micros: int
+    stop_price_micros: int
 
     @property
     def filing(self) -> Filing:

@@ -175,6 +175,8 @@ def standing_to(client_order_id: str, standing: Standing | None) -> service_pb.O
         cumulative_quantity=standing.cumulative_quantity,
         is_open=standing.is_open,
         last_report_seq=standing.last_report_seq,
+        limit_price_micros=standing.limit_price_micros,
+        stop_price_micros=standing.stop_price_micros,
     )
 
 

@@ -11,7 +11,7 @@ from libs.reasons import Reason
 from services.ledger.domain import deeds
 from services.ledger.domain.books import CASH, CUSTOMER, Account, Balance, Result
 from services.ledger.domain.forms import Malformed
-from services.ledger.domain.operations import PlaceHold, Post
+from services.ledger.domain.operations import AdjustHold, PlaceHold, Post
 from services.ledger.store.portfolio import ListedEntry
 from stockbroker.ledger.v1 import ledger_service_pb2 as pb
 from stockbroker.ledger.v1 import portfolio_service_pb2 as portfolio_pb
@@ -23,6 +23,14 @@ def place_hold_from(hold: pb.Hold) -> PlaceHold:
         customer_id=hold.customer_id,
         asset=hold.asset,
         amount=hold.amount,
+    )
+
+
+def adjust_hold_from(adjustment: pb.HoldAdjustment) -> AdjustHold:
+    return deeds.adjust_hold(
+        adjustment_id=adjustment.adjustment_id,
+        hold_id=adjustment.hold_id,
+        amount=adjustment.amount,
     )
 
 
@@ -51,6 +59,7 @@ def execution_from(posting: pb.ExecutionPosting) -> Post:
             price_micros=posting.price_micros,
             executed_at=executed_at,
             releases_rest=posting.releases_rest,
+            released_micros=posting.released_micros,
         )
     )
 

@@ -9,6 +9,7 @@ from services.exchange_gateway.domain import (
     Kind,
     Known,
     Order,
+    Past,
     Reason,
     Report,
     Standing,
@@ -67,21 +68,21 @@ def an_order(trade_id: str = "t", *, epoch: int = 1, partition: int = 1) -> Orde
 def test_whatever_a_venue_says_each_report_is_delivered_or_parked_and_no_share_too_many(
     reports: list[Report],
 ) -> None:
-    judgement = judge_all({"t": a_standing()}, reports, first_seq=1, executions={})
+    judgement = judge_all({"t": a_standing()}, reports, first_seq=1, past=Past())
 
     assert [d.seq for d in judgement.deliveries] == list(range(1, len(reports) + 1))
     parked = {case.seq for case in judgement.parked}
-    assert parked == {d.seq for d in judgement.deliveries if d.is_parked}
+    assert parked == {d.seq for d in judgement.deliveries if d.is_held}
     filled = sum(
         d.report.quantity
         for d in judgement.deliveries
-        if not d.is_parked and d.report.kind == Kind.FILLED
+        if not d.is_held and d.report.kind == Kind.FILLED
     )
     assert filled <= 100
     counted = [
         d.report.execution_id
         for d in judgement.deliveries
-        if not d.is_parked and d.report.kind == Kind.FILLED
+        if not d.is_held and d.report.kind == Kind.FILLED
     ]
     assert len(counted) == len(set(counted))
     assert sum(d.is_last for d in judgement.deliveries) == (filled == 100)
@@ -94,11 +95,11 @@ def test_reports_judged_together_come_to_the_same_as_one_by_one() -> None:
     fills = [a_report(execution_id=f"E{quantity}", quantity=quantity) for quantity in (15, 80, 5)]
     reports = [a_report(Kind.ACCEPTED), *fills]
 
-    together = judge_all({"t": a_standing()}, reports, first_seq=1, executions={})
+    together = judge_all({"t": a_standing()}, reports, first_seq=1, past=Past())
 
     standings = {"t": a_standing()}
     for seq, report in enumerate(reports, start=1):
-        [standing] = judge_all(standings, [report], first_seq=seq, executions={}).standings
+        [standing] = judge_all(standings, [report], first_seq=seq, past=Past()).standings
         standings["t"] = standing
     assert list(together.standings) == list(standings.values())
     assert standings["t"].filled_by_seq == 4

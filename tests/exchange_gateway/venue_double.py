@@ -45,6 +45,20 @@ def reject(order: market.NewOrder, reason: int, text: str = "") -> Report:
     return _about(order, Report.EXEC_TYPE_REJECTED, reject_reason=reason, reason_text=text)
 
 
+def replaced(order: market.NewOrder, command_seq: int, *, so_far: int = 0) -> Report:
+    """The order has these terms now."""
+    return _about(
+        order,
+        Report.EXEC_TYPE_REPLACED,
+        command_seq=command_seq,
+        quantity=order.quantity,
+        limit_price_micros=order.limit_price_micros,
+        stop_price_micros=order.stop_price_micros,
+        cumulative_quantity=so_far,
+        leaves_quantity=max(0, order.quantity - so_far),
+    )
+
+
 def accept_and_fill(order: market.NewOrder) -> Sequence[Report]:
     """Taken and filled at once."""
     return [accept(order), fill(order)]
@@ -75,8 +89,11 @@ class VenueDouble(ExchangeServiceServicer):
         self.asked: list[str] = []
         self.instruments = [market.Instrument(symbol="AAPL", name="Apple Inc.")]
         self.cancels: list[str] = []
+        self.replaces: list[tuple[int, market.ReplaceOrder]] = []
         # Faults.
         self.cancels_too_late = False
+        self.refuses_replaces = 0  # a RejectReason
+        self.forgets_replaces = 0
         self.drops_commands = 0
         self.forgets_orders = 0
         self.withholds_reports: set[int] = set()
@@ -215,6 +232,8 @@ class VenueDouble(ExchangeServiceServicer):
             cumulative_quantity=filled,
             is_open=filled < order.quantity and not any(r.exec_type in ends for r in reports),
             last_report_seq=reports[-1].seq if reports else 0,
+            limit_price_micros=order.limit_price_micros,
+            stop_price_micros=order.stop_price_micros,
         )
 
     async def ListInstruments(
@@ -247,6 +266,8 @@ class VenueDouble(ExchangeServiceServicer):
                 self._take(command.new_order)
             elif command.HasField("cancel_order"):
                 self._cancel(command.cancel_order.client_order_id)
+            elif command.HasField("replace_order"):
+                self._replace(command.seq, command.replace_order)
         self._put(
             pb.SessionResponse(
                 commands_kept=pb.SessionResponse.CommandsKept(command_seq=self.next_command_seq - 1)
@@ -270,6 +291,27 @@ class VenueDouble(ExchangeServiceServicer):
         else:
             kind, reason = Report.EXEC_TYPE_CANCELED, market.REJECT_REASON_CANCELED_BY_MEMBER
         self.say(_about(order, kind, reject_reason=reason))
+
+    def _replace(self, seq: int, wanted: market.ReplaceOrder) -> None:
+        self.replaces.append((seq, wanted))
+        if self.forgets_replaces:
+            self.forgets_replaces -= 1
+            return
+        order = self.orders[wanted.client_order_id]
+        mine = [r for r in self.reports if r.client_order_id == wanted.client_order_id]
+        filled = sum(r.last_quantity for r in mine)
+        if self.refuses_replaces or mine[-1].leaves_quantity == 0:
+            reason = self.refuses_replaces or market.REJECT_REASON_TOO_LATE
+            kind = Report.EXEC_TYPE_REPLACE_REJECTED
+            self.say(_about(order, kind, command_seq=seq, reject_reason=reason))
+            return
+        order.quantity = wanted.quantity
+        order.limit_price_micros = wanted.limit_price_micros or order.limit_price_micros
+        order.stop_price_micros = wanted.stop_price_micros or order.stop_price_micros
+        self.say(replaced(order, seq, so_far=filled))
+        if order.quantity <= filled:
+            reason = market.REJECT_REASON_CANCELED_BY_MEMBER
+            self.say(_about(order, Report.EXEC_TYPE_CANCELED, reject_reason=reason))
 
     def _send(self, reports: Sequence[Report]) -> None:
         if reports:

@@ -21,6 +21,10 @@ def _hold(asked: Asked) -> Operation:
     )
 
 
+def _adjust(asked: Asked) -> Operation:
+    return deeds.adjust_hold(adjustment_id=asked.id, hold_id=asked.hold, amount=asked.amount)
+
+
 def _fill(asked: Asked) -> Operation:
     return deeds.execution(
         deeds.Execution(
@@ -34,6 +38,7 @@ def _fill(asked: Asked) -> Operation:
             price_micros=asked.price,
             executed_at=None,
             releases_rest=asked.last,
+            released_micros=asked.saved,
         )
     )
 
@@ -134,6 +139,7 @@ def _customer(who: str) -> str:
 
 _READ = {
     "hold": _hold,
+    "adjust": _adjust,
     "release": lambda asked: deeds.release(asked.hold),
     "fill": _fill,
     "deposit": _deposit,

@@ -1,5 +1,6 @@
 """What may be asked of a ledger, at random: few names and ids, so that deeds meet each other."""
 
+import operator
 from itertools import zip_longest
 from typing import NamedTuple
 
@@ -61,7 +62,13 @@ def a_hold(trade: Trade, amount: int) -> Asked:
     return Asked("hold", trade.id, trade.who, asset, amount)
 
 
-def a_fill(execution: str, trade: Trade, quantity: int, price: int, last: bool) -> Asked:
+def an_adjustment(id_: str, trade_id: str, amount: int) -> Asked:
+    return Asked("adjust", id_, hold=trade_id, amount=amount)
+
+
+def a_fill(
+    execution: str, trade: Trade, quantity: int, price: int, last: bool, saved: int = 0
+) -> Asked:
     return Asked(
         "fill",
         execution,
@@ -72,6 +79,7 @@ def a_fill(execution: str, trade: Trade, quantity: int, price: int, last: bool) 
         side=trade.side,
         hold=trade.id,
         last=last,
+        saved=saved,
     )
 
 
@@ -105,6 +113,12 @@ def a_transfer(id_: str, moves: list[Move], draws: str, terms: tuple[str, bool])
 
 
 holds = st.builds(a_hold, trades, st.one_of(st.integers(0, 40), st.integers(10, 80), edges))
+adjustments = st.builds(
+    an_adjustment,
+    other_ids,
+    trade_ids,
+    st.one_of(small, small, small.map(operator.neg), small.map(operator.neg), edges),
+)
 fills = st.builds(
     a_fill,
     executions,
@@ -112,6 +126,7 @@ fills = st.builds(
     st.one_of(small, small, small, edges),
     st.one_of(small, small, small, st.just(2**53), edges),
     st.booleans(),
+    st.one_of(st.just(0), st.just(0), small, edges),
 )
 releases = st.builds(a_release, trade_ids)
 brought = st.one_of(some, some, st.sampled_from([0, -1, MOST_BROUGHT_IN, MOST_BROUGHT_IN + 1]))
@@ -168,20 +183,24 @@ restraints = st.builds(
     st.sampled_from([ALICE, BOB, BOB, SHOP]),
 )
 asks = st.one_of(
-    *[holds, holds, fills, fills, fills, releases, cash, shares, withdrawals],
+    *[holds, holds, adjustments, fills, fills, fills, releases, cash, shares, withdrawals],
     *[movings, movings, movings, rests, restraints],
 )
-Fill = tuple[int, int]
+Fill = tuple[int, int, int]
+Change = tuple[str, int]
 
 
 def a_story(
-    trade: Trade, amount: int, numbers: list[str], fills: list[Fill], is_filled: bool
+    trade: Trade, amount: int, numbers: list[str], fills: list[Fill], terms: tuple[bool, Change]
 ) -> list[Asked]:
-    """A trade from end to end, last fill and release both."""
+    """A trade from end to end, its hold adjusted amid it, last fill and release both."""
+    is_filled, (adjustment_id, change) = terms
     story = [a_hold(trade, amount)]
-    for number, (quantity, price) in zip(numbers, fills, strict=True):
+    for number, (quantity, price, saved) in zip(numbers, fills, strict=True):
         is_last = is_filled and number == numbers[-1]
-        story.append(a_fill(number, trade, quantity, price, is_last))
+        saved = saved if trade.side == "BUY" else 0
+        story.append(a_fill(number, trade, quantity, price, is_last, saved))
+        story.append(an_adjustment(adjustment_id, trade.id, change))
     return [*story, a_release(trade.id)]
 
 
@@ -193,8 +212,8 @@ def stories(
         trades,
         amount,
         st.lists(executions, min_size=2, max_size=2, unique=True),
-        st.lists(st.tuples(figure, figure), min_size=2, max_size=2),
-        st.booleans(),
+        st.lists(st.tuples(figure, figure, st.integers(0, 4)), min_size=2, max_size=2),
+        st.tuples(st.booleans(), st.tuples(other_ids, st.integers(-9, 9))),
     )
 
 

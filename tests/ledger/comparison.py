@@ -31,7 +31,7 @@ HOLDS = """
 RESTRAINTS = "SELECT name, state FROM restraint"
 COUNTS = "SELECT (SELECT count(*) FROM transfer), (SELECT count(*) FROM entry)"
 STEPS = 6
-KINDS = {"fill": "execution", "request": "reversal_request"}
+KINDS = {"adjust": "hold_adjustment", "fill": "execution", "request": "reversal_request"}
 
 
 class Comparison(RuleBasedStateMachine):

@@ -39,6 +39,7 @@ def a_fill(
     price: int = 100 * USD,
     execution: str = "",
     last: bool = False,
+    saved: int = 0,
 ) -> pb.ExecutionPosting:
     return pb.ExecutionPosting(
         execution_id=execution or f"E{next(_executions)}",
@@ -50,6 +51,7 @@ def a_fill(
         quantity=quantity,
         price_micros=price,
         releases_rest=last,
+        released_micros=saved,
     )
 
 
@@ -57,6 +59,10 @@ def a_hold(
     *, customer: str = "alice", asset: str = "USD", amount: int = 0, trade: str = ""
 ) -> pb.Hold:
     return pb.Hold(hold_id=trade or new_id(), customer_id=customer, asset=asset, amount=amount)
+
+
+def an_adjustment(hold_id: str, amount: int) -> pb.HoldAdjustment:
+    return pb.HoldAdjustment(adjustment_id=new_id(), hold_id=hold_id, amount=amount)
 
 
 class Desk:
@@ -90,6 +96,10 @@ class Desk:
     async def hold(self, *holds: pb.Hold) -> Sequence[pb.ItemResult]:
         request = pb.PlaceHoldsRequest(holds=holds)
         return (await self.ledger.PlaceHolds(request, metadata=self._execution)).results
+
+    async def adjust(self, *adjustments: pb.HoldAdjustment) -> Sequence[pb.ItemResult]:
+        request = pb.AdjustHoldsRequest(adjustments=adjustments)
+        return (await self.ledger.AdjustHolds(request, metadata=self._execution)).results
 
     async def release(self, *trades: str) -> Sequence[pb.ItemResult]:
         request = pb.ReleaseHoldsRequest(releases=[pb.Release(hold_id=t) for t in trades])

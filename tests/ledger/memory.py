@@ -20,7 +20,7 @@ from services.ledger.domain.books import (
     Writes,
 )
 from services.ledger.domain.decide import decide
-from services.ledger.domain.operations import Leg, Operation, PlaceHold, Post, leg
+from services.ledger.domain.operations import AdjustHold, Leg, Operation, PlaceHold, Post, leg
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 ALICE = AccountKey("customer/alice", CASH)
@@ -91,6 +91,10 @@ def drawn(amount: int, key: AccountKey = ALICE) -> Leg:
 
 def held(amount: int = 0, key: AccountKey = ALICE, *, called: str = "hold") -> PlaceHold:
     return PlaceHold(id=called, account=key, amount=amount)
+
+
+def adjusted(amount: int, *, called: str = "adjustment", hold: str = "hold") -> AdjustHold:
+    return AdjustHold(id=called, hold_id=hold, amount=amount)
 
 
 def released(hold: str = "hold", *, called: str = "release") -> Post:

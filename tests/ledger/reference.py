@@ -30,10 +30,10 @@ class Move(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """hold(id, who, asset, amount), release(hold), fill(id, hold, who, side, asset, amount, price,
-    last), deposit(id, who, asset, amount, price as cost), withdraw(id, who, asset, amount),
-    transfer(id, moves, hold, last, floorless), freeze, unfreeze and close(id, who),
-    request(id, of), reversal(id of the request, who approves, of, moves)."""
+    """hold(id, who, asset, amount), adjust(id, hold, amount), release(hold), fill(id, hold, who,
+    side, asset, amount, price, last, saved), deposit(id, who, asset, amount, price as cost),
+    withdraw(id, who, asset, amount), transfer(id, moves, hold, last, floorless), freeze, unfreeze
+    and close(id, who), request(id, of), reversal(id of the request, who approves, of, moves)."""
 
     deed: str
     id: str
@@ -44,6 +44,7 @@ class Asked(NamedTuple):
     side: str = ""
     hold: str = ""
     last: bool = False
+    saved: int = 0  # freed beside what the fill costs
     moves: tuple[Move, ...] = ()
     floorless: tuple[str, ...] = ()
     of: str = ""
@@ -125,7 +126,7 @@ class Reference:
         except No as no:
             reason, amount = no.reason, 0
             (self.purses, self.holds), self.steps = saved, []
-            if reason == Reason.REASON_HOLD_NOT_FOUND and not asked.moves and asked.deed != "fill":
+            if reason == Reason.REASON_HOLD_NOT_FOUND and self.frees_only(asked):
                 self.holds[asked.hold] = None
         answer = Answer(reason, amount, self.seen(asked, is_done=not reason))
         self.decided[asked.recorded_id] = Decided(asked, answer, tuple(self.steps))
@@ -142,6 +143,16 @@ class Reference:
         self.change(asked.who, asked.asset, held=amount)
         self.holds[asked.id] = SetAside(asked.who, asked.asset, amount)
         return amount
+
+    def adjust(self, asked: Asked) -> int:
+        hold = self.hold_for(asked.hold, ())
+        if asked.amount > 0:
+            self.check_state(hold.who)
+        hold.left += asked.amount
+        if hold.left < 0:
+            raise No(Reason.REASON_HOLD_EXCEEDED)
+        self.change(hold.who, hold.asset, held=asked.amount)
+        return abs(asked.amount)
 
     def release(self, asked: Asked) -> int:
         return self.post(asked, (), rest=True)
@@ -191,8 +202,8 @@ class Reference:
             hold.left -= sum(move.amount for move in moves if move.from_hold)
             if hold.left < 0:
                 raise No(Reason.REASON_HOLD_EXCEEDED)
-            if rest:
-                freed, hold.left, hold.is_open = hold.left, 0, False
+            freed = hold.left if rest else min(asked.saved, hold.left)
+            hold.left, hold.is_open = hold.left - freed, not rest
         left = freed  # what is freed goes with the first move out of the hold, if there is one
         for move in moves:
             unheld, left = (move.amount + left, 0) if move.from_hold else (0, left)
@@ -203,6 +214,9 @@ class Reference:
         if hold is not None and left:
             self.change(hold.who, hold.asset, held=-left)
         return freed
+
+    def frees_only(self, asked: Asked) -> bool:
+        return asked.deed in ("release", "transfer") and not asked.moves
 
     def hold_for(self, id_: str, moves: Sequence[Move]) -> SetAside:
         hold = self.holds.get(id_)
@@ -298,6 +312,8 @@ def fault_of(asked: Asked) -> int:
         return fault_of_transfer(asked)
     if asked.deed == "fill":
         return fault_of_fill(asked)
+    if asked.deed == "adjust":
+        return 0 if 1 <= abs(asked.amount) <= MOST else Reason.REASON_INVALID_AMOUNT
     if asked.deed == "hold":
         return 0 if 0 <= asked.amount <= MOST else Reason.REASON_INVALID_AMOUNT
     if asked.deed in ("deposit", "withdraw"):
@@ -311,7 +327,9 @@ def fault_of_fill(asked: Asked) -> int:
         return Reason.REASON_INVALID_QUANTITY
     if asked.price < 1:
         return Reason.REASON_INVALID_PRICE
-    return 0 if asked.amount * asked.price <= MOST else Reason.REASON_INVALID_AMOUNT
+    most_saved = MOST if asked.side == "BUY" else 0
+    is_right = asked.amount * asked.price <= MOST and 0 <= asked.saved <= most_saved
+    return 0 if is_right else Reason.REASON_INVALID_AMOUNT
 
 
 def fault_of_transfer(asked: Asked) -> int:

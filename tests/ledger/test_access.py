@@ -18,6 +18,12 @@ INTERNAL: dict[str, Call] = {
     "PlaceHolds": lambda d, m: d.ledger.PlaceHolds(
         pb.PlaceHoldsRequest(holds=[a_hold(amount=1)]), metadata=m
     ),
+    "AdjustHolds": lambda d, m: d.ledger.AdjustHolds(
+        pb.AdjustHoldsRequest(
+            adjustments=[pb.HoldAdjustment(adjustment_id=new_id(), hold_id=new_id(), amount=1)]
+        ),
+        metadata=m,
+    ),
     "ReleaseHolds": lambda d, m: d.ledger.ReleaseHolds(
         pb.ReleaseHoldsRequest(releases=[pb.Release(hold_id=new_id())]), metadata=m
     ),
@@ -74,7 +80,7 @@ async def test_only_the_execution_service_trades(desk: Desk) -> None:
         for token in tokens:
             assert await refusal(call(desk, bearer(token))) == DENIED
         await call(desk, bearer(desk.keys.service("execution")))
-    assert await desk.rows("SELECT count(*) FROM transfer") == [(3,)]
+    assert await desk.rows("SELECT count(*) FROM transfer") == [(4,)]
 
 
 async def test_only_operators_bring_money_in(desk: Desk) -> None:

@@ -10,7 +10,7 @@ import pytest
 from libs.proof.breach import Broken
 from services.ledger.main import Settings, house
 from stockbroker.ledger.v1 import statement_pb2
-from tests.ledger.desk import SELL, USD, Desk, a_fill, a_hold, new_id
+from tests.ledger.desk import SELL, USD, Desk, a_fill, a_hold, an_adjustment, new_id
 from tests.ledger.proofs import checked_statement, sealed, verified
 from tests.ledger.test_operators import Operator
 from tests.ledger.test_transfers import a_leg, a_transfer
@@ -26,10 +26,12 @@ async def a_day(desk: Desk) -> None:
     await desk.deposit_shares(50, cost=7)
     await desk.hold(a_hold(trade=trade, amount=90 * USD), a_hold(amount=5_000 * USD))
     await sealed(desk)
-    await desk.post(a_fill(trade, quantity=3, price=7 * USD), a_fill(new_id()))
+    await desk.post(a_fill(trade, quantity=3, price=7 * USD, saved=3 * USD), a_fill(new_id()))
     await desk.post(a_fill(trade, quantity=1, price=9 * USD, last=True))
     await desk.hold(a_hold(trade=sale, asset="AAPL", amount=20))
     await desk.post(a_fill(sale, side=SELL, quantity=5))
+    await desk.adjust(an_adjustment(sale, 6), an_adjustment(sale, -21), an_adjustment(sale, -22))
+    await desk.adjust(an_adjustment(sale, 3))
     await desk.release(sale, sale)
     await desk.transfer(
         a_transfer(a_leg("world", "shop", 3, "EUR"), below_zero=["world"]),

@@ -25,23 +25,25 @@ from tests.ledger.comparison import compare
 SHARES = 4
 EXAMPLES = 500
 DEEDS = {
-    *["hold", "release", "fill", "deposit", "withdraw", "transfer", "request", "reversal"],
-    *["freeze", "unfreeze", "close", "stale"],
+    *["hold", "adjust", "release", "fill", "deposit", "withdraw", "transfer", "request"],
+    *["reversal", "freeze", "unfreeze", "close", "stale"],
 }
 WANTED = {
     Reason.REASON_UNSPECIFIED: DEEDS,
-    Reason.REASON_INVALID_AMOUNT: {"hold", "fill", "deposit", "withdraw", "transfer"},
+    Reason.REASON_INVALID_AMOUNT: {*["hold", "adjust", "fill", "deposit", "withdraw", "transfer"]},
     Reason.REASON_INVALID_QUANTITY: {"fill"},
     Reason.REASON_INVALID_PRICE: {"fill"},
     Reason.REASON_INVALID_ACCOUNT: {"transfer"},
     Reason.REASON_INVALID_REQUEST: {"transfer"},
-    Reason.REASON_EXISTS_DIFFERENT: {"hold", "fill", "deposit", "withdraw", "transfer", "request"},
+    Reason.REASON_EXISTS_DIFFERENT: {
+        *["hold", "adjust", "fill", "deposit", "withdraw", "transfer", "request"]
+    },
     Reason.REASON_ALREADY_REVERSED: {"request", "reversal"},
-    Reason.REASON_HOLD_NOT_FOUND: {"release", "fill", "transfer"},
-    Reason.REASON_HOLD_CLOSED: {"hold", "release", "fill", "transfer"},
-    Reason.REASON_HOLD_EXCEEDED: {"fill"},
+    Reason.REASON_HOLD_NOT_FOUND: {"adjust", "release", "fill", "transfer"},
+    Reason.REASON_HOLD_CLOSED: {"hold", "adjust", "release", "fill", "transfer"},
+    Reason.REASON_HOLD_EXCEEDED: {"adjust", "fill"},
     Reason.REASON_ACCOUNT_NOT_EMPTY: {"close"},
-    Reason.REASON_INSUFFICIENT_FUNDS: {"hold", "transfer", "reversal"},
+    Reason.REASON_INSUFFICIENT_FUNDS: {"hold", "adjust", "transfer", "reversal"},
     Reason.REASON_INSUFFICIENT_SHARES: {"hold", "withdraw", "reversal"},
 }
 
@@ -118,6 +120,28 @@ def free_too_much(patch: Patch) -> None:
     patch.setattr(attempt.Attempt, "_draw", spoiled)
 
 
+def free_nothing_beside_the_cost(patch: Patch) -> None:
+    """What a fill saves stays held."""
+    draw = attempt.Attempt._draw
+
+    def spoiled(self: Any, hold: Any, post: Any) -> int:
+        return draw(self, hold, replace(post, frees=0))
+
+    patch.setattr(attempt.Attempt, "_draw", spoiled)
+
+
+def let_an_adjustment_free_what_is_left(patch: Patch) -> None:
+    """An adjustment by more than what is left frees that, instead of nothing."""
+    adjust = attempt.Attempt._adjust
+
+    def spoiled(self: Any, adjustment: Any) -> int:
+        hold = self._books.hold(adjustment.hold_id)
+        least = -hold.remaining if hold is not None else adjustment.amount
+        return adjust(self, replace(adjustment, amount=max(adjustment.amount, least)))
+
+    patch.setattr(attempt.Attempt, "_adjust", spoiled)
+
+
 def keep_half_a_group(patch: Patch) -> None:
     """A group that fails at its later leg keeps what its first did."""
     make = attempt.Attempt.make
@@ -153,6 +177,8 @@ def write_whoever_has_the_turn(patch: Patch) -> None:
         place_a_hold_again,
         look_past_the_batch,
         free_too_much,
+        free_nothing_beside_the_cost,
+        let_an_adjustment_free_what_is_left,
         keep_half_a_group,
         write_whoever_has_the_turn,
     ],

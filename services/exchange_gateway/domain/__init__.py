@@ -1,5 +1,12 @@
 """The rules of the house's door to the exchange: what may be sent, and what can be true."""
 
+from services.exchange_gateway.domain.judging import (
+    Past,
+    executions_wanted,
+    judge,
+    judge_all,
+    replaces_wanted,
+)
 from services.exchange_gateway.domain.orders import (
     TRADE_ID,
     Command,
@@ -17,7 +24,10 @@ from services.exchange_gateway.domain.orders import (
     highest_epochs,
     sort_out,
 )
+from services.exchange_gateway.domain.replaces import Asked, Revision
 from services.exchange_gateway.domain.reports import (
+    REPLACE_ANSWERS,
+    Answered,
     Breach,
     Delivery,
     Impossible,
@@ -26,14 +36,14 @@ from services.exchange_gateway.domain.reports import (
     Parked,
     Report,
     Standing,
-    executions_wanted,
-    judge,
-    judge_all,
     told_by,
 )
 
 __all__ = [
+    "REPLACE_ANSWERS",
     "TRADE_ID",
+    "Answered",
+    "Asked",
     "Breach",
     "Command",
     "Delivery",
@@ -45,8 +55,10 @@ __all__ = [
     "Order",
     "OrderType",
     "Parked",
+    "Past",
     "Reason",
     "Report",
+    "Revision",
     "Side",
     "Standing",
     "State",
@@ -58,6 +70,7 @@ __all__ = [
     "highest_epochs",
     "judge",
     "judge_all",
+    "replaces_wanted",
     "sort_out",
     "told_by",
 ]

@@ -20,7 +20,10 @@ class Difference(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Theirs:
-    """How an order stands at the venue. `last_report_seq` is the venue's number; 0: no report."""
+    """How an order stands at the venue. `last_report_seq` is the venue's number; 0: no report.
+
+    Prices, micros per share, are those of an order that works; 0: none, or none is told.
+    """
 
     trade_id: str
     symbol: str
@@ -29,6 +32,8 @@ class Theirs:
     filled_quantity: int
     is_open: bool
     last_report_seq: int
+    limit_price_micros: int = 0
+    stop_price_micros: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,8 @@ class Ours:
     state: State
     command_seq: int
     is_explained: bool
+    limit_price_micros: int = 0
+    stop_price_micros: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +97,14 @@ def compare(
 def _difference(our: Ours | None, their: Theirs | None) -> tuple[Difference, str] | None:
     if our is None or their is None:
         return _unknown(our, their)
-    terms = (our.symbol, our.side, our.quantity), (their.symbol, their.side, their.quantity)
-    if terms[0] != terms[1]:
-        return Difference.TERMS_DIFFER, f"here {terms[0]}, there {terms[1]}"
+    if (our.symbol, our.side) != (their.symbol, their.side):
+        words = f"here {our.symbol}, side {our.side}; there {their.symbol}, side {their.side}"
+        return Difference.TERMS_DIFFER, words
     if our.is_explained:
         return None
+    if _terms(our, their) != _terms(their, their):
+        words = f"here {_terms(our, their)}, there {_terms(their, their)}"
+        return Difference.TERMS_DIFFER, words
     if our.filled_quantity != their.filled_quantity:
         filled = f"{our.filled_quantity} shares filled here, {their.filled_quantity} there"
         return Difference.FILLED_DIFFERENTLY, filled
@@ -103,6 +113,19 @@ def _difference(our: Ours | None, their: Theirs | None) -> tuple[Difference, str
     if not their.is_open and our.state != State.DONE:
         return Difference.ENDED_AT_VENUE, "it is open here and has ended there"
     return None
+
+
+def _terms(one: Ours | Theirs, their: Theirs) -> tuple[int, ...]:
+    """Quantity, limit and stop, as far as the venue tells: a replace may have changed them.
+
+    One that is replaced down to less than was filled has what was filled.
+    """
+    prices = (one.limit_price_micros, one.stop_price_micros) if _tells_prices(their) else ()
+    return (max(one.quantity, their.filled_quantity), *prices)
+
+
+def _tells_prices(their: Theirs) -> bool:
+    return their.is_open and bool(their.limit_price_micros or their.stop_price_micros)
 
 
 def _unknown(our: Ours | None, their: Theirs | None) -> tuple[Difference, str] | None:

@@ -72,11 +72,19 @@ class ReplaceTaken:
 
 @dataclass(slots=True)
 class ReplaceSorting:
-    """What comes of each replace, and which are new: too late, or for the venue."""
+    """What comes of each replace, and which are new: too late, or for the venue.
+
+    `unanswered`: known ones that the venue owes an answer.
+    """
 
     results: list[ReplaceTaken] = field(default_factory=list)
     too_late: dict[str, Replace] = field(default_factory=dict)
     to_send: dict[str, Replace] = field(default_factory=dict)
+    unanswered: list[Asked] = field(default_factory=list)
+
+    def new(self, replace_id: str) -> Replace | None:
+        """The new one of that id."""
+        return self.to_send.get(replace_id) or self.too_late.get(replace_id)
 
 
 def fault_of_replace(replace: Replace) -> Reason | None:
@@ -109,35 +117,38 @@ def sort_out_replaces(
     stored of their orders, `asked` of the replaces themselves.
     """
     sorting = ReplaceSorting()
-    known = dict(asked)
     for replace in replaces:
+        order, before = orders.get(replace.trade_id), asked.get(replace.replace_id)
+        reason = _objection(replace, order, before or sorting.new(replace.replace_id))
         if replace.epoch < epochs[replace.partition]:
-            result = ReplaceTaken(replace.replace_id, None, Reason.STALE_EPOCH)
+            reason = Reason.STALE_EPOCH
+        if reason is not None or order is None:
+            result = ReplaceTaken(replace.replace_id, None, reason)
         else:
-            result = _decide(replace, orders.get(replace.trade_id), known, sorting)
+            never_sent = _file(replace, order.state, before, sorting)
+            result = ReplaceTaken(replace.replace_id, order.state, never_sent=never_sent)
         sorting.results.append(result)
     return sorting
 
 
-def _decide(
-    replace: Replace, order: Sent | None, known: dict[str, Asked], sorting: ReplaceSorting
-) -> ReplaceTaken:
-    """What comes of a replace of today's leader; what is new of it goes into `sorting`."""
-    replace_id = replace.replace_id
+def _objection(
+    replace: Replace, order: Sent | None, before: Asked | Replace | None
+) -> Reason | None:
+    """Why a replace is refused, given its order, and the one of the same id that came before."""
     if order is None:
-        return ReplaceTaken(replace_id, None, Reason.TRADE_NOT_FOUND)
-    before = known.get(replace_id)
-    is_same = before is None or (before.trade_id, before.revision) == (
-        replace.trade_id,
-        replace.revision,
-    )
-    if not is_same or not order.is_of(replace.customer_id, replace.symbol, replace.side):
-        return ReplaceTaken(replace_id, None, Reason.EXISTS_DIFFERENT)
-    if before is not None:
-        return ReplaceTaken(replace_id, order.state, never_sent=not before.command_seq)
-    is_late = order.state is State.DONE
-    (sorting.too_late if is_late else sorting.to_send)[replace_id] = replace
-    known[replace_id] = Asked(
-        replace_id, replace.trade_id, replace.revision, int(not is_late), None
-    )
-    return ReplaceTaken(replace_id, order.state, never_sent=is_late)
+        return Reason.TRADE_NOT_FOUND
+    if not order.is_of(replace.customer_id, replace.symbol, replace.side):
+        return Reason.EXISTS_DIFFERENT
+    if before is None or (before.trade_id, before.revision) == (replace.trade_id, replace.revision):
+        return None
+    return Reason.EXISTS_DIFFERENT
+
+
+def _file(replace: Replace, state: State, before: Asked | None, sorting: ReplaceSorting) -> bool:
+    """Put a sound replace where it belongs; whether it is never sent."""
+    if before is None:
+        (sorting.too_late if state is State.DONE else sorting.to_send)[replace.replace_id] = replace
+        return state is State.DONE
+    if before.command_seq and before.answered_by_seq is None and state is not State.DONE:
+        sorting.unanswered.append(before)
+    return not before.command_seq

@@ -1,10 +1,11 @@
-"""Reports: what a venue says of orders, and what of it can be true."""
+"""Reports: what a venue says of orders, and what comes of it."""
 
-from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
 from services.exchange_gateway.domain.orders import Reason, State
+from services.exchange_gateway.domain.replaces import Revision
 
 
 class Kind(IntEnum):
@@ -17,6 +18,12 @@ class Kind(IntEnum):
     CANCELED = 4
     EXPIRED = 5
     CANCEL_REJECTED = 6
+    REPLACED = 7
+    REPLACE_REJECTED = 8
+
+
+REPLACE_ANSWERS = frozenset((Kind.REPLACED, Kind.REPLACE_REJECTED))
+_REFUSALS = frozenset((Kind.CANCEL_REJECTED, Kind.REPLACE_REJECTED))
 
 
 class Breach(StrEnum):
@@ -30,6 +37,10 @@ class Breach(StrEnum):
     OVER_FILL = "OVER_FILL"
     EXECUTION_REPEATED = "EXECUTION_REPEATED"
     ENDED_WHEN_FILLED = "ENDED_WHEN_FILLED"
+    REPLACE_NOT_ASKED = "REPLACE_NOT_ASKED"
+    REPLACE_ANSWERED_TWICE = "REPLACE_ANSWERED_TWICE"
+    REPLACED_DIFFERENTLY = "REPLACED_DIFFERENTLY"
+    REPLACED_WHEN_ENDED = "REPLACED_WHEN_ENDED"
     REFUSED_BY_EXECUTION = "REFUSED_BY_EXECUTION"
 
 
@@ -38,6 +49,8 @@ class Report:
     """A venue's word on an order. `venue_seq` is the venue's number of it, `raw` its very bytes.
 
     Quantities are whole shares, prices micros per share, times nanoseconds since 1970 UTC.
+    `command_seq` is the number of the command that it answers, 0: none. `revision`: the terms of an
+    order that was replaced.
     """
 
     venue_seq: int
@@ -54,6 +67,8 @@ class Report:
     reason: Reason | None
     reason_text: str
     raw: bytes
+    command_seq: int = 0
+    revision: Revision | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +76,7 @@ class Standing:
     """How an order stands after the reports so far.
 
     `filled_by_seq` is the gateway's number of the report that filled it whole; None until then.
+    `is_cut`: that was a replace, down to what was filled before.
     """
 
     trade_id: str
@@ -72,6 +88,14 @@ class Standing:
     filled_quantity: int
     exchange_order_id: str
     filled_by_seq: int | None
+    limit_price_micros: int = 0
+    stop_price_micros: int = 0
+    is_cut: bool = False
+
+    @property
+    def revision(self) -> Revision:
+        """Its terms as they are now."""
+        return Revision(self.quantity, self.limit_price_micros, self.stop_price_micros)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,22 +109,44 @@ class Parked:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A report as execution gets it. `is_parked`: it only holds its place and is not delivered."""
+    """A report as execution gets it. `is_held`: it only holds its place and is not delivered.
+
+    `limit_price_micros`: the order's limit when the venue said it. Of the answer to a replace,
+    `replace_id` says which, and `filled_quantity` how many shares were filled before it.
+    """
 
     seq: int
     report: Report
     customer_id: str = ""
     is_last: bool = False
-    is_parked: bool = False
+    is_held: bool = False
+    limit_price_micros: int = 0
+    replace_id: str = ""
+    filled_quantity: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A replace that report `seq` answers, and how the order stood before."""
+
+    replace_id: str
+    seq: int
+    is_done: bool
+    filled_quantity: int
+    old_limit_price_micros: int
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What a run of reports comes to; `deliveries` has an entry for each of them."""
+    """What a run of reports comes to; `deliveries` has an entry for each of them.
+
+    `standings` are those of the orders that changed, `answered` the replaces that were answered.
+    """
 
     standings: Sequence[Standing]
     parked: Sequence[Parked]
     deliveries: Sequence[Delivery]
+    answered: Sequence[Answered]
 
 
 class Impossible(Exception):
@@ -112,110 +158,9 @@ class Impossible(Exception):
         self.detail = detail
 
 
-def judge(standing: Standing | None, report: Report, *, seq: int) -> Standing:
-    """How the order stands after `report`, the gateway's number `seq`. Raises Impossible.
-
-    A fill counts even after the order has ended: it is a fact.
-    """
-    if report.kind == Kind.UNREADABLE:
-        raise Impossible(Breach.UNREADABLE, "the report says nothing this house understands")
-    if standing is None:
-        raise Impossible(Breach.UNKNOWN_TRADE, f"no order was sent for {report.trade_id!r}")
-    if report.symbol != standing.symbol:
-        detail = f"the order is in {standing.symbol}, the report in {report.symbol!r}"
-        raise Impossible(Breach.WRONG_SYMBOL, detail)
-    if report.side != standing.side:
-        detail = f"the order's side is {standing.side}, the report's {report.side}"
-        raise Impossible(Breach.WRONG_SIDE, detail)
-    if report.kind == Kind.FILLED:
-        return _fill(standing, report, seq)
-    return _answer(standing, report)
-
-
-def _fill(standing: Standing, report: Report, seq: int) -> Standing:
-    if report.quantity < 1 or report.price_micros < 1 or not report.execution_id:
-        detail = (
-            f"a fill {report.execution_id!r} of {report.quantity} at {report.price_micros} micros"
-        )
-        raise Impossible(Breach.NOT_A_FILL, detail)
-    filled = standing.filled_quantity + report.quantity
-    if filled > standing.quantity:
-        detail = f"{filled} shares filled of {standing.quantity} ordered"
-        raise Impossible(Breach.OVER_FILL, detail)
-    is_whole = filled == standing.quantity
-    return replace(
-        standing,
-        state=State.DONE if is_whole or standing.state == State.DONE else State.ACCEPTED,
-        filled_quantity=filled,
-        exchange_order_id=report.exchange_order_id or standing.exchange_order_id,
-        filled_by_seq=seq if is_whole else None,
-    )
-
-
-def _answer(standing: Standing, report: Report) -> Standing:
-    if report.kind == Kind.CANCEL_REJECTED:
-        return standing
-    if report.kind == Kind.ACCEPTED:
-        state = max(standing.state, State.ACCEPTED)
-    elif standing.filled_by_seq is not None:
-        detail = f"{report.kind.name} after all {standing.quantity} shares were filled"
-        raise Impossible(Breach.ENDED_WHEN_FILLED, detail)
-    else:
-        state = State.DONE
-    exchange_order_id = report.exchange_order_id or standing.exchange_order_id
-    return replace(standing, state=state, exchange_order_id=exchange_order_id)
-
-
-def executions_wanted(
-    standings: Mapping[str, Standing], reports: Sequence[Report]
-) -> Sequence[str]:
-    """The orders among those filled in `reports` that had fills before, by id."""
-    filled = {report.trade_id for report in reports if report.kind == Kind.FILLED}
-    return sorted(i for i in filled if i in standings and standings[i].filled_quantity)
-
-
-def judge_all(
-    standings: Mapping[str, Standing],
-    reports: Sequence[Report],
-    *,
-    first_seq: int,
-    executions: Mapping[str, Set[str]],
-) -> Judgement:
-    """Judge reports in order, each against what the ones before it left behind.
-
-    `executions` are the ids of fills that counted before, by order: one counts once.
-    """
-    now = dict(standings)
-    counted = {trade_id: set(ids) for trade_id, ids in executions.items()}
-    touched: dict[str, Standing] = {}
-    parked = []
-    deliveries = []
-    for seq, report in enumerate(reports, start=first_seq):
-        try:
-            standing = judge(now.get(report.trade_id), report, seq=seq)
-            _count(counted.setdefault(report.trade_id, set()), report)
-        except Impossible as why:
-            parked.append(Parked(seq, why.breach, why.detail))
-            deliveries.append(Delivery(seq, report, is_parked=True))
-            continue
-        now[report.trade_id] = touched[report.trade_id] = standing
-        is_last = report.kind == Kind.FILLED and standing.filled_by_seq == seq
-        deliveries.append(Delivery(seq, report, standing.customer_id, is_last))
-    return Judgement(list(touched.values()), parked, deliveries)
-
-
-def _count(counted: set[str], report: Report) -> None:
-    """A fill counts under its id, once. Raises Impossible."""
-    if report.kind == Kind.FILLED:
-        if report.execution_id in counted:
-            detail = f"execution {report.execution_id!r} of this order was told before"
-            raise Impossible(Breach.EXECUTION_REPEATED, detail)
-        counted.add(report.execution_id)
-
-
 def told_by(reports: Sequence[Report]) -> State:
     """Where an order stands by the venue's own reports of it, oldest first; PENDING: none yet."""
-    reports = [report for report in reports if report.kind != Kind.CANCEL_REJECTED]
+    reports = [report for report in reports if report.kind not in _REFUSALS]
     if not reports:
         return State.PENDING
     last = reports[-1]

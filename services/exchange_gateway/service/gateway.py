@@ -10,6 +10,7 @@ from libs.refusals import Invalid, Unavailable
 from services.exchange_gateway import wire
 from services.exchange_gateway.domain import TRADE_ID, Kind, Report, State, told_by
 from services.exchange_gateway.service.operators import Operators
+from services.exchange_gateway.session.enquiring import ask
 from services.exchange_gateway.session.listing import Listing
 from services.exchange_gateway.session.tenure import Tenure
 from services.exchange_gateway.store.executions import Executions
@@ -82,7 +83,7 @@ class GatewayService(Operators, ExchangeGatewayServiceServicer):
             stored = await SessionStore(connection, self._session_id).find_orders(trade_ids)
         open_ids = [i for i in trade_ids if i not in stored or stored[i].state == State.PENDING]
         try:
-            told = await session.enquiring.ask(open_ids)
+            told = await ask(session.floor, open_ids)
         except VenueAway:
             if not stored.keys() >= set(trade_ids):
                 raise Unavailable(

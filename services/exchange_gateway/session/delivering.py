@@ -89,7 +89,7 @@ class Delivering:
     async def _ask(self, part: Sequence[Delivery]) -> Sorted:
         """What comes of reports in order; those of trades that wait already join them unasked."""
         room = self.redelivering.room
-        sound = [d for d in part if not d.is_parked]
+        sound = [d for d in part if not d.is_held]
         held = [
             Postponed(d.seq, d.report.trade_id, was_tried=False)
             for d in sound

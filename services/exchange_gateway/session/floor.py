@@ -96,7 +96,10 @@ class Board:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Floor:
-    """The session as one process holds it. `commands` is sent from, `deliveries` delivered from."""
+    """The session as one process holds it. `commands` is sent from, `deliveries` delivered from.
+
+    `waiting` and `replaces`: orders, and replaces by their orders, that the venue has not answered.
+    """
 
     seat: Seat
     venue: Venue
@@ -104,6 +107,7 @@ class Floor:
     rhythm: Rhythm
     board: Board
     waiting: Unanswered
+    replaces: Unanswered
     alarms: Alarms
     commands: Tail[Command]
     deliveries: Tail[Delivery]

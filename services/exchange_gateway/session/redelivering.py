@@ -12,6 +12,7 @@ from services.exchange_gateway.domain import Delivery
 from services.exchange_gateway.domain.answers import Answer, Postponed, Sorted, sort_answers
 from services.exchange_gateway.session.floor import Floor
 from services.exchange_gateway.session.waiting_room import Trade, WaitingRoom
+from services.exchange_gateway.store.deliveries import DeliveryStore
 from services.exchange_gateway.store.later import LaterStore
 from services.exchange_gateway.store.reports import ReportStore
 
@@ -72,8 +73,8 @@ class Redelivering:
 
     async def _load(self, trades: Sequence[Trade]) -> Sequence[Delivery]:
         seqs = sorted(seq for trade in trades for seq in trade.seqs)
-        decode = self._floor.venue.decode
-        return await self._lane.run(lambda c: LaterStore(c, self._floor.seat).load(seqs, decode))
+        session_id, decode = self._floor.seat.session_id, self._floor.venue.decode
+        return await self._lane.run(lambda c: DeliveryStore(c, session_id, decode).named(seqs))
 
     async def _failed(
         self, trades: Sequence[Trade], deliveries: Sequence[Delivery], error: ExecutionAway

@@ -1,6 +1,6 @@
 """Replaces in: numbered, stored, answered; then the sender has them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import psycopg
@@ -24,6 +24,7 @@ from services.exchange_gateway.store.commands import CommandStore
 from services.exchange_gateway.store.replaces import ReplaceStore
 
 _sent = Counter("gateway_replaces_sent", "Replaces for the venue, repeats not counted")
+_resent = Counter("gateway_replaces_resent", "Replaces sent again, the venue having lost them")
 _log = structlog.get_logger()
 
 
@@ -53,6 +54,25 @@ class Replacing:
             refuse=lambda replace, fault: ReplaceTaken(replace.replace_id, None, fault),
         )
 
+    async def send_again(self, trade_ids: Sequence[str]) -> None:
+        """Send the replaces of these orders under new numbers; answered ones are left alone."""
+        seat = self._floor.seat
+
+        async def renumber(connection: psycopg.AsyncConnection) -> _Kept:
+            store, numbers = ReplaceStore(connection, seat), CommandStore(connection, seat)
+            first = await numbers.lock()
+            replaces = await store.find_open(trade_ids)
+            commands = self._numbered(replaces, first)
+            if commands:
+                await store.keep_again(replaces, commands)
+                await numbers.advance(first + len(commands))
+            return _Kept(ReplaceSorting(), commands, first + len(commands))
+
+        kept = await self._lane.run(renumber)
+        _resent.inc(len(kept.commands))
+        _log.warning("replaces_sent_again", trade_ids=[c.trade_id for c in kept.commands])
+        self._hand_over(kept)
+
     async def close(self) -> None:
         """Finish what is queued, take nothing new."""
         await self._batcher.close()
@@ -62,8 +82,21 @@ class Replacing:
         sorting = kept.sorting
         _sent.inc(len(kept.commands))
         _log.info("replaces_kept", sent=len(kept.commands), too_late=len(sorting.too_late))
-        self._floor.commands.announce(kept.head, kept.commands)
+        self._hand_over(kept)
         return sorting.results
+
+    def _numbered(self, replaces: Iterable[Replace], first: int) -> list[Command]:
+        encode = self._floor.venue.encode_replace
+        return [
+            Command(seq, replace.trade_id, encode(replace, seq))
+            for seq, replace in enumerate(replaces, start=first)
+        ]
+
+    def _hand_over(self, kept: _Kept) -> None:
+        self._floor.replaces.add(kept.commands)
+        for one in kept.sorting.unanswered:
+            self._floor.replaces.watch(one.trade_id, one.command_seq)
+        self._floor.commands.announce(kept.head, kept.commands)
 
     async def _store(
         self, connection: psycopg.AsyncConnection, replaces: Sequence[Replace]
@@ -79,10 +112,7 @@ class Replacing:
             orders=await CancelStore(connection, seat).find([r.trade_id for r in replaces]),
             asked=await store.find([r.replace_id for r in replaces]),
         )
-        commands = [
-            Command(seq, replace.trade_id, self._floor.venue.encode_replace(replace, seq))
-            for seq, replace in enumerate(sorting.to_send.values(), start=first)
-        ]
+        commands = self._numbered(sorting.to_send.values(), first)
         if sorting.too_late:
             await store.keep(sorting.too_late.values(), [])
         if commands:

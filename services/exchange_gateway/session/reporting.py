@@ -11,16 +11,18 @@ from prometheus_client import Counter
 from libs.postgres import Lane
 from libs.refusals import Unavailable
 from services.exchange_gateway.domain import (
+    REPLACE_ANSWERS,
     Delivery,
     Judgement,
     Report,
-    executions_wanted,
-    judge_all,
+    State,
+    told_by,
 )
+from services.exchange_gateway.session.court import Docket, hear
 from services.exchange_gateway.session.floor import Floor
 from services.exchange_gateway.session.sequence import ReportSequence
 from services.exchange_gateway.store.progress import Step
-from services.exchange_gateway.store.reports import ReportStore, is_ours
+from services.exchange_gateway.store.reports import ReportStore
 from stockbroker.common.v1.reason_pb2 import Reason
 
 _MOST = 1000
@@ -132,12 +134,8 @@ class Reporting:
             reports = ReportStore(connection, self._floor.seat)
             if await reports.lock(Step.JUDGED) == head:
                 return None  # by an attempt whose commit went unanswered
-            ids = {report.trade_id for report in run if is_ours(report.trade_id)}
-            standings = await reports.find_standings(sorted(ids))
-            wanted = executions_wanted(standings, run)
-            executions = await reports.find_executions(wanted, before=first_seq) if wanted else {}
-            judgement = judge_all(standings, run, first_seq=first_seq, executions=executions)
-            await reports.save_standings(judgement.standings)
+            docket = Docket(run, first_seq, next_seq=first_seq)
+            judgement = await hear(connection, self._floor.seat, docket)
             if judgement.parked:
                 await reports.park(judgement.parked)
             await reports.advance(Step.JUDGED, head)
@@ -150,6 +148,7 @@ class Reporting:
         else:
             self._floor.waiting.answered(order.trade_id for order in judgement.standings)
             self._floor.deliveries.announce(head, judgement.deliveries)
+        self._floor.replaces.answered(report.trade_id for report in run if _ends_replace(report))
         self._next_to_judge = head
         self._tell(run, judgement)
 
@@ -187,3 +186,8 @@ class Reporting:
         for case in parked:
             _parked.labels(case.breach).inc()
             _log.error("report_parked", seq=case.seq, breach=case.breach, detail=case.detail)
+
+
+def _ends_replace(report: Report) -> bool:
+    """Whether no replace of the order waits after it; what is parked is asked about no more."""
+    return report.kind in REPLACE_ANSWERS or told_by([report]) == State.DONE

@@ -7,9 +7,10 @@ import structlog
 
 from libs.postgres import Lane
 from libs.refusals import NotFound, Refused
-from services.exchange_gateway.domain import Delivery, Report, Standing, State, judge_all
+from services.exchange_gateway.domain import Delivery, State
 from services.exchange_gateway.domain.operators import Deed, Outcome, Signature, compose
-from services.exchange_gateway.session.enquiring import Enquiring
+from services.exchange_gateway.session.court import Docket, hear
+from services.exchange_gateway.session.enquiring import ask
 from services.exchange_gateway.session.floor import Floor
 from services.exchange_gateway.session.reporting import Reporting
 from services.exchange_gateway.store.operators import Action, OperatorStore, Written
@@ -32,13 +33,10 @@ class _Done:
 class Resolving:
     """Report, judgement and record are one transaction; done twice it comes to the same."""
 
-    def __init__(
-        self, floor: Floor, lane: Lane, reporting: Reporting, enquiring: Enquiring
-    ) -> None:
+    def __init__(self, floor: Floor, lane: Lane, reporting: Reporting) -> None:
         self._floor = floor
         self._lane = lane
         self._reporting = reporting
-        self._enquiring = enquiring
 
     async def resolve(
         self, trade_id: str, outcome: Outcome, signature: Signature, *, despite_venue: str
@@ -61,6 +59,7 @@ class Resolving:
             done = await self._lane.run(lambda c: self._write(c, seq, outcome, action))
             self._floor.board.withdrawn.add(trade_id)
             self._floor.waiting.answered([trade_id])
+            self._floor.replaces.answered([trade_id])
             if done.seq == seq:
                 self._reporting.wrote(seq, done.delivery)
         _log.warning("order_resolved", trade_id=trade_id, seq=done.seq, outcome=outcome.words)
@@ -69,7 +68,7 @@ class Resolving:
     async def _ask(self, trade_id: str) -> str:
         """The venue's word on an order just now; empty: it does not answer."""
         try:
-            [reports] = (await self._enquiring.ask([trade_id])).values()
+            [reports] = (await ask(self._floor, [trade_id])).values()
         except VenueAway:
             return ""
         if reports is None:
@@ -92,26 +91,16 @@ class Resolving:
             raise Refused(Reason.REASON_ORDER_HAS_ENDED, "what became of the order is known")
         report = compose(outcome, standing, words=action.signature.reason_text)
         report = replace(report, raw=self._floor.venue.write(report))
-        delivery = await self._judge(reports, report, seq, standing)
+        judgement = await hear(connection, self._floor.seat, Docket([report], seq, seq))
+        if judgement.parked:
+            raise Refused(Reason.REASON_CANNOT_BE_TRUE, judgement.parked[0].detail)
         author = action.signature.actor
         written = Written(seq, trade_id, report.kind, report.execution_id, report.raw, author)
         await store.write(self._floor.seat, written)
         await store.record(replace(action, report_seq=seq))
         await reports.advance(Step.STORED, seq + 1)
         await reports.advance(Step.JUDGED, seq + 1)
-        return _Done(seq, delivery)
-
-    async def _judge(
-        self, reports: ReportStore, report: Report, seq: int, standing: Standing
-    ) -> Delivery:
-        """Judge one report and keep how its order stands then. Raises Refused."""
-        trade_id = report.trade_id
-        known = await reports.find_executions([trade_id], before=seq)
-        judgement = judge_all({trade_id: standing}, [report], first_seq=seq, executions=known)
-        if judgement.parked:
-            raise Refused(Reason.REASON_CANNOT_BE_TRUE, judgement.parked[0].detail)
-        await reports.save_standings(judgement.standings)
-        return judgement.deliveries[0]
+        return _Done(seq, judgement.deliveries[0])
 
     def _store(self, connection: psycopg.AsyncConnection) -> OperatorStore:
         return OperatorStore(connection, self._floor.seat.session_id)

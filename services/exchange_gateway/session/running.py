@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from libs.clock import Clock
 from libs.postgres import Lane, Pool
 from services.exchange_gateway.domain import Command, Delivery
+from services.exchange_gateway.domain.enquiry import about_order, about_replace
 from services.exchange_gateway.session.alarms import Alarms
 from services.exchange_gateway.session.canceling import Canceling
 from services.exchange_gateway.session.comparing import Comparing
 from services.exchange_gateway.session.delivering import Delivering
-from services.exchange_gateway.session.enquiring import Enquiring
+from services.exchange_gateway.session.enquiring import Enquiring, Subject
 from services.exchange_gateway.session.floor import Board, Floor, Rhythm
 from services.exchange_gateway.session.keeping import Keeping
 from services.exchange_gateway.session.redelivering import Execution
@@ -25,10 +26,10 @@ from services.exchange_gateway.session.tail import Tail
 from services.exchange_gateway.session.together import together
 from services.exchange_gateway.session.unanswered import Unanswered
 from services.exchange_gateway.store.commands import CommandStore
+from services.exchange_gateway.store.deliveries import DeliveryStore
 from services.exchange_gateway.store.lease import Start
 from services.exchange_gateway.store.parked import ParkedStore
 from services.exchange_gateway.store.progress import Seat, Step
-from services.exchange_gateway.store.reports import ReportStore
 from services.exchange_gateway.venues import Venue
 
 
@@ -53,6 +54,7 @@ class RunningSession:
         self._pool = outside.pool
         head = start.next_seq
         waiting = Unanswered(start.unanswered, outside.clock)
+        replaces = Unanswered(start.unanswered_replaces, outside.clock)
         self.floor = floor = Floor(
             seat=start.seat,
             venue=outside.venue,
@@ -60,7 +62,8 @@ class RunningSession:
             rhythm=outside.rhythm,
             board=Board(outside.clock, venue_name=start.venue, next_report_seq=head[Step.STORED]),
             waiting=waiting,
-            alarms=Alarms(waiting),
+            replaces=replaces,
+            alarms=Alarms(waiting, replaces),
             commands=Tail(_load_commands(outside.pool, start.seat), head=head[Step.COMMANDS]),
             deliveries=Tail(_load_deliveries(outside, start.seat), head=head[Step.JUDGED]),
         )
@@ -83,10 +86,12 @@ class RunningSession:
         self._keeping = Keeping(
             floor, outside.pool, self._reporting, self.submission, comparing=comparing
         )
-        self.enquiring = Enquiring(floor, self._reporting, self.submission)
+        self._enquiring = [
+            Enquiring(floor, self._reporting, subject) for subject in self._subjects()
+        ]
         lane = outside.report_lane
         self.resetting = Resetting(floor, lane)
-        self.resolving = Resolving(floor, lane, self._reporting, self.enquiring)
+        self.resolving = Resolving(floor, lane, self._reporting)
         self.settling = Settling(floor, lane, self._reporting, self._delivering.redelivering.room)
 
     async def run(self) -> None:
@@ -98,7 +103,15 @@ class RunningSession:
             self._delivering.run(),
             self._delivering.redelivering.run(),
             self._keeping.run(),
-            self.enquiring.run(),
+            *(enquiring.run() for enquiring in self._enquiring),
+        )
+
+    def _subjects(self) -> Sequence[Subject]:
+        """What the venue is asked about while it owes an answer."""
+        floor = self.floor
+        return (
+            Subject("orders", floor.waiting, about_order, self.submission.send_again),
+            Subject("replaces", floor.replaces, about_replace, self.replacing.send_again),
         )
 
     async def _count_parked(self) -> int:
@@ -125,7 +138,7 @@ def _load_deliveries(
 ) -> Callable[[int, int], Awaitable[Sequence[Delivery]]]:
     async def load(start: int, end: int) -> Sequence[Delivery]:
         async with outside.pool.connection() as connection:
-            store = ReportStore(connection, seat)
-            return await store.load_deliveries(start, end, outside.venue.decode)
+            store = DeliveryStore(connection, seat.session_id, outside.venue.decode)
+            return await store.between(start, end)
 
     return load

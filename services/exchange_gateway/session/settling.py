@@ -7,9 +7,10 @@ import structlog
 
 from libs.postgres import Lane
 from libs.refusals import NotFound, Refused
-from services.exchange_gateway.domain import Breach, Parked, judge_all
+from services.exchange_gateway.domain import Breach, Parked
 from services.exchange_gateway.domain.answers import Postponed
 from services.exchange_gateway.domain.operators import Deed, Settlement, Signature
+from services.exchange_gateway.session.court import Docket, hear
 from services.exchange_gateway.session.floor import Floor
 from services.exchange_gateway.session.reporting import Reporting
 from services.exchange_gateway.session.waiting_room import WaitingRoom
@@ -18,7 +19,7 @@ from services.exchange_gateway.store.later import LaterStore
 from services.exchange_gateway.store.operators import Action, OperatorStore
 from services.exchange_gateway.store.parked import ParkedReport, ParkedStore
 from services.exchange_gateway.store.progress import Step
-from services.exchange_gateway.store.reports import ReportStore, is_ours
+from services.exchange_gateway.store.reports import ReportStore
 from stockbroker.common.v1.reason_pb2 import Reason
 
 _log = structlog.get_logger()
@@ -124,19 +125,9 @@ class Settling:
         """
         if found.breach == Breach.REFUSED_BY_EXECUTION:
             return None
-        reports = ReportStore(connection, self._floor.seat)
-        report = found.report
-        ids = [report.trade_id] if is_ours(report.trade_id) else []
-        judgement = judge_all(
-            await reports.find_standings(ids),
-            [report],
-            first_seq=found.seq,
-            executions=await reports.find_executions(ids, before=self._reporting.sequence.next_seq),
-        )
-        if judgement.parked:
-            return judgement.parked[0]
-        await reports.save_standings(judgement.standings)
-        return None
+        docket = Docket([found.report], found.seq, self._reporting.sequence.next_seq)
+        judgement = await hear(connection, self._floor.seat, docket)
+        return judgement.parked[0] if judgement.parked else None
 
     async def _find(
         self, connection: psycopg.AsyncConnection, seq: int

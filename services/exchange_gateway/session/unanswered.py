@@ -1,4 +1,4 @@
-"""Orders the venue has not said a word about, oldest first."""
+"""What the venue has not answered, by order and oldest first: orders themselves, or replaces."""
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,7 +12,7 @@ from services.exchange_gateway.store.lease import Pending
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """An order without an answer: under which number it was sent last, and since when it waits.
+    """What has no answer: under which number it was sent last, and since when it waits.
 
     `since` starts anew whenever it is sent or asked about, `first` does not.
     """
@@ -32,7 +32,7 @@ class Heard:
 
 
 class Unanswered:
-    """The unanswered orders of the session, in memory."""
+    """All that is unanswered in the session, one per order, in memory."""
 
     def __init__(self, found: Iterable[Pending], clock: Clock) -> None:
         self._clock = clock
@@ -56,6 +56,13 @@ class Unanswered:
             first = before.first if before is not None else now
             self._orders[command.trade_id] = Waiting(command.trade_id, command.seq, now, first)
         self._notice()
+
+    def watch(self, trade_id: str, command_seq: int) -> None:
+        """This waits, unless it is known that it does."""
+        if trade_id not in self._orders:
+            now = self._clock.monotonic()
+            self._orders[trade_id] = Waiting(trade_id, command_seq, now, now)
+            self._notice()
 
     def answered(self, trade_ids: Iterable[str]) -> None:
         """The venue has said something of these."""

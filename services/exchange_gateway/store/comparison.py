@@ -25,7 +25,8 @@ SELECT o.trade_id::text, o.symbol, o.side, o.quantity, o.filled_quantity, o.stat
        OR o.trade_id IN (
            SELECT r.trade_id FROM parked_report p
            JOIN venue_report r ON r.session_id = p.session_id AND r.seq = p.seq
-           WHERE p.session_id = %(session_id)s AND p.state <> 2 AND r.trade_id IS NOT NULL)
+           WHERE p.session_id = %(session_id)s AND p.state <> 2 AND r.trade_id IS NOT NULL),
+       o.limit_price_micros, o.stop_price_micros
 FROM venue_order o WHERE o.trade_id = ANY(%(trade_ids)s::uuid[])
 """
 
@@ -137,5 +138,5 @@ class ComparisonStore:
 
 
 def _ours(row: TupleRow) -> Ours:
-    trade_id, symbol, side, quantity, filled, state, command_seq, is_explained = row
-    return Ours(trade_id, symbol, side, quantity, filled, State(state), command_seq, is_explained)
+    trade_id, symbol, side, quantity, filled, state, *rest = row
+    return Ours(trade_id, symbol, side, quantity, filled, State(state), *rest)

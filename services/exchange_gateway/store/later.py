@@ -1,11 +1,10 @@
 """Reports that are delivered again, kept by the delivery lane."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import psycopg
 
-from services.exchange_gateway.domain import Delivery, Report
 from services.exchange_gateway.domain.answers import Postponed
 from services.exchange_gateway.store.progress import Seat, Step, lock
 
@@ -26,13 +25,6 @@ _LIST = """
 SELECT seq, trade_id::text, attempts,
        extract(epoch FROM clock_timestamp() - since)::double precision
 FROM later_report WHERE session_id = %(session_id)s ORDER BY seq
-"""
-
-_LOAD = """
-SELECT r.seq, r.raw, o.customer_id, coalesce(o.filled_by_seq = r.seq, false)
-FROM venue_report r JOIN venue_order o ON o.trade_id = r.trade_id
-WHERE r.session_id = %(session_id)s AND r.seq = ANY(%(seqs)b)
-ORDER BY r.seq
 """
 
 
@@ -80,12 +72,3 @@ class LaterStore:
         """All that wait, in order."""
         cursor = await self._connection.execute(_LIST, {"session_id": self._seat.session_id})
         return [Late(*row) for row in await cursor.fetchall()]
-
-    async def load(
-        self, seqs: Sequence[int], decode: Callable[[bytes], Report]
-    ) -> Sequence[Delivery]:
-        """Those reports as they are delivered, in order."""
-        cursor = await self._connection.execute(
-            _LOAD, {"session_id": self._seat.session_id, "seqs": list(seqs)}, binary=True
-        )
-        return [Delivery(row[0], decode(row[1]), *row[2:]) for row in await cursor.fetchall()]

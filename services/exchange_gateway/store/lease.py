@@ -41,10 +41,19 @@ FROM unanswered_order u JOIN venue_order o ON o.trade_id = u.trade_id
 WHERE u.session_id = %(session_id)s ORDER BY o.command_seq
 """
 
+_UNANSWERED_REPLACES = """
+SELECT v.trade_id::text, v.command_seq,
+       extract(epoch FROM clock_timestamp() - v.created_at)::double precision
+FROM venue_replace v JOIN venue_order o ON o.trade_id = v.trade_id
+WHERE v.session_id = %(session_id)s AND v.answered_by_seq IS NULL AND v.command_seq > 0
+    AND o.state <> 4
+ORDER BY v.command_seq
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """An order without an answer, under the number it was sent last, and how old it is."""
+    """An order, or a replace, without an answer: its last number, and how old it is."""
 
     trade_id: str
     command_seq: int
@@ -60,6 +69,7 @@ class Start:
     report_offset: int
     next_seq: dict[Step, int]
     unanswered: Sequence[Pending]
+    unanswered_replaces: Sequence[Pending]
 
 
 async def take(
@@ -81,14 +91,21 @@ async def take(
     session = await cursor.fetchone()
     if session is None:
         raise Deposed
-    cursor = await connection.execute(_UNANSWERED, parameters)
     return Start(
         seat=Seat(session_id, term=rows[0][1]),
         venue=session[0],
         report_offset=session[1],
         next_seq={Step(lane): next_seq for lane, _, next_seq in rows},
-        unanswered=[Pending(*row) for row in await cursor.fetchall()],
+        unanswered=await _pending(connection, _UNANSWERED, session_id),
+        unanswered_replaces=await _pending(connection, _UNANSWERED_REPLACES, session_id),
     )
+
+
+async def _pending(
+    connection: psycopg.AsyncConnection, query: str, session_id: str
+) -> Sequence[Pending]:
+    cursor = await connection.execute(query.encode(), {"session_id": session_id})
+    return [Pending(*row) for row in await cursor.fetchall()]
 
 
 async def stay(connection: psycopg.AsyncConnection, seat: Seat) -> None:

@@ -7,7 +7,6 @@ import psycopg
 
 from services.exchange_gateway.domain import (
     TRADE_ID,
-    Delivery,
     Parked,
     Report,
     Standing,
@@ -26,7 +25,7 @@ ON CONFLICT (session_id, seq) DO NOTHING
 
 _STANDINGS = """
 SELECT trade_id::text, customer_id, symbol, side, quantity, state, filled_quantity,
-       exchange_order_id, filled_by_seq
+       exchange_order_id, filled_by_seq, limit_price_micros, stop_price_micros, is_cut
 FROM venue_order WHERE trade_id = ANY(%(trade_ids)b::uuid[])
 """
 
@@ -69,16 +68,6 @@ WHERE r.trade_id = ANY(%(trade_ids)b::uuid[]) AND r.kind = 2
 
 _LOAD = """
 SELECT r.seq, r.raw FROM venue_report r
-WHERE r.session_id = %(session_id)s AND r.seq >= %(start)s AND r.seq < %(end)s
-ORDER BY r.seq
-"""
-
-_LOAD_DELIVERIES = """
-SELECT r.seq, r.raw, coalesce(o.customer_id, ''), coalesce(o.filled_by_seq = r.seq, false),
-       p.seq IS NOT NULL
-FROM venue_report r
-LEFT JOIN venue_order o ON o.trade_id = r.trade_id
-LEFT JOIN parked_report p ON p.session_id = r.session_id AND p.seq = r.seq
 WHERE r.session_id = %(session_id)s AND r.seq >= %(start)s AND r.seq < %(end)s
 ORDER BY r.seq
 """
@@ -174,31 +163,10 @@ class ReportStore:
         )
         return [decode(row[1]) for row in await cursor.fetchall()]
 
-    async def load_deliveries(
-        self, start: int, end: int, decode: Callable[[bytes], Report]
-    ) -> list[Delivery]:
-        """The judged reports numbered start <= seq < end as they are delivered, in order."""
-        cursor = await self._connection.execute(
-            _LOAD_DELIVERIES,
-            {"session_id": self._seat.session_id, "start": start, "end": end},
-            binary=True,
-        )
-        return [Delivery(row[0], decode(row[1]), *row[2:]) for row in await cursor.fetchall()]
-
 
 def _standing(trade_id: str, customer_id: str, symbol: str, *rest: Any) -> Standing:
-    side, quantity, state, filled_quantity, exchange_order_id, filled_by_seq = rest
-    return Standing(
-        trade_id,
-        customer_id,
-        symbol,
-        side,
-        quantity,
-        State(state),
-        filled_quantity,
-        exchange_order_id,
-        filled_by_seq,
-    )
+    side, quantity, state, *more = rest
+    return Standing(trade_id, customer_id, symbol, side, quantity, State(state), *more)
 
 
 def is_ours(trade_id: str) -> bool:

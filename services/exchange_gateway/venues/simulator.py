@@ -15,7 +15,7 @@ from libs.tasks import is_cancelled
 from services.exchange_gateway.domain import Command, Instrument, Kind, Order, Reason, Report
 from services.exchange_gateway.domain.comparison import Theirs
 from services.exchange_gateway.domain.numbers import Numbers
-from services.exchange_gateway.domain.replaces import Replace
+from services.exchange_gateway.domain.replaces import Replace, Revision
 from services.exchange_gateway.venues import (
     CommandsKept,
     LoggedOn,
@@ -35,6 +35,8 @@ _KINDS = {
     market.ExecutionReport.EXEC_TYPE_CANCELED: Kind.CANCELED,
     market.ExecutionReport.EXEC_TYPE_EXPIRED: Kind.EXPIRED,
     market.ExecutionReport.EXEC_TYPE_CANCEL_REJECTED: Kind.CANCEL_REJECTED,
+    market.ExecutionReport.EXEC_TYPE_REPLACED: Kind.REPLACED,
+    market.ExecutionReport.EXEC_TYPE_REPLACE_REJECTED: Kind.REPLACE_REJECTED,
     # Says once more that the exchange has the order.
     market.ExecutionReport.EXEC_TYPE_TRIGGERED: Kind.ACCEPTED,
 }
@@ -297,9 +299,6 @@ def _unreadable(raw: bytes) -> Report:
 
 def _report(said: market.ExecutionReport) -> Report:
     kind = _KINDS.get(said.exec_type, Kind.UNREADABLE)
-    reason = _REASONS.get(said.reject_reason, Reason.EXCHANGE_REJECTED)
-    if reason is None and kind in _ENDS:
-        reason = Reason.EXPIRED if kind == Kind.EXPIRED else Reason.EXCHANGE_REJECTED
     return Report(
         venue_seq=said.seq,
         trade_id=said.client_order_id,
@@ -312,10 +311,24 @@ def _report(said: market.ExecutionReport) -> Report:
         price_micros=said.last_price_micros,
         leaves_quantity=said.leaves_quantity,
         executed_at_nanos=said.transact_time.ToNanoseconds(),
-        reason=reason,
+        reason=_reason(said.reject_reason, kind),
         reason_text=said.reason_text,
         raw=said.SerializeToString(),
+        command_seq=said.command_seq,
+        revision=Revision(said.quantity, said.limit_price_micros, said.stop_price_micros)
+        if kind == Kind.REPLACED
+        else None,
     )
+
+
+def _reason(said: market.RejectReason.ValueType, kind: Kind) -> Reason | None:
+    """The house's word for the exchange's reason; None: there is none."""
+    reason = _REASONS.get(said, Reason.EXCHANGE_REJECTED)
+    if reason is None and kind in _ENDS:
+        return Reason.EXPIRED if kind == Kind.EXPIRED else Reason.EXCHANGE_REJECTED
+    if kind == Kind.REPLACE_REJECTED and reason is Reason.TOO_LATE_TO_CANCEL:
+        return Reason.TOO_LATE_TO_REPLACE
+    return reason
 
 
 def _theirs(order: pb.OrderStanding) -> Theirs:
@@ -327,6 +340,8 @@ def _theirs(order: pb.OrderStanding) -> Theirs:
         order.cumulative_quantity,
         order.is_open,
         order.last_report_seq,
+        order.limit_price_micros,
+        order.stop_price_micros,
     )
 
 

@@ -16,7 +16,14 @@ from services.ledger.domain.books import (
     Hold,
     Kind,
 )
-from services.ledger.domain.operations import Leg, Operation, PlaceHold, Post, Restrain
+from services.ledger.domain.operations import (
+    AdjustHold,
+    Leg,
+    Operation,
+    PlaceHold,
+    Post,
+    Restrain,
+)
 
 MOST = 2**63 - 1
 LEAST = -(2**63)
@@ -73,9 +80,11 @@ class Attempt:
         self.entries: list[Entry] = []
 
     def make(self, operation: Operation) -> int:
-        """The amount held or freed. Raises CannotDo."""
+        """The amount held, freed or adjusted by. Raises CannotDo."""
         if isinstance(operation, PlaceHold):
             return self._place(operation)
+        if isinstance(operation, AdjustHold):
+            return self._adjust(operation)
         if isinstance(operation, Restrain):
             return self._restrain(operation)
         return self._post(operation)
@@ -107,6 +116,17 @@ class Attempt:
         )
         return amount
 
+    def _adjust(self, adjustment: AdjustHold) -> int:
+        """A frozen account ends what it began: it may hold less, not more."""
+        hold, amount = self._open_hold(adjustment.hold_id), adjustment.amount
+        if amount > 0 and self._books.state_of(hold.account.name) is not AccountState.OPEN:
+            raise CannotDo(Reason.REASON_ACCOUNT_NOT_OPEN)
+        if hold.remaining + amount < 0:
+            raise CannotDo(Reason.REASON_HOLD_EXCEEDED)
+        self._enter(self._account(hold.account), held=amount)
+        self.holds[hold.id] = replace(hold, remaining=hold.remaining + amount)
+        return abs(amount)
+
     def _restrain(self, operation: Restrain) -> int:
         if self._books.state_of(operation.name) is AccountState.CLOSED:
             raise CannotDo(Reason.REASON_ACCOUNT_NOT_OPEN)
@@ -134,10 +154,15 @@ class Attempt:
 
     def _hold_of(self, post: Post) -> Hold:
         """The hold the post names, if it is on the account of every leg that draws on it."""
-        hold = self._books.hold(post.hold_id) if post.hold_id else None
+        drawn_on = [leg.debited for leg in post.legs if leg.from_hold]
+        return self._open_hold(post.hold_id, drawn_on)
+
+    def _open_hold(self, hold_id: str | None, drawn_on: Sequence[AccountKey] = ()) -> Hold:
+        """That hold, if all that is drawn on it is on its account."""
+        hold = self._books.hold(hold_id) if hold_id else None
         if hold is None or hold.account == NOWHERE:
             raise CannotDo(Reason.REASON_HOLD_NOT_FOUND)
-        if any(leg.from_hold and leg.debited != hold.account for leg in post.legs):
+        if any(key != hold.account for key in drawn_on):
             raise CannotDo(Reason.REASON_HOLD_NOT_FOUND)
         if not hold.is_open:
             raise CannotDo(Reason.REASON_HOLD_CLOSED)
@@ -154,11 +179,11 @@ class Attempt:
                 raise CannotDo(Reason.REASON_ACCOUNT_NOT_OPEN)
 
     def _draw(self, hold: Hold, post: Post) -> int:
-        """Lessen the hold by what the legs draw; the rest, if the post frees it."""
+        """Lessen the hold by what the legs draw and the post frees; how much it frees."""
         left = hold.remaining - sum(leg.amount for leg in post.legs if leg.from_hold)
         if left < 0:
             raise CannotDo(Reason.REASON_HOLD_EXCEEDED)
-        rest = left if post.frees_rest else 0
+        rest = left if post.frees_rest else min(post.frees, left)
         self.holds[hold.id] = replace(hold, remaining=left - rest, is_open=not post.frees_rest)
         return rest
 

@@ -90,7 +90,7 @@ class Result(msgspec.Struct, frozen=True, gc=False):
 
     id: str
     reason: Reason.ValueType  # REASON_UNSPECIFIED: done
-    amount: int = 0  # held by a hold; freed by a post or release
+    amount: int = 0  # held by a hold; freed by a post or release; by how much a hold was adjusted
     balances: tuple[Balance, ...] = ()  # the accounts it named, as far as they exist
 
 
@@ -105,6 +105,7 @@ class Kind(StrEnum):
     """What a transfer was for. The database knows the same words."""
 
     HOLD = "hold"
+    HOLD_ADJUSTMENT = "hold_adjustment"
     RELEASE = "release"
     EXECUTION = "execution"
     DEPOSIT = "deposit"

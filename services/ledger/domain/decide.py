@@ -11,7 +11,7 @@ the same answer for ever. Of several reasons to refuse, the first of this order 
 5. ACCOUNT_NOT_OPEN: an account named is frozen or closed. A frozen one still takes part in what a
    hold was placed for before, and in reversals
 6. ACCOUNT_NOT_EMPTY: an account to be closed still holds something
-7. HOLD_EXCEEDED: the legs draw more than what is left of the hold
+7. HOLD_EXCEEDED: the legs draw, or the adjustment frees, more than what is left of the hold
 8. leg by leg, INSUFFICIENT_FUNDS (of USD) or INSUFFICIENT_SHARES (of any other asset), then
    BALANCE_OVERFLOW
 """

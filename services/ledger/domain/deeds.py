@@ -1,4 +1,4 @@
-"""What this house does with money and shares, made of the three operations.
+"""What this house does with money and shares, made of the four operations.
 
 Every function checks the form of what it is given and raises Malformed.
 """
@@ -20,7 +20,7 @@ from services.ledger.domain.books import (
     AccountState,
     Kind,
 )
-from services.ledger.domain.operations import PlaceHold, Post, Restrain, leg
+from services.ledger.domain.operations import AdjustHold, PlaceHold, Post, Restrain, leg
 
 CLEARING = f"{HOUSE}clearing"  # what the exchange owes the house, and the house the exchange
 DEPOSITS = f"{HOUSE}deposits"  # what came in from outside, as a debt to the outside
@@ -42,6 +42,7 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
     price_micros: int
     executed_at: datetime | None
     releases_rest: bool
+    released_micros: int = 0
 
 
 class Crossing(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,6 +68,14 @@ def place_hold(*, hold_id: str, customer_id: str, asset: str, amount: int) -> Pl
     return PlaceHold(id=hold_id, account=account, amount=amount)
 
 
+def adjust_hold(*, adjustment_id: str, hold_id: str, amount: int) -> AdjustHold:
+    """Set `amount` more aside, or free as much where it is below zero."""
+    adjustment_id = forms.an_id(adjustment_id, field="adjustment_id")
+    hold_id = forms.an_id(hold_id, field="hold_id")
+    forms.an_amount(abs(amount), field="amount", most=MOST)
+    return AdjustHold(id=adjustment_id, hold_id=hold_id, amount=amount)
+
+
 def release(hold_id: str) -> Post:
     """Free what is left of a hold."""
     hold_id = forms.an_id(hold_id, field="hold_id")
@@ -80,11 +89,13 @@ def execution(fill: Execution) -> Post:
     customer = account_of(fill.customer_id)
     symbol = forms.a_symbol(fill.symbol)
     notional = forms.a_notional(fill.quantity, fill.price_micros)
+    forms.an_amount(fill.released_micros, field="released_micros", least=0, most=MOST)
     if fill.side == BUY:
         paid = leg(notional, CASH, source=customer, target=CLEARING, from_hold=True)
         received = leg(fill.quantity, symbol, source=CLEARING, target=customer)
         legs = paid, replace(received, cost_micros=notional)
     elif fill.side == SELL:
+        forms.an_amount(fill.released_micros, field="released_micros", least=0, most=0)
         delivered = leg(fill.quantity, symbol, source=customer, target=CLEARING, from_hold=True)
         legs = delivered, leg(notional, CASH, source=CLEARING, target=customer)
     else:
@@ -95,6 +106,7 @@ def execution(fill: Execution) -> Post:
         legs=legs,
         hold_id=trade_id,
         frees_rest=fill.releases_rest,
+        frees=fill.released_micros,
         reference=f"{venue}/{execution_id}",
         effective_at=fill.executed_at,
     )

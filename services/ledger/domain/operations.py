@@ -1,8 +1,8 @@
-"""What may be asked of the books: three operations, of which everything else is made.
+"""What may be asked of the books: four operations, of which everything else is made.
 
 `Post` is a linked group of legs, all or none; it may draw on a hold and free the rest of it, and
-with no legs at all it is a release, or a mere record. `PlaceHold` sets something aside. `Restrain`
-says whether the accounts of a name may be used.
+with no legs at all it is a release, or a mere record. `PlaceHold` sets something aside,
+`AdjustHold` more or less of it. `Restrain` says whether the accounts of a name may be used.
 """
 
 import hashlib
@@ -64,6 +64,29 @@ class PlaceHold(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return _spelled(self.kind, *self.account, self.amount)
 
 
+class AdjustHold(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Sets `amount` more aside, or frees as much where it is below zero. The hold stays open."""
+
+    id: str
+    hold_id: str
+    amount: int
+
+    kind = Kind.HOLD_ADJUSTMENT
+    reference = ""
+    actor = ""
+    effective_at = None
+    reverses = None
+    leaves_entries = True
+
+    def accounts(self) -> Iterator[AccountKey]:
+        """None: that of its hold is not told."""
+        return iter(())
+
+    def terms(self) -> bytes:
+        """Everything that makes it this operation and no other, in one spelling."""
+        return _spelled(self.kind, self.hold_id, self.amount)
+
+
 class Post(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Moves every leg, in order, or none."""
 
@@ -72,6 +95,7 @@ class Post(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     legs: tuple[Leg, ...] = ()
     hold_id: str | None = None
     frees_rest: bool = False
+    frees: int = 0  # of the hold, beside what the legs draw, as far as it is left
     reference: str = ""
     actor: str = ""
     effective_at: datetime | None = None  # None: when it is recorded
@@ -93,6 +117,8 @@ class Post(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         """
         legs = [msgspec.structs.astuple(leg) for leg in self.legs]
         terms = self.kind, self.hold_id, self.frees_rest, legs, self.reference
+        if self.frees:
+            return _spelled(*terms, self.reverses, self.without_floor, self.frees)
         if self.reverses or self.without_floor:
             return _spelled(*terms, self.reverses, self.without_floor)
         return _spelled(*terms)
@@ -122,7 +148,7 @@ class Restrain(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return _spelled(self.kind, self.name, self.reference)
 
 
-Operation = PlaceHold | Post | Restrain
+Operation = PlaceHold | AdjustHold | Post | Restrain
 
 
 def accounts_of(operation: Operation, known: Iterable[AccountKey]) -> list[AccountKey]:

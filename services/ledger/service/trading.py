@@ -29,6 +29,14 @@ class Trading:
         results = await self._trade(request.holds, wire.place_hold_from, lambda h: h.hold_id)
         return pb.PlaceHoldsResponse(results=results)
 
+    async def AdjustHolds(
+        self, request: pb.AdjustHoldsRequest, context: Context
+    ) -> pb.AdjustHoldsResponse:
+        results = await self._trade(
+            request.adjustments, wire.adjust_hold_from, lambda a: a.adjustment_id
+        )
+        return pb.AdjustHoldsResponse(results=results)
+
     async def ReleaseHolds(
         self, request: pb.ReleaseHoldsRequest, context: Context
     ) -> pb.ReleaseHoldsResponse:

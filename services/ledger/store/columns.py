@@ -15,7 +15,7 @@ from services.ledger.domain.books import (
     Writes,
 )
 from services.ledger.domain.chain import Batch, Chained
-from services.ledger.domain.operations import Operation, Post, Restrain
+from services.ledger.domain.operations import AdjustHold, Operation, Post, Restrain
 from services.ledger.store.arrays import bigints, byteas, integers, texts, uuids
 
 Columns = dict[str, Any]
@@ -59,6 +59,8 @@ def asked_to(operations: Sequence[Operation]) -> Columns:
 
 def _draws_on_nobody(operation: Operation) -> bool:
     """Whether it has a hold whose account it does not name."""
+    if isinstance(operation, AdjustHold):
+        return True
     return (
         isinstance(operation, Post)
         and operation.hold_id is not None

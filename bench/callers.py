@@ -1,0 +1,227 @@
+"""Who places trades: many callers of the unary door, or a back-end with a few streams of batches.
+
+A closed loop has so many callers, each waiting for its answer, and stops placing while too many
+trades are open. An open loop places at a rate whatever becomes of it, and counts from the moment a
+trade was due: so a stall is seen by all who would have come meanwhile (no coordinated omission).
+"""
+
+import asyncio
+import random
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import count as count_from
+from typing import Any
+
+import grpc
+
+from libs.auth import Role, Signer
+from stockbroker.common.v1.terms_pb2 import SIDE_BUY
+from stockbroker.order.v1 import order_service_pb2 as pb
+
+PLACE = "/stockbroker.order.v1.OrderService/PlaceTrade"
+PLACE_MANY = "/stockbroker.order.v1.OrderService/PlaceTrades"
+SYMBOLS = ("AAPL", "KO", "MSFT", "JNJ")
+BATCH, STREAMS, WINDOW = 100, 2, 4
+_CHANNELS = 4
+_TICK_SECONDS = 0.002
+_LINGER_SECONDS, _MOST = 0.005, 1_000  # of a batch in an open loop
+_TIMEOUT_SECONDS = 60.0
+_TOKEN_SECONDS = 36_000
+
+# Says when a caller may place, and asks for nothing more.
+Gate = Callable[[], Awaitable[None]]
+
+
+@dataclass(slots=True)
+class Run:
+    """What was placed. `due`: when by the wall clock each trade was to be placed, by its id."""
+
+    began: float = 0.0
+    due: dict[str, float] = field(default_factory=dict)
+    ack_seconds: list[float] = field(default_factory=list)
+
+
+class Customers:
+    """Who trades, each with a token."""
+
+    def __init__(self, signing_key_file: str, count: int) -> None:
+        signer = Signer(signing_key_file)
+        self.ids = [f"b{number:06d}" for number in range(count)]
+        tokens = [signer.mint(each, Role.CUSTOMER, _TOKEN_SECONDS) for each in self.ids]
+        self._metadata = list(map(_bearer, tokens))
+        self.back_end = _bearer(signer.mint("bench", Role.BACK_END, _TOKEN_SECONDS))
+        self._chance = random.Random(1)
+        self._numbers = count_from(1)
+
+    def call(self) -> tuple[pb.PlaceTradeRequest, Any]:
+        """A request of anybody, and what goes with the call."""
+        return self._request(), self._chance.choice(self._metadata)
+
+    def calls_of_all(self) -> Iterator[tuple[pb.PlaceTradeRequest, Any]]:
+        """One request of each."""
+        return ((self._request(), metadata) for metadata in self._metadata)
+
+    def batch(self, size: int) -> pb.PlaceTradesRequest:
+        """Requests of anybody."""
+        names = self._chance.choices(self.ids, k=size)
+        item = pb.PlaceTradesRequest.Item
+        return pb.PlaceTradesRequest(
+            items=[item(customer_id=name, trade=self._request()) for name in names]
+        )
+
+    def _request(self) -> pb.PlaceTradeRequest:
+        number = next(self._numbers)
+        return pb.PlaceTradeRequest(
+            client_order_id=f"bench-{number}",
+            symbol=SYMBOLS[number % len(SYMBOLS)],
+            side=SIDE_BUY,
+            quantity=1,
+        )
+
+
+def _bearer(token: str) -> tuple[tuple[str, str], ...]:
+    return (("authorization", f"Bearer {token}"),)
+
+
+class UnaryDoor:
+    """`callers` at a time, each with one trade."""
+
+    def __init__(self, address: str, customers: Customers, *, callers: int) -> None:
+        own = [("grpc.use_local_subchannel_pool", 1)]
+        self._channels = [grpc.aio.insecure_channel(address, options=own) for _ in range(_CHANNELS)]
+        self._places: list[Any] = [
+            channel.unary_unary(PLACE, request_serializer=pb.PlaceTradeRequest.SerializeToString)
+            for channel in self._channels
+        ]
+        self._customers = customers
+        self._callers = callers
+
+    async def close(self) -> None:
+        """Hang up."""
+        for channel in self._channels:
+            await channel.close()
+
+    async def greet(self) -> None:
+        """A first trade of every customer, so that every token is known."""
+        calls = self._customers.calls_of_all()
+
+        async def work(number: int) -> None:
+            for request, metadata in calls:
+                await self._places[number](request, metadata=metadata, timeout=_TIMEOUT_SECONDS)
+
+        await asyncio.gather(*(work(number % _CHANNELS) for number in range(self._callers)))
+
+    async def run(self, seconds: float, gate: Gate) -> Run:
+        """Closed loop."""
+        run = Run(began=time.time())
+        until = run.began + seconds
+
+        async def caller(number: int) -> None:
+            while True:
+                await gate()
+                if (due := time.time()) >= until:
+                    return
+                await self._place(number, due, run)
+
+        await asyncio.gather(*(caller(number % _CHANNELS) for number in range(self._callers)))
+        return run
+
+    async def paced(self, seconds: float, rate: float) -> Run:
+        """Open loop."""
+        run = Run(began=time.time())
+        calls: set[asyncio.Task[None]] = set()
+        async for number, due in _due(run.began, seconds, rate):
+            call = asyncio.create_task(self._place(number % _CHANNELS, due, run))
+            calls.add(call)
+            call.add_done_callback(calls.discard)
+        await asyncio.gather(*calls)
+        return run
+
+    async def _place(self, number: int, due: float, run: Run) -> None:
+        request, metadata = self._customers.call()
+        answer = await self._places[number](request, metadata=metadata, timeout=_TIMEOUT_SECONDS)
+        run.ack_seconds.append(time.time() - due)
+        run.due[pb.PlaceTradeResponse.FromString(answer).trade.trade_id] = due
+
+
+class BatchDoor:
+    """A few streams, each with a few batches under way."""
+
+    def __init__(self, address: str, customers: Customers) -> None:
+        own = [("grpc.use_local_subchannel_pool", 1)]
+        self._channels = [grpc.aio.insecure_channel(address, options=own) for _ in range(STREAMS)]
+        self._customers = customers
+
+    async def close(self) -> None:
+        """Hang up."""
+        for channel in self._channels:
+            await channel.close()
+
+    async def run(self, seconds: float, gate: Gate) -> Run:
+        """Closed loop."""
+        run = Run(began=time.time())
+        until = run.began + seconds
+
+        async def batches() -> AsyncIterator[list[float]]:
+            while True:
+                await gate()
+                if (due := time.time()) >= until:
+                    return
+                yield [due] * BATCH
+
+        await asyncio.gather(*(self._stream(c, batches(), run, WINDOW) for c in self._channels))
+        return run
+
+    async def paced(self, seconds: float, rate: float) -> Run:
+        """Open loop: what is due goes as one batch, and as many batches as need be."""
+        run = Run(began=time.time())
+
+        async def batches() -> AsyncIterator[list[float]]:
+            share, number = rate / STREAMS, 0
+            while number < seconds * share:
+                await asyncio.sleep(_LINGER_SECONDS)
+                dues: list[float] = []
+                while len(dues) < _MOST and (due := run.began + number / share) <= time.time():
+                    dues.append(due)
+                    number += 1
+                if dues:
+                    yield dues
+
+        await asyncio.gather(*(self._stream(c, batches(), run, 1_000) for c in self._channels))
+        return run
+
+    async def _stream(
+        self, channel: grpc.aio.Channel, batches: AsyncIterator[list[float]], run: Run, window: int
+    ) -> None:
+        place: Any = channel.stream_stream(PLACE_MANY)
+        room, sent = asyncio.Semaphore(window), deque[list[float]]()
+
+        async def requests() -> AsyncIterator[bytes]:
+            async for dues in batches:
+                await room.acquire()
+                sent.append(dues)
+                yield self._customers.batch(len(dues)).SerializeToString()
+
+        async for answer in place(requests(), metadata=self._customers.back_end):
+            room.release()
+            _note(pb.PlaceTradesResponse.FromString(answer), sent.popleft(), run)
+
+
+def _note(response: pb.PlaceTradesResponse, dues: Sequence[float], run: Run) -> None:
+    now = time.time()
+    for result, due in zip(response.results, dues, strict=True):
+        if not result.HasField("placed"):
+            raise RuntimeError(f"refused: {result.refused}")
+        run.due[result.placed.trade_id] = due
+        run.ack_seconds.append(now - due)
+
+
+async def _due(began: float, seconds: float, rate: float) -> AsyncIterator[tuple[int, float]]:
+    """The number and the moment of each trade, when that has come."""
+    for number in range(int(seconds * rate)):
+        due = began + number / rate
+        while (early := due - time.time()) > 0:
+            await asyncio.sleep(max(early, _TICK_SECONDS))
+        yield number, due

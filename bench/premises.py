@@ -1,0 +1,94 @@
+"""A whole house of the benchmark's own: every service, PostgreSQL, NATS and Envoy, as `make up`
+runs them, on free ports."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import msgspec
+
+from bench.cpu import seconds_of
+from libs.embedded import CannotRun
+from libs.embedded.child import launched
+from libs.probe import probe
+
+_START_SECONDS = 120.0
+_STOP_SECONDS = 60.0
+_SETTINGS = {
+    "PUBLIC_PORT": "0",
+    "OPERATORS_PORT": "0",
+    "INNER_PORT": "0",
+    "POSTGRES_SHARED_BUFFERS_MB": "1024",
+    # The load is the benchmark's own to choose.
+    "CUSTOMER_CALLS_PER_SECOND": "1000000",
+    "CALLS_PER_SECOND": "1000000",
+}
+
+
+class House(msgspec.Struct, frozen=True):
+    """`house.json`, as far as it is read here. Addresses are host:port."""
+
+    public: str
+    operators: str
+    signing_key_file: str
+    services: Mapping[str, str]
+    databases: Mapping[str, str]
+    pids: Mapping[str, int]
+    supervisor_pid: int
+
+    def cpu_seconds(self) -> dict[str, float]:
+        """Seconds of CPU that each process has taken so far, with all it started."""
+        return {name: seconds_of(pid) for name, pid in self.pids.items()}
+
+
+@contextmanager
+def running_house() -> Iterator[House]:
+    """In a temporary folder; in the end stopped, and all of it gone. Raises CannotRun."""
+    with tempfile.TemporaryDirectory(prefix="stockbroker-bench-") as folder:
+        Path(folder).chmod(0o755)  # under root, PostgreSQL is another user
+        with _running(Path(folder)) as house:
+            yield house
+
+
+@contextmanager
+def _running(folder: Path) -> Iterator[House]:
+    own = {f"STOCKBROKER_{name}": value for name, value in _SETTINGS.items()}
+    command = [sys.executable, "-m", "services.house.main", "--no-demo"]
+    with (folder / "supervisor.log").open("ab") as log:
+        process = subprocess.Popen(
+            launched(command, dies_by=signal.SIGTERM),
+            cwd=Path(__file__).parents[1],
+            env={**own, **os.environ, "STOCKBROKER_DATA_FOLDER": str(folder)},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        yield _ready(folder, process)
+    finally:
+        process.terminate()
+        try:
+            process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _ready(folder: Path, process: "subprocess.Popen[bytes]") -> House:
+    """The house once all services take calls."""
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        with suppress(OSError, msgspec.DecodeError):
+            told = (folder / "house.json").read_bytes()
+            house = msgspec.json.decode(told, type=House)
+            if not any(probe(address, timeout_seconds=1) for address in house.services.values()):
+                return house
+        time.sleep(0.1)
+    words = (folder / "supervisor.log").read_text()[-2000:]
+    raise CannotRun(f"the house to measure did not start:\n{words}")
