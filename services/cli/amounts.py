@@ -14,6 +14,7 @@ LARGEST = 2**53
 _WHOLE = r"(?:\d{1,3}(?:,\d{3}){1,9}|\d{1,30})"
 _DOLLARS = re.compile(rf"\$?({_WHOLE}(?:\.\d{{1,30}})?|\.\d{{1,30}})", re.ASCII)
 _SHARES = re.compile(rf"([+-]?)({_WHOLE})", re.ASCII)
+_PERCENT = re.compile(r"(\d{1,6}(?:\.\d{1,30})?) ?%?", re.ASCII)
 _SPEED = re.compile(r"(\d{1,6}(?:\.\d{1,30})?)", re.ASCII)
 
 
@@ -51,6 +52,19 @@ def parse_shares(text: str) -> int:
     if quantity > LARGEST:
         raise Unreadable(f"{text!r} is too many shares: at most {format_shares(LARGEST)}")
     return -quantity if found[1] == "-" else quantity
+
+
+def parse_percent(text: str) -> int:
+    """Hundredths of a percent. Raises Unreadable.
+
+    >>> parse_percent("5"), parse_percent("0.25%"), parse_percent("7.5 %")
+    (500, 25, 750)
+    """
+    found = _PERCENT.fullmatch(text.strip())
+    hundredths = _scaled(found[1], decimals=2) if found else None
+    if hundredths is None:
+        raise Unreadable(f"{text!r} is not a percentage: write it like 5 or 0.25")
+    return hundredths
 
 
 def parse_speed(text: str) -> int:

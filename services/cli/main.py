@@ -10,6 +10,7 @@ from services.cli.commands import (
     books,
     breaks,
     chaos,
+    controls,
     deposits,
     doubts,
     halts,
@@ -98,6 +99,8 @@ app.add_typer(reports.app, name="reports")
 app.command()(halts.halt)
 app.command()(halts.resume)
 app.command()(halts.halts)
+app.add_typer(controls.app, name="controls")
+app.command()(controls.explain)
 app.add_typer(breaks.app, name="breaks")
 app.command()(breaks.reconciliation)
 app.command()(breaks.days)

@@ -11,13 +11,18 @@ from stockbroker.exchange.v1 import exchange_control_service_pb2, exchange_servi
 from stockbroker.exchange_gateway.v1 import exchange_gateway_service_pb2
 from stockbroker.execution.v1 import execution_service_pb2
 from stockbroker.ledger.v1 import ledger_service_pb2, portfolio_service_pb2
-from stockbroker.order.v1 import order_execution_service_pb2, order_service_pb2
+from stockbroker.order.v1 import (
+    order_control_service_pb2,
+    order_execution_service_pb2,
+    order_service_pb2,
+)
 from stockbroker.reconciliation.v1 import reconciliation_service_pb2
 
 # Contract -> the upstream that answers it.
 CONTRACTS: dict[FileDescriptor, str] = {
     order_service_pb2.DESCRIPTOR: "order",
     order_execution_service_pb2.DESCRIPTOR: "order",
+    order_control_service_pb2.DESCRIPTOR: "order",
     ledger_service_pb2.DESCRIPTOR: "ledger",
     portfolio_service_pb2.DESCRIPTOR: "ledger",
     execution_service_pb2.DESCRIPTOR: "execution",

@@ -13,18 +13,22 @@ from prometheus_client import Counter
 
 from libs.clock import Clock
 from libs.partition import partition_of
-from libs.refusals import Refusal
+from libs.reasons import Reason
+from libs.refusals import Refusal, Throttled
 from services.order.announcer import Announcer
 from services.order.database import Change, Database
+from services.order.domain.controls.gate import Gate, may_be_crossed
 from services.order.domain.journal import Journal, Told, fault_of
 from services.order.domain.news import Executed, Replaced, ReplaceRejected
 from services.order.domain.placing import Placement, Placing, place
 from services.order.domain.requests import requests_of
-from services.order.domain.trade import Cause, Trade, TradeEvent, TradeEventKind
+from services.order.domain.trade import Cause, Trade, TradeEvent, TradeEventKind, TradeStatus
 from services.order.domain.turns import Applied, Claimed, Waiting
 from services.order.domain.verdicts import Code, Verdict
+from services.order.guard import Guard, inform
 from services.order.store.customers import Customers
 from services.order.store.events import Events
+from services.order.store.own_orders import OwnOrders
 from services.order.store.queue import Partitions, Queue
 from services.order.store.replaces import Replaces
 from services.order.store.requests import Requests
@@ -32,6 +36,7 @@ from services.order.store.resting import Resting
 from services.order.store.trades import Trades
 
 _placed = Counter("order_trades_placed", "New trades recorded")
+_stopped = Counter("order_trades_stopped", "Trades that controls rejected or refused", ["reason"])
 _outcomes = Counter("order_outcomes", "Outcomes of trades told", ["code"])
 _log = structlog.get_logger()
 
@@ -39,24 +44,38 @@ _log = structlog.get_logger()
 class Placer:
     """Places trades batch by batch, and tells who is to know after the commit."""
 
-    def __init__(self, database: Database, announcer: Announcer, clock: Clock) -> None:
+    def __init__(
+        self, database: Database, announcer: Announcer, clock: Clock, guard: Guard
+    ) -> None:
         self._database = database
         self._announcer = announcer
         self._clock = clock
+        self._guard = guard
 
     async def place(self, placements: Sequence[Placement]) -> list[Trade | Refusal]:
         """One answer per placement, in order. Safe to repeat."""
         began = self._clock.monotonic()
         answers = await self._database.run(
-            Change.PLACE, lambda connection: place_trades(connection, placements, self._clock)
+            Change.PLACE,
+            lambda connection: place_trades(connection, placements, self._guard),
         )
         new_ids = {placement.trade_id for placement in placements}
         new = [each for each in answers if isinstance(each, Trade) and each.trade_id in new_ids]
         self._announcer.placed(trade.customer_id for trade in new)
         _placed.inc(len(new))
+        _count_stopped(new, answers)
         took_ms = round((self._clock.monotonic() - began) * 1000, 1)
         _log.info("trades_placed", placements=len(placements), new=len(new), ms=took_ms)
         return answers
+
+
+def _count_stopped(new: Sequence[Trade], answers: Sequence[Trade | Refusal]) -> None:
+    for trade in new:
+        if trade.status is TradeStatus.REJECTED:
+            _stopped.labels(Reason.Name(Reason.ValueType(trade.standing.reason))).inc()
+    for answer in answers:
+        if isinstance(answer, Throttled):
+            _stopped.labels(Reason.Name(answer.reason)).inc()
 
 
 class Applier:
@@ -91,7 +110,9 @@ def _count(applied: Applied, told: Told) -> None:
 
 
 async def place_trades(
-    connection: psycopg.AsyncConnection, placements: Sequence[Placement], clock: Clock
+    connection: psycopg.AsyncConnection,
+    placements: Sequence[Placement],
+    guard: Guard,
 ) -> list[Trade | Refusal]:
     """Record what is new; one answer per placement, in order."""
     customers, trades = Customers(connection), Trades(connection)
@@ -100,20 +121,42 @@ async def place_trades(
     heads = await customers.heads(customer_ids)
     keys = sorted({placement.key for placement in placements})
     recorded = await trades.by_client_order_ids(keys)
-    placing = place(placements, recorded, heads, at=clock.now())
+    gate = guard.gate()
+    new = [each for each in placements if each.key not in recorded]
+    await inform(gate, connection, [(each.customer_id, each.terms) for each in new])
+    placing = place(placements, recorded, heads, gate)
     if placing.events:
-        await _keep_placed(connection, placing)
+        await _keep_placed(connection, placing, gate)
     return placing.answers
 
 
-async def _keep_placed(connection: psycopg.AsyncConnection, placing: Placing) -> None:
-    trades = [event.trade for event in placing.events]
-    heads = {trade.customer_id: trade.seq for trade in trades}
+async def _keep_placed(connection: psycopg.AsyncConnection, placing: Placing, gate: Gate) -> None:
+    events = placing.events
+    trades = [event.trade for event in events if event.kind is TradeEventKind.PLACED]
+    rejected = [event.trade for event in events if event.kind is TradeEventKind.REJECTED]
+    over = {trade.trade_id for trade in rejected}
+    waiting = [trade for trade in trades if trade.trade_id not in over]
+    heads = {event.trade.customer_id: event.seq for event in events}
     async with connection.pipeline():
         await Customers(connection).raise_heads(heads)
-        await Trades(connection).add(trades)
-        await Events(connection).add(placing.events)
-        await Queue(connection).add(trades)
+        await Trades(connection).add(trades, placing.decisions)
+        await Events(connection).add(events)
+        if rejected:
+            await Trades(connection).save(rejected)
+        if waiting:
+            await Queue(connection).add(waiting)
+        await _keep_own_orders(connection, waiting, gate)
+
+
+async def _keep_own_orders(
+    connection: psycopg.AsyncConnection, waiting: Sequence[Trade], gate: Gate
+) -> None:
+    """What later trades of the customers will be held against."""
+    limits = [trade for trade in waiting if may_be_crossed(trade.terms)]
+    if limits:
+        await OwnOrders(connection).add_open_limits(limits)
+    if gate.guarded:
+        await OwnOrders(connection).remember(gate.guarded)
 
 
 async def apply_outcomes(
@@ -174,6 +217,9 @@ async def keep(connection: psycopg.AsyncConnection, journal: Journal) -> None:
             await queue.remove(gone)
             await queue.promote(sorted({trade.customer_id for trade in gone}))
             await _keep_resting(connection, gone)
+        ended = [t for t in gone if t.status.is_terminal and may_be_crossed(t.terms)]
+        if ended:
+            await OwnOrders(connection).remove_open_limits(ended)
         await _keep_requests(connection, journal)
 
 

@@ -29,14 +29,19 @@ from services.order.domain.replacing import Replacement
 from services.order.domain.trade import Trade
 from services.order.domain.turns import Applied
 from services.order.feed import Feed
+from services.order.guard import Guard
 from services.order.instruments import Instruments
 from services.order.neighbours import Gateway
 from services.order.replacing import Replacer
+from services.order.service.controls import ControlsService
 from services.order.service.desk import Desk
 from services.order.service.execution import ExecutionService
 from services.order.service.office import BackOffice
 from services.order.service.trades import TradesService
 from services.order.watchers import Watchers
+from stockbroker.order.v1.order_control_service_pb2_grpc import (
+    add_OrderControlServiceServicer_to_server,
+)
 from stockbroker.order.v1.order_execution_service_pb2_grpc import (
     add_OrderExecutionServiceServicer_to_server,
 )
@@ -44,9 +49,11 @@ from stockbroker.order.v1.order_service_pb2_grpc import add_OrderServiceServicer
 
 _TRADES = "stockbroker.order.v1.OrderService"
 _EXECUTION = "stockbroker.order.v1.OrderExecutionService"
+_CONTROLS = "stockbroker.order.v1.OrderControlService"
 _CUSTOMERS = frozenset({Role.CUSTOMER})
 _CUSTOMERS_AND_OPERATORS = frozenset({Role.CUSTOMER, Role.OPERATOR})
 _SERVICES = frozenset({Role.SERVICE})
+_OPERATORS = frozenset({Role.OPERATOR})
 _SERVICES_AND_OPERATORS = frozenset({Role.SERVICE, Role.OPERATOR})
 _ALLOW = {
     f"/{_TRADES}/PlaceTrade": _CUSTOMERS,
@@ -58,6 +65,9 @@ _ALLOW = {
     f"/{_TRADES}/CancelAllTrades": _CUSTOMERS,
     f"/{_TRADES}/WatchTrades": _CUSTOMERS,
     f"/{_TRADES}/ListTradeEvents": _CUSTOMERS_AND_OPERATORS,
+    f"/{_TRADES}/ExplainTrade": _CUSTOMERS_AND_OPERATORS,
+    f"/{_CONTROLS}/SetControl": _OPERATORS,
+    f"/{_CONTROLS}/ListControls": _OPERATORS,
     f"/{_EXECUTION}/LeadPartitions": _SERVICES,
     f"/{_EXECUTION}/ClaimTrades": _SERVICES,
     f"/{_EXECUTION}/ListOpenCustomers": _SERVICES,
@@ -129,10 +139,11 @@ async def house(settings: Settings) -> AsyncIterator[RpcServer]:
     async with AsyncExitStack() as stack:
         stack.push_async_callback(database.close)
         watchers = Watchers()
+        guard = Guard(clock)
         announcer = await _announcer(settings, stack, watchers)
         instruments = _instruments(settings, stack, database)
         placer: Batcher[Placement, Trade] = Batcher(
-            Placer(database, announcer, clock).place,
+            Placer(database, announcer, clock, guard).place,
             max_items=settings.max_batch,
             max_queued=settings.max_queued,
         )
@@ -146,7 +157,7 @@ async def house(settings: Settings) -> AsyncIterator[RpcServer]:
         )
         stack.push_async_callback(placer.close)
         replacer: Batcher[Replacement, Trade] = Batcher(
-            Replacer(database, announcer, clock).replace,
+            Replacer(database, announcer, guard).replace,
             max_items=settings.max_batch,
             max_queued=settings.max_queued,
         )
@@ -162,11 +173,12 @@ async def house(settings: Settings) -> AsyncIterator[RpcServer]:
             database=database,
             ids=SystemIds(clock),
             clock=clock,
+            guard=guard,
         )
         office = BackOffice(applier=applier, database=database, announcer=announcer, clock=clock)
-        rpc = await _serve(settings, stack, desk, office)
+        rpc = await _serve(settings, stack, desk, office, guard)
         stack.callback(watchers.close)
-        attending = asyncio.create_task(_attend(database, instruments, rpc), name="attend")
+        attending = asyncio.create_task(_attend(database, instruments, guard, rpc), name="attend")
         attending.add_done_callback(_tell_failure)
         stack.callback(attending.cancel)
         yield rpc
@@ -200,7 +212,7 @@ def _instruments(settings: Settings, stack: AsyncExitStack, database: Database) 
 
 
 async def _serve(
-    settings: Settings, stack: AsyncExitStack, desk: Desk, office: BackOffice
+    settings: Settings, stack: AsyncExitStack, desk: Desk, office: BackOffice, guard: Guard
 ) -> RpcServer:
     """Listening, not ready yet; stopped with `stack`."""
     clock = SystemClock()
@@ -210,20 +222,27 @@ async def _serve(
     )
     add_OrderServiceServicer_to_server(TradesService(desk), rpc.server)
     add_OrderExecutionServiceServicer_to_server(ExecutionService(office), rpc.server)
-    rpc.serves(_TRADES, _EXECUTION)
+    controls = ControlsService(office.database, guard, clock)
+    add_OrderControlServiceServicer_to_server(controls, rpc.server)
+    rpc.serves(_TRADES, _EXECUTION, _CONTROLS)
     await rpc.start()
     stack.push_async_callback(rpc.stop)
     return rpc
 
 
-async def _attend(database: Database, instruments: Instruments, rpc: RpcServer) -> None:
-    """Everything that waits for the database, so that serving does not."""
+async def _attend(
+    database: Database, instruments: Instruments, guard: Guard, rpc: RpcServer
+) -> None:
+    """Everything that waits for the database, so that serving does not.
+
+    What operators set is read all the time, which also tells whether the database answers.
+    """
     await database.open()
     await instruments.start()
     while True:
         try:
             async with database.connection() as connection:
-                await connection.execute("SELECT 1")
+                await guard.refresh(connection)
             await rpc.set_ready(instruments.are_known)
         except Unavailable:
             await rpc.set_ready(False)

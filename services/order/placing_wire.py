@@ -27,7 +27,9 @@ def result_to(outcome: Trade | Exception) -> pb.PlaceTradesResponse.Result:
         placed = pb.PlaceTradesResponse.Placed(
             trade_id=outcome.trade_id,
             client_order_id=outcome.client_order_id,
-            seq=outcome.seq,
+            seq=outcome.placed_seq,
+            reason=Reason.ValueType(outcome.standing.reason),
+            reason_text=outcome.standing.reason_text,
         )
         placed.created_at.FromDatetime(outcome.created_at)
         return pb.PlaceTradesResponse.Result(placed=placed)

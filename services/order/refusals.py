@@ -10,6 +10,7 @@ from libs.refusals import (
     Invalid,
     NotFound,
     Refused,
+    Throttled,
     Unavailable,
 )
 
@@ -97,6 +98,14 @@ def operators_name_trades_by_trade_id() -> Invalid:
     )
 
 
+def invalid_customer() -> Invalid:
+    return Invalid(
+        Reason.REASON_INVALID_CUSTOMER,
+        "customer_id must be 1 to 64 characters of A-Z, a-z, 0-9, underscore and hyphen",
+        field="customer_id",
+    )
+
+
 def invalid_page_size() -> Invalid:
     return Invalid(
         Reason.REASON_INVALID_PAGE_SIZE, "page_size must be 0 to 1000", field="page_size"
@@ -108,6 +117,17 @@ def invalid_sequence() -> Invalid:
         Reason.REASON_INVALID_SEQUENCE,
         "after_seq must be 0 to the seq of the customer's latest event",
         field="after_seq",
+    )
+
+
+def order_rate(control: str, limit: int, seconds: int, *, wait_seconds: float) -> Throttled:
+    return Throttled(
+        Reason.REASON_ORDER_RATE_LIMIT,
+        f"more than {limit:,} orders in {seconds} s",
+        retry_after_seconds=wait_seconds,
+        control=control,
+        limit=str(limit),
+        seconds=str(seconds),
     )
 
 
@@ -129,6 +149,11 @@ def cancel_pending() -> Refused:
     return Refused(
         Reason.REASON_CANCEL_PENDING, "a cancel of the trade is on its way to the exchange"
     )
+
+
+def stopped(reason: Reason.ValueType, text: str) -> Refused:
+    """By a control; `text`: its own words."""
+    return Refused(reason, text)
 
 
 def not_replaceable() -> Refused:

@@ -5,15 +5,17 @@ from collections.abc import Sequence
 import psycopg
 import structlog
 
-from libs.clock import Clock
+from libs.reasons import Reason
 from libs.refusals import Refusal
 from services.order import refusals
 from services.order.announcer import Announcer
 from services.order.batches import keep
 from services.order.database import Change, Database
+from services.order.domain.controls.gate import Gate, likeness
 from services.order.domain.journal import Journal
-from services.order.domain.replacing import Replacement, is_repeat, revise
+from services.order.domain.replacing import Replacement, is_repeat, revise, revised
 from services.order.domain.trade import Trade
+from services.order.guard import Guard, inform
 from services.order.store.customers import Customers
 from services.order.store.replaces import Replaces
 from services.order.store.trades import Trades
@@ -24,15 +26,15 @@ _log = structlog.get_logger()
 class Replacer:
     """Replaces trades batch by batch, and tells who is to know after the commit."""
 
-    def __init__(self, database: Database, announcer: Announcer, clock: Clock) -> None:
+    def __init__(self, database: Database, announcer: Announcer, guard: Guard) -> None:
         self._database = database
         self._announcer = announcer
-        self._clock = clock
+        self._guard = guard
 
     async def replace(self, replacements: Sequence[Replacement]) -> list[Trade | Refusal]:
         """One answer per request, in order. Safe to repeat."""
         answers = await self._database.run(
-            Change.APPLY, lambda connection: replace_trades(connection, replacements, self._clock)
+            Change.APPLY, lambda connection: replace_trades(connection, replacements, self._guard)
         )
         replaced = [answer for answer in answers if isinstance(answer, Trade)]
         self._announcer.placed(trade.customer_id for trade in replaced)
@@ -41,7 +43,7 @@ class Replacer:
 
 
 async def replace_trades(
-    connection: psycopg.AsyncConnection, replacements: Sequence[Replacement], clock: Clock
+    connection: psycopg.AsyncConnection, replacements: Sequence[Replacement], guard: Guard
 ) -> list[Trade | Refusal]:
     """Replace strictly in order; one answer each."""
     trade_ids = sorted({each.trade_id for each in replacements})
@@ -49,14 +51,22 @@ async def replace_trades(
     await customers.lock_owners(trade_ids)
     trades = await Trades(connection).by_ids(trade_ids)
     customer_ids = sorted({trade.customer_id for trade in trades.values()})
-    journal = Journal(trades, await customers.heads(customer_ids), at=clock.now())
+    gate = guard.gate()
+    journal = Journal(trades, await customers.heads(customer_ids), at=gate.at)
     keys = sorted({each.key for each in replacements})
     used = await Trades(connection).by_client_order_ids(keys)
     if used:
         journal.replaces = await Replaces(connection).by_client_order_ids(keys)
+    new = [each for each in replacements if each.key not in used and each.trade_id in trades]
+    wanted = [revised(trades[each.trade_id].terms, each.asked) for each in new]
+    await inform(
+        gate,
+        connection,
+        [(each.customer_id, terms) for each, terms in zip(new, wanted, strict=True)],
+    )
     answers: list[Trade | Refusal] = []
     for each in replacements:
-        answer = _replace(journal, each, is_used=each.key in used)
+        answer = _replace(journal, each, gate, is_used=each.key in used)
         if isinstance(answer, Trade):
             used[each.key] = answer
         answers.append(answer)
@@ -64,7 +74,9 @@ async def replace_trades(
     return answers
 
 
-def _replace(journal: Journal, replacement: Replacement, *, is_used: bool) -> Trade | Refusal:
+def _replace(
+    journal: Journal, replacement: Replacement, gate: Gate, *, is_used: bool
+) -> Trade | Refusal:
     trade = journal.trades.get(replacement.trade_id)
     if trade is None or trade.customer_id != replacement.customer_id:
         return refusals.no_such_trade()
@@ -73,7 +85,19 @@ def _replace(journal: Journal, replacement: Replacement, *, is_used: bool) -> Tr
         return trade if known else refusals.client_order_id_reused()
     try:
         step = revise(trade, replacement)
+        _let_through(gate, trade, replacement)
     except Refusal as refusal:
         return refusal
     journal.record(trade.trade_id, step)
     return journal.trades[trade.trade_id]
+
+
+def _let_through(gate: Gate, trade: Trade, replacement: Replacement) -> None:
+    """New terms go through the controls as those of a new trade do, but for the guard against
+    duplicates: they take the place of others. Raises Refused or Throttled.
+    """
+    terms = revised(trade.terms, replacement.asked)
+    gate.known.recents.pop(likeness(trade.customer_id, terms), None)
+    decision = gate.judge(trade.customer_id, terms)
+    if decision.failed is not None:
+        raise refusals.stopped(Reason.ValueType(decision.failed.reason), decision.failed.text)

@@ -30,11 +30,17 @@ from stockbroker.ledger.v1 import (
     portfolio_service_pb2,
     portfolio_service_pb2_grpc,
 )
-from stockbroker.order.v1 import order_service_pb2, order_service_pb2_grpc
+from stockbroker.order.v1 import (
+    order_control_service_pb2,
+    order_control_service_pb2_grpc,
+    order_service_pb2,
+    order_service_pb2_grpc,
+)
 from stockbroker.reconciliation.v1 import (
     reconciliation_service_pb2,
     reconciliation_service_pb2_grpc,
 )
+from tests.cli.small_controls import SmallControls
 from tests.cli.small_execution import SmallExecution
 from tests.cli.small_gateway import SmallGateway
 from tests.cli.small_ledger import SmallLedger
@@ -54,6 +60,7 @@ _OPERATORS = (
     execution_service_pb2,
     exchange_service_pb2,
     exchange_control_service_pb2,
+    order_control_service_pb2,
     reconciliation_service_pb2,
 )
 
@@ -68,6 +75,7 @@ class SmallHouse:
         self.ledger = SmallLedger()
         self.portfolio = SmallPortfolio()
         self.control = SmallControl()
+        self.controls = SmallControls()
         self.gateway = SmallGateway()
         self.public = _server(keys, Role.CUSTOMER, _CUSTOMERS)
         self.operators = _server(keys, Role.OPERATOR, _OPERATORS)
@@ -86,6 +94,9 @@ class SmallHouse:
         )
         exchange_control_service_pb2_grpc.add_ExchangeControlServiceServicer_to_server(
             self.control, operators
+        )
+        order_control_service_pb2_grpc.add_OrderControlServiceServicer_to_server(
+            self.controls, operators
         )
         reconciliation_service_pb2_grpc.add_ReconciliationServiceServicer_to_server(
             SmallReconciliation(), operators

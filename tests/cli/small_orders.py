@@ -28,6 +28,7 @@ class SmallOrders(OrderServiceServicer):
         self.asked: list[pb.PlaceTradeRequest] = []
         self.events: dict[str, list[model.TradeEvent]] = defaultdict(list)
         self.trades: dict[str, list[model.Trade]] = defaultdict(list)
+        self.explained = pb.ExplainTradeResponse()
         self.unavailable_calls = 0
         self.cut_off_after: list[int] = []
         self._ids = SystemIds(SystemClock())
@@ -65,6 +66,9 @@ class SmallOrders(OrderServiceServicer):
         async with self._changed:
             self._changed.notify_all()
         return pb.PlaceTradeResponse(trade=placed)
+
+    async def ExplainTrade(self, request: pb.ExplainTradeRequest, context: Any) -> Any:
+        return self.explained
 
     def _carry_on(self, trade: model.Trade) -> None:
         self._tell(trade, model.TRADE_EVENT_KIND_STARTED, model.TRADE_STATUS_IN_PROGRESS)

@@ -53,6 +53,7 @@ def test_customers_reach_only_these_methods() -> None:
         "ledger.v1.PortfolioService/ListEntries",
         "order.v1.OrderService/CancelAllTrades",
         "order.v1.OrderService/CancelTrade",
+        "order.v1.OrderService/ExplainTrade",
         "order.v1.OrderService/GetTrade",
         "order.v1.OrderService/ListTradeEvents",
         "order.v1.OrderService/ListTrades",

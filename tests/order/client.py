@@ -12,9 +12,11 @@ from libs.partition import partition_of
 from libs.rpc.status import reason_of
 from stockbroker.common.v1.reason_pb2 import Reason
 from stockbroker.common.v1.terms_pb2 import Side
+from stockbroker.order.v1 import control_pb2, order_pb2
+from stockbroker.order.v1 import order_control_service_pb2 as control_service_pb
 from stockbroker.order.v1 import order_execution_service_pb2 as execution_pb
-from stockbroker.order.v1 import order_pb2
 from stockbroker.order.v1 import order_service_pb2 as pb
+from stockbroker.order.v1.order_control_service_pb2_grpc import OrderControlServiceStub
 from stockbroker.order.v1.order_execution_service_pb2_grpc import OrderExecutionServiceStub
 from stockbroker.order.v1.order_service_pb2_grpc import OrderServiceStub
 from tests.support.keys import Keys, bearer
@@ -90,6 +92,7 @@ class Order:
         self.keys = keys
         self.trades: Any = OrderServiceStub(channel)
         self.execution: Any = OrderExecutionServiceStub(channel)
+        self.controls: Any = OrderControlServiceStub(channel)
         self._health: Any = HealthStub(channel)
         self._tokens: dict[str, str] = {}
 
@@ -128,6 +131,28 @@ class Order:
         request = pb.ListTradeEventsRequest(trade_id=trade_id)
         answer = await self.trades.ListTradeEvents(request, **self.as_customer(customer))
         return list(answer.events)
+
+    async def set_control(
+        self, control: control_pb2.Control.ValueType, **terms: Any
+    ) -> control_pb2.ControlSetting:
+        """Set a control as an operator; the setting."""
+        scope = control_pb2.ControlScope(
+            customer_id=terms.pop("customer_id", ""), symbol=terms.pop("symbol", "")
+        )
+        terms = {"reason_text": "a test", **terms}
+        request = control_service_pb.SetControlRequest(control=control, scope=scope, **terms)
+        answer = await self.controls.SetControl(request, **self.as_operator())
+        return answer.setting  # type: ignore[no-any-return]
+
+    async def list_controls(self, **changes: Any) -> control_service_pb.ListControlsResponse:
+        """The settings as an operator sees them."""
+        request = control_service_pb.ListControlsRequest(**changes)
+        return await self.controls.ListControls(request, **self.as_operator())  # type: ignore[no-any-return]
+
+    async def explain(self, customer: str, trade_id: str) -> pb.ExplainTradeResponse:
+        """What the trade was decided by."""
+        request = pb.ExplainTradeRequest(trade_id=trade_id)
+        return await self.trades.ExplainTrade(request, **self.as_customer(customer))  # type: ignore[no-any-return]
 
     async def page(self, customer: str, **changes: Any) -> pb.ListTradesResponse:
         """One page of trades."""

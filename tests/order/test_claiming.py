@@ -10,8 +10,10 @@ import psycopg
 from libs.clock import SystemClock
 from libs.partition import PARTITIONS, partition_of
 from services.order.batches import claim_trades, place_trades
+from services.order.domain.controls.setting import Book
 from services.order.domain.placing import Placement
 from services.order.domain.trade import Side, Terms
+from services.order.guard import Guard
 from services.order.store.customers import Customers
 from stockbroker.order.v1 import order_execution_service_pb2 as pb
 from stockbroker.order.v1.order_pb2 import TradeEventKind as Kind
@@ -256,7 +258,7 @@ async def test_a_customer_whose_first_trade_is_not_committed_cannot_be_locked(
     )
     connect = psycopg.AsyncConnection.connect
     async with await connect(postgres_url) as placing, await connect(postgres_url) as claiming:
-        await place_trades(placing, [placement], SystemClock())
+        await place_trades(placing, [placement], Guard(SystemClock(), Book()))
         assert await Customers(claiming).lock_known(["alice"]) == []
         await placing.commit()
         assert await Customers(claiming).lock_known(["alice"]) == ["alice"]

@@ -9,9 +9,11 @@ import psycopg
 from libs.clock import SystemClock
 from services.order.batches import place_trades
 from services.order.database import Change, Database
+from services.order.domain.controls.setting import Book
 from services.order.domain.placing import Placement
 from services.order.domain.trade import Heartbeat, Side, Terms, TradeEvent
 from services.order.feed import Feed
+from services.order.guard import Guard
 from services.order.watchers import Watchers
 
 
@@ -42,7 +44,8 @@ async def test_news_that_comes_just_after_a_read_is_told_without_a_heartbeat(
             customer_id="alice",
             terms=Terms(symbol="AAPL", side=Side.BUY, quantity=1),
         )
-        await database.run(Change.PLACE, lambda c: place_trades(c, [placement], SystemClock()))
+        guard = Guard(SystemClock(), Book())
+        await database.run(Change.PLACE, lambda c: place_trades(c, [placement], guard))
         watchers.ring(["alice"])
 
     database.happen = place

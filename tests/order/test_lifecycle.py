@@ -39,6 +39,7 @@ from services.order.domain.trade import (
     TradeStatus,
 )
 from services.order.domain.verdicts import Code
+from tests.order.gates import open_gate
 from tests.order.test_rules_of_outcomes import TRADE_ID, a_trade
 
 AT = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
@@ -173,7 +174,7 @@ def placed(known: Trade | None) -> list[TradeEvent]:
         trade_id=TRADE_ID, client_order_id="c-1", customer_id="alice", terms=a_trade().terms
     )
     recorded = {placement.key: known} if known else {}
-    return place([placement], recorded, {"alice": 2}, at=AT).events
+    return place([placement], recorded, {"alice": 2}, open_gate(AT)).events
 
 
 def asked_to_cancel(journal: Journal) -> Code:

@@ -58,7 +58,7 @@ async def resting(order: Order, *, shares_filled: int = 0) -> order_pb2.Trade:
 
 
 async def replace(
-    order: Order, trade_id: str, name: str = "", *, customer: str = "alice", **asked: int
+    order: Order, trade_id: str, name: str = "", *, customer: str = "alice", **asked: Any
 ) -> order_pb2.Trade:
     """Ask for other terms."""
     request = pb.ReplaceTradeRequest(trade_id=trade_id, client_order_id=name, **asked)
@@ -266,7 +266,7 @@ async def test_one_replace_at_a_time(order: Order) -> None:
     ],
 )
 async def test_terms_that_make_no_sense_are_refused(
-    order: Order, changes: dict[str, Any], asked: dict[str, int], reason: str
+    order: Order, changes: dict[str, Any], asked: dict[str, Any], reason: str
 ) -> None:
     trade = await a_limit(order, **changes)
     assert (await refused(replace(order, trade.trade_id, **asked)))[1] == reason

@@ -18,6 +18,7 @@ from services.order.domain.trade import (
     TradeEvent,
     TradeStatus,
 )
+from tests.order.gates import open_gate
 
 AT = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
 LATER = datetime(2026, 11, 21, 15, 0, tzinfo=UTC)
@@ -144,21 +145,21 @@ def test_a_symbol_in_lower_case_is_told_what_was_meant(sent: str, meant: str) ->
 
 def test_a_batch_gets_its_sequence_in_the_order_of_the_calls() -> None:
     calls = [a_placement(1, "z"), a_placement(2, "a"), a_placement(3, "m")]
-    placing = place(calls, {}, {"alice": 7}, at=AT)
+    placing = place(calls, {}, {"alice": 7}, open_gate(AT))
 
     assert [trade.seq for trade in _trades(placing.answers)] == [8, 9, 10]
     assert [event.trade.client_order_id for event in placing.events] == ["z", "a", "m"]
 
 
 def test_repeated_calls_get_the_trade_as_first_recorded() -> None:
-    first = _trades(place([a_placement(1, "a")], {}, {"alice": 0}, at=AT).answers)[0]
+    first = _trades(place([a_placement(1, "a")], {}, {"alice": 0}, open_gate(AT)).answers)[0]
     filled = replace(
         first, standing=Standing(status=TradeStatus.FILLED, filled_quantity=100), seq=4,
         updated_at=LATER,
     )  # fmt: skip
 
     calls = [a_placement(2, "a"), a_placement(3, "b"), a_placement(4, "b")]
-    placing = place(calls, {("alice", "a"): filled}, {"alice": 4}, at=LATER)
+    placing = place(calls, {("alice", "a"): filled}, {"alice": 4}, open_gate(LATER))
 
     again, new, new_again = _trades(placing.answers)
     assert again == first == as_placed(filled)
@@ -181,7 +182,7 @@ def test_repeated_calls_get_the_trade_as_first_recorded() -> None:
 )
 def test_other_terms_under_the_same_id_are_refused(terms: dict[str, Any]) -> None:
     calls = [a_placement(1, "a"), a_placement(2, "a", **terms), a_placement(3, "b")]
-    placing = place(calls, {}, {"alice": 0}, at=AT)
+    placing = place(calls, {}, {"alice": 0}, open_gate(AT))
 
     refusal = placing.answers[1]
     assert isinstance(refusal, AlreadyExists)

@@ -15,6 +15,10 @@ from msgspec.structs import replace
 from libs.auth import SUBJECT, Principal, Role
 from libs.refusals import Refusal
 from services.order import refusals
+from services.order.domain.controls.checks import Check
+from services.order.domain.controls.decision import AT_PLACEMENT
+from services.order.domain.controls.facts import pack
+from services.order.domain.controls.gate import Gate
 from services.order.domain.lifecycle import Event, after
 from services.order.domain.ticks import tick_micros_at
 from services.order.domain.trade import (
@@ -70,11 +74,13 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True):
 class Placing:
     """What becomes of a batch of placements.
 
-    `answers`: one per placement, in order. `events`: one per new trade, by customer in sequence.
+    `answers`: one per placement, in order. `events`: of the new trades, by customer in sequence.
+    `decisions`: what each new trade was decided by, in the order of their PLACED events, packed.
     """
 
     answers: list[Trade | Refusal]
     events: list[TradeEvent]
+    decisions: list[bytes]
 
 
 def customer_of(principal: Principal, named: str) -> str:
@@ -170,26 +176,26 @@ def place(
     placements: Sequence[Placement],
     recorded: Mapping[tuple[str, str], Trade],
     heads: Mapping[str, int],
-    *,
-    at: datetime,
+    gate: Gate,
 ) -> Placing:
     """Decide a batch in order.
 
-    `recorded`: the trades known by the keys of the placements, also those that had or have such an
-    id by a replace. `heads`: the seq of each customer's
-    latest event. A repeated call gets the trade as first recorded, whatever became of it since.
+    `recorded`: the trades known by the keys of the placements, also those that have or had such an
+    id by a replace. `heads`: the seq of each customer's latest event. A repeated call gets the
+    trade as first recorded, whatever became of it since, and does not go through the gate again.
     """
     known = dict(recorded)
-    next_seqs = {customer_id: head + 1 for customer_id, head in heads.items()}
-    placing = Placing([], [])
+    seqs = dict(heads)
+    placing = Placing([], [], [])
     for placement in placements:
         trade = known.get(placement.key)
         if trade is None:
-            seq = next_seqs[placement.customer_id]
-            next_seqs[placement.customer_id] = seq + 1
-            trade = known[placement.key] = _new_trade(placement, seq, at)
-            event = TradeEvent(trade=trade, kind=Event.PLACED.kind, cause=Cause.CUSTOMER)
-            placing.events.append(event)
+            try:
+                trade = _let_through(placement, seqs, gate, placing)
+            except Refusal as refusal:
+                placing.answers.append(refusal)
+                continue
+            known[placement.key] = trade
         first = as_placed(trade)
         is_same = (first.client_order_id, first.terms) == (
             placement.client_order_id,
@@ -197,6 +203,34 @@ def place(
         )
         placing.answers.append(first if is_same else refusals.client_order_id_reused())
     return placing
+
+
+def _let_through(placement: Placement, seqs: dict[str, int], gate: Gate, placing: Placing) -> Trade:
+    """The new trade, or the trade rejected by a control. Raises Throttled."""
+    decision = gate.judge(placement.customer_id, placement.terms)
+    seq = seqs[placement.customer_id] = seqs[placement.customer_id] + 1
+    trade = _new_trade(placement, seq, gate.at)
+    placing.events.append(TradeEvent(trade=trade, kind=Event.PLACED.kind, cause=Cause.CUSTOMER))
+    placing.decisions.append(pack(decision.kept))
+    if decision.failed is None:
+        gate.note(trade)
+        return trade
+    seq = seqs[placement.customer_id] = seq + 1
+    trade = _rejected(trade, decision.failed, seq)
+    placing.events.append(
+        TradeEvent(
+            trade=trade,
+            kind=Event.REJECTED.kind,
+            cause=Cause.HOUSE,
+            previous_seq=trade.placed_seq,
+        )
+    )
+    return trade
+
+
+def _rejected(trade: Trade, check: Check, seq: int) -> Trade:
+    standing = after(trade.standing, Event.REJECTED, reason=check.reason, reason_text=check.text)
+    return replace(trade, standing=standing, seq=seq)
 
 
 def _new_trade(placement: Placement, seq: int, at: datetime) -> Trade:
@@ -214,8 +248,8 @@ def _new_trade(placement: Placement, seq: int, at: datetime) -> Trade:
 
 
 def as_placed(trade: Trade) -> Trade:
-    """The trade as it was first recorded."""
-    if trade.seq == trade.placed_seq:
+    """The trade as it was first recorded: PLACED, or REJECTED by a control."""
+    if trade.seq == trade.placed_seq or trade.standing.reason in AT_PLACEMENT:
         return trade
     first = trade.as_placed or AsPlaced(trade.client_order_id, trade.terms.revision)
     return replace(

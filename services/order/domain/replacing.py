@@ -17,6 +17,7 @@ from services.order.domain.trade import (
     Replace,
     Revision,
     Side,
+    Terms,
     Trade,
     TradeEventKind,
     TradeStatus,
@@ -101,10 +102,17 @@ def _new_terms(trade: Trade, asked: Revision) -> Revision:
     ):
         if price:
             check_price(field, price, is_wanted)
-    return Revision(
-        asked.quantity or terms.quantity,
-        asked.limit_price_micros or terms.limit_price_micros,
-        asked.stop_price_micros or terms.stop_price_micros,
+    return revised(terms, asked).revision
+
+
+def revised(terms: Terms, asked: Revision) -> Terms:
+    """Terms with what is asked for, the rest kept."""
+    return terms.revised(
+        Revision(
+            asked.quantity or terms.quantity,
+            asked.limit_price_micros or terms.limit_price_micros,
+            asked.stop_price_micros or terms.stop_price_micros,
+        )
     )
 
 

@@ -11,6 +11,7 @@ from services.order.domain.placing import Placement
 from services.order.domain.replacing import Replacement
 from services.order.domain.trade import Trade
 from services.order.feed import Feed
+from services.order.guard import Guard
 from services.order.instruments import Instruments
 
 
@@ -26,3 +27,4 @@ class Desk:
     database: Database
     ids: Ids
     clock: Clock
+    guard: Guard

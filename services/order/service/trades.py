@@ -18,6 +18,7 @@ from services.order.domain.placing import check_client_order_id, check_symbol
 from services.order.domain.replacing import Replacement
 from services.order.domain.trade import Trade, TradeStatus
 from services.order.service.desk import Desk
+from services.order.service.explaining import ExplainingService
 from services.order.service.placing import PlacingService
 from services.order.store.instruments import page_token_key
 from services.order.store.lists import Lists
@@ -30,7 +31,7 @@ _LAST_SEQ = 2**63 - 1
 _AT_ONCE = 500  # cancels in one transaction
 
 
-class TradesService(PlacingService, OrderServiceServicer):
+class TradesService(PlacingService, ExplainingService, OrderServiceServicer):
     """See the contract for each method."""
 
     def __init__(self, desk: Desk) -> None:

@@ -13,7 +13,7 @@ from psycopg.abc import Buffer
 from psycopg.adapt import Dumper
 from psycopg.pq import Format
 
-_INT8, _TEXT = 20, 25
+_BYTEA, _INT8, _TEXT = 17, 20, 25
 # Dimensions, no nulls, type of the elements, length, lower bound.
 _HEADER = struct.Struct(">iiiii")
 _size = lru_cache(1024)(struct.Struct(">i").pack)
@@ -37,11 +37,23 @@ class Texts:
     __slots__ = ("packed",)
 
     def __init__(self, values: Sequence[str]) -> None:
-        encoded = [value.encode() for value in values]
-        parts = [_HEADER.pack(1, 0, _TEXT, len(encoded), 1)]
-        for octets in encoded:
-            parts += (_size(len(octets)), octets)
-        self.packed = b"".join(parts)
+        self.packed = _pack(_TEXT, [value.encode() for value in values])
+
+
+class Octets:
+    """A bytea[]."""
+
+    __slots__ = ("packed",)
+
+    def __init__(self, values: Sequence[bytes]) -> None:
+        self.packed = _pack(_BYTEA, values)
+
+
+def _pack(element: int, values: Sequence[bytes]) -> bytes:
+    parts = [_HEADER.pack(1, 0, element, len(values), 1)]
+    for octets in values:
+        parts += (_size(len(octets)), octets)
+    return b"".join(parts)
 
 
 class _BigintsDumper(Dumper):
@@ -60,5 +72,14 @@ class _TextsDumper(Dumper):
         return obj.packed
 
 
+class _OctetsDumper(Dumper):
+    format = Format.BINARY
+    oid = psycopg.adapters.types["bytea"].array_oid
+
+    def dump(self, obj: Octets) -> Buffer:
+        return obj.packed
+
+
 psycopg.adapters.register_dumper(Bigints, _BigintsDumper)
 psycopg.adapters.register_dumper(Texts, _TextsDumper)
+psycopg.adapters.register_dumper(Octets, _OctetsDumper)

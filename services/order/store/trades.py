@@ -6,7 +6,7 @@ from typing import Any
 import psycopg
 
 from services.order.domain.trade import Trade
-from services.order.store.arrays import Bigints, Texts
+from services.order.store.arrays import Bigints, Octets, Texts
 from services.order.store.history import History
 from services.order.store.rows import trade_from
 
@@ -80,25 +80,28 @@ class Trades:
             binary=True,
         )
 
-    async def add(self, trades: Sequence[Trade]) -> None:
-        """Record new trades as placed."""
+    async def add(self, trades: Sequence[Trade], decisions: Sequence[bytes]) -> None:
+        """Record new trades as placed, each with what it was decided by; empty: by nothing."""
         terms = [trade.terms for trade in trades]
         await self._connection.execute(
             """
             INSERT INTO trade (trade_id, client_order_id, customer_id, placed_seq, created_at,
                 symbol, side, quantity, order_type, limit_price_micros, stop_price_micros,
                 time_in_force, status, reason, reason_text, in_doubt, filled_quantity,
-                filled_notional_micros, exchange_order_id, executed_at, updated_at, seq)
+                filled_notional_micros, exchange_order_id, executed_at, updated_at, seq,
+                decision)
             SELECT i.trade_id, i.client_order_id, i.customer_id, i.seq, %(at)s,
                 i.symbol, i.side, i.quantity, i.order_type, i.limit_price_micros,
                 i.stop_price_micros, i.time_in_force, 1, 0, '', false, 0,
-                0, '', NULL, %(at)s, i.seq
+                0, '', NULL, %(at)s, i.seq, nullif(i.decision, '')
             FROM unnest(%(trade_ids)s::uuid[], %(client_order_ids)s::text[],
                 %(customer_ids)s::text[], %(seqs)s::bigint[], %(symbols)s::text[],
                 %(sides)s::bigint[], %(quantities)s::bigint[], %(order_types)s::bigint[],
-                %(limits)s::bigint[], %(stops)s::bigint[], %(times_in_force)s::bigint[])
+                %(limits)s::bigint[], %(stops)s::bigint[], %(times_in_force)s::bigint[],
+                %(decisions)s::bytea[])
                 AS i (trade_id, client_order_id, customer_id, seq, symbol, side, quantity,
-                    order_type, limit_price_micros, stop_price_micros, time_in_force)
+                    order_type, limit_price_micros, stop_price_micros, time_in_force,
+                    decision)
             """,
             {
                 "at": trades[0].created_at,
@@ -113,6 +116,7 @@ class Trades:
                 "limits": Bigints([each.limit_price_micros for each in terms]),
                 "stops": Bigints([each.stop_price_micros for each in terms]),
                 "times_in_force": Bigints([each.time_in_force for each in terms]),
+                "decisions": Octets(decisions),
             },
         )
 

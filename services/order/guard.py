@@ -1,0 +1,73 @@
+"""The controls of this process: settings and last prices in memory, and gates made with them."""
+
+from collections.abc import Sequence
+
+import psycopg
+
+from libs.clock import Clock
+from services.order import refusals
+from services.order.domain.controls.changing import Change
+from services.order.domain.controls.gate import Gate, Market, likeness
+from services.order.domain.controls.rates import Rates
+from services.order.domain.controls.setting import Book, Control, Setting
+from services.order.domain.trade import Terms
+from services.order.store.controls import Settings
+from services.order.store.own_orders import OwnOrders
+
+
+class Guard:
+    """Knows nothing until it is refreshed for the first time, and lets nothing through before."""
+
+    def __init__(self, clock: Clock, book: Book | None = None) -> None:
+        self._clock = clock
+        self._book = book
+        self._rates = Rates()
+
+    @property
+    def book(self) -> Book:
+        """The settings as last read. Raises Unavailable while they never were."""
+        if self._book is None:
+            raise refusals.starting()
+        return self._book
+
+    async def refresh(self, connection: psycopg.AsyncConnection) -> None:
+        """Read what is new."""
+        known = self._book or Book()
+        newer = await Settings(connection).after(known.version)
+        if newer or self._book is None:
+            self._book = Book([*known.settings, *newer])
+
+    async def record(self, connection: psycopg.AsyncConnection, change: Change) -> Setting:
+        """Record a setting, within a transaction; `refresh` after its commit."""
+        return await Settings(connection).add(change)
+
+    def gate(self) -> Gate:
+        """A gate for what is decided now. Raises Unavailable."""
+        return Gate(
+            self.book,
+            Market(),
+            self._rates,
+            at=self._clock.now(),
+            nanos=int(self._clock.monotonic() * 1e9),
+        )
+
+
+async def inform(
+    gate: Gate, connection: psycopg.AsyncConnection, asked: Sequence[tuple[str, Terms]]
+) -> None:
+    """Tell the gate what it needs to know of the customers' other orders; most often nothing."""
+    own_orders = OwnOrders(connection)
+    alike = {
+        likeness(customer_id, terms)
+        for customer_id, terms in asked
+        if gate.setting(Control.DUPLICATE_ORDER, customer_id, terms) is not None
+    }
+    if alike:
+        gate.known.recents.update(await own_orders.recent(sorted(alike)))
+    pairs = {
+        (customer_id, terms.symbol)
+        for customer_id, terms in asked
+        if gate.setting(Control.SELF_TRADE, customer_id, terms) is not None
+    }
+    if pairs:
+        gate.known.resting.update(await own_orders.open_limits(sorted(pairs)))
