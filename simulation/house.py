@@ -103,7 +103,9 @@ class House:
                     execution_address=ADDRESSES["execution"],
                 )
             case _:
-                return exchange.Settings(**common, market_moves_per_second=self._moves)
+                return exchange.Settings(
+                    **common, market_moves_per_second=self._moves, test_symbols=False
+                )
 
 
 _HOUSES: Mapping[str, Callable[[Any], AbstractAsyncContextManager[Any]]] = {

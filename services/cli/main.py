@@ -13,6 +13,8 @@ from services.cli.commands import (
     controls,
     deposits,
     doubts,
+    exchange,
+    fills,
     halts,
     house,
     invariants,
@@ -79,6 +81,8 @@ app.command()(trades.watch)
 app.command()(portfolio.portfolio)
 app.command()(portfolio.entries)
 app.add_typer(market.app, name="market")
+app.add_typer(fills.app, name="fills")
+app.add_typer(exchange.app, name="exchange")
 app.command()(tape.tape)
 app.command()(deposits.deposit)
 app.command()(deposits.deposit_shares)

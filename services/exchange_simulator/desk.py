@@ -40,6 +40,19 @@ class Desk:
         async with self._trading.turn:
             await self._database.run(lambda c, _: store.keep_halt(c, symbol, is_halted))
             self._trading.floor.markets[symbol].is_halted = is_halted
+            self._trading.publish([symbol])
+
+    async def resume(self) -> None:
+        """Trade again where a pause is over. Raises Unavailable."""
+        trading = self._trading
+        symbols = trading.floor.resumable(trading.clock.now())
+
+        def act(batch: Batch) -> None:
+            for symbol in symbols:
+                batch.resume(symbol)
+
+        if symbols:
+            await self._turns.run(act)
 
     async def set_phase(self, phase: Phase, *, ends_day: bool) -> None:
         """Open or close the exchange, durably, and perhaps end its day. Raises Unavailable."""

@@ -7,11 +7,12 @@ from enum import IntEnum
 
 
 class Phase(IntEnum):
-    """Who says whether the exchange is open: its hours, or an operator."""
+    """Who says whether the exchange is open: its hours, its calendar, or an operator."""
 
     BY_HOURS = 1
     OPEN = 2
     CLOSED = 3
+    BY_CALENDAR = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,13 @@ class Hours:
         if self._sessions is None or index == len(self._sessions):
             return None
         return self._sessions[index]
+
+    def next_open(self, now: datetime) -> datetime | None:
+        """When the next session opens, which is not open yet; None: there is none."""
+        session = self.session(now)
+        if session is not None and session.opens_at <= now:
+            session = self.session(session.closes_at)
+        return session.opens_at if session is not None else None
 
     def last_close(self, now: datetime) -> datetime | None:
         """When the last session that is over closed; None: there is none."""

@@ -24,6 +24,7 @@ class Phase(StrEnum):
     CLOSED = "closed"
     NEXT_DAY = "next-day"
     BY_HOURS = "by-hours"
+    BY_CALENDAR = "by-calendar"
 
 
 Watch = Annotated[bool, typer.Option("--watch", help="Show every change from now on.")]
@@ -115,7 +116,8 @@ def hours(customer: AsCustomer = "", as_json: AsJson = False) -> None:
 @app.command()
 def phase(
     phase: Annotated[
-        Phase, typer.Argument(metavar="PHASE", help="open, closed, next-day or by-hours.")
+        Phase,
+        typer.Argument(metavar="PHASE", help="open, closed, next-day, by-hours or by-calendar."),
     ],
     operator: Operator = "",
     as_json: AsJson = False,

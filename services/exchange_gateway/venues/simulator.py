@@ -37,6 +37,8 @@ _KINDS = {
     market.ExecutionReport.EXEC_TYPE_CANCEL_REJECTED: Kind.CANCEL_REJECTED,
     market.ExecutionReport.EXEC_TYPE_REPLACED: Kind.REPLACED,
     market.ExecutionReport.EXEC_TYPE_REPLACE_REJECTED: Kind.REPLACE_REJECTED,
+    market.ExecutionReport.EXEC_TYPE_TRADE_CANCEL: Kind.BUSTED,
+    market.ExecutionReport.EXEC_TYPE_TRADE_CORRECT: Kind.CORRECTED,
     # Says once more that the exchange has the order.
     market.ExecutionReport.EXEC_TYPE_TRIGGERED: Kind.ACCEPTED,
 }
@@ -318,6 +320,7 @@ def _report(said: market.ExecutionReport) -> Report:
         revision=Revision(said.quantity, said.limit_price_micros, said.stop_price_micros)
         if kind == Kind.REPLACED
         else None,
+        amends=said.exec_ref_id,
     )
 
 

@@ -6,7 +6,6 @@ from dataclasses import replace
 from grpc.aio import ServicerContext
 
 from services.exchange_simulator import wire
-from services.exchange_simulator.hours import Phase
 from services.exchange_simulator.market import Market
 from services.exchange_simulator.service import session
 from services.exchange_simulator.service.drop_copy import DropCopy
@@ -111,13 +110,14 @@ class ExchangeService(DropCopy, grpc_pb.ExchangeServiceServicer):
         context: ServicerContext[pb.GetMarketStatusRequest, pb.GetMarketStatusResponse],
     ) -> pb.GetMarketStatusResponse:
         trading = self._trading
-        keeps_hours = trading.phase == Phase.BY_HOURS
-        trading_day = trading.hours.session(trading.clock.now()) if keeps_hours else None
+        now, hours = trading.clock.now(), trading.hours(trading.phase)
+        trading_day = hours.session(now) if hours is not None else None
         return pb.GetMarketStatusResponse(
             is_open=trading.is_open(),
-            is_always_open=keeps_hours and trading.hours.is_always_open,
+            is_always_open=hours is not None and hours.is_always_open,
             opens_at=wire.timestamp_to(trading_day.opens_at) if trading_day else None,
             closes_at=wire.timestamp_to(trading_day.closes_at) if trading_day else None,
+            now=wire.timestamp_to(now),
         )
 
     def _markets(self, symbols: Iterable[str]) -> list[Market]:
