@@ -53,6 +53,7 @@ class Street:
         self.reports: deque[Callable[[], None]] = deque()
         self.is_over = False
         self.is_closed = False
+        self.unbooked = 0
 
     def still(self, shape: Shape, filled: int) -> int:
         return can_still_take(terms(self.side, shape, shape), shape, filled)
@@ -66,11 +67,15 @@ class Street:
         limit = self.shape.limit_price_micros
         price = max(1, limit - better_by) if self.side is Side.BUY else limit + better_by
 
+        takes = price * quantity if self.side is Side.BUY else quantity
+        self.unbooked += takes
+
         def book() -> None:
+            self.unbooked -= takes
             saved = saved_by(
                 side=self.side, limit_price_micros=limit, price_micros=price, quantity=quantity
             )
-            self.held -= (price * quantity if self.side is Side.BUY else quantity) + saved
+            self.held -= takes + saved
             self.booked_filled += quantity
             if is_last:
                 self._close()
@@ -131,9 +136,7 @@ class Street:
         if not self.reports and self.pending is None:
             assert self.held == self.still(self.booked_shape, self.booked_filled)
         if not self.is_over:
-            unbooked = self.filled - self.booked_filled
-            least = self.still(self.shape, self.filled)
-            assert self.held >= least + (unbooked if self.side is Side.SELL else 0)
+            assert self.held >= self.unbooked + self.still(self.shape, self.filled)
 
 
 STEPS = st.one_of(
