@@ -80,7 +80,11 @@ class House:
         match kind:
             case "order":
                 return order.Settings(
-                    **common, **token, nats_url="bus", gateway_address=ADDRESSES["gateway"]
+                    **common,
+                    **token,
+                    nats_url="bus",
+                    gateway_address=ADDRESSES["gateway"],
+                    ledger_address=ADDRESSES["ledger"],
                 )
             case "ledger":
                 return ledger.Settings(**common, signing_key_file=str(folder / "seal.pem"))
@@ -103,7 +107,9 @@ class House:
                     execution_address=ADDRESSES["execution"],
                 )
             case _:
-                return exchange.Settings(**common, market_moves_per_second=self._moves)
+                return exchange.Settings(
+                    **common, market_moves_per_second=self._moves, test_symbols=False
+                )
 
 
 _HOUSES: Mapping[str, Callable[[Any], AbstractAsyncContextManager[Any]]] = {

@@ -4,13 +4,12 @@ What the matching core says becomes reports and the state of members' orders. No
 before it is kept.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from services.exchange_simulator.book import Fill
-from services.exchange_simulator.clerk import Clerk
+from services.exchange_simulator import scripted
 from services.exchange_simulator.domain import (
     CancelOrder,
     Command,
@@ -24,12 +23,15 @@ from services.exchange_simulator.domain import (
 )
 from services.exchange_simulator.faults import Faults
 from services.exchange_simulator.floor import Floor
+from services.exchange_simulator.hearing import Hearing
 from services.exchange_simulator.keeping import Day, OrderRow
-from services.exchange_simulator.market import MEMBERS, TapeCommand
-from services.exchange_simulator.matching import Elected, Ended, Event, Refused, Traded
+from services.exchange_simulator.market import TapeCommand
+from services.exchange_simulator.matching import Refused, Traded
+from services.exchange_simulator.plans import Plan
+from services.exchange_simulator.scripts import Outcome, Scripts
 from services.exchange_simulator.standings import Standing
 from services.exchange_simulator.terms import flaw_of
-from services.exchange_simulator.working import Blotter, Working
+from services.exchange_simulator.working import Working
 
 _BY_MEMBER = Ending(RejectReason.CANCELED_BY_MEMBER, "canceled by the member")
 _TOO_LATE = Ending(RejectReason.TOO_LATE, "the order has ended")
@@ -47,19 +49,26 @@ class Known:
     standings: Mapping[str, Standing]
 
 
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What an operator has to say about orders: chances, and scripts."""
+
+    faults: Faults
+    scripts: Scripts
+
+
 class Batch:
     """Executes on the floor, in the order it is asked to."""
 
-    def __init__(
-        self, floor: Floor, blotter: Blotter, clerk: Clerk, faults: Faults, known: Known
-    ) -> None:
+    def __init__(self, floor: Floor, told: Hearing, rules: Rules, known: Known) -> None:
         self._floor = floor
-        self._blotter = blotter
-        self._faults = faults
+        self._told = told
+        self._blotter = told.blotter
+        self._rules = rules
         self._terms = dict(known.terms)
         self._standings = known.standings
         self._placed: dict[str, tuple[Working, bool]] = {}
-        self.clerk = clerk
+        self.clerk = told.clerk
         self.day: Day | None = None
 
     def command(self, session_id: str, seq: int, command: Command, *, is_open: bool) -> None:
@@ -76,17 +85,21 @@ class Batch:
         events = self._floor.touch(symbol).play(command, is_open=is_open)
         if events is None:
             return None
-        self._hear(events)
+        self._told.hear(events)
         own = [e for e in events if isinstance(e, Traded) and e.order_id == command.order_id]
         return sum(fill.quantity for event in own for fill in event.fills)
 
     def drift(self, symbol: str) -> None:
         """One idle move of a maker."""
-        self._hear(self._floor.touch(symbol).drift())
+        self._told.hear(self._floor.touch(symbol).drift())
+
+    def resume(self, symbol: str) -> None:
+        """A pause of trading is over."""
+        self._floor.touch(symbol)
 
     def follow(self) -> None:
         """Makers quote again where there were orders."""
-        self._hear(self._floor.follow())
+        self._told.hear(self._floor.follow())
 
     def turn_day(self, day: Day) -> None:
         """The exchange's day is this one from then on."""
@@ -95,7 +108,14 @@ class Batch:
     def end_day(self) -> None:
         """DAY orders expire."""
         for symbol in sorted({working.order.symbol for working in self._blotter}):
-            self._hear(self._floor.touch(symbol).matcher.end_day())
+            self._told.hear(self._floor.touch(symbol).matcher.end_day())
+        scripted.end_day(self._told)
+
+    def prompt(self, client_order_id: str, plan: Plan) -> None:
+        """The wait of an order that goes by script is over, unless it has gone on already."""
+        working = self._blotter.find(client_order_id)
+        if working is not None and working.plan == plan:
+            scripted.perform(self._told, working)
 
     def orders(self) -> list[OrderRow]:
         """The orders that are new."""
@@ -111,24 +131,31 @@ class Batch:
                 self.clerk.tell(session_id, filing, refusal)
             return
         working = self._blotter.open(order, session_id, self.clerk.next_id())
-        is_silent = self._faults.leaves_unanswered()
+        script = self._rules.scripts.find(order)
+        is_silent = self._rules.faults.leaves_unanswered()
+        is_silent = is_silent or (script is not None and script.outcome == Outcome.NO_ANSWER)
         self._placed[client_order_id] = (working, is_silent)
         if is_silent:
             return
-        ending = self._objection(working, is_open=is_open)
+        ending = self._objection(working, is_open=is_open, is_scripted=script is not None)
         if ending is not None:
             self.clerk.tell(session_id, working.filing, Report(ExecType.REJECTED, ending=ending))
             return
+        market = self._floor.touch(order.symbol)
+        if script is not None:
+            scripted.begin(self._told, working, script, market)
+            return
         self._blotter.put(working)
-        events = self._floor.touch(order.symbol).enter(working.ticket())
+        events = market.enter(working.ticket())
         if not (events and isinstance(events[0], Refused)):
-            self._tell(working, Report(ExecType.NEW, leaves_quantity=working.left))
-        self._hear(events)
+            self._told.tell(working, Report(ExecType.NEW, leaves_quantity=working.left))
+        self._told.hear(events)
 
-    def _objection(self, working: Working, *, is_open: bool) -> Ending | None:
-        """Why a new order may not stand; None: it may."""
-        ending = self._faults.objection()
-        ending = ending or self._floor.objection(working.order.symbol, is_open=is_open)
+    def _objection(self, working: Working, *, is_open: bool, is_scripted: bool) -> Ending | None:
+        """Why a new order may not stand; None: it may. By script it may at any hour."""
+        ending, symbol = self._rules.faults.objection(), working.order.symbol
+        if ending is None and not (is_scripted and symbol in self._floor.markets):
+            ending = self._floor.objection(symbol, is_open=is_open)
         words = "" if ending is not None else flaw_of(working.ticket())
         return Ending(RejectReason.OTHER, words) if words else ending
 
@@ -138,7 +165,7 @@ class Batch:
             self._miss(session_id, seq, command.client_order_id, ExecType.CANCEL_REJECTED)
             return
         self._floor.touch(working.order.symbol).matcher.cancel(working.number)
-        self._end(working, ExecType.CANCELED, _BY_MEMBER, command_seq=seq)
+        self._told.end(working, ExecType.CANCELED, _BY_MEMBER, command_seq=seq)
 
     def _replace(self, session_id: str, seq: int, command: ReplaceOrder, *, is_open: bool) -> None:
         working = self._find(session_id, command.client_order_id)
@@ -147,9 +174,12 @@ class Batch:
             return
         wanted = _replaced(working, command)
         ending = self._floor.objection(working.order.symbol, is_open=is_open)
+        ending = None if working.plan is not None else ending
         words = _flaw_of_replaced(working, wanted)
         if ending is None and words:
             ending = Ending(RejectReason.OTHER, words)
+        if ending is None and working.plan is None and wanted.left > 0:
+            ending = self._floor.touch(working.order.symbol).breach(wanted.ticket())
         if ending is not None:
             refusal = Report(
                 ExecType.REPLACE_REJECTED,
@@ -158,7 +188,7 @@ class Batch:
                 ending=ending,
                 command_seq=seq,
             )
-            self._tell(working, refusal)
+            self._told.tell(working, refusal)
             return
         self._change(working, wanted, seq)
 
@@ -169,7 +199,7 @@ class Batch:
         if not is_same_price or wanted.left > working.left:
             wanted = replace(wanted, place=self._blotter.next_place())
         self._blotter.put(wanted)
-        self._tell(
+        self._told.tell(
             wanted,
             Report(
                 ExecType.REPLACED,
@@ -181,11 +211,11 @@ class Batch:
                 stop_price_micros=wanted.stop,
             ),
         )
-        if wanted.left > 0:
-            self._hear(market.replace(wanted.ticket()))
-        else:
+        if wanted.left > 0 and wanted.plan is None:
+            self._told.hear(market.replace(wanted.ticket()))
+        elif wanted.left <= 0:
             market.matcher.cancel(wanted.number)
-            self._end(wanted, ExecType.CANCELED, _BY_MEMBER)
+            self._told.end(wanted, ExecType.CANCELED, _BY_MEMBER)
 
     def _find(self, session_id: str, client_order_id: str) -> Working | None:
         """An order of that session which works."""
@@ -214,59 +244,6 @@ class Batch:
         elif not is_silent:
             report = Report(kind, cumulative_quantity=filled, ending=_TOO_LATE, command_seq=seq)
             self.clerk.tell(session_id, filing, report)
-
-    def _hear(self, events: Iterable[Event]) -> None:
-        """What the matching core says, as far as it is about members' orders."""
-        for event in events:
-            if isinstance(event, Traded):
-                for fill in event.fills:
-                    for number in (event.order_id, fill.order.order_id):
-                        if number >= MEMBERS:
-                            self._fill(number, fill)
-            elif event.order_id >= MEMBERS:
-                self._hear_of(self._blotter.numbered(event.order_id), event)
-
-    def _hear_of(self, working: Working, event: Elected | Refused | Ended) -> None:
-        if isinstance(event, Elected):
-            place = self._blotter.next_place()
-            working = replace(working, is_waiting=False, place=place)
-            self._blotter.put(working)
-            self._tell(working, Report(ExecType.TRIGGERED, leaves_quantity=working.left))
-        elif isinstance(event, Refused):
-            self._end(working, ExecType.REJECTED, event.ending)
-        elif event.ending.reason == RejectReason.EXPIRED:
-            self._end(working, ExecType.EXPIRED, event.ending)
-        else:
-            self._end(working, ExecType.CANCELED, event.ending)
-
-    def _fill(self, number: int, fill: Fill) -> None:
-        working = self._blotter.numbered(number)
-        working = replace(working, filled=working.filled + fill.quantity)
-        self._blotter.put(working)
-        self._tell(
-            working,
-            Report(
-                ExecType.TRADE,
-                last_quantity=fill.quantity,
-                last_price_micros=fill.price,
-                cumulative_quantity=working.filled,
-                leaves_quantity=working.left,
-            ),
-        )
-        if not working.left:
-            self._blotter.drop(working.order.client_order_id)
-
-    def _end(
-        self, working: Working, kind: ExecType, ending: Ending, *, command_seq: int = 0
-    ) -> None:
-        report = Report(
-            kind, cumulative_quantity=working.filled, ending=ending, command_seq=command_seq
-        )
-        self._tell(working, report)
-        self._blotter.drop(working.order.client_order_id)
-
-    def _tell(self, working: Working, report: Report) -> None:
-        self.clerk.tell(working.session_id, working.filing, report)
 
     def _row_of(self, working: Working, is_silent: bool) -> OrderRow:
         order = working.order

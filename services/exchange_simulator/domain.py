@@ -38,6 +38,7 @@ class TimeInForce(IntEnum):
     FOK = 4
 
 
+_WORSE: dict[int, int] = {Side.BUY: 1, Side.SELL: -1}
 _MARKET, _FOK = OrderType.MARKET, TimeInForce.FOK
 
 
@@ -53,6 +54,8 @@ class ExecType(IntEnum):
     REPLACED = 7
     REPLACE_REJECTED = 8
     TRIGGERED = 9
+    TRADE_CANCEL = 10
+    TRADE_CORRECT = 11
 
 
 class RejectReason(IntEnum):
@@ -125,13 +128,17 @@ class Ticket(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class Instrument:
-    """Something that is listed; prices in cents, depth in shares at the best price."""
+    """Something that is listed; prices in cents, depth in shares at the best price.
+
+    `is_calm`: its price never moves but by trades.
+    """
 
     symbol: str
     name: str
     reference_cents: int
     spread_cents: int
     depth: int
+    is_calm: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +170,10 @@ class Filing:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What is said of an order. Fields as in the contract."""
+    """What is said of an order. Fields as in the contract.
+
+    `change`: by how much the shares filled change, where that is not `last_quantity`.
+    """
 
     exec_type: ExecType
     last_quantity: int = 0
@@ -175,6 +185,8 @@ class Report:
     quantity: int = 0
     limit_price_micros: int = 0
     stop_price_micros: int = 0
+    exec_ref_id: str = ""
+    change: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,13 +210,27 @@ def at_once(ticket: Ticket, book: Book) -> Outcome:
     """Take what a MARKET or LIMIT order can have now; nothing of it rests."""
     limit = None if ticket.order_type == _MARKET else ticket.limit
     if limit is None or ticket.time_in_force == _FOK:
-        offer = book.offer(ticket.side, ticket.quantity, limit)
-        hindrance = _hindrance(ticket, offer)
+        hindrance = _hindrance(ticket, book.offer(ticket.side, ticket.quantity, limit))
         if hindrance is not None:
             return hindrance
     fills = book.take(ticket.side, ticket.quantity, limit)
     is_whole = sum(fill.quantity for fill in fills) == ticket.quantity
     return Outcome(True, fills, None if is_whole else NO_MORE)
+
+
+def would_trade(ticket: Ticket, book: Book) -> tuple[int, int] | None:
+    """The lowest and highest price a MARKET or LIMIT order would trade at now; None: at none."""
+    limit = None if ticket.order_type == _MARKET else ticket.limit
+    if _hindrance(ticket, book.offer(ticket.side, ticket.quantity, limit)) is not None:
+        return None
+    half = book.asks if ticket.side == BUY else book.bids
+    prices, left = list[int](), ticket.quantity
+    for level in half.best_first():
+        if left <= 0 or (limit is not None and (level.price - limit) * _WORSE[ticket.side] > 0):
+            break
+        prices.append(level.price)
+        left -= level.quantity
+    return (min(prices), max(prices)) if prices else None
 
 
 def _hindrance(ticket: Ticket, offer: Offer) -> Outcome | None:

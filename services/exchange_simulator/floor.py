@@ -4,6 +4,7 @@ import random
 from collections.abc import Iterable
 from datetime import datetime
 
+from services.exchange_simulator.bands import Rule
 from services.exchange_simulator.domain import Ending, Instrument, RejectReason
 from services.exchange_simulator.maker import Maker
 from services.exchange_simulator.market import Market, TapeCommand
@@ -14,35 +15,41 @@ class Floor:
     """Markets by symbol. Orders run between `begin` and `commit` or `rollback`."""
 
     def __init__(
-        self, instruments: Iterable[Instrument], *, seed: int, opened_at: datetime
+        self,
+        instruments: Iterable[Instrument],
+        *,
+        seed: int,
+        opened_at: datetime,
+        rule: Rule | None = None,
     ) -> None:
         self.markets = {
-            instrument.symbol: Market(instrument)
+            instrument.symbol: Market(instrument, rule)
             for instrument in sorted(instruments, key=lambda instrument: instrument.symbol)
         }
         self._seed = seed
         self._random = random.Random(seed)
         self._last_id = 0
         self._in_progress: dict[str, Market] = {}
+        self._now = opened_at
         for symbol, market in self.markets.items():
             self.reset(symbol)
             market.quote, market.updated_at = market.look(), opened_at
 
-    def begin(self) -> None:
-        """All from here on can be undone."""
-        self._in_progress = {}
+    def begin(self, now: datetime) -> None:
+        """All from here on can be undone; it is `now` until the next time."""
+        self._now, self._in_progress = now, {}
 
     def touch(self, symbol: str) -> Market:
         """A listed market that is about to change."""
         market = self.markets[symbol]
         if symbol not in self._in_progress:
             self._in_progress[symbol] = market
-            market.begin()
+            market.begin(self._now)
         return market
 
     def follow(self) -> list[Event]:
         """The makers of the markets that were touched quote again; what comes of it."""
-        touched = [market for market in self._in_progress.values() if not market.is_halted]
+        touched = [market for market in self._in_progress.values() if not market.is_stopped]
         return [event for market in touched for event in market.follow()]
 
     def commit(self) -> list[str]:
@@ -60,14 +67,22 @@ class Floor:
 
     def objection(self, symbol: str, *, is_open: bool) -> Ending | None:
         """Why no order may trade there now; None: it may."""
-        market = self.markets.get(symbol)
-        if market is None:
+        if symbol not in self.markets:
             return Ending(RejectReason.UNKNOWN_SYMBOL, f"{symbol[:16]} is not listed")
         if not is_open:
             return Ending(RejectReason.MARKET_CLOSED, "the exchange is closed")
-        if market.is_halted:
+        if self.touch(symbol).is_stopped:
             return Ending(RejectReason.HALTED, f"trading in {symbol} is halted")
         return None
+
+    def resumable(self, now: datetime) -> list[str]:
+        """The symbols whose pause has come to its end."""
+        return [s for s, market in self.markets.items() if market.guard.is_over(now)]
+
+    def forget(self) -> None:
+        """End every pause: the time is another one."""
+        for market in self.markets.values():
+            market.guard.forget()
 
     def load(self, symbol: str, orders: Iterable[TapeCommand]) -> int:
         """Load a book; see Market.load."""
@@ -80,7 +95,7 @@ class Floor:
 
     def movable(self) -> str | None:
         """A symbol, drawn anew, whose maker may move it; None: there is none."""
-        movable = [s for s, m in self.markets.items() if m.maker is not None and not m.is_halted]
+        movable = [s for s, market in self.markets.items() if market.is_movable]
         return self._random.choice(movable) if movable else None
 
     def _next_id(self) -> int:

@@ -8,8 +8,10 @@ from operator import attrgetter
 from psycopg import AsyncConnection
 
 from services.exchange_simulator.domain import NewOrder
+from services.exchange_simulator.forms import plan_to
 from services.exchange_simulator.hours import Phase
 from services.exchange_simulator.store import Sequences, Superseded
+from services.exchange_simulator.venue_clock import Reckoning
 from services.exchange_simulator.working import Working
 
 
@@ -36,7 +38,7 @@ class OrderRow:
 
 @dataclass(frozen=True, slots=True)
 class ReportRow:
-    """A report with its wire form."""
+    """A report with its wire form. `last_quantity`: by how much it changes the shares filled."""
 
     session_id: str
     report_seq: int
@@ -50,10 +52,14 @@ class ReportRow:
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """Whether an operator has opened or closed the exchange, and the last day that is over."""
+    """Whether an operator has opened or closed the exchange, the last day that is over, the time.
+
+    `clock`: None is the real time.
+    """
 
     phase: Phase
     day_ended_at: datetime
+    clock: Reckoning | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +93,7 @@ _WORKING = (
     "limit",
     "stop",
     "is_waiting",
+    "plan",
 )
 _DROPPED = ("id", "quantity")
 
@@ -117,9 +124,12 @@ async def keep_batch(connection: AsyncConnection, epoch: int, records: Records) 
 
 
 async def _keep_day(connection: AsyncConnection, epoch: int, day: Day) -> None:
+    clock = day.clock
+    reckoning = (clock.real_at, clock.venue_at, clock.rate_millis) if clock else (None,) * 3
     cursor = await connection.execute(
-        "UPDATE venue SET phase = %s, day_ended_at = %s WHERE epoch = %s",
-        [day.phase, day.day_ended_at, epoch],
+        "UPDATE venue SET phase = %s, day_ended_at = %s, clock_real_at = %s, clock_venue_at = %s,"
+        " clock_rate_millis = %s WHERE epoch = %s",
+        [day.phase, day.day_ended_at, *reckoning, epoch],
     )
     if cursor.rowcount != 1:
         raise Superseded
@@ -172,17 +182,19 @@ WITH fence AS (
     RETURNING 1
 ), worked AS (
     INSERT INTO working_order (
-        client_order_id, place, quantity, filled, limit_price_micros, stop_price_micros, is_waiting
+        client_order_id, place, quantity, filled, limit_price_micros, stop_price_micros, is_waiting,
+        plan
     )
     SELECT * FROM unnest(
         %(working_id)s::text[], %(working_place)s::bigint[], %(working_quantity)s::bigint[],
         %(working_filled)s::bigint[], %(working_limit)s::bigint[], %(working_stop)s::bigint[],
-        %(working_is_waiting)s::boolean[]
+        %(working_is_waiting)s::boolean[], %(working_plan)s::text[]
     )
     ON CONFLICT (client_order_id) DO UPDATE SET
         place = excluded.place, quantity = excluded.quantity, filled = excluded.filled,
         limit_price_micros = excluded.limit_price_micros,
-        stop_price_micros = excluded.stop_price_micros, is_waiting = excluded.is_waiting
+        stop_price_micros = excluded.stop_price_micros, is_waiting = excluded.is_waiting,
+        plan = excluded.plan
 ), dropped AS (
     DELETE FROM working_order USING unnest(%(dropped_id)s::text[]) AS gone (client_order_id)
     WHERE working_order.client_order_id = gone.client_order_id
@@ -246,6 +258,7 @@ def _working_of(working: Working) -> tuple[object, ...]:
         working.limit,
         working.stop,
         working.is_waiting,
+        plan_to(working.plan),
     )
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from itertools import count
 from typing import Annotated
 
@@ -16,17 +17,22 @@ from libs.clock import Clock, SystemClock
 from libs.refusals import Unavailable
 from libs.rpc import RpcServer
 from services.exchange_simulator import tables
+from services.exchange_simulator.amending import Amending
+from services.exchange_simulator.bands import Rule
+from services.exchange_simulator.batch import Rules
 from services.exchange_simulator.database import Database
 from services.exchange_simulator.desk import Desk
 from services.exchange_simulator.faults import Faults
 from services.exchange_simulator.floor import Floor
 from services.exchange_simulator.hours import Hours
 from services.exchange_simulator.roll import Roll
+from services.exchange_simulator.scripts import TEST_INSTRUMENTS, USUAL_SCRIPTS, Scripts
 from services.exchange_simulator.service.control import ExchangeControlService
 from services.exchange_simulator.service.exchange import ExchangeService
 from services.exchange_simulator.trading import Trading
 from services.exchange_simulator.turns import Turns
 from services.exchange_simulator.venue import Venue
+from services.exchange_simulator.venue_clock import VenueClock
 from stockbroker.exchange.v1.exchange_control_service_pb2_grpc import (
     add_ExchangeControlServiceServicer_to_server,
 )
@@ -54,15 +60,30 @@ _ALLOW = {
             "WatchQuotes",
             "GetBook",
             "GetMarketStatus",
+            "ListTradingDays",
         )
     },
     **{
         f"/{_CONTROL}/{method}": _OPERATORS
-        for method in ("LoadBook", "ResetBook", "PlayTape", "SetFaults", "SetHalt", "SetPhase")
+        for method in (
+            "LoadBook",
+            "ResetBook",
+            "PlayTape",
+            "SetFaults",
+            "SetHalt",
+            "SetPhase",
+            "BustExecution",
+            "CorrectExecution",
+            "SetScripts",
+            "ListScripts",
+            "SetClock",
+            "GetClock",
+            "SetTradingDay",
+        )
     },
 }
 
-_DAY_END_SECONDS = 0.5
+_LOOK_SECONDS = 0.5
 
 # Asked for every other second.
 _QUIET = frozenset({f"/{_EXCHANGE}/ListExecutions"})
@@ -88,23 +109,47 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     market_moves_per_second: Annotated[
         float, Meta(ge=0, le=1000, description="Idle price moves over all symbols; 0: none.")
     ] = 2.0
+    test_symbols: Annotated[
+        bool, Meta(description="Lists TEST.FILL and the others, whose orders go by script.")
+    ] = True
+    band_percent: Annotated[
+        float,
+        Meta(ge=0, le=90, description="No trade so far off the mean of late; 0: at any price."),
+    ] = 0.0
+    band_window_seconds: Annotated[
+        float, Meta(gt=0, le=86_400, description="What is of late, for that mean.")
+    ] = 300.0
+    band_halt_seconds: Annotated[
+        float, Meta(gt=0, le=86_400, description="How long a symbol is halted by its band.")
+    ] = 300.0
+
+    def rule(self) -> Rule | None:
+        """The bands; None: there are none."""
+        if not self.band_percent:
+            return None
+        window, halt = self.band_window_seconds, self.band_halt_seconds
+        width = round(self.band_percent * 10_000)
+        return Rule(width, timedelta(seconds=window), timedelta(seconds=halt))
 
 
 @asynccontextmanager
 async def house(settings: Settings, clock: Clock | None = None) -> AsyncIterator[RpcServer]:
-    """The exchange, serving; ready once its database is. `clock` is the time on the floor."""
-    clock = clock or SystemClock()
+    """The exchange, serving; ready once its database is. `clock` is the real time."""
+    clock = VenueClock(clock or SystemClock())
     database = Database(settings.database_url, clock)
-    hours = Hours(None if settings.always_open else tables.read_sessions())
-    floor = Floor(tables.read_instruments(), seed=settings.seed, opened_at=clock.now())
-    trading, faults = Trading(floor, hours, clock), Faults(settings.fault_seed)
+    calendar = Hours(tables.read_sessions())
+    hours = Hours(None) if settings.always_open else calendar
+    listed = [*tables.read_instruments(), *(TEST_INSTRUMENTS if settings.test_symbols else ())]
+    floor = Floor(listed, seed=settings.seed, opened_at=clock.now(), rule=settings.rule())
+    trading, faults = Trading(floor, hours, calendar, clock), Faults(settings.fault_seed)
+    rules = Rules(faults, Scripts(USUAL_SCRIPTS if settings.test_symbols else ()))
     numbers = count(1)
     roll = Roll(faults, clock)
     turns = Turns(
         trading,
         database,
         roll,
-        faults,
+        rules,
         next_id=lambda: f"{settings.venue}-{database.epoch}-{next(numbers)}",
     )
     venue = Venue(trading, turns, roll, database, faults)
@@ -116,14 +161,15 @@ async def house(settings: Settings, clock: Clock | None = None) -> AsyncIterator
         ExchangeService(trading, venue, name=settings.venue), rpc.server
     )
     add_ExchangeControlServiceServicer_to_server(
-        ExchangeControlService(trading, turns, desk, faults), rpc.server
+        ExchangeControlService(trading, turns, desk, rules, amending=Amending(turns, roll)),
+        rpc.server,
     )
     rpc.serves(_EXCHANGE, _CONTROL)
     await rpc.start()
     tasks = [
         asyncio.create_task(_attend(database, turns, floor, rpc), name="attend"),
         asyncio.create_task(_move(desk, clock, settings.market_moves_per_second), name="move"),
-        asyncio.create_task(_end_days(desk, clock), name="end_days"),
+        asyncio.create_task(_keep_time(desk, clock), name="keep_time"),
     ]
     for task in tasks:
         task.add_done_callback(_tell_failure)
@@ -134,6 +180,7 @@ async def house(settings: Settings, clock: Clock | None = None) -> AsyncIterator
             task.cancel()
         await asyncio.wait(tasks)
         trading.board.close()
+        await turns.close()
         await venue.close()
         await rpc.stop()
         await database.close()
@@ -162,11 +209,12 @@ async def _move(desk: Desk, clock: Clock, moves_per_second: float) -> None:
         await _is_done(desk.drift())
 
 
-async def _end_days(desk: Desk, clock: Clock) -> None:
-    """The closes, for as long as the exchange runs."""
+async def _keep_time(desk: Desk, clock: Clock) -> None:
+    """The closes, and the ends of pauses, for as long as the exchange runs."""
     while True:
-        await clock.sleep(_DAY_END_SECONDS)
+        await clock.sleep(_LOOK_SECONDS)
         await _is_done(desk.end_day())
+        await _is_done(desk.resume())
 
 
 async def _is_done(turn: Awaitable[None]) -> bool:

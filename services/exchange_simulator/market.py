@@ -9,8 +9,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
 
+from services.exchange_simulator.bands import Rule
 from services.exchange_simulator.book import BUY, SELL, Book, Order
-from services.exchange_simulator.domain import Instrument, OrderType, Ticket, TimeInForce
+from services.exchange_simulator.domain import (
+    Ending,
+    Instrument,
+    OrderType,
+    Ticket,
+    TimeInForce,
+)
+from services.exchange_simulator.guard import Guard
 from services.exchange_simulator.maker import Maker, Mood
 from services.exchange_simulator.matching import Event, Matcher, Traded
 from services.exchange_simulator.stops import Stops
@@ -29,12 +37,18 @@ class Top:
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """A market at a glance; None is an empty side, last_price_micros 0 is no trade yet."""
+    """A market at a glance; None is an empty side, last_price_micros 0 is no trade yet.
+
+    `limits`: no trade below or above them; None: it may be at any price.
+    """
 
     bid: Top | None
     ask: Top | None
     last_price_micros: int
     volume: int
+    is_halted: bool = False
+    halted_until: datetime | None = None
+    limits: tuple[int, int] | None = None
 
 
 class TapeKind(IntEnum):
@@ -63,9 +77,10 @@ _ORDERING = {TapeKind.NEW: TimeInForce.GTC, TapeKind.IOC: TimeInForce.IOC}
 class Market:
     """One symbol. While `maker` is None others own the book and nobody requotes."""
 
-    def __init__(self, instrument: Instrument) -> None:
+    def __init__(self, instrument: Instrument, rule: Rule | None = None) -> None:
         self.instrument = instrument
         self.matcher = Matcher()
+        self.guard = Guard(self.matcher, rule)
         self.maker: Maker | None = None
         self.is_halted = False
         self.volume = 0
@@ -80,11 +95,22 @@ class Market:
         """What rests."""
         return self.matcher.book
 
-    def begin(self) -> None:
-        """Remember how it stands."""
+    @property
+    def is_stopped(self) -> bool:
+        """Whether nothing trades now: an operator's halt, or a pause."""
+        return self.is_halted or self.guard.paused_until is not None
+
+    @property
+    def is_movable(self) -> bool:
+        """Whether its maker may move idly."""
+        return self.maker is not None and not self.is_stopped and not self.instrument.is_calm
+
+    def begin(self, now: datetime) -> None:
+        """Remember how it stands; it is `now` until the next time."""
         self._before = self.volume, self._bought
         self._maker_before = (self.maker, self.maker.mood()) if self.maker is not None else None
         self.matcher.begin()
+        self.guard.begin(now)
 
     def commit(self) -> None:
         """It stands as it is."""
@@ -93,6 +119,7 @@ class Market:
     def rollback(self) -> None:
         """Stand as at `begin`."""
         self.volume, self._bought = self._before
+        self.guard.rollback()
         if self._maker_before is not None:
             maker, mood = self._maker_before
             maker.restore(mood)
@@ -117,7 +144,7 @@ class Market:
             return [] if matcher.reduce(order_id, command.quantity) else None
         if command.kind == TapeKind.DELETE:
             return [] if matcher.cancel(order_id) else None
-        if self.is_halted or not is_open or order_id in matcher:
+        if self.is_stopped or not is_open or order_id in matcher:
             return None
         ticket = Ticket(
             order_id,
@@ -151,6 +178,7 @@ class Market:
             if book.add(order.order_id, order.side, order.price, order.quantity):
                 raise ValueError(f"order {order.order_id} crosses the book")
         self.matcher.book, self.maker = book, None
+        self.guard.forget()
         return len(book)
 
     def reset(self, maker: Maker) -> int:
@@ -159,6 +187,7 @@ class Market:
         maker.open(fresh)
         self.matcher.book = _around(self._members(), _orders(fresh.book))
         self.maker, self._bought = maker, 0
+        self.guard.forget()
         return len(self.book)
 
     def seat(self, tickets: Iterable[Ticket]) -> None:
@@ -183,7 +212,14 @@ class Market:
             ask=Top(ask.price, ask.quantity, ask.orders) if ask else None,
             last_price_micros=self.matcher.last_price,
             volume=self.volume,
+            is_halted=self.is_stopped,
+            halted_until=None if self.is_halted else self.guard.paused_until,
+            limits=self.matcher.bounds,
         )
+
+    def breach(self, ticket: Ticket) -> Ending | None:
+        """Why a member's order may not have these terms now; the market is paused then."""
+        return None if ticket.stop else self.guard.breach(ticket)
 
     def _members(self) -> list[Order]:
         return [order for order in _orders(self.book) if order.order_id >= MEMBERS]
@@ -196,6 +232,7 @@ class Market:
                 if event.order_id > 0:
                     is_bid = event.fills[0].order.side == SELL
                     self._bought += traded if is_bid else -traded
+        self.guard.hear(events)
         return events
 
 

@@ -5,6 +5,9 @@ came, those of an earlier trade first. Elected orders enter the book one after t
 before the next; what their trades elect comes after them. A STOP becomes a MARKET order, a
 STOP_LIMIT a LIMIT order. A stop whose price the last trade has met already is elected at once.
 
+Nothing trades outside `bounds`: a new order that would is refused, an elected one waits on together
+with those elected after it, and `is_breached` says so until it is heard.
+
 Pure, integers only, one writer at a time. The steps since `begin` can be undone exactly.
 """
 
@@ -13,6 +16,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
+from libs.money import format_dollars
 from services.exchange_simulator.book import BUY, SELL, Book, Fill
 from services.exchange_simulator.domain import (
     Ending,
@@ -21,6 +25,7 @@ from services.exchange_simulator.domain import (
     Ticket,
     TimeInForce,
     at_once,
+    would_trade,
 )
 from services.exchange_simulator.stops import Stops
 
@@ -64,13 +69,15 @@ Event = Traded | Elected | Refused | Ended
 class Matcher:
     """One symbol. `last_price` is that of the last trade, 0 before the first."""
 
-    __slots__ = ("_last_before", "book", "last_price", "stops")
+    __slots__ = ("_last_before", "book", "bounds", "is_breached", "last_price", "stops")
 
     def __init__(self) -> None:
         self.book = Book()
         self.stops = Stops()
         self.last_price = 0
         self._last_before = 0
+        self.bounds: tuple[int, int] | None = None  # the lowest and the highest price of a trade
+        self.is_breached = False
 
     def __contains__(self, order_id: int) -> bool:
         """Whether an order of that id rests or waits."""
@@ -92,10 +99,25 @@ class Matcher:
             return events
         if ticket.order_id in self.stops:
             raise ValueError(f"order {ticket.order_id} waits already")
+        breach = self.breach(ticket)
+        if breach is not None:
+            return [Refused(ticket.order_id, breach)]
         fills = self._execute(ticket, events, is_new=True)
         if fills:
             self._follow(fills, events)
         return events
+
+    def breach(self, ticket: Ticket) -> Ending | None:
+        """Why an order that is no stop may not trade now; None: it may, or would not trade."""
+        prices = would_trade(ticket, self.book) if self.bounds is not None else None
+        if self.bounds is None or prices is None:
+            return None
+        low, high = self.bounds
+        if low <= prices[0] and prices[1] <= high:
+            return None
+        self.is_breached = True
+        limits = f"{format_dollars(low)} and {format_dollars(high)}"
+        return Ending(RejectReason.HALTED, f"it would trade outside the limits {limits}")
 
     def cancel(self, order_id: int) -> int:
         """Take an order away; how much of it was left, 0: it neither rests nor waits."""
@@ -208,9 +230,13 @@ class Matcher:
         queue = deque(elected)
         while queue:
             ticket = queue.popleft()
-            events.append(Elected(ticket.order_id))
             order_type = _MARKET if ticket.order_type == _STOP else _LIMIT
             order = replace(ticket, order_type=order_type, stop=0)
+            if self.breach(order) is not None:
+                for waiting in (ticket, *queue):
+                    self.stops.add(waiting)
+                return
+            events.append(Elected(ticket.order_id))
             fills = self._execute(order, events, is_new=False)
             if fills:
                 queue.extend(self._elected_by(fills))

@@ -1,12 +1,17 @@
 """What the exchange keeps. One method, one question; the caller owns the transaction."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from psycopg import AsyncConnection
 
+from services.exchange_simulator.days_store import read_days
 from services.exchange_simulator.domain import NewOrder
-from services.exchange_simulator.hours import Phase
+from services.exchange_simulator.forms import plan_from, scripts_from, scripts_to
+from services.exchange_simulator.hours import Change, Phase
+from services.exchange_simulator.scripts import Script
+from services.exchange_simulator.venue_clock import Reckoning
 from services.exchange_simulator.working import Working
 
 
@@ -21,10 +26,16 @@ class Sequences:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What the exchange has to know to go on: its day, the orders that work, and their sessions."""
+    """What the exchange has to know to go on: day, time, the orders that work, their sessions.
+
+    `scripts` are an operator's; None: there are none of an operator.
+    """
 
     phase: Phase
     day_ended_at: datetime
+    clock: Reckoning | None
+    scripts: list[Script] | None
+    days: list[Change]
     working: list[Working]
     sequences: dict[str, Sequences]
 
@@ -68,21 +79,39 @@ async def keep_halt(connection: AsyncConnection, symbol: str, is_halted: bool) -
 async def read_state(connection: AsyncConnection, epoch: int) -> State:
     """How the exchange stands, once whatever it was writing is kept or lost. Raises Superseded."""
     cursor = await connection.execute(
-        "SELECT phase, day_ended_at FROM venue WHERE epoch = %s FOR UPDATE", [epoch]
+        "SELECT phase, day_ended_at, scripts, clock_real_at, clock_venue_at, clock_rate_millis"
+        " FROM venue WHERE epoch = %s FOR UPDATE",
+        [epoch],
     )
     row = await cursor.fetchone()
     if row is None:
         raise Superseded
-    phase, day_ended_at = row
+    phase, day_ended_at, scripts, *reckoning = row
+    clock = Reckoning(*reckoning) if reckoning[0] is not None else None
     cursor = await connection.execute(_WORKING)
-    working = [Working(0, NewOrder(*row[:9]), *row[9:]) for row in await cursor.fetchall()]
+    working = [
+        Working(0, NewOrder(*row[:9]), *(*row[9:-1], plan_from(row[-1])))
+        for row in await cursor.fetchall()
+    ]
     cursor = await connection.execute(
         "SELECT session_id, next_command_seq, next_report_seq, acknowledged_seq FROM session"
         " WHERE session_id = ANY(%s)",
         [list({order.session_id for order in working})],
     )
     sequences = {row[0]: Sequences(*row[1:]) for row in await cursor.fetchall()}
-    return State(Phase(phase), day_ended_at, working, sequences)
+    days = await read_days(connection)
+    return State(Phase(phase), day_ended_at, clock, scripts_from(scripts), days, working, sequences)
+
+
+async def keep_scripts(
+    connection: AsyncConnection, epoch: int, scripts: Sequence[Script] | None
+) -> None:
+    """Remember an operator's scripts; None: there are none of an operator. Raises Superseded."""
+    cursor = await connection.execute(
+        "UPDATE venue SET scripts = %s WHERE epoch = %s", [scripts_to(scripts), epoch]
+    )
+    if cursor.rowcount != 1:
+        raise Superseded
 
 
 async def open_session(connection: AsyncConnection, epoch: int, session_id: str) -> Sequences:
@@ -143,9 +172,10 @@ async def read_reports(
 async def read_executions(
     connection: AsyncConnection, session_id: str, after_seq: int, until_seq: int
 ) -> tuple[int, list[bytes]]:
-    """A session's latest report, and the TRADE reports after_seq < seq <= until_seq, in sequence.
+    """A session's latest report, and its fills, busts and corrections, in sequence.
 
-    The latest first: what is told after it was looked at is no gap.
+    Those numbered after_seq < seq <= until_seq. The latest first: what is told after it was looked
+    at is no gap.
     """
     cursor = await connection.execute(
         "SELECT next_report_seq - 1 FROM session WHERE session_id = %s", [session_id]
@@ -154,7 +184,7 @@ async def read_executions(
     last = row[0] if row is not None else 0
     cursor = await connection.execute(
         "SELECT body FROM report WHERE session_id = %s AND report_seq > %s AND report_seq <= %s"
-        " AND exec_type = 2 ORDER BY report_seq",
+        " AND exec_type IN (2, 10, 11) ORDER BY report_seq",
         [session_id, after_seq, min(until_seq, last)],
     )
     return last, [row[0] for row in await cursor.fetchall()]
@@ -179,7 +209,7 @@ SELECT
     client_order_id, o.symbol, o.side, o.quantity, o.order_type, o.limit_price_micros,
     o.stop_price_micros, o.time_in_force, o.max_notional_micros, o.session_id,
     o.exchange_order_id, w.place, w.quantity, w.filled, w.limit_price_micros,
-    w.stop_price_micros, w.is_waiting
+    w.stop_price_micros, w.is_waiting, w.plan
 FROM working_order w JOIN member_order o USING (client_order_id)
 ORDER BY w.place
 """

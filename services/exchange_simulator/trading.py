@@ -4,21 +4,23 @@ import asyncio
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from libs.clock import Clock
 from services.exchange_simulator.floor import Floor
 from services.exchange_simulator.hours import Hours, Phase
 from services.exchange_simulator.quotes import Board
+from services.exchange_simulator.venue_clock import VenueClock
 
 
 class Trading:
     """The market in progress. Whoever changes a book holds `turn`; readers need not.
 
-    `day_ended_at` is the close of the last day whose DAY orders have expired.
+    `day_ended_at` is the close of the last day whose DAY orders have expired. `hours` are those
+    by the settings, `calendar` has every session.
     """
 
-    def __init__(self, floor: Floor, hours: Hours, clock: Clock) -> None:
+    def __init__(self, floor: Floor, hours: Hours, calendar: Hours, clock: VenueClock) -> None:
         self.floor = floor
-        self.hours = hours
+        self.calendar = calendar
+        self._hours = hours
         self.clock = clock
         self.board = Board()
         self.turn = asyncio.Lock()
@@ -27,13 +29,17 @@ class Trading:
 
     def is_open(self) -> bool:
         """Whether orders are taken now."""
-        if self.phase != Phase.BY_HOURS:
-            return self.phase == Phase.OPEN
-        return self.hours.is_open(self.clock.now())
+        hours = self.hours(self.phase)
+        return self.phase == Phase.OPEN if hours is None else hours.is_open(self.clock.now())
+
+    def hours(self, phase: Phase) -> Hours | None:
+        """The hours that count in a phase; None: an operator's word does."""
+        return {Phase.BY_HOURS: self._hours, Phase.BY_CALENDAR: self.calendar}.get(phase)
 
     def day_to_end(self, phase: Phase) -> datetime | None:
         """The close of a day that is over, and whose DAY orders have not expired; None: none."""
-        closed_at = self.hours.last_close(self.clock.now()) if phase == Phase.BY_HOURS else None
+        hours = self.hours(phase)
+        closed_at = hours.last_close(self.clock.now()) if hours is not None else None
         return closed_at if closed_at is not None and closed_at > self.day_ended_at else None
 
     def publish(self, symbols: Iterable[str]) -> None:

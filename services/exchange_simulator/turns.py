@@ -5,7 +5,7 @@ was about are cut off: what is true then is what the database says. The orders t
 from it before the next turn, for it may be open whether the batch was kept after all.
 """
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import structlog
 from msgspec.structs import replace
@@ -13,15 +13,19 @@ from psycopg import AsyncConnection
 
 from libs.refusals import Refusal
 from services.exchange_simulator import store
-from services.exchange_simulator.batch import Batch, Known
+from services.exchange_simulator.batch import Batch, Known, Rules
 from services.exchange_simulator.clerk import Clerk
 from services.exchange_simulator.database import Database
-from services.exchange_simulator.faults import Faults
+from services.exchange_simulator.hearing import Hearing
 from services.exchange_simulator.hours import Phase
 from services.exchange_simulator.keeping import Day, Records, keep_batch
+from services.exchange_simulator.plans import Plan
+from services.exchange_simulator.prompter import Prompter
 from services.exchange_simulator.roll import Roll
+from services.exchange_simulator.scripts import Script
 from services.exchange_simulator.trading import Trading
-from services.exchange_simulator.working import Blotter
+from services.exchange_simulator.venue_clock import Reckoning
+from services.exchange_simulator.working import Blotter, Working
 
 Act = Callable[[Batch], None]
 # Reads what the database has of the orders that a batch names.
@@ -39,17 +43,22 @@ class Turns:
         trading: Trading,
         database: Database,
         roll: Roll,
-        faults: Faults,
+        rules: Rules,
         *,
         next_id: Callable[[], str],
     ) -> None:
         self._trading = trading
         self._database = database
         self._roll = roll
-        self._faults = faults
+        self._rules = rules
+        self._prompter = Prompter(trading.clock, self.prompt)
         self._next_id = next_id
         self._blotter = Blotter()
         self._is_sure = False  # whether what works is what the database says
+
+    async def close(self) -> None:
+        """Prompt no order any more."""
+        await self._prompter.close()
 
     async def open(self) -> None:
         """Have the orders on the books that worked when the exchange ended. Raises Unavailable."""
@@ -65,7 +74,7 @@ class Turns:
             job = _Job(act, ask)
             try:
                 await self._make_sure()
-                self._trading.floor.begin()
+                self._trading.floor.begin(self._trading.clock.now())
                 self._blotter.begin()
                 await self._match_and_keep(job)
             except BaseException as error:
@@ -73,17 +82,48 @@ class Turns:
                 raise
             self._finish(job)
 
+    async def prompt(self, client_order_id: str, plan: Plan) -> None:
+        """The wait of an order that goes by script is over. Raises Unavailable."""
+        await self.run(lambda batch: batch.prompt(client_order_id, plan))
+
+    async def set_scripts(self, scripts: Sequence[Script] | None) -> None:
+        """These from now on, durably; None: those the exchange comes with. Raises Unavailable."""
+        async with self._trading.turn:
+            await self._make_sure()
+            await self._database.run(lambda c, epoch: store.keep_scripts(c, epoch, scripts))
+            self._rules.scripts.set(scripts)
+
     async def set_phase(self, phase: Phase, *, ends_day: bool) -> None:
         """Open or close the exchange, durably, and perhaps end its day. Raises Unavailable."""
         trading = self._trading
 
         def act(batch: Batch) -> None:
             closed_at = trading.clock.now() if ends_day else trading.day_to_end(phase)
-            batch.turn_day(Day(phase, closed_at or trading.day_ended_at))
+            ended_at = closed_at or self._day_of(batch).day_ended_at
+            batch.turn_day(Day(phase, ended_at, trading.clock.reckoning))
             if closed_at is not None:
                 batch.end_day()
 
         await self.run(act)
+
+    async def set_clock(self, reckoning: Reckoning | None) -> None:
+        """Go by that reckoning, durably; None: by the real time. Raises Unavailable.
+
+        What ends with a day that is over by then expires; closes before it may come again.
+        """
+        now = self._trading.clock.by(reckoning)
+
+        def act(batch: Batch) -> None:
+            ended_at = min(now, self._day_of(batch).day_ended_at)
+            batch.turn_day(Day(self._trading.phase, ended_at, reckoning))
+
+        await self.run(act)
+        await self.run(lambda _: None)
+
+    def _day_of(self, batch: Batch) -> Day:
+        """The day as a batch has it so far."""
+        trading = self._trading
+        return batch.day or Day(trading.phase, trading.day_ended_at, trading.clock.reckoning)
 
     async def _match_and_keep(self, job: "_Job") -> None:
         if job.ask is None:
@@ -103,10 +143,11 @@ class Turns:
     def _match(self, job: "_Job", known: Known) -> None:
         trading = self._trading
         clerk = Clerk(self._roll.sessions, next_id=self._next_id, now=trading.clock.now())
-        batch = job.batch = Batch(trading.floor, self._blotter, clerk, self._faults, known)
+        told = Hearing(self._blotter, clerk)
+        batch = job.batch = Batch(trading.floor, told, self._rules, known)
         closed_at = trading.day_to_end(trading.phase)
         if closed_at is not None:
-            batch.turn_day(Day(trading.phase, closed_at))
+            batch.turn_day(Day(trading.phase, closed_at, trading.clock.reckoning))
             batch.end_day()
         job.act(batch)
         if trading.is_open() and batch.day is None:
@@ -124,12 +165,21 @@ class Turns:
         """It is kept, or there is nothing to keep: tell it."""
         trading = self._trading
         trading.publish(trading.floor.commit())
+        self._prompter.note(self._blotter.changed())
         self._blotter.begin()
         assert job.batch is not None
         if job.batch.day is not None:
-            trading.phase, trading.day_ended_at = job.batch.day.phase, job.batch.day.day_ended_at
+            self._turn(job.batch.day)
         for progress in job.batch.clerk.moved():
             self._roll.tell(progress)
+
+    def _turn(self, day: Day) -> None:
+        trading = self._trading
+        trading.phase, trading.day_ended_at = day.phase, day.day_ended_at
+        if trading.clock.reckoning != day.clock:
+            trading.clock.reckoning = day.clock
+            trading.floor.forget()
+            trading.publish(trading.floor.markets)
 
     def _undo(self, sessions: set[str], error: BaseException) -> None:
         self._trading.floor.rollback()
@@ -145,16 +195,23 @@ class Turns:
             return
         trading = self._trading
         state = await self._database.run(store.read_state)
-        trading.phase, trading.day_ended_at = state.phase, state.day_ended_at
+        self._turn(Day(state.phase, state.day_ended_at, state.clock))
+        self._rules.scripts.set(state.scripts)
+        trading.calendar.amend(state.days)
         self._roll.learn(state.sequences)
         before = {replace(order, number=0) for order in self._blotter}
         if before != set(state.working):
             working = self._blotter.load(state.working)
             for symbol in sorted({order.order.symbol for order in (*before, *working)}):
-                tickets = [w.ticket() for w in working if w.order.symbol == symbol]
+                tickets = [w.ticket() for w in working if _is_on_book(w, symbol)]
                 trading.floor.markets[symbol].seat(tickets)
                 trading.publish([symbol])
+        self._prompter.note(self._blotter)
         self._is_sure = True
+
+
+def _is_on_book(working: Working, symbol: str) -> bool:
+    return working.order.symbol == symbol and working.plan is None
 
 
 class _Job:

@@ -39,6 +39,7 @@ _PHASES = {
     control.SetPhaseRequest.PHASE_OPEN: (Phase.OPEN, False),
     control.SetPhaseRequest.PHASE_CLOSED: (Phase.CLOSED, True),
     control.SetPhaseRequest.PHASE_NEXT_DAY: (Phase.OPEN, True),
+    control.SetPhaseRequest.PHASE_BY_CALENDAR: (Phase.BY_CALENDAR, False),
 }
 _MAX_DELAY_MS = 60_000
 _MAX_NAMED = 1000
@@ -132,6 +133,7 @@ def report_to(filing: Filing, report: Report, stamp: Stamp) -> pb.ExecutionRepor
         quantity=report.quantity,
         limit_price_micros=report.limit_price_micros,
         stop_price_micros=report.stop_price_micros,
+        exec_ref_id=report.exec_ref_id,
     )
 
 
@@ -229,6 +231,7 @@ def phase_from(message: control.SetPhaseRequest) -> tuple[Phase, bool]:
 def quote_to(market: Market) -> pb.Quote:
     """A market at a glance."""
     quote = market.quote
+    lowest, highest = quote.limits or (0, 0)
     return pb.Quote(
         symbol=market.instrument.symbol,
         bid=_top_to(quote.bid),
@@ -236,13 +239,22 @@ def quote_to(market: Market) -> pb.Quote:
         last_price_micros=quote.last_price_micros,
         volume=quote.volume,
         updated_at=timestamp_to(market.updated_at),
+        is_halted=quote.is_halted,
+        halted_until=timestamp_to(quote.halted_until) if quote.halted_until else None,
+        lowest_price_micros=lowest,
+        highest_price_micros=highest,
     )
 
 
 def instrument_to(market: Market) -> pb.Instrument:
     """Something that is listed."""
-    instrument = market.instrument
-    return pb.Instrument(symbol=instrument.symbol, name=instrument.name, is_halted=market.is_halted)
+    instrument, until = market.instrument, market.quote.halted_until
+    return pb.Instrument(
+        symbol=instrument.symbol,
+        name=instrument.name,
+        is_halted=market.is_stopped,
+        halted_until=timestamp_to(until) if until else None,
+    )
 
 
 def levels_to(half: Half, depth: int) -> Iterable[pb.PriceLevel]:

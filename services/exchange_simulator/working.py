@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from services.exchange_simulator.domain import Filing, NewOrder, Ticket
 from services.exchange_simulator.market import MEMBERS
+from services.exchange_simulator.plans import Plan
 
 
 class Working(msgspec.Struct, frozen=True, gc=False):
@@ -15,6 +16,7 @@ class Working(msgspec.Struct, frozen=True, gc=False):
 
     `place` tells the order in which those came that rest or wait; who loses its place gets a later
     one. `quantity` is shares in all, filled ones included. `is_waiting`: for its stop price.
+    With a `plan` it goes by script and is on no book.
     """
 
     number: int
@@ -27,6 +29,7 @@ class Working(msgspec.Struct, frozen=True, gc=False):
     limit: int
     stop: int
     is_waiting: bool
+    plan: Plan | None = None
 
     @property
     def left(self) -> int:

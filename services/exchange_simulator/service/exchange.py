@@ -6,9 +6,9 @@ from dataclasses import replace
 from grpc.aio import ServicerContext
 
 from services.exchange_simulator import wire
-from services.exchange_simulator.hours import Phase
 from services.exchange_simulator.market import Market
 from services.exchange_simulator.service import session
+from services.exchange_simulator.service.calendar import CalendarReading
 from services.exchange_simulator.service.drop_copy import DropCopy
 from services.exchange_simulator.trading import Trading
 from services.exchange_simulator.venue import Venue
@@ -19,7 +19,7 @@ _DEFAULT_DEPTH = 10
 _MAX_DEPTH = 1000
 
 
-class ExchangeService(DropCopy, grpc_pb.ExchangeServiceServicer):
+class ExchangeService(DropCopy, CalendarReading, grpc_pb.ExchangeServiceServicer):
     """Reads the floor as it stands; all that changes it goes through the venue."""
 
     def __init__(self, trading: Trading, venue: Venue, *, name: str) -> None:
@@ -111,13 +111,14 @@ class ExchangeService(DropCopy, grpc_pb.ExchangeServiceServicer):
         context: ServicerContext[pb.GetMarketStatusRequest, pb.GetMarketStatusResponse],
     ) -> pb.GetMarketStatusResponse:
         trading = self._trading
-        keeps_hours = trading.phase == Phase.BY_HOURS
-        trading_day = trading.hours.session(trading.clock.now()) if keeps_hours else None
+        now, hours = trading.clock.now(), trading.hours(trading.phase)
+        trading_day = hours.session(now) if hours is not None else None
         return pb.GetMarketStatusResponse(
             is_open=trading.is_open(),
-            is_always_open=keeps_hours and trading.hours.is_always_open,
+            is_always_open=hours is not None and hours.is_always_open,
             opens_at=wire.timestamp_to(trading_day.opens_at) if trading_day else None,
             closes_at=wire.timestamp_to(trading_day.closes_at) if trading_day else None,
+            now=wire.timestamp_to(now),
         )
 
     def _markets(self, symbols: Iterable[str]) -> list[Market]:
