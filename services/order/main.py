@@ -31,13 +31,9 @@ from services.order.domain.turns import Applied
 from services.order.feed import Feed
 from services.order.guard import Guard
 from services.order.instruments import Instruments
-<<<<<<< HEAD
-from services.order.neighbours import Gateway
-from services.order.replacing import Replacer
-=======
 from services.order.neighbours import Gateway, Ledger, Neighbours
 from services.order.prices import Prices
->>>>>>> main
+from services.order.replacing import Replacer
 from services.order.service.controls import ControlsService
 from services.order.service.desk import Desk
 from services.order.service.execution import ExecutionService

@@ -4,6 +4,7 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import grpc
 import pytest
@@ -38,7 +39,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 class Replaces(Scene):
     """A scene with a customer who changes their mind."""
 
-    async def ask(self, trade_id: str, name: str = "", **asked: int) -> order_pb2.Trade:
+    async def ask(self, trade_id: str, name: str = "", **asked: Any) -> order_pb2.Trade:
         """Ask for other terms; the trade as answered."""
         request = pb.ReplaceTradeRequest(trade_id=trade_id, client_order_id=name, **asked)
         response = await self.app.orders.ReplaceTrade(
@@ -56,7 +57,7 @@ class Replaces(Scene):
         )
         return [event for event in response.events if event.kind in ANSWERS]
 
-    async def replace(self, trade_id: str, **asked: int) -> order_pb2.TradeEvent:
+    async def replace(self, trade_id: str, **asked: Any) -> order_pb2.TradeEvent:
         """Ask for other terms, and wait for the answer."""
         before = len(await self.answers(trade_id))
         await self.ask(trade_id, **asked)
