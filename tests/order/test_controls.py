@@ -153,6 +153,24 @@ async def test_a_price_outside_the_collar_is_rejected(
     assert check.last_price_age.ToMilliseconds() < 60_000
 
 
+async def test_a_setting_is_in_force_with_the_prices_it_needs(
+    make_house: MakeHouse, gateway: tuple[ListingGateway, str]
+) -> None:
+    gateway[0].last_prices["AAPL"] = 100 * DOLLAR
+    async with make_house(quotes_refresh_seconds=3600) as order:
+        await order.set_control(pb.CONTROL_PRICE_COLLAR, limit=500)
+        assert (await order.place(**a_limit(100))).status == PLACED
+
+
+async def test_before_the_first_trade_the_middle_of_the_market_is_the_last_price(
+    order: Order, gateway: tuple[ListingGateway, str]
+) -> None:
+    gateway[0].best["AAPL"] = (99 * DOLLAR, 101 * DOLLAR)
+    await order.set_control(pb.CONTROL_PRICE_COLLAR, limit=500)
+    assert (await order.place(**a_limit(105))).status == PLACED
+    assert reason_of_trade(await order.place(**a_limit(106))) == "PRICE_COLLAR"
+
+
 @pytest.mark.parametrize("passes", [False, True])
 async def test_without_a_last_price_a_setting_says_whether_a_trade_passes(
     order: Order, passes: bool
