@@ -1,10 +1,11 @@
 """The contract's messages from and to what the rules speak of."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 import msgspec
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from libs.stamps import moment_of, set_moment
 from services.order.domain.asking import NewTerms
 from services.order.domain.journal import Told
 from services.order.domain.news import (
@@ -73,12 +74,12 @@ def trade_to(trade: Trade) -> order_pb2.Trade:
         exchange_order_id=standing.exchange_order_id,
         seq=trade.seq,
     )
-    message.created_at.FromDatetime(trade.created_at)
-    message.updated_at.FromDatetime(trade.updated_at)
+    set_moment(message.created_at, trade.created_at)
+    set_moment(message.updated_at, trade.updated_at)
     if standing.executed_at is not None:
-        message.executed_at.FromDatetime(standing.executed_at)
+        set_moment(message.executed_at, standing.executed_at)
     if standing.in_doubt_since is not None:
-        message.in_doubt_since.FromDatetime(standing.in_doubt_since)
+        set_moment(message.in_doubt_since, standing.in_doubt_since)
     return message
 
 
@@ -91,7 +92,7 @@ def event_to(event: TradeEvent) -> order_pb2.TradeEvent:
         cause=event.cause,
         refusal=Reason.ValueType(event.refusal),
     )
-    message.occurred_at.FromDatetime(event.occurred_at)
+    set_moment(message.occurred_at, event.occurred_at)
     if event.execution is not None:
         message.execution.CopyFrom(_execution_to(event.execution))
     return message
@@ -105,7 +106,7 @@ def _execution_to(execution: Execution) -> order_pb2.Execution:
         price_micros=execution.price_micros,
         venue=execution.venue,
     )
-    message.executed_at.FromDatetime(execution.executed_at)
+    set_moment(message.executed_at, execution.executed_at)
     return message
 
 
@@ -181,7 +182,7 @@ def parked_to(parked: Parked, trade: Trade) -> execution_pb.ParkedTrade:
         fault_text=parked.fault_text,
         is_condemned=parked.is_condemned,
     )
-    message.parked_at.FromDatetime(parked.parked_at)
+    set_moment(message.parked_at, parked.parked_at)
     return message
 
 
@@ -246,7 +247,7 @@ def _text(text: str) -> str:
 def _time(stamp: Timestamp) -> datetime | None:
     """To the microsecond; None when it is out of range."""
     try:
-        return stamp.ToDatetime(tzinfo=UTC)
+        return moment_of(stamp)
     except (ValueError, OverflowError):
         return None
 
