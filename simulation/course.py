@@ -12,6 +12,7 @@ from simulation.scenario import Customer, Street
 from simulation.world import Violation, World
 from stockbroker.common.v1 import terms_pb2 as terms
 from stockbroker.exchange.v1 import exchange_control_service_pb2 as control_pb
+from stockbroker.order.v1 import order_service_pb2 as order_pb
 
 _LOOK_SECONDS = 0.05
 _MOST_LOOKS_TO_REST = 100
@@ -86,8 +87,24 @@ class Course:
                 await self._street.cancel(race.customer, race.wish)
             case "fill":
                 await self._trade(race, _SWEEP)
-            case _:
+            case "nibble":
                 await self._trade(race, max(1, race.wish.quantity // 3))
+            case _:
+                await self._replace(race, act.what)
+
+    async def _replace(self, race: Race, what: str) -> None:
+        """To one share, beyond all means, or by somewhat more or less; at another price or not."""
+        wish = race.wish
+        quantities = {"shrink": (1,), "grow": (9_000 * wish.quantity,)}
+        quantity = wish.quantity
+        about = (quantity, 2 * quantity, quantity + 1, quantity // 2 + 1)
+        away = self._world.choice((-15, -1, 0, 1, 15)) * CENT
+        request = order_pb.ReplaceTradeRequest(
+            client_order_id=f"{wish.client_order_id}-{self._world.new_number()}",
+            quantity=self._world.choice(quantities.get(what, about)),
+            limit_price_micros=wish.limit_price_micros + away if away else 0,
+        )
+        await self._street.replace(race.customer, wish, request)
 
     async def _trade(self, race: Race, quantity: int) -> None:
         """Somebody trades at the order's price, with it or with one before it. Tried once."""

@@ -119,6 +119,22 @@ EXPECTED_RACES = frozenset(
         "cancel while in doubt: filled, too late to cancel",
         "cancel while in doubt: asked in doubt, canceled at the exchange",
         "cancel while in doubt: asked in doubt, filled, too late to cancel",
+        "replace against fill: replaced, filled",
+        "replace against fill: replaced, rests",
+        "replace against fill: refused TOO_LATE_TO_REPLACE, filled",
+        "replace against fill: refused at the door, filled",
+        "replace against fills: replaced, filled in part",
+        "replace below what is filled: replaced, filled by it",
+        "replace of a replace: replaced, rests",
+        "replace before it is sent: replaced while it waited, rests",
+        "replace before it is sent: replaced, rests",
+        "replace before its turn: replaced while it waited, rests",
+        "replace beyond one's means: refused INSUFFICIENT_FUNDS, rests",
+        "replace beyond one's means: refused INSUFFICIENT_SHARES, rests",
+        "replace while in doubt: replaced, asked in doubt, rests",
+        "cancel over replace: replaced, canceled at the exchange",
+        "cancel over replace: refused TOO_LATE_TO_REPLACE, canceled at the exchange",
+        "cancel over replace: refused TOO_LATE_TO_REPLACE, filled, too late to cancel",
     }
 )
 

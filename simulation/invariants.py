@@ -149,7 +149,8 @@ class Eyes:
         check_rest(self._order, self._ledger, self._exchange)
         told = stories(self._order)
         self.coverage.races.update(
-            f"{race.kind.name}: {outcome(told[race.trade_id])}" for race in races
+            f"{race.kind.name}: {outcome(told[race.trade_id], is_replaced=race.kind.replaces)}"
+            for race in races
         )
 
     def _behind(self) -> list[tuple[Any, ...]]:

@@ -26,7 +26,10 @@ _RICH_MICROS = 500_000 * 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """Something that happens to the order, so many seconds after it was placed or rests."""
+    """Something that happens to the order, so many seconds after it was placed or rests.
+
+    `what`: cancel; replace, grow (beyond all means), shrink (to one share); fill, nibble (a third).
+    """
 
     what: str
     least: float
@@ -47,6 +50,11 @@ class Kind:
     behind: bool = False
     slow: bool = False
 
+    @property
+    def replaces(self) -> bool:
+        """Whether other terms are asked for."""
+        return any(act.what in ("replace", "grow", "shrink") for act in self.acts)
+
 
 KINDS = (
     Kind("cancel against fill", (Act("cancel", 0.0, 0.03), Act("fill", 0.0, 0.06))),
@@ -63,6 +71,26 @@ KINDS = (
     Kind(
         "cancel while in doubt",
         (Act("cancel", 2.5, 7.0), Act("fill", 2.0, 8.0)),
+        rests=False,
+        slow=True,
+    ),
+    Kind("replace against fill", (Act("replace", 0.0, 0.03), Act("fill", 0.0, 0.06))),
+    Kind(
+        "replace against fills",
+        (Act("replace", 0.0, 0.03), Act("nibble", 0.0, 0.05), Act("nibble", 0.0, 0.08)),
+    ),
+    Kind("replace below what is filled", (Act("shrink", 0.0, 0.05), Act("nibble", 0.0, 0.03))),
+    Kind("replace of a replace", (Act("replace", 0.0, 0.02), Act("replace", 0.0, 0.08))),
+    Kind(
+        "cancel over replace",
+        (Act("replace", 0.0, 0.03), Act("cancel", 0.0, 0.06), Act("fill", 0.02, 0.08)),
+    ),
+    Kind("replace before it is sent", (Act("replace", 0.0, 0.08),), rests=False),
+    Kind("replace before its turn", (Act("replace", 0.0, 0.03),), rests=False, behind=True),
+    Kind("replace beyond one's means", (Act("grow", 0.0, 0.02), Act("fill", 0.0, 0.1))),
+    Kind(
+        "replace while in doubt",
+        (Act("replace", 2.5, 7.0), Act("fill", 2.0, 8.0)),
         rests=False,
         slow=True,
     ),

@@ -22,7 +22,7 @@ def moving(order: Database) -> list[tuple[Any, ...]]:
             "SELECT trade_id::text, status, in_doubt FROM trade WHERE status IN (1, 5, 6)"
             " OR in_doubt OR status = 2 AND exchange_order_id = ''"
         ),
-        *order.rows("SELECT trade_id::text, 'cancel', claimed_epoch FROM open_cancel"),
+        *order.rows("SELECT trade_id::text, is_replace, claimed_epoch FROM open_request"),
     ]
 
 
@@ -52,7 +52,11 @@ def check_ends(order: Database, exchange: Database) -> None:
         "SELECT client_order_id, exec_type FROM report WHERE exec_type = ANY (%s)", [*_STATUS]
     ):
         ends[trade_id].add(exec_type)
-    known = {row[0] for row in exchange.rows("SELECT client_order_id FROM member_order")}
+    known = dict(
+        exchange.rows(
+            "SELECT client_order_id, coalesce(replaced_quantity, quantity) FROM member_order"
+        )
+    )
     for trade_id, status, quantity, filled in order.rows(
         "SELECT trade_id::text, status, quantity, filled_quantity FROM trade"
     ):
@@ -61,6 +65,10 @@ def check_ends(order: Database, exchange: Database) -> None:
         told = {_STATUS[end] for end in ends[trade_id]}
         if trade_id in known and not is_filled:
             _must(told == {status}, f"I17: {trade_id} is {status}, the exchange says {told}")
+            theirs = known[trade_id]
+            _must(quantity == theirs, f"I17: {trade_id} is of {quantity}, there of {theirs}")
+    unanswered = order.rows("SELECT trade_id::text FROM trade_replace WHERE answered_seq IS NULL")
+    _must(not unanswered, f"I17: replaces of {unanswered} were never answered")
 
 
 def _must(holds: object, words: str) -> None:

@@ -165,6 +165,13 @@ class Street:
         """What a call of somebody carries."""
         return (("authorization", f"Bearer {self._tokens[who]}"),)
 
+    async def replace(
+        self, customer: Customer, wish: order_pb.PlaceTradeRequest, request: Any
+    ) -> None:
+        """Ask for other terms. It may be too late for that, or not their turn."""
+        request.trade_id = customer.answers[wish.client_order_id]
+        await self.insist(customer.name, self._order.ReplaceTrade, request, also=_TOO_LATE)
+
     async def insist(
         self,
         who: str,

@@ -6,7 +6,10 @@ from dataclasses import replace
 from typing import Any
 from unittest import mock
 
+import services.execution.replacing as replacing
+import services.execution.reports as reports
 import services.execution.wire as wire
+import services.order.domain.journal as journal
 import services.order.domain.outcomes as outcomes
 from libs.reasons import Reason
 from services.execution.domain.report import CancelRejected, Ended, EndKind, Report
@@ -45,9 +48,33 @@ def last_fill_answers_nothing() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def replaced_in_name_only() -> Iterator[None]:
+    """What the exchange replaced goes on with its old terms in the house."""
+    with mock.patch.object(journal, "with_terms", lambda trade, _: trade):
+        yield
+
+
+@contextmanager
+def hold_not_freed_down() -> Iterator[None]:
+    """What a replace does not need any more stays held."""
+    with mock.patch.object(reports, "freed", return_value=None):
+        yield
+
+
+@contextmanager
+def hold_not_raised() -> Iterator[None]:
+    """The exchange is asked for more than is held."""
+    with mock.patch.object(replacing, "raised", return_value=None):
+        yield
+
+
 # By which promises each is found.
 MISTAKES: Mapping[Callable[[], AbstractContextManager[None]], tuple[str, ...]] = {
     too_late_taken_for_canceled: ("I5", "I12", "I15", "I17"),
     fill_forgets_the_cancel: ("I14", "I15"),
     last_fill_answers_nothing: ("I14", "I15"),
+    replaced_in_name_only: ("I5", "I9", "I12", "I16", "I17"),
+    hold_not_freed_down: ("I4", "I16"),
+    hold_not_raised: ("I4", "I5", "I9", "I12", "I16"),
 }
