@@ -14,6 +14,7 @@ from services.cli.commands import (
     deposits,
     doubts,
     exchange,
+    fills,
     halts,
     house,
     invariants,
@@ -22,6 +23,7 @@ from services.cli.commands import (
     parked,
     place,
     portfolio,
+    preview,
     proofs,
     reports,
     restraints,
@@ -73,6 +75,7 @@ app.command(context_settings=_ANY_OPTIONS, add_help_option=False)(chaos.chaos)
 app.command()(status.status)
 app.command()(house.token)
 app.command()(place.place)
+app.command()(preview.preview)
 app.command()(place.cancel)
 app.command()(trades.trades)
 app.command()(trades.trade)
@@ -80,6 +83,7 @@ app.command()(trades.watch)
 app.command()(portfolio.portfolio)
 app.command()(portfolio.entries)
 app.add_typer(market.app, name="market")
+app.add_typer(fills.app, name="fills")
 app.add_typer(exchange.app, name="exchange")
 app.command()(tape.tape)
 app.command()(deposits.deposit)

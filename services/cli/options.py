@@ -108,6 +108,10 @@ Stop = Annotated[
         help="Wait for a trade at this price, or beyond it.",
     ),
 ]
+Price = Annotated[
+    int,
+    typer.Option("--price", parser=_dollars, metavar="PRICE", help="A share; else as it was."),
+]
 Shares = Annotated[
     int, typer.Argument(parser=_shares, metavar="QUANTITY", help="Whole shares, for example 300.")
 ]

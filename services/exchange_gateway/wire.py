@@ -5,10 +5,12 @@ from datetime import datetime
 from libs.refusals import Invalid
 from services.exchange_gateway.domain import (
     Delivery,
+    Fill,
     Instrument,
     Kind,
     Order,
     Reason,
+    Report,
     Submitted,
     Terms,
 )
@@ -170,6 +172,7 @@ def report_to(delivery: Delivery, venue: str) -> execution.Report:
         side=terms_pb2.Side.ValueType(said.side),
         symbol=said.symbol,
         venue=venue,
+        retries=delivery.retries,
     )
     if said.kind == Kind.ACCEPTED:
         report.accepted.exchange_order_id = said.exchange_order_id
@@ -187,6 +190,10 @@ def report_to(delivery: Delivery, venue: str) -> execution.Report:
     elif said.kind == Kind.REPLACE_REJECTED:
         report.replace_rejected.replace_id = delivery.replace_id
         report.replace_rejected.reason = reason_to(said.reason)
+    elif said.kind == Kind.BUSTED:
+        report.busted.CopyFrom(_busted_to(said))
+    elif said.kind == Kind.CORRECTED and delivery.amended is not None:
+        report.corrected.CopyFrom(_corrected_to(said, delivery.amended))
     else:
         report.ended.kind = _ENDS[said.kind]
         report.ended.reason = reason_to(said.reason)
@@ -203,3 +210,29 @@ def _replaced_to(delivery: Delivery, told: Revision) -> execution.Report.Replace
         stop_price_micros=told.stop_price_micros,
         filled_quantity=delivery.filled_quantity,
     )
+
+
+def _busted_to(said: Report) -> execution.Report.Busted:
+    busted = execution.Report.Busted(
+        execution_id=said.amends,
+        bust_id=said.execution_id,
+        quantity=said.quantity,
+        price_micros=said.price_micros,
+        reason_text=said.reason_text,
+    )
+    busted.busted_at.FromNanoseconds(said.executed_at_nanos)
+    return busted
+
+
+def _corrected_to(said: Report, was: Fill) -> execution.Report.Corrected:
+    corrected = execution.Report.Corrected(
+        execution_id=said.amends,
+        correction_id=said.execution_id,
+        quantity=said.quantity,
+        price_micros=said.price_micros,
+        old_quantity=was.quantity,
+        old_price_micros=was.price_micros,
+        reason_text=said.reason_text,
+    )
+    corrected.corrected_at.FromNanoseconds(said.executed_at_nanos)
+    return corrected

@@ -80,7 +80,7 @@ class Clerk:
                 client_order_id=filing.client_order_id,
                 exec_id=stamp.exec_id,
                 exec_type=report.exec_type,
-                last_quantity=report.last_quantity,
+                last_quantity=report.last_quantity if report.change is None else report.change,
                 last_price_micros=report.last_price_micros,
                 body=message.SerializeToString(),
             )

@@ -54,6 +54,8 @@ class ExecType(IntEnum):
     REPLACED = 7
     REPLACE_REJECTED = 8
     TRIGGERED = 9
+    TRADE_CANCEL = 10
+    TRADE_CORRECT = 11
 
 
 class RejectReason(IntEnum):
@@ -168,7 +170,10 @@ class Filing:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What is said of an order. Fields as in the contract."""
+    """What is said of an order. Fields as in the contract.
+
+    `change`: by how much the shares filled change, where that is not `last_quantity`.
+    """
 
     exec_type: ExecType
     last_quantity: int = 0
@@ -180,6 +185,8 @@ class Report:
     quantity: int = 0
     limit_price_micros: int = 0
     stop_price_micros: int = 0
+    exec_ref_id: str = ""
+    change: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

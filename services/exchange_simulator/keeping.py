@@ -38,7 +38,7 @@ class OrderRow:
 
 @dataclass(frozen=True, slots=True)
 class ReportRow:
-    """A report with its wire form."""
+    """A report with its wire form. `last_quantity`: by how much it changes the shares filled."""
 
     session_id: str
     report_seq: int

@@ -17,6 +17,7 @@ from libs.clock import Clock, SystemClock
 from libs.refusals import Unavailable
 from libs.rpc import RpcServer
 from services.exchange_simulator import tables
+from services.exchange_simulator.amending import Amending
 from services.exchange_simulator.bands import Rule
 from services.exchange_simulator.batch import Rules
 from services.exchange_simulator.database import Database
@@ -59,6 +60,7 @@ _ALLOW = {
             "WatchQuotes",
             "GetBook",
             "GetMarketStatus",
+            "ListTradingDays",
         )
     },
     **{
@@ -70,10 +72,13 @@ _ALLOW = {
             "SetFaults",
             "SetHalt",
             "SetPhase",
+            "BustExecution",
+            "CorrectExecution",
             "SetScripts",
             "ListScripts",
             "SetClock",
             "GetClock",
+            "SetTradingDay",
         )
     },
 }
@@ -156,7 +161,8 @@ async def house(settings: Settings, clock: Clock | None = None) -> AsyncIterator
         ExchangeService(trading, venue, name=settings.venue), rpc.server
     )
     add_ExchangeControlServiceServicer_to_server(
-        ExchangeControlService(trading, turns, desk, rules), rpc.server
+        ExchangeControlService(trading, turns, desk, rules, amending=Amending(turns, roll)),
+        rpc.server,
     )
     rpc.serves(_EXCHANGE, _CONTROL)
     await rpc.start()

@@ -6,9 +6,10 @@ from datetime import datetime
 
 from psycopg import AsyncConnection
 
+from services.exchange_simulator.days_store import read_days
 from services.exchange_simulator.domain import NewOrder
 from services.exchange_simulator.forms import plan_from, scripts_from, scripts_to
-from services.exchange_simulator.hours import Phase
+from services.exchange_simulator.hours import Change, Phase
 from services.exchange_simulator.scripts import Script
 from services.exchange_simulator.venue_clock import Reckoning
 from services.exchange_simulator.working import Working
@@ -34,6 +35,7 @@ class State:
     day_ended_at: datetime
     clock: Reckoning | None
     scripts: list[Script] | None
+    days: list[Change]
     working: list[Working]
     sequences: dict[str, Sequences]
 
@@ -97,7 +99,8 @@ async def read_state(connection: AsyncConnection, epoch: int) -> State:
         [list({order.session_id for order in working})],
     )
     sequences = {row[0]: Sequences(*row[1:]) for row in await cursor.fetchall()}
-    return State(Phase(phase), day_ended_at, clock, scripts_from(scripts), working, sequences)
+    days = await read_days(connection)
+    return State(Phase(phase), day_ended_at, clock, scripts_from(scripts), days, working, sequences)
 
 
 async def keep_scripts(
@@ -169,9 +172,10 @@ async def read_reports(
 async def read_executions(
     connection: AsyncConnection, session_id: str, after_seq: int, until_seq: int
 ) -> tuple[int, list[bytes]]:
-    """A session's latest report, and the TRADE reports after_seq < seq <= until_seq, in sequence.
+    """A session's latest report, and its fills, busts and corrections, in sequence.
 
-    The latest first: what is told after it was looked at is no gap.
+    Those numbered after_seq < seq <= until_seq. The latest first: what is told after it was looked
+    at is no gap.
     """
     cursor = await connection.execute(
         "SELECT next_report_seq - 1 FROM session WHERE session_id = %s", [session_id]
@@ -180,7 +184,7 @@ async def read_executions(
     last = row[0] if row is not None else 0
     cursor = await connection.execute(
         "SELECT body FROM report WHERE session_id = %s AND report_seq > %s AND report_seq <= %s"
-        " AND exec_type = 2 ORDER BY report_seq",
+        " AND exec_type IN (2, 10, 11) ORDER BY report_seq",
         [session_id, after_seq, min(until_seq, last)],
     )
     return last, [row[0] for row in await cursor.fetchall()]

@@ -137,7 +137,7 @@ class Venue:
     async def executions_of(
         self, session_id: str, after_seq: int, until_seq: int
     ) -> tuple[list[exchange_pb2.ExecutionReport], int]:
-        """TRADE reports numbered after_seq < seq <= until_seq, and the number of the latest report.
+        """Fills, busts and corrections with after_seq < seq <= until_seq, and the latest number.
 
         Raises Unavailable.
         """

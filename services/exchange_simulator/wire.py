@@ -133,6 +133,7 @@ def report_to(filing: Filing, report: Report, stamp: Stamp) -> pb.ExecutionRepor
         quantity=report.quantity,
         limit_price_micros=report.limit_price_micros,
         stop_price_micros=report.stop_price_micros,
+        exec_ref_id=report.exec_ref_id,
     )
 
 

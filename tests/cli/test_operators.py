@@ -108,6 +108,16 @@ async def test_the_hours_are_told(run: Run) -> None:
     assert (await run("market", "hours")).stdout == "the exchange is always open\n"
 
 
+async def test_a_fill_is_busted_or_corrected(run: Run) -> None:
+    busted = await run("fills", "bust", "XSIM-1-7", "--reason", "a clear error")
+    assert busted.stdout == "busted: 10 AAPL at $12.50, order t1, by XSIM-1-9\n"
+    words = ("fills", "correct", "XSIM-1-7", "--quantity", "4", "--price", "3", "--reason", "typo")
+    corrected = await run(*words)
+    assert corrected.stdout == "corrected: now 4 AAPL at $3.00, order t1, by XSIM-1-9\n"
+    told = json.loads((await run(*words, "--json")).stdout)
+    assert told["report"]["exec_ref_id"] == "XSIM-1-7"
+
+
 async def test_the_exchange_is_closed_and_opened(run: Run) -> None:
     assert (await run("market", "phase", "closed")).stdout == "the exchange is closed\n"
     assert (await run("market", "phase", "next-day")).stdout == "the exchange is open\n"

@@ -59,6 +59,28 @@ def replaced(order: market.NewOrder, command_seq: int, *, so_far: int = 0) -> Re
     )
 
 
+def bust(filled: Report, **fields: Any) -> Report:
+    """That fill never was."""
+    report = Report()
+    report.CopyFrom(filled)
+    report.seq, report.exec_id, report.exec_ref_id = 0, "", filled.exec_id
+    report.exec_type = Report.EXEC_TYPE_TRADE_CANCEL
+    report.MergeFrom(Report(**fields))
+    return report
+
+
+def correct(filled: Report, quantity: int, price_micros: int) -> Report:
+    """That fill was another."""
+    report = bust(filled, exec_type=Report.EXEC_TYPE_TRADE_CORRECT)
+    report.last_quantity, report.last_price_micros = quantity, price_micros
+    return report
+
+
+def _counts(report: Report) -> int:
+    """How many shares are filled by it, less than 0 for those that never were."""
+    return report.last_quantity * (-1 if report.exec_ref_id else 1)
+
+
 def accept_and_fill(order: market.NewOrder) -> Sequence[Report]:
     """Taken and filled at once."""
     return [accept(order), fill(order)]
@@ -88,6 +110,7 @@ class VenueDouble(ExchangeServiceServicer):
         self.logons: list[pb.SessionRequest.Logon] = []
         self.asked: list[str] = []
         self.instruments = [market.Instrument(symbol="AAPL", name="Apple Inc.")]
+        self.quotes: list[market.Quote] = []
         self.cancels: list[str] = []
         self.replaces: list[tuple[int, market.ReplaceOrder]] = []
         # Faults.
@@ -221,7 +244,8 @@ class VenueDouble(ExchangeServiceServicer):
         if order is None:
             return pb.OrderStanding(client_order_id=trade_id)
         reports = [r for r in self.reports if r.client_order_id == trade_id]
-        filled = sum(r.last_quantity for r in reports)
+        filled = sum(_counts(r) for r in reports)
+        traded = sum(r.last_quantity for r in reports if not r.exec_ref_id)
         ends = (Report.EXEC_TYPE_REJECTED, Report.EXEC_TYPE_CANCELED, Report.EXEC_TYPE_EXPIRED)
         return pb.OrderStanding(
             client_order_id=trade_id,
@@ -230,11 +254,22 @@ class VenueDouble(ExchangeServiceServicer):
             side=order.side,
             quantity=order.quantity,
             cumulative_quantity=filled,
-            is_open=filled < order.quantity and not any(r.exec_type in ends for r in reports),
+            is_open=traded < order.quantity and not any(r.exec_type in ends for r in reports),
             last_report_seq=reports[-1].seq if reports else 0,
             limit_price_micros=order.limit_price_micros,
             stop_price_micros=order.stop_price_micros,
         )
+
+    async def ListQuotes(
+        self, request: pb.ListQuotesRequest, context: Any
+    ) -> pb.ListQuotesResponse:
+        """What it was told to say."""
+        return pb.ListQuotesResponse(quotes=self.quotes)
+
+    async def GetBook(self, request: pb.GetBookRequest, context: Any) -> pb.GetBookResponse:
+        """The best of the quotes."""
+        (quote,) = [quote for quote in self.quotes if quote.symbol == request.symbol]
+        return pb.GetBookResponse(bids=[quote.bid], asks=[quote.ask])
 
     async def ListInstruments(
         self, request: pb.ListInstrumentsRequest, context: Any

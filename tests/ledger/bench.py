@@ -58,9 +58,10 @@ class Bench:
         self.examples = 0
         self.operations = 0
         self.turns = [Turn(database_url) for _ in range(2)]
+        # One decides each call in a batch, the other in many, each while the one before is written.
         self.writers = [
-            Writer(database_url, tenure=turn, clock=SystemClock(), max_items=100, max_queued=100)
-            for turn in self.turns
+            Writer(database_url, tenure=turn, clock=SystemClock(), max_items=most, max_queued=100)
+            for turn, most in zip(self.turns, (100, 4), strict=True)
         ]
         self.holder = -1
         self._pool = Pool(database_url, size=1)

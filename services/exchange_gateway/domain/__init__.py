@@ -3,6 +3,7 @@
 from services.exchange_gateway.domain.judging import (
     Past,
     executions_wanted,
+    fills_wanted,
     judge,
     judge_all,
     replaces_wanted,
@@ -27,9 +28,11 @@ from services.exchange_gateway.domain.orders import (
 from services.exchange_gateway.domain.replaces import Asked, Revision
 from services.exchange_gateway.domain.reports import (
     REPLACE_ANSWERS,
+    Amended,
     Answered,
     Breach,
     Delivery,
+    Fill,
     Impossible,
     Judgement,
     Kind,
@@ -42,11 +45,13 @@ from services.exchange_gateway.domain.reports import (
 __all__ = [
     "REPLACE_ANSWERS",
     "TRADE_ID",
+    "Amended",
     "Answered",
     "Asked",
     "Breach",
     "Command",
     "Delivery",
+    "Fill",
     "Impossible",
     "Instrument",
     "Judgement",
@@ -67,6 +72,7 @@ __all__ = [
     "TimeInForce",
     "executions_wanted",
     "fault_of",
+    "fills_wanted",
     "highest_epochs",
     "judge",
     "judge_all",

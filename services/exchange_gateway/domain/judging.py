@@ -3,14 +3,18 @@
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 
+from services.exchange_gateway.domain.amended import amend, amended_by
 from services.exchange_gateway.domain.orders import State
 from services.exchange_gateway.domain.replaced import asked_by, revise
 from services.exchange_gateway.domain.replaces import Asked
 from services.exchange_gateway.domain.reports import (
+    AMENDMENTS,
     REPLACE_ANSWERS,
+    Amended,
     Answered,
     Breach,
     Delivery,
+    Fill,
     Impossible,
     Judgement,
     Kind,
@@ -25,11 +29,12 @@ class Past:
     """What is stored from before, as far as it bears on the reports to be judged.
 
     `executions` are the ids of fills that counted, by order; `asked` the replaces by the number of
-    each command that carried them.
+    each command that carried them; `fills` executions that are amended, by order and id.
     """
 
     executions: Mapping[str, Set[str]] = field(default_factory=dict)
     asked: Mapping[int, Asked] = field(default_factory=dict)
+    fills: Mapping[tuple[str, str], Fill] = field(default_factory=dict)
 
 
 def executions_wanted(
@@ -45,11 +50,16 @@ def replaces_wanted(reports: Sequence[Report]) -> Sequence[int]:
     return sorted({report.command_seq for report in reports if report.kind in REPLACE_ANSWERS})
 
 
+def fills_wanted(reports: Sequence[Report]) -> Sequence[tuple[str, str]]:
+    """The executions that `reports` amend, by order and id."""
+    return sorted({(r.trade_id, r.amends) for r in reports if r.kind in AMENDMENTS})
+
+
 def judge(standing: Standing | None, report: Report, *, seq: int) -> Standing:
     """How the order stands after `report`, the gateway's number `seq`. Raises Impossible.
 
-    A fill counts even after the order has ended: it is a fact. Answers to replaces are another
-    matter.
+    A fill counts even after the order has ended: it is a fact. Answers to replaces, and amendments
+    of fills, are other matters.
     """
     standing = _order_of(standing, report)
     if report.kind == Kind.FILLED:
@@ -72,7 +82,8 @@ def judge_all(
         except Impossible as why:
             parked.append(Parked(seq, why.breach, why.detail))
             deliveries.append(Delivery(seq, report, is_held=True))
-    return Judgement(list(court.changed.values()), parked, deliveries, court.answered)
+    changed = list(court.changed.values())
+    return Judgement(changed, parked, deliveries, court.answered, court.amended)
 
 
 class _Court:
@@ -88,13 +99,17 @@ class _Court:
             if one.answered_by_seq is not None
         }
         self.changed: dict[str, Standing] = {}
+        self._fills = dict(past.fills)
         self.answered: list[Answered] = []
+        self.amended: list[Amended] = []
 
     def hear(self, report: Report, seq: int) -> Delivery:
         """What is delivered of it. Raises Impossible, and then nothing has changed."""
         before = self._now.get(report.trade_id)
         if report.kind in REPLACE_ANSWERS:
             return self._hear_answer(_order_of(before, report), report, seq)
+        if report.kind in AMENDMENTS:
+            return self._hear_amendment(_order_of(before, report), report, seq)
         after = judge(before, report, seq=seq)
         if report.kind == Kind.FILLED:
             self._count(report)
@@ -125,6 +140,14 @@ class _Court:
             filled_quantity=filled,
         )
 
+    def _hear_amendment(self, before: Standing, report: Report, seq: int) -> Delivery:
+        name = report.trade_id, report.amends
+        fill = amended_by(report, self._fills)
+        self._keep(amend(before, report, fill))
+        self._fills[name] = replace(fill, amended_by_seq=seq)
+        self.amended.append(Amended(*name, seq, fill))
+        return Delivery(seq, report, before.customer_id, amended=fill)
+
     def _keep(self, standing: Standing) -> None:
         if self._now.get(standing.trade_id) != standing:
             self._now[standing.trade_id] = self.changed[standing.trade_id] = standing
@@ -135,6 +158,8 @@ class _Court:
             detail = f"execution {report.execution_id!r} of this order was told before"
             raise Impossible(Breach.EXECUTION_REPEATED, detail)
         counted.add(report.execution_id)
+        fill = Fill(report.quantity, report.price_micros)
+        self._fills[report.trade_id, report.execution_id] = fill
 
 
 def _order_of(standing: Standing | None, report: Report) -> Standing:

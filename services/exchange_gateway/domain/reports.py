@@ -20,10 +20,13 @@ class Kind(IntEnum):
     CANCEL_REJECTED = 6
     REPLACED = 7
     REPLACE_REJECTED = 8
+    BUSTED = 9
+    CORRECTED = 10
 
 
 REPLACE_ANSWERS = frozenset((Kind.REPLACED, Kind.REPLACE_REJECTED))
-_REFUSALS = frozenset((Kind.CANCEL_REJECTED, Kind.REPLACE_REJECTED))
+AMENDMENTS = frozenset((Kind.BUSTED, Kind.CORRECTED))
+_SAY_NOTHING_OF_STATE = {Kind.CANCEL_REJECTED, Kind.REPLACE_REJECTED, *AMENDMENTS}
 
 
 class Breach(StrEnum):
@@ -41,6 +44,9 @@ class Breach(StrEnum):
     REPLACE_ANSWERED_TWICE = "REPLACE_ANSWERED_TWICE"
     REPLACED_DIFFERENTLY = "REPLACED_DIFFERENTLY"
     REPLACED_WHEN_ENDED = "REPLACED_WHEN_ENDED"
+    UNKNOWN_EXECUTION = "UNKNOWN_EXECUTION"
+    AMENDED_TWICE = "AMENDED_TWICE"
+    AMENDED_DIFFERENTLY = "AMENDED_DIFFERENTLY"
     REFUSED_BY_EXECUTION = "REFUSED_BY_EXECUTION"
 
 
@@ -50,7 +56,7 @@ class Report:
 
     Quantities are whole shares, prices micros per share, times nanoseconds since 1970 UTC.
     `command_seq` is the number of the command that it answers, 0: none. `revision`: the terms of an
-    order that was replaced.
+    order that was replaced. `amends`: the id of the execution that is busted or corrected.
     """
 
     venue_seq: int
@@ -69,6 +75,16 @@ class Report:
     raw: bytes
     command_seq: int = 0
     revision: Revision | None = None
+    amends: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """An execution as it was told. `amended_by_seq`: what busted or corrected it; None: nothing."""
+
+    quantity: int
+    price_micros: int
+    amended_by_seq: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +92,8 @@ class Standing:
     """How an order stands after the reports so far.
 
     `filled_by_seq` is the gateway's number of the report that filled it whole; None until then.
-    `is_cut`: that was a replace, down to what was filled before.
+    `is_cut`: that was a replace, down to what was filled before. `filled_quantity` is what was
+    filled at the venue, and `taken_back` how much of it busts and corrections took away again.
     """
 
     trade_id: str
@@ -91,6 +108,7 @@ class Standing:
     limit_price_micros: int = 0
     stop_price_micros: int = 0
     is_cut: bool = False
+    taken_back: int = 0
 
     @property
     def revision(self) -> Revision:
@@ -112,7 +130,8 @@ class Delivery:
     """A report as execution gets it. `is_held`: it only holds its place and is not delivered.
 
     `limit_price_micros`: the order's limit when the venue said it. Of the answer to a replace,
-    `replace_id` says which, and `filled_quantity` how many shares were filled before it.
+    `replace_id` says which, and `filled_quantity` how many shares were filled before it. `amended`:
+    the fill that is busted or corrected, as it was. `retries`: how often an operator had it judged.
     """
 
     seq: int
@@ -123,6 +142,18 @@ class Delivery:
     limit_price_micros: int = 0
     replace_id: str = ""
     filled_quantity: int = 0
+    amended: Fill | None = None
+    retries: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Amended:
+    """An execution of an order that report `seq` busts or corrects, as it was."""
+
+    trade_id: str
+    execution_id: str
+    seq: int
+    fill: Fill
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,13 +171,15 @@ class Answered:
 class Judgement:
     """What a run of reports comes to; `deliveries` has an entry for each of them.
 
-    `standings` are those of the orders that changed, `answered` the replaces that were answered.
+    `standings` are those of the orders that changed, `answered` the replaces that were answered,
+    `amended` the executions that were busted or corrected.
     """
 
     standings: Sequence[Standing]
     parked: Sequence[Parked]
     deliveries: Sequence[Delivery]
     answered: Sequence[Answered]
+    amended: Sequence[Amended]
 
 
 class Impossible(Exception):
@@ -160,7 +193,7 @@ class Impossible(Exception):
 
 def told_by(reports: Sequence[Report]) -> State:
     """Where an order stands by the venue's own reports of it, oldest first; PENDING: none yet."""
-    reports = [report for report in reports if report.kind not in _REFUSALS]
+    reports = [report for report in reports if report.kind not in _SAY_NOTHING_OF_STATE]
     if not reports:
         return State.PENDING
     last = reports[-1]

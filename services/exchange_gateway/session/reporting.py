@@ -135,7 +135,7 @@ class Reporting:
             if await reports.lock(Step.JUDGED) == head:
                 return None  # by an attempt whose commit went unanswered
             docket = Docket(run, first_seq, next_seq=first_seq)
-            judgement = await hear(connection, self._floor.seat, docket)
+            judgement = await hear(connection, self._floor, docket)
             if judgement.parked:
                 await reports.park(judgement.parked)
             await reports.advance(Step.JUDGED, head)

@@ -91,7 +91,7 @@ class Resolving:
             raise Refused(Reason.REASON_ORDER_HAS_ENDED, "what became of the order is known")
         report = compose(outcome, standing, words=action.signature.reason_text)
         report = replace(report, raw=self._floor.venue.write(report))
-        judgement = await hear(connection, self._floor.seat, Docket([report], seq, seq))
+        judgement = await hear(connection, self._floor, Docket([report], seq, seq))
         if judgement.parked:
             raise Refused(Reason.REASON_CANNOT_BE_TRUE, judgement.parked[0].detail)
         author = action.signature.actor

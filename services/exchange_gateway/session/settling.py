@@ -126,7 +126,7 @@ class Settling:
         if found.breach == Breach.REFUSED_BY_EXECUTION:
             return None
         docket = Docket([found.report], found.seq, self._reporting.sequence.next_seq)
-        judgement = await hear(connection, self._floor.seat, docket)
+        judgement = await hear(connection, self._floor, docket)
         return judgement.parked[0] if judgement.parked else None
 
     async def _find(

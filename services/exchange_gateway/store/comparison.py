@@ -20,7 +20,8 @@ ORDER BY o.command_seq
 """
 
 _OURS = """
-SELECT o.trade_id::text, o.symbol, o.side, o.quantity, o.filled_quantity, o.state, o.command_seq,
+SELECT o.trade_id::text, o.symbol, o.side, o.quantity, o.filled_quantity - o.taken_back, o.state,
+       o.command_seq,
        EXISTS (SELECT FROM operator_action a WHERE a.trade_id = o.trade_id)
        OR o.trade_id IN (
            SELECT r.trade_id FROM parked_report p

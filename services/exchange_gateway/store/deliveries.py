@@ -1,10 +1,12 @@
 """Reports as they are delivered, read from what is stored."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
 
 import psycopg
 
-from services.exchange_gateway.domain import Delivery, Report
+from services.exchange_gateway.domain import Delivery, Fill, Report
 
 # The limit of a replaced order is the one before its first replace that came later, or that of now.
 _DELIVERIES = """
@@ -14,12 +16,16 @@ SELECT r.seq, r.raw, coalesce(o.customer_id, ''), coalesce(o.filled_by_seq = r.s
            SELECT v.old_limit_price_micros FROM venue_replace v
            WHERE v.trade_id = o.trade_id AND v.is_done AND v.since_seq > r.seq
            ORDER BY v.since_seq LIMIT 1) END, o.limit_price_micros, 0),
-       coalesce(a.replace_id::text, ''), coalesce(a.filled_quantity, 0)
+       coalesce(a.replace_id::text, ''), coalesce(a.filled_quantity, 0),
+       e.quantity, e.price_micros,
+       (SELECT count(*) FROM operator_action x
+        WHERE x.report_seq = r.seq AND x.action = 'RETRY_REPORT' AND p.seq IS NOT NULL)
 FROM venue_report r
 LEFT JOIN venue_order o ON o.trade_id = r.trade_id
 LEFT JOIN parked_report p ON p.session_id = r.session_id AND p.seq = r.seq
 LEFT JOIN venue_replace a ON a.answered_by_seq = r.seq AND a.trade_id = r.trade_id
     AND a.session_id = r.session_id
+LEFT JOIN amended_execution e ON e.session_id = r.session_id AND e.seq = r.seq
 WHERE r.session_id = %(session_id)s AND {which}
 ORDER BY r.seq
 """
@@ -53,6 +59,10 @@ class DeliveryStore:
 
     async def _read(self, query: str, parameters: dict[str, object]) -> list[Delivery]:
         cursor = await self._connection.execute(query.encode(), parameters, binary=True)
-        return [
-            Delivery(seq, self._decode(raw), *rest) for seq, raw, *rest in await cursor.fetchall()
-        ]
+        return [self._delivery(*row) for row in await cursor.fetchall()]
+
+    def _delivery(self, seq: int, raw: bytes, *rest: Any) -> Delivery:
+        *known, quantity, price_micros, retries = rest
+        amended = Fill(quantity, price_micros) if quantity is not None else None
+        delivery = Delivery(seq, self._decode(raw), *known)
+        return replace(delivery, amended=amended, retries=retries)

@@ -25,7 +25,8 @@ ON CONFLICT (session_id, seq) DO NOTHING
 
 _STANDINGS = """
 SELECT trade_id::text, customer_id, symbol, side, quantity, state, filled_quantity,
-       exchange_order_id, filled_by_seq, limit_price_micros, stop_price_micros, is_cut
+       exchange_order_id, filled_by_seq, limit_price_micros, stop_price_micros, is_cut,
+       taken_back
 FROM venue_order WHERE trade_id = ANY(%(trade_ids)b::uuid[])
 """
 

@@ -24,7 +24,7 @@ SELECT (SELECT count(*) FROM unanswered_order WHERE session_id = %(session_id)s)
 """
 
 _ORDERS = """
-SELECT trade_id::text, state, exchange_order_id, filled_quantity, created_at
+SELECT trade_id::text, state, exchange_order_id, filled_quantity - taken_back, created_at
 FROM venue_order WHERE trade_id = ANY(%(trade_ids)s::uuid[])
 """
 

@@ -4,10 +4,12 @@ from collections.abc import AsyncIterator
 
 from grpc.aio import ServicerContext
 
-from services.exchange_simulator import wire
+from services.exchange_simulator import amending_wire, wire
+from services.exchange_simulator.amending import Amending
 from services.exchange_simulator.batch import Rules
 from services.exchange_simulator.desk import Desk, Player
 from services.exchange_simulator.market import Market
+from services.exchange_simulator.service.calendar import CalendarControl
 from services.exchange_simulator.service.clock import ClockControl
 from services.exchange_simulator.service.scripts import ScriptsControl
 from services.exchange_simulator.trading import Trading
@@ -16,10 +18,15 @@ from stockbroker.exchange.v1 import exchange_control_service_pb2 as pb
 from stockbroker.exchange.v1 import exchange_control_service_pb2_grpc as grpc_pb
 
 
-class ExchangeControlService(ScriptsControl, ClockControl, grpc_pb.ExchangeControlServiceServicer):
+class ExchangeControlService(
+    ScriptsControl, ClockControl, CalendarControl, grpc_pb.ExchangeControlServiceServicer
+):
     """Plays the other participants and sets what goes wrong."""
 
-    def __init__(self, trading: Trading, turns: Turns, desk: Desk, rules: Rules) -> None:
+    def __init__(
+        self, trading: Trading, turns: Turns, desk: Desk, rules: Rules, *, amending: Amending
+    ) -> None:
+        self._amending = amending
         self._trading = trading
         self._turns = turns
         self._desk = desk
@@ -89,6 +96,23 @@ class ExchangeControlService(ScriptsControl, ClockControl, grpc_pb.ExchangeContr
         phase, ends_day = wire.phase_from(request)
         await self._desk.set_phase(phase, ends_day=ends_day)
         return pb.SetPhaseResponse(is_open=self._trading.is_open())
+
+    async def BustExecution(
+        self,
+        request: pb.BustExecutionRequest,
+        context: ServicerContext[pb.BustExecutionRequest, pb.BustExecutionResponse],
+    ) -> pb.BustExecutionResponse:
+        return pb.BustExecutionResponse(
+            report=await self._amending.amend(amending_wire.bust_from(request))
+        )
+
+    async def CorrectExecution(
+        self,
+        request: pb.CorrectExecutionRequest,
+        context: ServicerContext[pb.CorrectExecutionRequest, pb.CorrectExecutionResponse],
+    ) -> pb.CorrectExecutionResponse:
+        report = await self._amending.amend(amending_wire.correction_from(request))
+        return pb.CorrectExecutionResponse(report=report)
 
     def _player(self, request: pb.PlayTapeRequest) -> Player:
         if request.speed_millis < 0:

@@ -24,9 +24,10 @@ class DropCopy:
         session_id = wire.session_id_from(request.session_id)
         after = wire.after_seq_from(request.after_seq)
         limit = wire.limit_from(request.limit, unsaid=_UNSAID, most=_MOST)
-        executions, last = await self._venue.executions_of(session_id, after, after + limit)
+        told, last = await self._venue.executions_of(session_id, after, after + limit)
         return pb.ListExecutionsResponse(
-            executions=executions,
+            executions=[report for report in told if not report.exec_ref_id],
+            corrections=[report for report in told if report.exec_ref_id],
             next_after_seq=min(after + limit, last),
             reaches_end=last <= after + limit,
             venue=self._name,

@@ -174,6 +174,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     recorded: Mapping[str, Recorded]
     restraints: Mapping[str, AccountState] = {}  # by name; none: open
     reversed: frozenset[str] = frozenset()  # transfers that were undone
+    hashes: Mapping[int, bytes] = {}  # of the latest entry, by account id, where newer than there
 
 
 class Writes(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,6 +18,7 @@ from services.order.domain.trade import Trade
 from services.order.service.desk import Desk
 from services.order.service.explaining import ExplainingService
 from services.order.service.placing import PlacingService
+from services.order.service.previewing import PreviewingService
 from services.order.store.instruments import page_token_key
 from services.order.store.lists import Lists
 from services.order.store.trades import Trades
@@ -27,7 +28,7 @@ from stockbroker.order.v1.order_service_pb2_grpc import OrderServiceServicer
 _LAST_SEQ = 2**63 - 1
 
 
-class TradesService(PlacingService, ExplainingService, OrderServiceServicer):
+class TradesService(PlacingService, PreviewingService, ExplainingService, OrderServiceServicer):
     """See the contract for each method."""
 
     def __init__(self, desk: Desk) -> None:
