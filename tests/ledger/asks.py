@@ -45,6 +45,15 @@ trade_ids = st.sampled_from(IDS[:5])
 other_ids = st.sampled_from(IDS[4:16])  # one of them is the id of a trade
 executions = st.sampled_from([f"E{number}" for number in range(24)])
 correction_ids = st.sampled_from([f"C{number}" for number in range(6)])
+corrections = st.one_of(
+    st.builds(lambda id_: Asked("bust", id_), correction_ids),
+    st.builds(
+        lambda id_, quantity, price: Asked("correct", id_, amount=quantity, price=price),
+        correction_ids,
+        st.one_of(small, small, st.integers(20, 60)),
+        st.one_of(small, small, st.integers(50, 150)),
+    ),
+)
 trades = st.one_of(
     # Most deeds are about the same few trades, so that they meet.
     st.sampled_from(
