@@ -31,7 +31,7 @@ from stockbroker.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
 _CUSTOMERS = 4_000
 _CASH_MICROS = 10**13
 _MOST_OPEN = 4_000
-_LOOK_SECONDS = 0.05
+_LOOK_SECONDS = 0.2
 _DRAIN_SECONDS = 120.0
 _AT_ONCE = 256
 _LOAD = "load"
@@ -50,7 +50,7 @@ async def rounds(
 
     async with AsyncExitStack() as stack:
         house = stack.enter_context(running_house())
-        desk = await stack.enter_async_context(_desk(house, scale))
+        desk = await stack.enter_async_context(a_desk(house, scale))
         step("customers")
         await desk.endow()
         await desk.warm_up()
@@ -78,7 +78,8 @@ def _against(floor: Row, rows: Sequence[Row]) -> list[Row]:
 
 
 @asynccontextmanager
-async def _desk(house: House, scale: Scale) -> AsyncGenerator["Desk", None]:
+async def a_desk(house: House, scale: Scale) -> AsyncGenerator["Desk", None]:
+    """What measures `house`, at its doors."""
     customers = Customers(house.signing_key_file, _CUSTOMERS)
     unary = UnaryDoor(house.services["order"], customers, callers=scale.callers)
     batches = BatchDoor(house.services["order"], customers)
