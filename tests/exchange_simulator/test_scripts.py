@@ -5,6 +5,8 @@ from typing import Any
 
 import grpc
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from services.exchange_simulator.domain import RejectReason
 from services.exchange_simulator.main import Settings, house
@@ -102,6 +104,33 @@ def test_what_rests_waits_for_ever() -> None:
     plan = plan_of(Script("", "", Outcome.REST), price=10, quantity=5)
     steps, plan = go_on(plan, quantity=5, filled=0)
     assert (steps, plan.wait_ms) == ([Take()], -1)
+
+
+@given(
+    st.sampled_from([o for o in Outcome if o not in (Outcome.REJECT, Outcome.NO_ANSWER)]),
+    st.integers(1, 40),
+    st.sampled_from([0, 5]),
+    st.lists(st.integers(1, 60), max_size=8),
+)
+def test_whatever_is_replaced_on_the_way_no_order_fills_more_than_it_is(
+    outcome: Outcome, parts: int, step_ms: int, replaces: list[int]
+) -> None:
+    parts = parts if outcome == Outcome.PARTIAL_FILLS else 0
+    script = Script("", "", outcome, parts=parts, step_ms=step_ms)
+    quantity, filled, is_over = 30, 0, False
+    plan = plan_of(script, price=10, quantity=quantity)
+    for wanted in [*replaces, *[0] * 50]:
+        steps, plan = go_on(plan, quantity=quantity, filled=filled)
+        for step in steps:
+            assert not is_over, "nothing is said after an end"
+            assert not isinstance(step, Fill) or step.quantity > 0
+            filled += step.quantity if isinstance(step, Fill) else 0
+            is_over = isinstance(step, End) or filled == quantity
+        assert filled <= quantity
+        if is_over or plan.wait_ms < 0:
+            break
+        quantity = max(filled + 1, wanted or quantity)
+    assert is_over or outcome == Outcome.REST
 
 
 def test_a_refusal_has_a_reason_and_words_though_none_are_given() -> None:
