@@ -8,10 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from libs.refusals import Unavailable
+from services.exchange_simulator.database import Database
 from services.exchange_simulator.domain import RejectReason
 from services.exchange_simulator.main import Settings, house
 from services.exchange_simulator.plans import End, Fill, Plan, Take, go_on, plan_of
 from services.exchange_simulator.scripts import Outcome, Script
+from stockbroker.common.v1.reason_pb2 import Reason
 from stockbroker.exchange.v1 import drop_copy_pb2, scripts_pb2
 from stockbroker.exchange.v1 import exchange_control_service_pb2 as control
 from stockbroker.exchange.v1 import exchange_pb2 as pb
@@ -316,6 +319,34 @@ async def test_killed_amid_its_steps_each_share_is_filled_once_and_the_table_is_
             assert member.reports[: len(heard)] == heard
             assert all(len(member.reports_of(order)) == 11 for order in orders)
             check_each_filled_once(orders, member.reports)
+
+
+@pytest.mark.parametrize("is_kept", [False, True])
+async def test_a_step_of_which_nobody_knows_whether_it_was_kept_is_done_once(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch, is_kept: bool
+) -> None:
+    run = Database.run
+
+    async def losing(self: Database, work: Any) -> Any:
+        if is_kept:
+            await run(self, work)
+        raise Unavailable(Reason.REASON_UNAVAILABLE, "nobody knows whether it was committed")
+
+    script = scripts_pb2.OrderScript
+    slow = script(symbol="KO", outcome=script.OUTCOME_PARTIAL_FILLS, parts=4, step_ms=200)
+    order = an_order(symbol="KO")
+    await set_scripts(exchange, slow)
+    async with exchange.member() as member:
+        member.send(order)
+        await member.said(order, NEW, TRADE)
+        with monkeypatch.context() as patch:
+            patch.setattr(Database, "run", losing)
+            assert await member.code_at_end() is grpc.StatusCode.UNAVAILABLE
+
+    async with exchange.member() as member:
+        reports = await member.ended(order)
+        assert [r.exec_type for r in reports] == [NEW, *[TRADE] * 4]
+        check_each_filled_once([order], member.reports)
 
 
 async def test_an_order_is_canceled_while_it_waits_and_its_script_says_no_more(
