@@ -9,3 +9,8 @@ processes and the ledger two, so on a busy machine it has the larger share: look
 
 A suite is a module with a function that measures rows; `main` lists the suites.
 """
+
+import os
+
+# Else gRPC says on stderr, at every program that is started, that it cannot follow into it.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")

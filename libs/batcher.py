@@ -107,10 +107,14 @@ class Batcher(Generic[Item, Result]):
         while self._queue:
             if self._linger_seconds and len(self._queue) < self._max_items:
                 await asyncio.sleep(self._linger_seconds)
-            size = min(len(self._queue), self._max_items)
-            await self._run([self._queue.popleft() for _ in range(size)])
+            await self._run(self._next())
 
-    async def _run(self, batch: "list[tuple[Item, _Parcel[Result], int]]") -> None:
+    def _next(self) -> "Entries[Item, Result]":
+        """What has waited longest, and waits no more."""
+        size = min(len(self._queue), self._max_items)
+        return [self._queue.popleft() for _ in range(size)]
+
+    async def _run(self, batch: "Entries[Item, Result]") -> None:
         try:
             results = await self._handle([item for item, _, _ in batch])
         except Exception as error:
@@ -122,6 +126,9 @@ class Batcher(Generic[Item, Result]):
             for entry in batch:
                 await self._run([entry])
             return
+        self._settle(batch, results)
+
+    def _settle(self, batch: "Entries[Item, Result]", results: Sequence[Result | Refusal]) -> None:
         if len(results) != len(batch):
             raise AssertionError(f"{len(batch)} items gave {len(results)} results")
         for (_, parcel, place), result in zip(batch, results, strict=True):
@@ -141,3 +148,6 @@ class _Parcel(Generic[Result]):
         self.outcomes[place] = outcome
         if len(self.outcomes) == self._size and not self.is_done.done():
             self.is_done.set_result(None)
+
+
+Entries = list[tuple[Item, _Parcel[Result], int]]  # items, each with who waits for it and where

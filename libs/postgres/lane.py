@@ -78,6 +78,18 @@ class Lane:
                 ) from error
         raise AssertionError("unreachable")
 
+    async def attempt(self, work: Callable[[psycopg.AsyncConnection], Awaitable[Answer]]) -> Answer:
+        """The answer of `work`, which is done once and sees to its own transaction, if any.
+
+        Whatever goes wrong is raised, and ends the connection and what was not committed on it.
+        """
+        async with self._lock:
+            try:
+                return await work(await self._connected())
+            except BaseException:
+                await self._drop()
+                raise
+
     async def close(self) -> None:
         """Close the connection once the transaction in progress is over."""
         async with self._lock:

@@ -9,8 +9,6 @@ from libs.proof.breach import Wrong
 from libs.proof.export import EntryRow, TransferRow
 from libs.proof.forms import account_origin, entry_hash
 
-UNDOING = frozenset({"reversal", "bust", "correction"})  # kinds that undo a transfer
-
 _CUSTOMER = "customer/"
 _FINGERPRINT_CHARACTERS = 32
 
@@ -68,7 +66,7 @@ class Books:
         sums: dict[str, int] = {}
         unheld = 0
         for entry in row.entries:
-            hash_, held = self._enter(entry, record, is_reversal=row.kind in UNDOING)
+            hash_, held = self._enter(entry, record, is_reversal=row.kind == "reversal")
             hashes.append(hash_)
             sums[entry.asset] = sums.get(entry.asset, 0) + entry.amount
             if held:

@@ -8,7 +8,7 @@ from libs.money import format_dollars
 from services.cli.amounts import format_amount, format_shares
 from stockbroker.common.v1 import terms_pb2
 from stockbroker.common.v1.reason_pb2 import Reason
-from stockbroker.exchange.v1 import exchange_pb2
+from stockbroker.exchange.v1 import calendar_pb2, exchange_pb2
 from stockbroker.ledger.v1 import journal_pb2, ledger_service_pb2, posting_pb2
 from stockbroker.order.v1 import order_pb2
 
@@ -158,3 +158,17 @@ def leg_line(leg: posting_pb2.TransferLeg) -> str:
     """What goes from where to where."""
     amount = format_amount(leg.asset, leg.amount)
     return f"        {amount} {leg.asset}  {leg.debit_account} -> {leg.credit_account}"
+
+
+def trading_day_cells(day: calendar_pb2.TradingDay) -> tuple[str, ...]:
+    """A day of the exchange: date, weekday, hours, and what is unlike others."""
+    weekday = f"{datetime.fromisoformat(day.date):%a}"
+    words = ["half day"] if day.is_short else []
+    if not day.HasField("opens_at"):
+        words.append("closed")
+    if day.is_set:
+        words.append(f"set by an operator: {day.reason_text}" if day.reason_text else "set")
+    if not day.HasField("opens_at"):
+        return day.date, weekday, "-", "-", ", ".join(words)
+    opens_at, closes_at = (date_time(at)[-8:-3] for at in (day.opens_at, day.closes_at))
+    return day.date, weekday, opens_at, closes_at, ", ".join(words)

@@ -38,7 +38,14 @@ _PUBLIC_SERVICES = {
 }
 _PUBLIC_METHODS = {
     f"/stockbroker.exchange.v1.ExchangeService/{name}"
-    for name in ("ListInstruments", "ListQuotes", "WatchQuotes", "GetBook", "GetMarketStatus")
+    for name in (
+        "ListInstruments",
+        "ListQuotes",
+        "WatchQuotes",
+        "GetBook",
+        "GetMarketStatus",
+        "ListTradingDays",
+    )
 }
 # All that a back-end may do for its customers.
 BACK_ENDS_METHODS = frozenset({"/stockbroker.order.v1.OrderService/PlaceTrades"})

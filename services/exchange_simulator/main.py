@@ -60,6 +60,7 @@ _ALLOW = {
             "WatchQuotes",
             "GetBook",
             "GetMarketStatus",
+            "ListTradingDays",
         )
     },
     **{
@@ -77,6 +78,7 @@ _ALLOW = {
             "ListScripts",
             "SetClock",
             "GetClock",
+            "SetTradingDay",
         )
     },
 }

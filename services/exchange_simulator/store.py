@@ -6,9 +6,10 @@ from datetime import datetime
 
 from psycopg import AsyncConnection
 
+from services.exchange_simulator.days_store import read_days
 from services.exchange_simulator.domain import NewOrder
 from services.exchange_simulator.forms import plan_from, scripts_from, scripts_to
-from services.exchange_simulator.hours import Phase
+from services.exchange_simulator.hours import Change, Phase
 from services.exchange_simulator.scripts import Script
 from services.exchange_simulator.venue_clock import Reckoning
 from services.exchange_simulator.working import Working
@@ -34,6 +35,7 @@ class State:
     day_ended_at: datetime
     clock: Reckoning | None
     scripts: list[Script] | None
+    days: list[Change]
     working: list[Working]
     sequences: dict[str, Sequences]
 
@@ -97,7 +99,8 @@ async def read_state(connection: AsyncConnection, epoch: int) -> State:
         [list({order.session_id for order in working})],
     )
     sequences = {row[0]: Sequences(*row[1:]) for row in await cursor.fetchall()}
-    return State(Phase(phase), day_ended_at, clock, scripts_from(scripts), working, sequences)
+    days = await read_days(connection)
+    return State(Phase(phase), day_ended_at, clock, scripts_from(scripts), days, working, sequences)
 
 
 async def keep_scripts(

@@ -197,6 +197,7 @@ class Turns:
         state = await self._database.run(store.read_state)
         self._turn(Day(state.phase, state.day_ended_at, state.clock))
         self._rules.scripts.set(state.scripts)
+        trading.calendar.amend(state.days)
         self._roll.learn(state.sequences)
         before = {replace(order, number=0) for order in self._blotter}
         if before != set(state.working):

@@ -1,27 +1,32 @@
 """The one lane through which all changes of the books go.
 
-Whatever queued while a batch was in flight is the next batch: one lock, one read, one decision,
-one write, one commit, however many calls it came from. Only the process whose turn it is writes:
-see `tenure`.
+Whatever queued while a batch was made ready is the next batch: one read, one decision, one write,
+one commit, however many calls it came from. While the database writes a batch, the next is decided
+on what that one will leave. Each is written only if the journal ends where it was decided to go on;
+a batch that is not is decided again, with the books locked from the first read to the commit. Only
+the process whose turn it is writes: see `tenure`.
 """
 
 from collections import Counter as Tally
 from collections.abc import Callable, Sequence
+from functools import partial
+from typing import NamedTuple
 
 import structlog
 from prometheus_client import Counter, Histogram
 from psycopg import AsyncConnection
 
-from libs.batcher import Batcher
+from libs.ahead import AheadBatcher
 from libs.clock import Clock
 from libs.postgres import Lane
 from libs.reasons import Reason
 from libs.refusals import Refusal, Unavailable
-from services.ledger.domain.books import Result
-from services.ledger.domain.chain import Chain, Chained
+from services.ledger.domain.books import Result, State
+from services.ledger.domain.chain import Chained, chained
 from services.ledger.domain.decide import decide
+from services.ledger.domain.foresight import Decided, foreseen
 from services.ledger.domain.operations import Operation
-from services.ledger.store.journal import OPTIONS, Journal, StaleWriter
+from services.ledger.store.journal import OPTIONS, Journal, StaleWriter, Writing, writing
 from services.ledger.tenure import Tenure
 
 _decided = Counter("ledger_operations", "Operations decided", ["kind", "reason"])
@@ -40,8 +45,13 @@ class Writer:
         self._clock = clock
         self.on_written: Callable[[Chained], None] = lambda _: None  # told of what is committed
         self._lane = Lane(dsn, name="ledger-writer", options=OPTIONS)
-        self._batcher: Batcher[Operation, Result] = Batcher(
-            self._handle, max_items=max_items, max_queued=max_queued
+        self._reading = Lane(dsn, name="ledger-reader", options=OPTIONS)
+        self._batcher: AheadBatcher[Operation, Result, _Ready] = AheadBatcher(
+            self._handle,
+            prepare=self._prepare,
+            keep=self._keep,
+            max_items=max_items,
+            max_queued=max_queued,
         )
 
     async def take(self, operations: Sequence[Operation]) -> list[Result]:
@@ -62,14 +72,36 @@ class Writer:
         """Finish what is queued and take nothing more."""
         await self._batcher.close()
         await self._lane.close()
+        await self._reading.close()
+
+    async def _prepare(self, batch: list[Operation], before: "_Ready | None") -> "_Ready":
+        """Decide a batch on the books as they are, or as the batch before will leave them."""
+        epoch = self._epoch()
+        journal = partial(Journal, epoch=epoch)
+        state = await self._reading.attempt(lambda c: journal(c).read(batch, locks=False))
+        if before is not None:
+            state = foreseen(state, before.decided, batch)
+        decided = self._decide(state, batch)
+        return _Ready(batch, decided, _writing(decided, epoch), epoch)
+
+    async def _keep(self, ready: "_Ready") -> list[Result]:
+        """Write what was made ready, if the books are still those that it was decided on."""
+        began = self._clock.monotonic()
+        if ready.writing:
+            await self._lane.attempt(lambda c: _write(c, ready))
+        if ready.decided.chained is not None:
+            self.on_written(ready.decided.chained)
+        self._count(ready.batch, ready.decided.results, self._clock.monotonic() - began)
+        return ready.decided.results
 
     async def _handle(self, batch: list[Operation]) -> list[Result]:
         began = self._clock.monotonic()
         epoch = self._epoch()
         try:
-            results, written = await self._lane.run(lambda c: self._write(c, batch, epoch))
-            if written is not None:
-                self.on_written(written)
+            decided = await self._lane.run(lambda c: self._write_locked(c, batch, epoch))
+            results = decided.results
+            if decided.chained is not None:
+                self.on_written(decided.chained)
         except Refusal:
             raise
         except StaleWriter:
@@ -83,16 +115,20 @@ class Writer:
         self._count(batch, results, self._clock.monotonic() - began)
         return results
 
-    async def _write(
+    async def _write_locked(
         self, connection: AsyncConnection, batch: list[Operation], epoch: int
-    ) -> tuple[list[Result], Chained | None]:
+    ) -> Decided:
         """Safe to run again after a commit of which nothing is known: then all ids are recorded."""
         journal = Journal(connection, epoch=epoch)
-        state = await journal.read(batch)
+        decided = self._decide(await journal.read(batch, locks=True), batch)
+        async with connection.pipeline():
+            await journal.write(_writing(decided, journal.epoch))
+        return decided
+
+    def _decide(self, state: State, batch: list[Operation]) -> Decided:
         results, writes = decide(state, batch, at=self._clock.now())
-        if not writes.transfers:
-            return results, None
-        return results, await journal.write(writes, Chain(state, writes))
+        hashes = chained(state, writes) if writes.transfers else None
+        return Decided(results=results, writes=writes, chained=hashes)
 
     def _epoch(self) -> int:
         """That of our turn as the writer. Raises Unavailable when it is not our turn."""
@@ -109,6 +145,28 @@ class Writer:
         for (kind, reason), count in Tally((o.kind, r.reason) for o, r in pairs).items():
             _decided.labels(kind, Reason.Name(reason)).inc(count)
         _log.info("batch", items=len(batch), refused=refused, ms=round(seconds * 1000, 1))
+
+
+class _Ready(NamedTuple):
+    """A batch that was decided, and is to be written."""
+
+    batch: list[Operation]
+    decided: Decided
+    writing: Writing
+    epoch: int
+
+
+def _writing(decided: Decided, epoch: int) -> Writing:
+    """Nothing, where all was on record before."""
+    if decided.chained is None:
+        return []
+    return writing(decided.writes, decided.chained, epoch=epoch)
+
+
+async def _write(connection: AsyncConnection, ready: _Ready) -> None:
+    """The whole transaction in one go, the commit included."""
+    async with connection.pipeline(), connection.transaction():
+        await Journal(connection, epoch=ready.epoch).write(ready.writing)
 
 
 def _not_the_writer() -> Unavailable:

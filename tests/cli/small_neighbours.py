@@ -5,6 +5,7 @@ from typing import Any
 
 from libs.refusals import NotFound
 from stockbroker.common.v1.reason_pb2 import Reason
+from stockbroker.exchange.v1 import calendar_pb2 as calendar
 from stockbroker.exchange.v1 import clock_pb2 as clock
 from stockbroker.exchange.v1 import exchange_control_service_pb2 as control
 from stockbroker.exchange.v1 import exchange_pb2
@@ -74,6 +75,14 @@ def a_clock(*, is_real: bool, rate: int) -> clock.VenueClock:
     return told
 
 
+def a_day(*, is_set: bool = False) -> calendar.TradingDay:
+    """A half day."""
+    told = calendar.TradingDay(date="2026-11-27", is_short=True, is_set=is_set)
+    told.opens_at.FromJsonString("2026-11-27T14:30:00Z")
+    told.closes_at.FromJsonString("2026-11-27T18:00:00Z")
+    return told
+
+
 class SmallExchange(ExchangeServiceServicer):
     """One symbol; a watcher gets one quote and is cut off."""
 
@@ -90,6 +99,9 @@ class SmallExchange(ExchangeServiceServicer):
     async def GetBook(self, request: exchange.GetBookRequest, context: Any) -> Any:
         return exchange.GetBookResponse(bids=[QUOTE.bid], asks=[QUOTE.ask, QUOTE.ask])
 
+    async def ListTradingDays(self, request: calendar.ListTradingDaysRequest, context: Any) -> Any:
+        return calendar.ListTradingDaysResponse(days=[a_day()][: request.limit])
+
     async def GetMarketStatus(self, request: exchange.GetMarketStatusRequest, context: Any) -> Any:
         return exchange.GetMarketStatusResponse(is_open=True, is_always_open=True)
 
@@ -103,10 +115,16 @@ class SmallControl(ExchangeControlServiceServicer):
         self.scripts = scripts.ListScriptsResponse(is_default=True, scripts=[_USUAL_SCRIPT])
 
         self.clocks: list[clock.SetClockRequest] = []
+        self.days: list[calendar.SetTradingDayRequest] = []
 
     async def SetClock(self, request: clock.SetClockRequest, context: Any) -> Any:
         self.clocks.append(request)
         return clock.SetClockResponse(clock=a_clock(is_real=request.real, rate=request.rate_millis))
+
+    async def SetTradingDay(self, request: calendar.SetTradingDayRequest, context: Any) -> Any:
+        self.days.append(request)
+        told = calendar.TradingDay(date=request.date, is_set=True, reason_text="snow")
+        return calendar.SetTradingDayResponse(day=None if request.is_usual else told)
 
     async def GetClock(self, request: clock.GetClockRequest, context: Any) -> Any:
         return clock.GetClockResponse(clock=a_clock(is_real=True, rate=1_000))

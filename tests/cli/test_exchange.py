@@ -6,7 +6,7 @@ import pytest
 from google.protobuf import json_format
 
 from services.cli.failures import ExitCode
-from stockbroker.exchange.v1 import clock_pb2, exchange_pb2
+from stockbroker.exchange.v1 import calendar_pb2, clock_pb2, exchange_pb2
 from stockbroker.exchange.v1 import scripts_pb2 as pb
 from tests.cli.conftest import Run, SmallHouse
 
@@ -90,3 +90,38 @@ async def test_the_clock_of_the_exchange_is_set(
 
 async def test_a_span_that_is_none_is_refused(run: Run) -> None:
     assert (await run("exchange", "clock", "advance", "tomorrow")).exit_code == ExitCode.USAGE
+
+
+async def test_the_calendar_is_told(run: Run) -> None:
+    shown = await run("market", "calendar", "--from", "2026-11-26", "--days", "1")
+    assert shown.stdout.split()[-6:] == ["2026-11-27", "Fri", "14:30", "18:00", "half", "day"]
+
+
+@pytest.mark.parametrize(
+    ("words", "asked"),
+    [
+        (["--closed", "--reason", "snow"], {"is_closed": True, "reason_text": "snow"}),
+        (["--usual"], {"is_usual": True}),
+        (
+            ["--opens", "14:30", "--closes", "16:00"],
+            {"open": {"opens_at": "2026-11-25T14:30:00Z", "closes_at": "2026-11-25T16:00:00Z"}},
+        ),
+    ],
+)
+async def test_a_date_gets_other_hours(
+    house: SmallHouse, run: Run, words: list[str], asked: dict[str, object]
+) -> None:
+    result = await run("exchange", "day", "2026-11-25", *words)
+    assert result.exit_code == 0, result.stderr
+    wanted = {"date": "2026-11-25", **asked}
+    assert house.control.days == [
+        json_format.ParseDict(wanted, calendar_pb2.SetTradingDayRequest())
+    ]
+    told = "no trading on 2026-11-25" if "--usual" in words else "closed, set by an operator: snow"
+    assert told in result.stdout
+
+
+async def test_a_date_gets_one_kind_of_hours(run: Run) -> None:
+    for words in ([], ["--opens", "14:30"], ["--closed", "--usual"]):
+        result = await run("exchange", "day", "2026-11-25", *words)
+        assert result.exit_code == ExitCode.USAGE

@@ -47,6 +47,7 @@ def test_customers_reach_only_these_methods() -> None:
         "exchange.v1.ExchangeService/GetMarketStatus",
         "exchange.v1.ExchangeService/ListInstruments",
         "exchange.v1.ExchangeService/ListQuotes",
+        "exchange.v1.ExchangeService/ListTradingDays",
         "exchange.v1.ExchangeService/WatchQuotes",
         "ledger.v1.PortfolioService/GetPortfolio",
         "ledger.v1.PortfolioService/GetStatement",

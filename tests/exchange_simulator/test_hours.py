@@ -4,7 +4,7 @@ import csv
 from datetime import UTC, datetime, timedelta
 
 from services.exchange_simulator import tables
-from services.exchange_simulator.hours import Hours
+from services.exchange_simulator.hours import Change, Hours, Session
 from tests.exchange_simulator.conditions import SESSIONS, needs_data
 
 SECOND = timedelta(seconds=1)
@@ -70,3 +70,48 @@ def test_without_hours_it_is_always_open() -> None:
     assert hours.is_always_open
     assert hours.is_open(at("2026-11-21T03:00:00"))
     assert hours.session(at("2026-11-21T03:00:00")) is None
+
+
+def test_the_next_opening_is_never_that_of_the_session_in_progress() -> None:
+    hours = Hours(tables.read_sessions())
+
+    moments = ["2026-11-25T14:29:59", "2026-11-25T14:30:00", "2026-11-26T12:00:00"]
+    opens = [hours.next_open(at(moment)) for moment in moments]
+
+    assert opens == [
+        at("2026-11-25T14:30:00"),
+        at("2026-11-27T14:30:00"),
+        at("2026-11-27T14:30:00"),
+    ]
+    assert hours.next_open(at("2100-01-04T15:00:00")) is None
+
+
+def test_the_days_of_the_calendar_leave_holidays_out_and_tell_half_days() -> None:
+    hours = Hours(tables.read_sessions())
+
+    days = hours.days(at("2026-11-25T00:00:00").date(), 4)
+
+    assert [(f"{each.day:%m-%d}", each.is_short) for each in days] == [
+        ("11-25", False),
+        ("11-27", True),
+        ("11-30", False),
+        ("12-01", False),
+    ]
+
+
+def test_an_operators_hours_take_the_place_of_the_calendars_and_give_it_back() -> None:
+    hours = Hours(tables.read_sessions())
+    wednesday, thanksgiving, friday = (at(f"2026-11-{day}T00:00:00").date() for day in (25, 26, 27))
+    extra = Session(at("2026-11-26T10:00:00"), at("2026-11-26T11:00:00"))
+
+    hours.amend([Change(wednesday, None, "mourning"), Change(thanksgiving, extra, "")])
+
+    assert not hours.is_open(at("2026-11-25T15:00:00"))
+    assert hours.is_open(at("2026-11-26T10:30:00"))
+    assert hours.last_close(at("2026-11-26T10:00:00")) == at("2026-11-24T21:00:00")
+    told = [(each.day, each.session, each.change is not None) for each in hours.days(wednesday, 3)]
+    assert told[:2] == [(wednesday, None, True), (thanksgiving, extra, True)]
+    assert told[2][0] == friday
+    hours.amend([])
+    assert hours.is_open(at("2026-11-25T15:00:00"))
+    assert not hours.is_open(at("2026-11-26T10:30:00"))

@@ -2,8 +2,9 @@
 
     python -m tests.ledger.freezing DATABASE_URL
 
-It writes a deposit of 3, then freezes (SIGSTOP) within one of 5. Whoever lets it go on (SIGCONT)
-reads on its standard output what became of that one.
+It writes a deposit of 3, then freezes (SIGSTOP) within one of 5: its connection was cut, so that
+one is decided a second time, now under the lock. Whoever lets it go on (SIGCONT) reads on its
+standard output what became of it.
 """
 
 import asyncio
@@ -12,6 +13,8 @@ import signal
 import sys
 from datetime import datetime
 
+import psycopg
+
 from libs.clock import SystemClock
 from libs.ids import SystemIds
 from libs.refusals import Unavailable
@@ -19,19 +22,24 @@ from services.ledger.tenure import Tenure
 from services.ledger.writer import Writer
 from tests.ledger.memory import paid_in
 
+CUT = """
+    SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
+    WHERE application_name = 'ledger-writer' AND datname = current_database()
+"""
+
 
 class Freezing:
-    """Asked for the time, which is within a batch, it stops the process once it is told to."""
+    """Asked for the time the last of so many times, it stops the process."""
 
     def __init__(self) -> None:
         self._clock = SystemClock()
         self.monotonic = self._clock.monotonic
         self.sleep = self._clock.sleep
-        self.freezes = False
+        self.times = 0
 
     def now(self) -> datetime:
-        if self.freezes:
-            self.freezes = False
+        self.times -= 1
+        if self.times == 0:
             os.kill(os.getpid(), signal.SIGSTOP)
         return self._clock.now()
 
@@ -47,7 +55,9 @@ async def write(database_url: str) -> str:
     writer = Writer(database_url, tenure=tenure, clock=clock, max_items=500, max_queued=20_000)
     await tenure.begin()
     await writer.take([paid_in(3, called=ids.new())])
-    clock.freezes = True
+    async with await psycopg.AsyncConnection.connect(database_url) as connection:
+        await connection.execute(CUT)
+    clock.times = 2
     try:
         (result,) = await writer.take([paid_in(5, called=ids.new())])
     except Unavailable as refusal:

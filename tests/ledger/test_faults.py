@@ -20,7 +20,8 @@ from tests.support.wait import until
 
 KILL_WRITERS = """
     SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
-    WHERE application_name = 'ledger-writer' AND datname = current_database()
+    WHERE application_name IN ('ledger-writer', 'ledger-reader')
+        AND datname = current_database()
         AND pid <> pg_backend_pid()
 """
 

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from libs.embedded import Postgres
 from libs.reasons import Reason
 from services.ledger import writer
-from services.ledger.domain import attempt, decide
+from services.ledger.domain import attempt, decide, foresight
 from services.ledger.domain.books import Account, AccountKey, Recorded, State
 from services.ledger.domain.operations import Operation, PlaceHold
 from services.ledger.store.journal import Journal
@@ -26,7 +26,7 @@ SHARES = 4
 EXAMPLES = 500
 DEEDS = {
     *["hold", "adjust", "release", "fill", "deposit", "withdraw", "transfer", "request"],
-    *["reversal", "bust", "correct", "freeze", "unfreeze", "close", "stale"],
+    *["reversal", "freeze", "unfreeze", "close", "stale"],
 }
 WANTED = {
     Reason.REASON_UNSPECIFIED: DEEDS,
@@ -38,16 +38,13 @@ WANTED = {
     Reason.REASON_EXISTS_DIFFERENT: {
         *["hold", "adjust", "fill", "deposit", "withdraw", "transfer", "request"]
     },
-    Reason.REASON_NOT_REVERSIBLE: {"bust", "correct"},
-    Reason.REASON_ALREADY_REVERSED: {"request", "reversal", "bust", "correct"},
+    Reason.REASON_ALREADY_REVERSED: {"request", "reversal"},
     Reason.REASON_HOLD_NOT_FOUND: {"adjust", "release", "fill", "transfer"},
     Reason.REASON_HOLD_CLOSED: {"hold", "adjust", "release", "fill", "transfer"},
     Reason.REASON_HOLD_EXCEEDED: {"adjust", "fill"},
     Reason.REASON_ACCOUNT_NOT_EMPTY: {"close"},
-    Reason.REASON_INSUFFICIENT_FUNDS: {
-        *["hold", "adjust", "transfer", "reversal", "bust", "correct"]
-    },
-    Reason.REASON_INSUFFICIENT_SHARES: {"hold", "withdraw", "reversal", "bust", "correct"},
+    Reason.REASON_INSUFFICIENT_FUNDS: {"hold", "adjust", "transfer", "reversal"},
+    Reason.REASON_INSUFFICIENT_SHARES: {"hold", "withdraw", "reversal"},
 }
 
 
@@ -102,6 +99,16 @@ def place_a_hold_again(patch: Patch) -> None:
     deciding(patch, spoil)
 
 
+def look_past_the_batch_before(patch: Patch) -> None:
+    """What a batch that is being written does to accounts and holds, the next does not see."""
+
+    def spoiled(state: State, decided: Any, operations: Sequence[Operation]) -> State:
+        ahead = foresight.foreseen(state, decided, operations)
+        return replace(ahead, accounts=state.accounts, holds=state.holds)
+
+    patch.setattr(writer, "foreseen", spoiled)
+
+
 def look_past_the_batch(patch: Patch) -> None:
     """What earlier operations of a batch did to an account, later ones do not see."""
 
@@ -145,11 +152,6 @@ def let_an_adjustment_free_what_is_left(patch: Patch) -> None:
     patch.setattr(attempt.Attempt, "_adjust", spoiled)
 
 
-def correct_twice(patch: Patch) -> None:
-    """What was corrected or reversed is forgotten."""
-    patch.setattr(decide._Books, "is_reversed", lambda self, id_: False)
-
-
 def keep_half_a_group(patch: Patch) -> None:
     """A group that fails at its later leg keeps what its first did."""
     make = attempt.Attempt.make
@@ -169,10 +171,10 @@ def write_whoever_has_the_turn(patch: Patch) -> None:
     """A writer whose turn is over takes the epoch of whoever is the writer now for its own."""
     read = Journal.read
 
-    async def spoiled(self: Any, operations: Sequence[Operation]) -> State:
+    async def spoiled(self: Any, operations: Sequence[Operation], *, locks: bool) -> State:
         cursor = await self._connection.execute("SELECT writer_epoch FROM journal_head")
-        ((self._epoch,),) = await cursor.fetchall()
-        return await read(self, operations)
+        ((self.epoch,),) = await cursor.fetchall()
+        return await read(self, operations, locks=locks)
 
     patch.setattr(Journal, "read", spoiled)
 
@@ -184,10 +186,10 @@ def write_whoever_has_the_turn(patch: Patch) -> None:
         forget_why_a_hold_was_not_found,
         place_a_hold_again,
         look_past_the_batch,
+        look_past_the_batch_before,
         free_too_much,
         free_nothing_beside_the_cost,
         let_an_adjustment_free_what_is_left,
-        correct_twice,
         keep_half_a_group,
         write_whoever_has_the_turn,
     ],

@@ -90,6 +90,32 @@ async def test_a_lane_runs_its_work_again_when_the_connection_is_lost(postgres_u
     await lane.close()
 
 
+async def test_an_attempt_is_made_once_and_its_fault_costs_the_connection(
+    postgres_url: str,
+) -> None:
+    lane = Lane(postgres_url, name="test")
+    attempts = 0
+
+    async def work(connection: psycopg.AsyncConnection[Any]) -> Any:
+        nonlocal attempts
+        attempts += 1
+        if attempts == 2:
+            await connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+        if attempts == 4:
+            async with connection.pipeline(), connection.transaction():
+                await connection.execute("SELECT 1 / 0")
+        return await _value(connection, b"SELECT pg_backend_pid()")
+
+    first = await lane.attempt(work)
+    with pytest.raises(psycopg.OperationalError):
+        await lane.attempt(work)
+    second = await lane.attempt(work)
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        await lane.attempt(work)
+    assert len({first, second, await lane.attempt(work)}) == 3
+    await lane.close()
+
+
 async def test_a_lane_takes_nothing_back_of_a_work_that_raised(postgres_url: str) -> None:
     lane = Lane(postgres_url, name="test")
 

@@ -2,8 +2,9 @@
 
 import typer
 
-from services.cli.commands import clock, scripts
+from services.cli.commands import clock, days_of_exchange, scripts
 
 app = typer.Typer(help="What operators tell the simulated exchange.", no_args_is_help=True)
 app.add_typer(scripts.app, name="scripts")
 app.add_typer(clock.app, name="clock")
+app.command()(days_of_exchange.day)

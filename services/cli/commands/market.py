@@ -1,5 +1,6 @@
 """`market`: quotes, books and hours of the exchange."""
 
+from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -111,6 +112,35 @@ def hours(customer: AsCustomer = "", as_json: AsJson = False) -> None:
         say(f"the exchange is closed; it opens at {date_time(status.opens_at)} UTC")
     else:
         say("the exchange is closed")
+
+
+@app.command()
+def calendar(
+    first: Annotated[
+        datetime | None,
+        typer.Option("--from", formats=["%Y-%m-%d"], help="The first date; else today there."),
+    ] = None,
+    days: Annotated[int, typer.Option("--days", min=1, max=1000, help="How many.")] = 10,
+    customer: AsCustomer = "",
+    as_json: AsJson = False,
+) -> None:
+    """The days on which the exchange trades, half days too, by its calendar."""
+    from services.cli.neighbours import customers_door
+    from services.cli.screen import fields_of, show_json, table
+    from services.cli.wire import trading_day_cells
+    from stockbroker.exchange.v1 import calendar_pb2 as pb
+    from stockbroker.exchange.v1.exchange_service_pb2_grpc import ExchangeServiceStub
+
+    request = pb.ListTradingDaysRequest(
+        from_date=f"{first:%Y-%m-%d}" if first is not None else "", limit=days
+    )
+    with customers_door(settings(), customer) as door:
+        found = door.call(ExchangeServiceStub(door.channel).ListTradingDays, request)
+    if as_json:
+        show_json(fields_of(found))
+        return
+    headings = ("date", "day", "opens (UTC)", "closes (UTC)", "")
+    table(headings, map(trading_day_cells, found.days), nothing="the calendar ends before")
 
 
 @app.command()

@@ -9,6 +9,7 @@ from services.exchange_simulator.amending import Amending
 from services.exchange_simulator.batch import Rules
 from services.exchange_simulator.desk import Desk, Player
 from services.exchange_simulator.market import Market
+from services.exchange_simulator.service.calendar import CalendarControl
 from services.exchange_simulator.service.clock import ClockControl
 from services.exchange_simulator.service.scripts import ScriptsControl
 from services.exchange_simulator.trading import Trading
@@ -17,7 +18,9 @@ from stockbroker.exchange.v1 import exchange_control_service_pb2 as pb
 from stockbroker.exchange.v1 import exchange_control_service_pb2_grpc as grpc_pb
 
 
-class ExchangeControlService(ScriptsControl, ClockControl, grpc_pb.ExchangeControlServiceServicer):
+class ExchangeControlService(
+    ScriptsControl, ClockControl, CalendarControl, grpc_pb.ExchangeControlServiceServicer
+):
     """Plays the other participants and sets what goes wrong."""
 
     def __init__(

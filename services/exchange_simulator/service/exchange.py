@@ -8,6 +8,7 @@ from grpc.aio import ServicerContext
 from services.exchange_simulator import wire
 from services.exchange_simulator.market import Market
 from services.exchange_simulator.service import session
+from services.exchange_simulator.service.calendar import CalendarReading
 from services.exchange_simulator.service.drop_copy import DropCopy
 from services.exchange_simulator.trading import Trading
 from services.exchange_simulator.venue import Venue
@@ -18,7 +19,7 @@ _DEFAULT_DEPTH = 10
 _MAX_DEPTH = 1000
 
 
-class ExchangeService(DropCopy, grpc_pb.ExchangeServiceServicer):
+class ExchangeService(DropCopy, CalendarReading, grpc_pb.ExchangeServiceServicer):
     """Reads the floor as it stands; all that changes it goes through the venue."""
 
     def __init__(self, trading: Trading, venue: Venue, *, name: str) -> None:

@@ -26,55 +26,44 @@ class Chained(msgspec.Struct, frozen=True, kw_only=True):
 
     batch: Batch
     transfers: list[bytes]  # of each transfer
+    alone: list[bytes | None]  # the same of those without an entry whose hash would cover them
     entries: list[bytes]  # of each entry
     accounts: dict[int, bytes]  # of the latest entry of each account that has one, by id
 
 
-class Chain:
-    """The hashes of `writes`, which was decided on `state` and has at least one transfer.
-
-    In two steps, so that transfers can be on their way while the rest is hashed.
-    """
-
-    def __init__(self, state: State, writes: Writes) -> None:
-        self._state = state
-        self._writes = writes
-        recorded_at = forms.micros_of(writes.transfers[0].recorded_at)  # that of all of them
-        self._records = {t.seq: _record_hash(t, recorded_at) for t in writes.transfers}
-
-    def alone(self) -> list[bytes | None]:
-        """The hash of each transfer that has no entry whose hash would cover it; else None."""
-        covered = {entry.transfer_seq for entry in self._writes.entries}
-        return [
-            None if seq in covered else forms.transfer_hash(record)
-            for seq, record in self._records.items()
-        ]
-
-    def chained(self) -> Chained:
-        """All of them."""
-        writes, records = self._writes, self._records
-        keys, heads = _beginnings(self._state, writes)
-        entries: list[bytes] = []
-        mine: dict[int, list[tuple[int, int, bytes]]] = {seq: [] for seq in records}
-        for entry in writes.entries:
-            id_, seq = entry.account_id, entry.transfer_seq
-            figures = (
-                entry.version,
-                entry.amount,
-                entry.balance_after,
-                entry.held_after,
-                entry.cost_after,
-            )
-            hash_ = forms.entry_hash_of(figures, keys[id_], records[seq] + heads[id_])
-            heads[id_] = hash_
-            entries.append(hash_)
-            mine[seq].append((id_, entry.version, hash_))
-        transfers = [
-            forms.transfer_hash(record, [row[2] for row in sorted(rows)])
-            for record, rows in zip(records.values(), mine.values(), strict=True)
-        ]
-        batch = _batch(writes.before, transfers)
-        return Chained(batch=batch, transfers=transfers, entries=entries, accounts=heads)
+def chained(state: State, writes: Writes) -> Chained:
+    """The hashes of `writes`, which was decided on `state` and has at least one transfer."""
+    recorded_at = forms.micros_of(writes.transfers[0].recorded_at)  # that of all of them
+    records = {t.seq: _record_hash(t, recorded_at) for t in writes.transfers}
+    keys, heads = _beginnings(state, writes)
+    entries: list[bytes] = []
+    mine: dict[int, list[tuple[int, int, bytes]]] = {seq: [] for seq in records}
+    for entry in writes.entries:
+        id_, seq = entry.account_id, entry.transfer_seq
+        figures = (
+            entry.version,
+            entry.amount,
+            entry.balance_after,
+            entry.held_after,
+            entry.cost_after,
+        )
+        hash_ = forms.entry_hash_of(figures, keys[id_], records[seq] + heads[id_])
+        heads[id_] = hash_
+        entries.append(hash_)
+        mine[seq].append((id_, entry.version, hash_))
+    transfers = [
+        forms.transfer_hash(record, [row[2] for row in sorted(rows)])
+        for record, rows in zip(records.values(), mine.values(), strict=True)
+    ]
+    return Chained(
+        batch=_batch(writes.before, transfers),
+        transfers=transfers,
+        alone=[
+            None if rows else hash_ for rows, hash_ in zip(mine.values(), transfers, strict=True)
+        ],
+        entries=entries,
+        accounts=heads,
+    )
 
 
 def _record_hash(transfer: Transfer, recorded_at: int) -> bytes:
@@ -103,7 +92,7 @@ def _beginnings(state: State, writes: Writes) -> tuple[dict[int, AccountKey], di
     heads: dict[int, bytes] = {}
     for account in writes.changed:
         keys[account.id] = account.key
-        heads[account.id] = state.accounts[account.key].hash
+        heads[account.id] = state.hashes.get(account.id) or state.accounts[account.key].hash
     for account in writes.opened:
         keys[account.id] = account.key
         heads[account.id] = origin_of(account)

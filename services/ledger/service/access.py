@@ -11,10 +11,7 @@ _OPERATORS = frozenset({Role.OPERATOR})
 _HOUSE = frozenset({Role.SERVICE, Role.OPERATOR})
 _OWNERS = frozenset({Role.CUSTOMER, Role.OPERATOR})
 _BY_ROLES = {
-    _INTERNAL: (
-        LEDGER,
-        ("PlaceHolds", "AdjustHolds", "ReleaseHolds", "PostExecutions", "CorrectExecutions"),
-    ),
+    _INTERNAL: (LEDGER, ("PlaceHolds", "AdjustHolds", "ReleaseHolds", "PostExecutions")),
     _HOUSE: (
         LEDGER,
         ("PostTransfers", "GetTransfers", "ListJournal", "ListBookedExecutions", "GetBalance"),

@@ -5,7 +5,7 @@ table and on a large one: keys come as `= ANY(array)` or through a LATERAL probe
 through a join that the planner could turn round. `OPTIONS` belong to the connection it runs on.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, LiteralString
 
 import msgspec
@@ -23,7 +23,7 @@ from services.ledger.domain.books import (
     State,
     Writes,
 )
-from services.ledger.domain.chain import Chain, Chained
+from services.ledger.domain.chain import Chained
 from services.ledger.domain.operations import Operation, accounts_of, fingerprint
 from services.ledger.store import columns
 
@@ -31,11 +31,11 @@ from services.ledger.store import columns
 # a scan per row.
 OPTIONS = {"enable_seqscan": "off", "enable_mergejoin": "off", "enable_nestloop": "off"}
 
-LOCK_HEAD = """
+READ_HEAD = """
     SELECT transfer_seq, account_id, batch_seq, batch_hash, recorded_at, writer_epoch
     FROM journal_head
-    FOR UPDATE
 """
+LOCK_HEAD = READ_HEAD + " FOR UPDATE"
 
 READ_RECORDED = """
     SELECT id::text, fingerprint, reason, coalesce(amount, 0), seq
@@ -51,7 +51,7 @@ READ_RESTRAINTS = """
 READ_REVERSED = """
     SELECT reverses::text
     FROM transfer
-    WHERE reverses = ANY(%(reverses)s::uuid[]) AND kind <> 'reversal_request' AND reason = 0
+    WHERE reverses = ANY(%(reverses)s::uuid[]) AND kind = 'reversal' AND reason = 0
 """
 
 READ_HOLDS = """
@@ -94,6 +94,7 @@ READ_BALANCES = """
     ) AS e
 """
 
+# Nothing is written but on what was read: else no head moves, and 1 / 0 ends the transaction.
 WRITE_HEAD = """
     WITH moved AS (
         UPDATE journal_head
@@ -102,9 +103,12 @@ WRITE_HEAD = """
         WHERE transfer_seq = %(transfer_seq_before)s AND account_id = %(account_id_before)s
             AND batch_seq = %(batch_seq)s - 1 AND writer_epoch = %(epoch)s
         RETURNING batch_seq, batch_hash, recorded_at
+    ), added AS (
+        INSERT INTO batch (seq, first_seq, last_seq, recorded_at, hash)
+        SELECT batch_seq, %(first_seq)s, %(last_seq)s, recorded_at, batch_hash FROM moved
+        RETURNING seq
     )
-    INSERT INTO batch (seq, first_seq, last_seq, recorded_at, hash)
-    SELECT batch_seq, %(first_seq)s, %(last_seq)s, recorded_at, batch_hash FROM moved
+    SELECT 1 / count(*) FROM added
 """
 
 WRITE_TRANSFERS = """
@@ -140,14 +144,19 @@ OPEN_ACCOUNTS = """
         AS a(id, name, asset, has_floor, posted, held, cost_micros, version, hash)
 """
 
+# Of these and of holds, a row that is not there ends the transaction likewise.
 WRITE_ACCOUNTS = """
-    UPDATE account a
-    SET posted = i.posted, held = i.held, cost_micros = i.cost_micros, version = i.version,
-        hash = i.hash
-    FROM unnest(%(ids)s::integer[], %(posteds)s::bigint[], %(helds)s::bigint[], %(costs)s::bigint[],
-        %(versions)s::bigint[], %(hashes)s::bytea[])
-        AS i(id, posted, held, cost_micros, version, hash)
-    WHERE a.id = i.id AND a.id = ANY(%(ids)s::integer[])
+    WITH changed AS (
+        UPDATE account a
+        SET posted = i.posted, held = i.held, cost_micros = i.cost_micros, version = i.version,
+            hash = i.hash
+        FROM unnest(%(ids)s::integer[], %(posteds)s::bigint[], %(helds)s::bigint[],
+            %(costs)s::bigint[], %(versions)s::bigint[], %(hashes)s::bytea[])
+            AS i(id, posted, held, cost_micros, version, hash)
+        WHERE a.id = i.id AND a.id = ANY(%(ids)s::integer[])
+        RETURNING a.id
+    )
+    SELECT 1 / (count(*) = cardinality(%(ids)s::integer[]))::integer FROM changed
 """
 
 PLACE_HOLDS = """
@@ -158,13 +167,16 @@ PLACE_HOLDS = """
 """
 
 DRAW_HOLDS = """
-    UPDATE hold h
-    SET remaining = i.remaining, is_open = i.is_open
-    FROM unnest(%(ids)s::uuid[], %(remainings)s::bigint[], %(are_open)s::boolean[])
-        AS i(id, remaining, is_open)
-    WHERE h.id = i.id AND h.id = ANY(%(ids)s::uuid[])
+    WITH drawn AS (
+        UPDATE hold h
+        SET remaining = i.remaining, is_open = i.is_open
+        FROM unnest(%(ids)s::uuid[], %(remainings)s::bigint[], %(are_open)s::boolean[])
+            AS i(id, remaining, is_open)
+        WHERE h.id = i.id AND h.id = ANY(%(ids)s::uuid[])
+        RETURNING h.id
+    )
+    SELECT 1 / (count(*) = cardinality(%(ids)s::uuid[]))::integer FROM drawn
 """
-
 
 SET_RESTRAINTS = """
     INSERT INTO restraint (name, state)
@@ -195,22 +207,25 @@ class Journal:
 
     def __init__(self, connection: AsyncConnection, *, epoch: int) -> None:
         self._connection = connection
-        self._epoch = epoch
+        self.epoch = epoch
 
-    async def read(self, operations: Sequence[Operation]) -> State:
-        """Lock the books and read all that the operations name. Raises StaleWriter."""
+    async def read(self, operations: Sequence[Operation], *, locks: bool) -> State:
+        """All that the operations name; `locks`: as it stays until the end of the transaction.
+
+        Without, what is written later on top of it is held against the head. Raises StaleWriter.
+        """
         asked = columns.asked_to(operations)
         async with self._connection.pipeline():
-            # First the lock: each of the others then sees all that was committed before.
-            heads = await self._connection.execute(LOCK_HEAD)
+            # First the head: each of the others then sees all that was committed before.
+            heads = await self._connection.execute(LOCK_HEAD if locks else READ_HEAD)
             transfers = await self._connection.execute(READ_RECORDED, asked)
             accounts = await self._connection.execute(READ_ACCOUNTS, asked, binary=True)
             holds = await self._connection.execute(READ_HOLDS, asked, binary=True)
             restraints = await self._connection.execute(READ_RESTRAINTS, asked)
             reversed_ = await self._connection.execute(READ_REVERSED, asked)
         *head, epoch = await _one(heads)
-        if epoch != self._epoch:
-            raise StaleWriter(f"epoch {self._epoch} is over, this is {epoch}")
+        if epoch != self.epoch:
+            raise StaleWriter(f"epoch {self.epoch} is over, this is {epoch}")
         by_id = {row[0]: columns.account_from(row) for row in await accounts.fetchall()}
         state = State(
             head=Head(*head),
@@ -257,38 +272,35 @@ class Journal:
             for id_, row in rows.items()
         }
 
-    async def write(self, writes: Writes, chain: Chain) -> Chained:
-        """Write all that a batch changed. Raises BrokenBooks rather than write half of it.
-
-        The database is at work on each statement while the next one is made.
-        """
-        async with self._connection.pipeline():
-            asked = columns.transfers_to(writes.transfers, chain.alone())
-            cursor = await self._connection.execute(WRITE_TRANSFERS, asked)
-            expected = [(cursor, len(writes.transfers))]
-            chained = chain.chained()
-            for statement, count, values in _statements(writes, chained, self._epoch):
-                if count:
-                    cursor = await self._connection.execute(statement, values)
-                    expected.append((cursor, count))
-        for cursor, count in expected:
-            if cursor.rowcount != count:
-                raise BrokenBooks(f"{cursor.rowcount} rows written, not {count}")
-        return chained
+    async def write(self, writing: "Writing") -> None:
+        """Write a batch, within a pipeline: all of it or, where anything is amiss, nothing."""
+        for statement, values in writing:
+            await self._connection.execute(statement, values)
 
 
-def _statements(
-    writes: Writes, chained: Chained, epoch: int
-) -> Iterator[tuple[LiteralString, int, columns.Columns]]:
-    """What else is executed to write a batch, each with how many rows it must change."""
+Writing = list[tuple[LiteralString, columns.Columns]]  # statements, each with its values
+
+
+def writing(writes: Writes, chained: Chained, *, epoch: int) -> Writing:
+    """What is executed to write a batch, in order: first what proves that it may be written."""
     entries, opened = writes.entries, writes.opened
-    yield WRITE_ENTRIES, len(entries), columns.entries_to(entries, chained.entries)
-    yield OPEN_ACCOUNTS, len(opened), columns.opened_to(opened, chained)
-    yield WRITE_ACCOUNTS, len(writes.changed), columns.accounts_to(writes.changed, chained)
-    yield PLACE_HOLDS, len(writes.placed), columns.holds_to(writes.placed)
-    yield DRAW_HOLDS, len(writes.drawn), columns.holds_to(writes.drawn)
-    yield SET_RESTRAINTS, len(writes.restraints), columns.restraints_to(writes.restraints)
-    yield WRITE_HEAD, 1, columns.head_to(writes, chained.batch, epoch)
+    found = [
+        (WRITE_HEAD, columns.head_to(writes, chained.batch, epoch)),
+        (WRITE_TRANSFERS, columns.transfers_to(writes.transfers, chained.alone)),
+    ]
+    if entries:
+        found.append((WRITE_ENTRIES, columns.entries_to(entries, chained.entries)))
+    if opened:
+        found.append((OPEN_ACCOUNTS, columns.opened_to(opened, chained)))
+    if writes.changed:
+        found.append((WRITE_ACCOUNTS, columns.accounts_to(writes.changed, chained)))
+    if writes.placed:
+        found.append((PLACE_HOLDS, columns.holds_to(writes.placed)))
+    if writes.drawn:
+        found.append((DRAW_HOLDS, columns.holds_to(writes.drawn)))
+    if writes.restraints:
+        found.append((SET_RESTRAINTS, columns.restraints_to(writes.restraints)))
+    return found
 
 
 def _accounts_of(operation: Operation, row: Row, state: State) -> list[Account]:
