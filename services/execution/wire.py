@@ -5,10 +5,12 @@ from collections.abc import Iterable, Mapping
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from libs.partition import partition_of
+from services.execution.amend_wire import amendment_to, busted_from, corrected_from
 from services.execution.domain.booking import Booking
 from services.execution.domain.replacing import saved_by
 from services.execution.domain.report import (
     Accepted,
+    Amended,
     CancelRejected,
     Ended,
     EndKind,
@@ -236,6 +238,10 @@ def report_from(report: pb.Report) -> Report:
         case "replaced":
             done = report.replaced
             news = Replaced(done.replace_id, done.quantity, done.filled_quantity)
+        case "busted":
+            news = busted_from(report.busted, report.retries)
+        case "corrected":
+            news = corrected_from(report.corrected, report.retries)
         case "replace_rejected":
             refused = report.replace_rejected
             news = ReplaceRejected(refused.replace_id, refused.reason)
@@ -290,6 +296,8 @@ def outcome_to(report: Report) -> order_pb.Outcome:
             outcome.accepted.exchange_order_id = exchange_order_id
         case Fill() as fill:
             outcome.execution.CopyFrom(_execution_to(report, fill))
+        case Amended() as amended:
+            outcome.amended.CopyFrom(amendment_to(report, amended))
         case CancelRejected(reason):
             outcome.cancel_rejected.reason = Reason.ValueType(reason)
         case Replaced(replace_id):

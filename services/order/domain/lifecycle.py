@@ -68,6 +68,8 @@ class Event(Enum):
     REPLACED = (TradeEventKind.REPLACED, "5, some left")
     REPLACED_TO_FILLED = (TradeEventKind.REPLACED, "5, none left")
     REPLACE_REJECTED = (TradeEventKind.REPLACE_REJECTED, "")
+    EXECUTION_BUSTED = (TradeEventKind.EXECUTION_BUSTED, "H")
+    EXECUTION_CORRECTED = (TradeEventKind.EXECUTION_CORRECTED, "G")
 
     def __init__(self, kind: TradeEventKind, fix: str) -> None:
         self.kind = kind
@@ -113,6 +115,8 @@ def _open(here: State, part: State, **cells: Next) -> Mapping[Event, Next]:
         "IN_DOUBT": here,
         "RESOLVED": here,
         "CANCEL_REJECTED": Still.REPEATED,
+        "EXECUTION_BUSTED": here,
+        "EXECUTION_CORRECTED": here,
     }
     return _row(Still.REPEATED, **(common | cells))
 
@@ -120,7 +124,8 @@ def _open(here: State, part: State, **cells: Next) -> Mapping[Event, Next]:
 def _ended(here: State, **cells: Next) -> Mapping[Event, Next]:
     """A row of a trade that is over: what is told of it again is no news.
 
-    Its end answers a replace that came too late: recorded with the end, and never alone.
+    Its end answers a replace that came too late: recorded with the end, and never alone. A fill that
+    the exchange takes back afterwards does not open it again.
     """
     common: dict[str, Next] = {
         "PLACED": Still.KNOWN,
@@ -130,6 +135,8 @@ def _ended(here: State, **cells: Next) -> Mapping[Event, Next]:
         "RESOLVED": Still.REPEATED,
         "CANCEL_REJECTED": Still.REPEATED,
         "REPLACE_REJECTED": here,
+        "EXECUTION_BUSTED": here,
+        "EXECUTION_CORRECTED": here,
     }
     return _row(Still.OVER, **(common | cells))
 
@@ -239,8 +246,8 @@ def state_of(standing: Standing | None) -> State:
     if standing is None:
         return State.NOT_PLACED
     if standing.replace is not None and standing.status is TradeStatus.PENDING_CANCEL:
-        return _OVER_REPLACE[standing.filled_quantity > 0]
-    return _STATES[standing.status, standing.filled_quantity > 0]
+        return _OVER_REPLACE[standing.traded_quantity > 0]
+    return _STATES[standing.status, standing.traded_quantity > 0]
 
 
 def follow(standing: Standing | None, event: Event) -> Next:

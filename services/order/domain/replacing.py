@@ -139,7 +139,7 @@ def answer_of(known: Known, told: Replaced | ReplaceRejected) -> Verdict | None:
 
 def replaced(trade: Trade, wanted: Replace) -> Verdict:
     """The trade has the terms that were asked for, and no fewer shares than are filled."""
-    filled = trade.standing.filled_quantity
+    filled = trade.standing.traded_quantity
     done = replace(wanted, new=replace(wanted.new, quantity=max(wanted.new.quantity, filled)))
     is_filled = done.new.quantity == filled
     event = Event.REPLACED_TO_FILLED if is_filled else Event.REPLACED

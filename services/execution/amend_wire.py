@@ -1,0 +1,61 @@
+"""Busts and corrections of fills: contract <-> domain."""
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from services.execution.domain.report import Amended, Report
+from stockbroker.execution.v1 import execution_service_pb2 as pb
+from stockbroker.ledger.v1 import correction_pb2 as ledger_pb
+from stockbroker.order.v1 import order_pb2 as trade_pb
+
+
+def busted_from(busted: pb.Report.Busted, retries: int) -> Amended:
+    """A fill that never was."""
+    at_nanos = busted.busted_at.ToNanoseconds()
+    ids = busted.execution_id, busted.bust_id
+    return Amended(*ids, 0, 0, at_nanos, busted.reason_text, retries)
+
+
+def corrected_from(corrected: pb.Report.Corrected, retries: int) -> Amended:
+    """A fill that was another."""
+    return Amended(
+        corrected.execution_id,
+        corrected.correction_id,
+        corrected.quantity,
+        corrected.price_micros,
+        corrected.corrected_at.ToNanoseconds(),
+        corrected.reason_text,
+        retries,
+    )
+
+
+def correction_to(report: Report, amended: Amended) -> ledger_pb.ExecutionCorrection:
+    """What became of a fill, for the ledger."""
+    is_bust = not amended.quantity
+    return ledger_pb.ExecutionCorrection(
+        correction_id=amended.correction_id,
+        execution_id=amended.execution_id,
+        venue=report.venue,
+        kind=ledger_pb.CORRECTION_KIND_BUST if is_bust else ledger_pb.CORRECTION_KIND_CORRECT,
+        quantity=amended.quantity,
+        price_micros=amended.price_micros,
+        effective_at=_timestamp(amended.at_nanos),
+    )
+
+
+def amendment_to(report: Report, amended: Amended) -> trade_pb.ExecutionAmendment:
+    """The same, for the order service."""
+    return trade_pb.ExecutionAmendment(
+        amendment_id=amended.amendment_id,
+        execution_id=amended.execution_id,
+        venue=report.venue,
+        quantity=amended.quantity,
+        price_micros=amended.price_micros,
+        amended_at=_timestamp(amended.at_nanos),
+        reason_text=amended.reason_text,
+    )
+
+
+def _timestamp(nanos: int) -> Timestamp:
+    timestamp = Timestamp()
+    timestamp.FromNanoseconds(nanos)
+    return timestamp
