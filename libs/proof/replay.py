@@ -9,6 +9,8 @@ from libs.proof.breach import Wrong
 from libs.proof.export import EntryRow, TransferRow
 from libs.proof.forms import account_origin, entry_hash
 
+UNDOING = frozenset({"reversal", "bust", "correction"})  # kinds that undo a transfer
+
 _CUSTOMER = "customer/"
 _FINGERPRINT_CHARACTERS = 32
 
@@ -66,7 +68,7 @@ class Books:
         sums: dict[str, int] = {}
         unheld = 0
         for entry in row.entries:
-            hash_, held = self._enter(entry, record, is_reversal=row.kind == "reversal")
+            hash_, held = self._enter(entry, record, is_reversal=row.kind in UNDOING)
             hashes.append(hash_)
             sums[entry.asset] = sums.get(entry.asset, 0) + entry.amount
             if held:

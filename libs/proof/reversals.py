@@ -1,4 +1,4 @@
-"""Reversals, which undo a transfer exactly, and at most once."""
+"""What undoes a transfer: a reversal or bust exactly, a correction by other figures; once."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -48,8 +48,20 @@ def _check(reversal: TransferRow, undone: TransferRow) -> None:
         raise Wrong("reverses", expected="an earlier transfer", found=f"transfer {undone.seq}")
     expected = {key: -amount for key, amount in _moved(undone.entries).items()}
     found = _moved(reversal.entries)
+    if reversal.kind == "correction":
+        _check_corrected(undone, found)
+        return
     if found != expected or not expected:
         raise Wrong("what it moves", expected=_words(expected), found=_words(found))
+
+
+def _check_corrected(undone: TransferRow, found: dict[tuple[str, str], int]) -> None:
+    """With the correction, the fill moves the same assets between the same, the same way."""
+    moved = _moved(undone.entries)
+    right = {key: amount + found.get(key, 0) for key, amount in moved.items()}
+    is_alike = all(right[key] * amount > 0 for key, amount in moved.items())
+    if undone.kind != "execution" or not is_alike or not found.keys() <= moved.keys():
+        raise Wrong("what it moves", expected="the same of another amount", found=_words(found))
 
 
 def _moved(entries: Iterable[EntryRow]) -> dict[tuple[str, str], int]:

@@ -32,7 +32,7 @@ from libs.proof.export import (
 )
 from libs.proof.forms import NO_BATCH, batch_hash, record_hash, transfer_hash
 from libs.proof.once import Once
-from libs.proof.replay import Books
+from libs.proof.replay import UNDOING, Books
 from libs.proof.reversals import Reversals
 from libs.proof.revivals import Revivals
 from libs.proof.seals import Seals
@@ -113,7 +113,7 @@ class _Journal:
         hash_ = transfer_hash(record, self.books.take(row, record))
         if row.hash != hash_.hex():
             raise Wrong("hash of the transfer", expected=hash_.hex(), found=row.hash)
-        if row.kind == "reversal" and not row.reason:
+        if row.kind in UNDOING and not row.reason:
             self.reversals.add(line, row)
         self.once.add(bytes.fromhex(row.id.replace("-", "")), line)
         self.seals.add(hash_)

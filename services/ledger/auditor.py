@@ -30,7 +30,8 @@ RULES = {
     "I2": "no version of an account with a floor is below zero, what is held taken off",
     "I3": "an account's versions have no gap, and each balance follows from the one before",
     "I4": "the open holds on an account add up to what is held of it",
-    "I5": "an execution of an exchange is booked once, under the id that follows from its name",
+    "I5": "an execution of an exchange, or its correction, is booked once, "
+    "under the id that follows from its name",
     "I6": "every answer is on record for ever, and what was refused changed nothing",
     "I7": "the changes of an account are in the order of the journal",
 }
@@ -227,7 +228,7 @@ async def _ask_executions(
 ) -> None:
     """The id follows from the name, and ids are unique: so each is there at most once."""
     cursor = await connection.execute(invariants.LIST_EXECUTIONS, bounds)
-    for seq, id_, reference in await cursor.fetchall():
-        venue, _, execution_id = reference.partition("/")
-        if id_ != derived("execution", venue, execution_id):
+    for seq, id_, what, reference in await cursor.fetchall():
+        venue, _, own_id = reference.partition("/")
+        if id_ != derived(what, venue, own_id):
             breaches.setdefault("I5", []).append(f"transfer {seq} is not booked as {reference}")

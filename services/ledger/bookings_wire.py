@@ -1,12 +1,18 @@
 """Bookings of fills, as the contract has them."""
 
 from libs.reasons import Reason
+from services.ledger.domain.books import Kind
 from services.ledger.domain.forms import Malformed
 from services.ledger.store.bookings import Booking
 from stockbroker.ledger.v1 import booked_execution_pb2 as pb
+from stockbroker.ledger.v1.correction_pb2 import CorrectionKind
 
 _MOST = 5_000
 _UNSAID = 1_000
+_KINDS = {
+    Kind.BUST: CorrectionKind.CORRECTION_KIND_BUST,
+    Kind.CORRECTION: CorrectionKind.CORRECTION_KIND_CORRECT,
+}
 
 
 def window_from(request: pb.ListBookedExecutionsRequest) -> tuple[int, int]:
@@ -26,6 +32,8 @@ def booked_to(booking: Booking) -> pb.BookedExecution:
         venue=booking.venue,
         execution_id=booking.execution_id,
         trade_id=booking.trade_id,
+        correction_kind=_KINDS.get(booking.kind, CorrectionKind.CORRECTION_KIND_UNSPECIFIED),
+        correction_id=booking.correction_id,
         movements=[
             pb.BookedExecution.Movement(
                 customer_id=each.customer_id, asset=each.asset, amount=each.amount

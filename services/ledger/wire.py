@@ -3,18 +3,18 @@
 What comes in is checked for its form on the way: see `domain.forms`.
 """
 
-from datetime import UTC
-
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from libs.reasons import Reason
+from services.ledger import journal_wire
 from services.ledger.domain import deeds
 from services.ledger.domain.books import CASH, CUSTOMER, Account, Balance, Result
+from services.ledger.domain.corrections import Correction
 from services.ledger.domain.forms import Malformed
 from services.ledger.domain.operations import AdjustHold, PlaceHold, Post
 from services.ledger.store.portfolio import ListedEntry
 from stockbroker.ledger.v1 import ledger_service_pb2 as pb
 from stockbroker.ledger.v1 import portfolio_service_pb2 as portfolio_pb
+from stockbroker.ledger.v1.correction_pb2 import ExecutionCorrection
 
 
 def place_hold_from(hold: pb.Hold) -> PlaceHold:
@@ -41,12 +41,7 @@ def release_from(release: pb.Release) -> Post:
 def execution_from(posting: pb.ExecutionPosting) -> Post:
     executed_at = None
     if posting.HasField("executed_at"):
-        try:
-            executed_at = posting.executed_at.ToDatetime(tzinfo=UTC)
-        except (ValueError, OverflowError):
-            raise Malformed(
-                Reason.REASON_INVALID_REQUEST, "executed_at", "executed_at is not a time"
-            ) from None
+        executed_at = journal_wire.time_from(posting.executed_at, field="executed_at")
     return deeds.execution(
         deeds.Execution(
             venue=posting.venue,
@@ -61,6 +56,22 @@ def execution_from(posting: pb.ExecutionPosting) -> Post:
             releases_rest=posting.releases_rest,
             released_micros=posting.released_micros,
         )
+    )
+
+
+def correction_from(correction: ExecutionCorrection) -> Correction:
+    """Its form is checked by `domain.corrections`, but for the time. Raises Malformed."""
+    effective_at = None
+    if correction.HasField("effective_at"):
+        effective_at = journal_wire.time_from(correction.effective_at, field="effective_at")
+    return Correction(
+        correction_id=correction.correction_id,
+        execution_id=correction.execution_id,
+        venue=correction.venue,
+        kind=correction.kind,
+        quantity=correction.quantity,
+        price_micros=correction.price_micros,
+        effective_at=effective_at,
     )
 
 

@@ -2,6 +2,7 @@
 
 from services.ledger.domain import deeds, transfers
 from services.ledger.domain.books import AccountKey
+from services.ledger.domain.corrections import BUST, CORRECT, Booking, Correction, correction
 from services.ledger.domain.operations import Leg, Operation
 from services.ledger.domain.transfers import Moved
 from tests.ledger.reference import Asked, Move
@@ -115,6 +116,22 @@ def _reversal(asked: Asked) -> Operation:
         ],
         reference="a test",
         operator=asked.who,
+    )
+
+
+def correction_of(asked: Asked, booking: Booking | None) -> Operation:
+    """A bust or a correction of what was booked so. Raises Malformed."""
+    return correction(
+        Correction(
+            correction_id=asked.id,
+            execution_id=asked.who,
+            venue="XSIM",
+            kind={"bust": BUST, "correct": CORRECT}[asked.deed],
+            quantity=asked.amount,
+            price_micros=asked.price,
+            effective_at=None,
+        ),
+        booking,
     )
 
 

@@ -43,6 +43,7 @@ edges = st.sampled_from([0, -1, -MOST - 1, MOST, MOST - 300, MOST + 1])
 trade_ids = st.sampled_from(IDS[:5])
 other_ids = st.sampled_from(IDS[4:16])  # one of them is the id of a trade
 executions = st.sampled_from([f"E{number}" for number in range(24)])
+correction_ids = st.sampled_from([f"C{number}" for number in range(6)])
 trades = st.one_of(
     # Most deeds are about the same few trades, so that they meet.
     st.sampled_from(

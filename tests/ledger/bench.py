@@ -17,14 +17,16 @@ from libs.embedded import Postgres
 from libs.embedded.postgres import SUPERUSER
 from libs.postgres import Pool, migrate
 from services.ledger.domain.books import Result
+from services.ledger.domain.corrections import Booking
 from services.ledger.domain.forms import Malformed
+from services.ledger.domain.operations import Operation
 from services.ledger.main import MIGRATIONS
 from services.ledger.service.asking import take_all
 from services.ledger.store import epochs
 from services.ledger.store.history import History, read_range
 from services.ledger.tenure import Tenure
 from services.ledger.writer import Writer
-from tests.ledger.asked import moves_back, operation_of
+from tests.ledger.asked import correction_of, moves_back, operation_of
 from tests.ledger.reference import Asked, Move
 
 TABLES = "account, hold, restraint, transfer, entry, batch"
@@ -105,7 +107,26 @@ class Bench:
     def ask(self, batch: list[Asked], writer: int) -> list[Result | Malformed]:
         """All results. Raises what the service would answer the call with."""
         self.operations += len(batch)
-        return self.run(take_all(self.writers[writer], batch, operation_of))
+        bookings = self._bookings(batch)
+
+        def operation(asked: Asked) -> Operation:
+            is_correction = asked.deed in ("bust", "correct")
+            return (
+                correction_of(asked, bookings.get(asked.of))
+                if is_correction
+                else operation_of(asked)
+            )
+
+        return self.run(take_all(self.writers[writer], batch, operation))
+
+    def _bookings(self, batch: list[Asked]) -> dict[str, Booking]:
+        """Of what the batch corrects, as the service reads it."""
+        ids = [asked.of for asked in batch if asked.deed in ("bust", "correct")]
+        if not ids:
+            return {}
+        found = self.run(self.history.transfers(ids))
+        moved = self.run(self.history.moved(found.values()))
+        return {id_: Booking(bool(found[id_].record.reason), moved[id_]) for id_ in found}
 
     def select(self, *queries: str) -> list[list[tuple[Any, ...]]]:
         """What the database answers to each."""
@@ -131,7 +152,7 @@ class Bench:
     def moves_back(self, id_: str) -> tuple[Move, ...]:
         """What a reversal of that transfer moves."""
         stored = self.run(self.history.transfers([id_]))[id_]
-        return moves_back(self.run(self.history.moved(stored)))
+        return moves_back(self.run(self.history.moved([stored]))[id_])
 
 
 @contextlib.contextmanager

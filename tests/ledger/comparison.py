@@ -18,7 +18,14 @@ from hypothesis.stateful import (
 from libs.refusals import Unavailable
 from services.ledger.domain.books import Result
 from services.ledger.domain.forms import Malformed
-from tests.ledger.asks import BEGINNING, batches, customers, other_ids
+from tests.ledger.asks import (
+    BEGINNING,
+    batches,
+    correction_ids,
+    customers,
+    other_ids,
+    small,
+)
 from tests.ledger.bench import Bench
 from tests.ledger.desk import BROKEN
 from tests.ledger.reference import Answer, Asked, Decided, Move, Reference, fault_of
@@ -31,7 +38,12 @@ HOLDS = """
 RESTRAINTS = "SELECT name, state FROM restraint"
 COUNTS = "SELECT (SELECT count(*) FROM transfer), (SELECT count(*) FROM entry)"
 STEPS = 6
-KINDS = {"adjust": "hold_adjustment", "fill": "execution", "request": "reversal_request"}
+KINDS = {
+    "adjust": "hold_adjustment",
+    "correct": "correction",
+    "fill": "execution",
+    "request": "reversal_request",
+}
 
 
 class Comparison(RuleBasedStateMachine):
@@ -95,6 +107,22 @@ class Comparison(RuleBasedStateMachine):
         ]
         middle = which % (len(batch) + 1)
         self.ask([*batch[:middle], *asked, *batch[middle:]], writer=which % 2)
+
+    @rule(
+        which=st.integers(0, 30), id_=correction_ids, figures=st.tuples(small, small), batch=batches
+    )
+    def correct(self, which: int, id_: str, figures: tuple[int, int], batch: list[Asked]) -> None:
+        """The exchange takes back something of a fill, amid other things."""
+        fills = [d.asked for d in self.reference.decided.values() if d.asked.deed == "fill"]
+        if not fills:
+            return
+        fill = fills[which % len(fills)]
+        asked = Asked("bust", id_, who=fill.id, of=fill.recorded_id)
+        if which % 3:
+            asked = asked._replace(deed="correct", amount=figures[0], price=figures[1])
+        again = asked._replace(id=f"{id_}-again")
+        middle = which % (len(batch) + 1)
+        self.ask([asked, *batch[:middle], asked, again, *batch[middle:]], writer=which % 2)
 
     @invariant()
     def all_tables_are_equal(self) -> None:

@@ -14,6 +14,11 @@ from stockbroker.common.v1.terms_pb2 import SIDE_BUY, SIDE_SELL
 from stockbroker.ledger.v1 import journal_pb2, posting_pb2
 from stockbroker.ledger.v1 import ledger_service_pb2 as pb
 from stockbroker.ledger.v1 import portfolio_service_pb2 as portfolio_pb
+from stockbroker.ledger.v1.correction_pb2 import (
+    CORRECTION_KIND_BUST,
+    CORRECTION_KIND_CORRECT,
+    ExecutionCorrection,
+)
 from stockbroker.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from stockbroker.ledger.v1.portfolio_service_pb2_grpc import PortfolioServiceStub
 from tests.support.keys import Keys, bearer
@@ -65,6 +70,28 @@ def an_adjustment(hold_id: str, amount: int) -> pb.HoldAdjustment:
     return pb.HoldAdjustment(adjustment_id=new_id(), hold_id=hold_id, amount=amount)
 
 
+def a_bust(execution: str, *, called: str = "") -> ExecutionCorrection:
+    return ExecutionCorrection(
+        correction_id=called or f"B{next(_executions)}",
+        execution_id=execution,
+        venue="XSIM",
+        kind=CORRECTION_KIND_BUST,
+    )
+
+
+def a_correction(
+    execution: str, *, quantity: int, price: int, called: str = ""
+) -> ExecutionCorrection:
+    return ExecutionCorrection(
+        correction_id=called or f"C{next(_executions)}",
+        execution_id=execution,
+        venue="XSIM",
+        kind=CORRECTION_KIND_CORRECT,
+        quantity=quantity,
+        price_micros=price,
+    )
+
+
 class Desk:
     """Speaks as the execution service, as an operator, or as a customer."""
 
@@ -108,6 +135,10 @@ class Desk:
     async def post(self, *fills: pb.ExecutionPosting) -> Sequence[pb.ItemResult]:
         request = pb.PostExecutionsRequest(executions=fills)
         return (await self.ledger.PostExecutions(request, metadata=self._execution)).results
+
+    async def correct(self, *corrections: ExecutionCorrection) -> Sequence[pb.ItemResult]:
+        request = pb.CorrectExecutionsRequest(corrections=corrections)
+        return (await self.ledger.CorrectExecutions(request, metadata=self._execution)).results
 
     async def deposit(
         self, amount: int, *, customer: str = "alice", deposit: str = "", reference: str = "gift"

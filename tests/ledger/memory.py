@@ -59,7 +59,7 @@ class Books:
         self.reversed |= {
             t.reverses
             for t in writes.transfers
-            if t.reverses and t.kind is Kind.REVERSAL and not t.result.reason
+            if t.reverses and t.kind.undoes and not t.result.reason
         }
         self.writes.append(writes)
         return results

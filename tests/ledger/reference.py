@@ -16,6 +16,7 @@ from stockbroker.common.v1.reason_pb2 import Reason
 MOST = 2**63 - 1
 MOST_BROUGHT_IN = 2**53
 CLEARING, DEPOSITS, WITHDRAWALS = "house/clearing", "house/deposits", "house/withdrawals"
+UNDOING = ("reversal", "bust", "correct")
 STATES = {"freeze": "frozen", "unfreeze": "open", "close": "closed"}
 
 
@@ -33,7 +34,8 @@ class Asked(NamedTuple):
     """hold(id, who, asset, amount), adjust(id, hold, amount), release(hold), fill(id, hold, who,
     side, asset, amount, price, last, saved), deposit(id, who, asset, amount, price as cost),
     withdraw(id, who, asset, amount), transfer(id, moves, hold, last, floorless), freeze, unfreeze
-    and close(id, who), request(id, of), reversal(id of the request, who approves, of, moves)."""
+    and close(id, who), request(id, of), reversal(id of the request, who approves, of, moves),
+    bust(id, of), correct(id, of, amount, price)."""
 
     deed: str
     id: str
@@ -58,6 +60,8 @@ class Asked(NamedTuple):
             return derived("execution", "XSIM", self.id)
         if self.deed == "reversal":
             return derived("reversal", self.id, self.who)
+        if self.deed in ("bust", "correct"):
+            return derived("correction", "XSIM", self.id)
         return self.id
 
 
@@ -110,7 +114,7 @@ class Reference:
 
     def take(self, asked: Asked) -> Answer:
         """What the deed comes to, now or the first time it was asked."""
-        reason = fault_of(asked)
+        reason = fault_of(asked) or self.lacks(asked)
         if reason:
             return Answer(reason)
         before = self.decided.get(asked.recorded_id)
@@ -179,6 +183,12 @@ class Reference:
         self.check_not_reversed(asked.of)
         return self.post(asked, asked.moves)
 
+    def bust(self, asked: Asked) -> int:
+        self.check_not_reversed(asked.of)
+        return self.post(asked, self.moves_of_correction(asked))
+
+    correct = bust
+
     def freeze(self, asked: Asked) -> int:
         self.check_state(asked.who, may_be_frozen=True)
         if asked.deed == "close" and any(
@@ -195,7 +205,7 @@ class Reference:
         hold = self.hold_for(asked.hold, moves) if asked.hold else None
         for move in moves:
             for who in (move.source, move.target):
-                is_exempt = hold is not None or asked.deed == "reversal"
+                is_exempt = hold is not None or asked.deed in UNDOING
                 self.check_state(who, may_be_frozen=is_exempt)
         freed = 0
         if hold is not None:
@@ -235,8 +245,44 @@ class Reference:
 
     def check_not_reversed(self, id_: str) -> None:
         for asked, answer, _ in self.decided.values():
-            if asked.deed == "reversal" and asked.of == id_ and not answer.reason:
+            if asked.deed in UNDOING and asked.of == id_ and not answer.reason:
                 raise No(Reason.REASON_ALREADY_REVERSED)
+
+    def lacks(self, asked: Asked) -> int:
+        """Why there is nothing to correct; 0: there is."""
+        if asked.deed not in ("bust", "correct"):
+            return 0
+        if asked.of not in self.decided:
+            return Reason.REASON_TRANSFER_NOT_FOUND
+        return Reason.REASON_NOT_REVERSIBLE if self.decided[asked.of].answer.reason else 0
+
+    def moves_of_correction(self, asked: Asked) -> list[Move]:
+        """What the customer gets, then what they give."""
+        fill = self.decided[asked.of].asked
+        who, symbol, money = fill.who, fill.asset, fill.amount * fill.price
+        is_bought, is_right = fill.side == "BUY", asked.deed == "correct"
+        right = asked.amount * asked.price
+        cash, shares = (CLEARING, who, "USD"), (CLEARING, who, symbol)
+        if is_bought:
+            got = [Move(*cash, money), Move(*shares, asked.amount, cost=right)]
+            given = [Move(who, CLEARING, symbol, fill.amount, given=money)]
+            given += [Move(who, CLEARING, "USD", right)]
+        else:
+            taken = self.cost_taken_by(asked.of)
+            got = [Move(*shares, fill.amount, cost=taken), Move(*cash, right)]
+            given = [Move(who, CLEARING, "USD", money), Move(who, CLEARING, symbol, asked.amount)]
+        return [*got, *given] if is_right else [got[0], given[0]]
+
+    def cost_taken_by(self, sale: str) -> int:
+        """What the shares that a sale delivered had cost."""
+        who, symbol = self.decided[sale].asked.who, self.decided[sale].asked.asset
+        before = 0
+        for id_, (_, _, steps) in self.decided.items():
+            after = [step[6] for step in steps if step[:2] == (who, symbol)]
+            if id_ == sale:
+                return before - after[-1]
+            before = after[-1] if after else before
+        raise AssertionError("a sale that was decided is among what was")
 
     def change(
         self,
@@ -285,6 +331,8 @@ class Reference:
             moves = [Move(*ends, asked.asset, asked.amount)]
         elif asked.deed == "hold":
             return [(asked.who, asked.asset)]
+        elif asked.deed in ("bust", "correct"):
+            moves = self.moves_of_correction(asked)
         else:
             moves = asked.moves
         return [(who, move.asset) for move in moves for who in (move.source, move.target)]
@@ -310,7 +358,7 @@ def fault_of(asked: Asked) -> int:
     """What is wrong with its form, whatever the books say; 0: nothing."""
     if asked.deed == "transfer":
         return fault_of_transfer(asked)
-    if asked.deed == "fill":
+    if asked.deed in ("fill", "correct"):
         return fault_of_fill(asked)
     if asked.deed == "adjust":
         return 0 if 1 <= abs(asked.amount) <= MOST else Reason.REASON_INVALID_AMOUNT

@@ -28,6 +28,9 @@ INTERNAL: dict[str, Call] = {
         pb.ReleaseHoldsRequest(releases=[pb.Release(hold_id=new_id())]), metadata=m
     ),
     "PostExecutions": lambda d, m: d.ledger.PostExecutions(pb.PostExecutionsRequest(), metadata=m),
+    "CorrectExecutions": lambda d, m: d.ledger.CorrectExecutions(
+        pb.CorrectExecutionsRequest(), metadata=m
+    ),
 }
 FOR_OPERATORS: dict[str, Call] = {
     "Deposit": lambda d, m: d.ledger.Deposit(

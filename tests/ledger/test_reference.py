@@ -26,7 +26,7 @@ SHARES = 4
 EXAMPLES = 500
 DEEDS = {
     *["hold", "adjust", "release", "fill", "deposit", "withdraw", "transfer", "request"],
-    *["reversal", "freeze", "unfreeze", "close", "stale"],
+    *["reversal", "bust", "correct", "freeze", "unfreeze", "close", "stale"],
 }
 WANTED = {
     Reason.REASON_UNSPECIFIED: DEEDS,
@@ -38,13 +38,16 @@ WANTED = {
     Reason.REASON_EXISTS_DIFFERENT: {
         *["hold", "adjust", "fill", "deposit", "withdraw", "transfer", "request"]
     },
-    Reason.REASON_ALREADY_REVERSED: {"request", "reversal"},
+    Reason.REASON_NOT_REVERSIBLE: {"bust", "correct"},
+    Reason.REASON_ALREADY_REVERSED: {"request", "reversal", "bust", "correct"},
     Reason.REASON_HOLD_NOT_FOUND: {"adjust", "release", "fill", "transfer"},
     Reason.REASON_HOLD_CLOSED: {"hold", "adjust", "release", "fill", "transfer"},
     Reason.REASON_HOLD_EXCEEDED: {"adjust", "fill"},
     Reason.REASON_ACCOUNT_NOT_EMPTY: {"close"},
-    Reason.REASON_INSUFFICIENT_FUNDS: {"hold", "adjust", "transfer", "reversal"},
-    Reason.REASON_INSUFFICIENT_SHARES: {"hold", "withdraw", "reversal"},
+    Reason.REASON_INSUFFICIENT_FUNDS: {
+        *["hold", "adjust", "transfer", "reversal", "bust", "correct"]
+    },
+    Reason.REASON_INSUFFICIENT_SHARES: {"hold", "withdraw", "reversal", "bust", "correct"},
 }
 
 
@@ -152,6 +155,11 @@ def let_an_adjustment_free_what_is_left(patch: Patch) -> None:
     patch.setattr(attempt.Attempt, "_adjust", spoiled)
 
 
+def correct_twice(patch: Patch) -> None:
+    """What was corrected or reversed is forgotten."""
+    patch.setattr(decide._Books, "is_reversed", lambda self, id_: False)
+
+
 def keep_half_a_group(patch: Patch) -> None:
     """A group that fails at its later leg keeps what its first did."""
     make = attempt.Attempt.make
@@ -190,6 +198,7 @@ def write_whoever_has_the_turn(patch: Patch) -> None:
         free_too_much,
         free_nothing_beside_the_cost,
         let_an_adjustment_free_what_is_left,
+        correct_twice,
         keep_half_a_group,
         write_whoever_has_the_turn,
     ],

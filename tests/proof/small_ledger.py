@@ -48,6 +48,13 @@ class SmallLedger:
         self._holds[id_] = (name, asset), amount
         return id_
 
+    def adjust(self, hold: str, amount: int) -> str:
+        """Set more or less aside."""
+        (name, asset), left = self._holds[hold]
+        self._holds[hold] = (name, asset), left + amount
+        entries = [self.entry(name, asset, 0, held=amount)]
+        return self.transfer("hold_adjustment", entries, amount=abs(amount), hold_id=hold)
+
     def buy(self, hold: str, symbol: str, quantity: int, paid: int, *, is_last: bool) -> str:
         """Draw cash from a hold for shares; the last time, free the rest of it."""
         (name, cash), left = self._holds[hold]
@@ -78,11 +85,11 @@ class SmallLedger:
         """Write down a refusal."""
         return self.transfer(kind, [], reason=205, terms=f'["{kind}","why\\n"]')
 
-    def reverse(self, id_: str) -> str:
+    def reverse(self, id_: str, kind: str = "reversal") -> str:
         """Undo a transfer by another."""
         undone = next(row for row in self.transfers() if row.id == id_)
         entries = [self.entry(e.account, e.asset, -e.amount) for e in undone.entries]
-        return self.transfer("reversal", entries, reverses=id_, actor="oscar")
+        return self.transfer(kind, entries, reverses=id_, actor="oscar")
 
     def entry(
         self, name: str, asset: str, amount: int, *, held: int = 0, cost: int = 0

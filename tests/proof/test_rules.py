@@ -187,6 +187,71 @@ def test_a_hold_that_is_misused(
     assert (breach.rule, breach.transfer_seq) == (rule, ledger.transfers()[-1].seq)
 
 
+def test_a_hold_may_be_raised_after_it_was_drawn_whole(tmp_path: Path) -> None:
+    ledger, hold = with_hold()
+    ledger.buy(hold, "KO", 1, 40, is_last=False)
+    ledger.adjust(hold, 10)
+    ledger.buy(hold, "KO", 1, 30, is_last=False)
+    ledger.adjust(hold, 20)
+    ledger.buy(hold, "KO", 1, 5, is_last=True)
+    ledger.seal()
+    file = write(tmp_path / "journal.jsonl", ledger.hashed(KEY))
+    assert verify(file, keys=[KEY.public_key]).open_holds == 0
+
+
+def with_another_amount(ledger: SmallLedger, hold: str) -> None:
+    ledger.adjust(hold, 10)
+    change_last(ledger, amount=11)
+
+
+def with_two_entries(ledger: SmallLedger, hold: str) -> None:
+    entries = [ledger.entry(ALICE, "USD", 0, held=n) for n in (4, 6)]
+    ledger.transfer("hold_adjustment", entries, amount=10, hold_id=hold)
+
+
+def by_more_than_is_left(ledger: SmallLedger, hold: str) -> None:
+    ledger.hold(ALICE, "USD", 10)
+    ledger.adjust(hold, -61)
+
+
+def of_no_hold(ledger: SmallLedger, hold: str) -> None:
+    ledger.adjust(hold, -60)
+    ledger.adjust(hold, 30)
+    change_last(ledger, hold_id="0192f3a0-0000-7000-8000-000000000000")
+
+
+def of_another_account(ledger: SmallLedger, hold: str) -> None:
+    ledger.deposit(BOB, "USD", 60)
+    ledger.adjust(hold, -60)
+    entries = [ledger.entry(BOB, "USD", 0, held=10)]
+    ledger.transfer("hold_adjustment", entries, amount=10, hold_id=hold)
+
+
+def after_its_release(ledger: SmallLedger, hold: str) -> None:
+    ledger.release(hold)
+    ledger.adjust(hold, 10)
+
+
+@pytest.mark.parametrize(
+    ("adjustment", "rule"),
+    [
+        (with_another_amount, "amount of the adjustment"),
+        (with_two_entries, "amount of the adjustment"),
+        (by_more_than_is_left, "held_after, by what the hold has left"),
+        (of_no_hold, "hold_id"),
+        (of_another_account, "hold_id"),
+        (after_its_release, "hold_id"),
+    ],
+)
+def test_an_adjustment_that_cannot_be(
+    adjustment: Callable[[SmallLedger, str], None], rule: str, tmp_path: Path
+) -> None:
+    ledger, hold = with_hold()
+    adjustment(ledger, hold)
+    breach = breach_of(ledger, tmp_path)
+    assert (breach.rule, breach.transfer_seq) == (rule, ledger.transfers()[-1].seq)
+
+
 @pytest.mark.parametrize(
     ("drawn", "unheld", "freed", "rule"),
     [
@@ -278,6 +343,32 @@ def test_a_reversal_that_undoes_nothing_else(
     reversal(ledger)
     breach = breach_of(ledger, tmp_path)
     assert (breach.rule, breach.transfer_seq) == (rule, ledger.transfers()[-1].seq)
+
+
+@pytest.mark.parametrize(("cash", "is_right"), [(39, True), (-2, True), (40, False)])
+def test_a_correction_leaves_a_fill_that_goes_the_same_way(
+    cash: int, is_right: bool, tmp_path: Path
+) -> None:
+    """Bought for 40, of which the correction gives `cash` back."""
+    ledger, hold = with_hold()
+    fill = ledger.buy(hold, "KO", 2, 40, is_last=True)
+    entries = [ledger.entry(ALICE, "USD", cash), ledger.entry(CLEARING, "USD", -cash)]
+    ledger.transfer("correction", entries, reverses=fill)
+    if is_right:
+        ledger.seal()
+        file = write(tmp_path / "journal.jsonl", ledger.hashed(KEY))
+        assert verify(file, keys=[KEY.public_key]).transfers == 4
+    else:
+        assert breach_of(ledger, tmp_path).rule == "what it moves"
+
+
+def test_a_bust_undoes_a_fill_exactly_and_once(tmp_path: Path) -> None:
+    ledger, hold = with_hold()
+    fill = ledger.buy(hold, "KO", 2, 40, is_last=True)
+    ledger.deposit(ALICE, "KO", 2)
+    ledger.reverse(fill, "bust")
+    ledger.reverse(fill, "bust")
+    assert breach_of(ledger, tmp_path).rule == f"reversals of {fill}"
 
 
 def test_a_seal_over_nothing_new(tmp_path: Path) -> None:

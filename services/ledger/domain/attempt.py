@@ -14,7 +14,6 @@ from services.ledger.domain.books import (
     AccountState,
     Entry,
     Hold,
-    Kind,
 )
 from services.ledger.domain.operations import (
     AdjustHold,
@@ -169,10 +168,10 @@ class Attempt:
         return hold
 
     def _check_open(self, post: Post, *, has_hold: bool) -> None:
-        """A frozen account takes part in what was begun before, and is put right by operators."""
+        """A frozen account takes part in what was begun before, and is put right."""
         if self._books.are_all_open:
             return
-        may_be_frozen = has_hold or post.kind is Kind.REVERSAL
+        may_be_frozen = has_hold or post.kind.undoes
         for key in post.accounts():
             state = self._books.state_of(key.name)
             if state is AccountState.CLOSED or (state is AccountState.FROZEN and not may_be_frozen):

@@ -115,9 +115,16 @@ class Kind(StrEnum):
     TRANSFER = "transfer"
     REVERSAL_REQUEST = "reversal_request"
     REVERSAL = "reversal"
+    BUST = "bust"
+    CORRECTION = "correction"
     FREEZE = "freeze"
     UNFREEZE = "unfreeze"
     CLOSE = "close"
+
+    @property
+    def undoes(self) -> bool:
+        """Whether it undoes the transfer that it names, which may be undone once."""
+        return self in (Kind.REVERSAL, Kind.BUST, Kind.CORRECTION)
 
 
 class Transfer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -166,7 +173,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     holds: Mapping[str, Hold]
     recorded: Mapping[str, Recorded]
     restraints: Mapping[str, AccountState] = {}  # by name; none: open
-    reversed: frozenset[str] = frozenset()  # transfers that a reversal was done of
+    reversed: frozenset[str] = frozenset()  # transfers that were undone
     hashes: Mapping[int, bytes] = {}  # of the latest entry, by account id, where newer than there
 
 

@@ -1,15 +1,107 @@
-"""Which execution a transfer is about: the fill itself, or what an operator corrects it by."""
+"""What is about an execution that was booked: what the exchange takes back of it, and by whom else
+it is corrected.
+"""
 
 import re
+from collections.abc import Sequence
+from datetime import datetime
 
-from services.ledger.domain.books import Kind
+import msgspec
+
+from libs.reasons import Reason
+from services.ledger.domain import forms
+from services.ledger.domain.books import CASH, CUSTOMER, Kind
+from services.ledger.domain.deeds import Terms, derived, id_of_execution, legs_of
+from services.ledger.domain.forms import Malformed
+from services.ledger.domain.operations import Leg, Post
+from services.ledger.domain.transfers import Moved, legs_back
+
+BUST, CORRECT = 1, 2
 
 # What an operator's transfer says first to compensate for a fill that is booked wrong, or not.
-_CORRECTION = re.compile(r"break ([A-Za-z0-9_.-]{1,32})/([!-~]{1,128})( .*)?")
+_COMPENSATION = re.compile(r"break ([A-Za-z0-9_.-]{1,32})/([!-~]{1,128})( .*)?")
+
+
+class Correction(msgspec.Struct, frozen=True, kw_only=True):
+    """A bust or a correction as it is told."""
+
+    correction_id: str
+    execution_id: str
+    venue: str
+    kind: int
+    quantity: int
+    price_micros: int
+    effective_at: datetime | None
+
+
+class Booking(msgspec.Struct, frozen=True):
+    """How an execution was booked. Refused: it moved nothing."""
+
+    is_refused: bool
+    moved: Sequence[Moved]
+
+
+def execution_corrected(asked: Correction) -> str:
+    """The id of the booking it is about. Checks the form of all of it and raises Malformed."""
+    forms.an_execution(asked.venue, asked.correction_id)
+    venue, execution_id = forms.an_execution(asked.venue, asked.execution_id)
+    if asked.kind == CORRECT:
+        forms.a_notional(asked.quantity, asked.price_micros)
+    elif asked.kind != BUST:
+        raise Malformed(Reason.REASON_INVALID_REQUEST, "kind", "kind must be BUST or CORRECT")
+    elif asked.quantity:
+        raise Malformed(Reason.REASON_INVALID_QUANTITY, "quantity", "a bust has no quantity")
+    elif asked.price_micros:
+        raise Malformed(Reason.REASON_INVALID_PRICE, "price_micros", "a bust has no price")
+    return id_of_execution(venue, execution_id)
+
+
+def correction(asked: Correction, booking: Booking | None) -> Post:
+    """Move back what the fill moved and, unless it is busted, move what is right instead.
+
+    First what the customer gets, then what they give: so they need no more than the difference.
+    Raises Malformed, also where the books have nothing to correct.
+    """
+    transfer_id = execution_corrected(asked)
+    if booking is None:
+        raise Malformed(
+            Reason.REASON_TRANSFER_NOT_FOUND, "execution_id", "no such execution is booked"
+        )
+    if booking.is_refused:
+        raise Malformed(Reason.REASON_NOT_REVERSIBLE, "execution_id", "its booking was refused")
+    legs = legs_back(booking.moved)
+    if asked.kind == CORRECT:
+        legs += legs_of(_terms(asked, booking.moved), from_hold=False)
+    return Post(
+        id=derived("correction", asked.venue, asked.correction_id),
+        kind=Kind.CORRECTION if asked.kind == CORRECT else Kind.BUST,
+        legs=tuple(sorted(legs, key=_is_given)),
+        reverses=transfer_id,
+        reference=f"{asked.venue}/{asked.correction_id}",
+        effective_at=asked.effective_at,
+    )
+
+
+def _terms(asked: Correction, moved: Sequence[Moved]) -> Terms:
+    """The fill's own but for quantity and price."""
+    mine = [m for m in moved if m.account.name.startswith(CUSTOMER)]
+    (shares,) = (m for m in mine if m.account.asset != CASH)
+    return Terms(
+        customer=shares.account.name,
+        symbol=shares.account.asset,
+        is_buy=shares.amount > 0,
+        quantity=asked.quantity,
+        notional_micros=forms.a_notional(asked.quantity, asked.price_micros),
+    )
+
+
+def _is_given(leg: Leg) -> bool:
+    """Whether the customer gives it."""
+    return leg.debited.name.startswith(CUSTOMER)
 
 
 def execution_named(*, kind: str, reference: str) -> tuple[str, str] | None:
-    """Venue and execution id; None: it is about none.
+    """Venue and execution id of a fill or a compensating transfer; None: it is about none.
 
     >>> execution_named(kind="execution", reference="XSIM/XSIM-1-7")
     ('XSIM', 'XSIM-1-7')
@@ -20,5 +112,5 @@ def execution_named(*, kind: str, reference: str) -> tuple[str, str] | None:
     if kind == Kind.EXECUTION:
         venue, _, execution_id = reference.partition("/")
         return (venue, execution_id)
-    found = _CORRECTION.fullmatch(reference) if kind == Kind.TRANSFER else None
+    found = _COMPENSATION.fullmatch(reference) if kind == Kind.TRANSFER else None
     return (found[1], found[2]) if found else None

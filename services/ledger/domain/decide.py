@@ -5,11 +5,11 @@ alone. Each is kept whole or not at all, and refusals are recorded like successe
 the same answer for ever. Of several reasons to refuse, the first of this order is given:
 
 1. EXISTS_DIFFERENT: the id is on record with other terms (the one refusal that is not recorded)
-2. ALREADY_REVERSED: the transfer that it reverses was reversed before
+2. ALREADY_REVERSED: the transfer that it reverses or corrects was reversed or corrected before
 3. HOLD_NOT_FOUND: there is no such hold on the account to be debited
 4. HOLD_CLOSED: the hold was released
 5. ACCOUNT_NOT_OPEN: an account named is frozen or closed. A frozen one still takes part in what a
-   hold was placed for before, and in reversals
+   hold was placed for before, and in reversals and corrections
 6. ACCOUNT_NOT_EMPTY: an account to be closed still holds something
 7. HOLD_EXCEEDED: the legs draw, or the adjustment frees, more than what is left of the hold
 8. leg by leg, INSUFFICIENT_FUNDS (of USD) or INSUFFICIENT_SHARES (of any other asset), then
@@ -31,7 +31,6 @@ from services.ledger.domain.books import (
     Balance,
     Entry,
     Hold,
-    Kind,
     Recorded,
     Result,
     State,
@@ -179,7 +178,7 @@ class _Books:
 
     def _record(self, operation: Operation, result: Result, mark: bytes, terms: bytes) -> None:
         self._recorded[operation.id] = Recorded(mark, result)
-        if operation.kind is Kind.REVERSAL and operation.reverses and not result.reason:
+        if operation.reverses and not result.reason and operation.kind.undoes:
             self._reversed.add(operation.reverses)
         needs_terms = result.reason or not operation.leaves_entries
         self.next_seq += 1

@@ -20,7 +20,7 @@ from services.ledger.domain.books import (
     AccountState,
     Kind,
 )
-from services.ledger.domain.operations import AdjustHold, PlaceHold, Post, Restrain, leg
+from services.ledger.domain.operations import AdjustHold, Leg, PlaceHold, Post, Restrain, leg
 
 CLEARING = f"{HOUSE}clearing"  # what the exchange owes the house, and the house the exchange
 DEPOSITS = f"{HOUSE}deposits"  # what came in from outside, as a debt to the outside
@@ -43,6 +43,16 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
     executed_at: datetime | None
     releases_rest: bool
     released_micros: int = 0
+
+
+class Terms(msgspec.Struct, frozen=True, kw_only=True):
+    """What a fill comes to."""
+
+    customer: str  # the name of the accounts
+    symbol: str
+    is_buy: bool
+    quantity: int
+    notional_micros: int
 
 
 class Crossing(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,30 +96,43 @@ def execution(fill: Execution) -> Post:
     """Book a fill: BUY pays out of the hold and receives shares, SELL the reverse."""
     venue, execution_id = forms.an_execution(fill.venue, fill.execution_id)
     trade_id = forms.an_id(fill.trade_id, field="trade_id")
-    customer = account_of(fill.customer_id)
-    symbol = forms.a_symbol(fill.symbol)
-    notional = forms.a_notional(fill.quantity, fill.price_micros)
-    forms.an_amount(fill.released_micros, field="released_micros", least=0, most=MOST)
-    if fill.side == BUY:
-        paid = leg(notional, CASH, source=customer, target=CLEARING, from_hold=True)
-        received = leg(fill.quantity, symbol, source=CLEARING, target=customer)
-        legs = paid, replace(received, cost_micros=notional)
-    elif fill.side == SELL:
-        forms.an_amount(fill.released_micros, field="released_micros", least=0, most=0)
-        delivered = leg(fill.quantity, symbol, source=customer, target=CLEARING, from_hold=True)
-        legs = delivered, leg(notional, CASH, source=CLEARING, target=customer)
-    else:
+    terms = Terms(
+        customer=account_of(fill.customer_id),
+        symbol=forms.a_symbol(fill.symbol),
+        is_buy=fill.side == BUY,
+        quantity=fill.quantity,
+        notional_micros=forms.a_notional(fill.quantity, fill.price_micros),
+    )
+    if fill.side not in (BUY, SELL):
         raise forms.Malformed(Reason.REASON_INVALID_SIDE, "side", "side must be BUY or SELL")
+    most = MOST if terms.is_buy else 0
+    forms.an_amount(fill.released_micros, field="released_micros", least=0, most=most)
     return Post(
-        id=derived("execution", venue, execution_id),
+        id=id_of_execution(venue, execution_id),
         kind=Kind.EXECUTION,
-        legs=legs,
+        legs=legs_of(terms, from_hold=True),
         hold_id=trade_id,
         frees_rest=fill.releases_rest,
         frees=fill.released_micros,
         reference=f"{venue}/{execution_id}",
         effective_at=fill.executed_at,
     )
+
+
+def id_of_execution(venue: str, execution_id: str) -> str:
+    """Under which its booking is on record."""
+    return derived("execution", venue, execution_id)
+
+
+def legs_of(terms: Terms, *, from_hold: bool) -> tuple[Leg, Leg]:
+    """What a fill moves: first what the customer gives, then what they get."""
+    customer, symbol, notional = terms.customer, terms.symbol, terms.notional_micros
+    if terms.is_buy:
+        paid = leg(notional, CASH, source=customer, target=CLEARING, from_hold=from_hold)
+        received = leg(terms.quantity, symbol, source=CLEARING, target=customer)
+        return paid, replace(received, cost_micros=notional)
+    delivered = leg(terms.quantity, symbol, source=customer, target=CLEARING, from_hold=from_hold)
+    return delivered, leg(notional, CASH, source=CLEARING, target=customer)
 
 
 def deposit(crossing: Crossing) -> Post:

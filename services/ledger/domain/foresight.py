@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 from msgspec.structs import replace
 
-from services.ledger.domain.books import Kind, Recorded, Result, State, Writes
+from services.ledger.domain.books import Recorded, Result, State, Writes
 from services.ledger.domain.chain import Chained
 from services.ledger.domain.operations import Operation
 
@@ -43,6 +43,6 @@ def foreseen(state: State, decided: Decided, operations: Sequence[Operation]) ->
         reversed=state.reversed.union(
             t.reverses
             for t in writes.transfers
-            if t.reverses is not None and t.kind is Kind.REVERSAL and not t.result.reason
+            if t.reverses is not None and t.kind.undoes and not t.result.reason
         ),
     )

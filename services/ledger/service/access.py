@@ -11,7 +11,10 @@ _OPERATORS = frozenset({Role.OPERATOR})
 _HOUSE = frozenset({Role.SERVICE, Role.OPERATOR})
 _OWNERS = frozenset({Role.CUSTOMER, Role.OPERATOR})
 _BY_ROLES = {
-    _INTERNAL: (LEDGER, ("PlaceHolds", "AdjustHolds", "ReleaseHolds", "PostExecutions")),
+    _INTERNAL: (
+        LEDGER,
+        ("PlaceHolds", "AdjustHolds", "ReleaseHolds", "PostExecutions", "CorrectExecutions"),
+    ),
     _HOUSE: (
         LEDGER,
         ("PostTransfers", "GetTransfers", "ListJournal", "ListBookedExecutions", "GetBalance"),

@@ -29,12 +29,17 @@ _WORDS = {
 }
 
 
+def check_count(items: Sequence[Item]) -> None:
+    """Raises Invalid."""
+    if len(items) > MOST_ITEMS:
+        raise Invalid(Reason.REASON_INVALID_REQUEST, f"a call takes at most {MOST_ITEMS} items")
+
+
 async def take_all(
     writer: Writer, items: Sequence[Item], operation_of: Callable[[Item], Operation]
 ) -> list[Result | Malformed]:
     """One result per item, in order; a malformed one harms no other. Raises Invalid."""
-    if len(items) > MOST_ITEMS:
-        raise Invalid(Reason.REASON_INVALID_REQUEST, f"a call takes at most {MOST_ITEMS} items")
+    check_count(items)
     asked = list(_read(items, operation_of))
     operations = [what for what in asked if not isinstance(what, Malformed)]
     results = iter(await writer.take(operations))

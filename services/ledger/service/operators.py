@@ -118,7 +118,8 @@ class Operators:
         stored = await self._transfer(
             checked(lambda: forms.an_id(transfer_id, field="transfer_id"))
         )
-        legs = transfers.legs_back(await self._history.moved(stored))
+        moved = await self._history.moved([stored])
+        legs = transfers.legs_back(moved[stored.record.id])
         if stored.record.reason or Kind(stored.record.kind) not in transfers.REVERSIBLE or not legs:
             raise refusal(Reason.REASON_NOT_REVERSIBLE)
         return legs

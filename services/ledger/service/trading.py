@@ -1,6 +1,7 @@
 """For the execution service: holds and fills."""
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import TypeVar
 
 from libs.auth import caller
@@ -8,12 +9,15 @@ from libs.reasons import Reason
 from libs.refusals import Denied
 from libs.rpc import Context
 from services.ledger import wire
+from services.ledger.domain.corrections import Booking, correction, execution_corrected
 from services.ledger.domain.forms import Malformed
 from services.ledger.domain.operations import Operation
 from services.ledger.service.access import TRADING
-from services.ledger.service.asking import take_all
+from services.ledger.service.asking import check_count, take_all
+from services.ledger.store.history import History
 from services.ledger.writer import Writer
 from stockbroker.ledger.v1 import ledger_service_pb2 as pb
+from stockbroker.ledger.v1.correction_pb2 import ExecutionCorrection
 
 Item = TypeVar("Item")
 
@@ -22,6 +26,7 @@ class Trading:
     """Moves money and shares for trades."""
 
     _writer: Writer
+    _history: History
 
     async def PlaceHolds(
         self, request: pb.PlaceHoldsRequest, context: Context
@@ -51,6 +56,31 @@ class Trading:
         )
         return pb.PostExecutionsResponse(results=results)
 
+    async def CorrectExecutions(
+        self, request: pb.CorrectExecutionsRequest, context: Context
+    ) -> pb.CorrectExecutionsResponse:
+        """What it reads of the record never changes, so it can be read before the writer locks."""
+        _check_trades()
+        check_count(request.corrections)
+        bookings = await self._bookings_of(request.corrections)
+
+        def operation_of(item: ExecutionCorrection) -> Operation:
+            asked = wire.correction_from(item)
+            return correction(asked, bookings.get(execution_corrected(asked)))
+
+        results = await self._trade(request.corrections, operation_of, lambda c: c.correction_id)
+        return pb.CorrectExecutionsResponse(results=results)
+
+    async def _bookings_of(self, items: Iterable[ExecutionCorrection]) -> dict[str, Booking]:
+        """How the executions they name were booked, those that were; by the booking's id."""
+        ids = set()
+        for item in items:
+            with suppress(Malformed):
+                ids.add(execution_corrected(wire.correction_from(item)))
+        found = await self._history.transfers(sorted(ids))
+        moved = await self._history.moved(found.values())
+        return {id_: Booking(bool(found[id_].record.reason), moved[id_]) for id_ in found}
+
     async def _trade(
         self,
         items: Iterable[Item],
@@ -58,8 +88,7 @@ class Trading:
         id_of: Callable[[Item], str],
     ) -> list[pb.ItemResult]:
         """One result per item, in order."""
-        if caller().subject != TRADING:
-            raise Denied(Reason.REASON_PERMISSION_DENIED, "this service may not trade")
+        _check_trades()
         asked = list(items)
         results = await take_all(self._writer, asked, operation_of)
         return [
@@ -68,3 +97,8 @@ class Trading:
             else wire.result_to(id_of(item), result)
             for item, result in zip(asked, results, strict=True)
         ]
+
+
+def _check_trades() -> None:
+    if caller().subject != TRADING:
+        raise Denied(Reason.REASON_PERMISSION_DENIED, "this service may not trade")

@@ -6,18 +6,19 @@ from typing import Any
 import msgspec
 
 from libs.postgres import Pool
-from services.ledger.domain.books import CUSTOMER
+from services.ledger.domain.books import CUSTOMER, Kind
 from services.ledger.domain.corrections import execution_named
 
 _END = "SELECT transfer_seq FROM journal_head"
 
-# A reversal is of what it reverses.
+# A reversal or correction is of what it undoes.
 _TRANSFERS = """
     SELECT t.seq, t.id::text, t.kind = 'execution',
-        CASE WHEN t.kind = 'reversal' THEN r.reference ELSE t.reference END,
-        CASE WHEN t.kind = 'reversal' THEN r.kind ELSE t.kind END::text,
+        CASE WHEN t.reverses IS NULL THEN t.reference ELSE r.reference END,
+        CASE WHEN t.reverses IS NULL THEN t.kind ELSE r.kind END::text,
         coalesce(t.hold_id, r.hold_id)::text,
-        micros_of(coalesce(t.effective_at, b.recorded_at)), micros_of(b.recorded_at)
+        micros_of(coalesce(t.effective_at, b.recorded_at)), micros_of(b.recorded_at),
+        t.kind::text, t.reference
     FROM transfer t
     CROSS JOIN LATERAL (
         SELECT coalesce((
@@ -28,7 +29,7 @@ _TRANSFERS = """
         SELECT kind, reference, hold_id FROM transfer WHERE id = t.reverses LIMIT 1
     ) AS r ON true
     WHERE t.seq > %(after)s AND t.seq <= %(until)s AND t.reason = 0
-        AND t.kind IN ('execution', 'reversal', 'transfer')
+        AND t.kind IN ('execution', 'reversal', 'bust', 'correction', 'transfer')
     ORDER BY t.seq
 """
 
@@ -66,6 +67,8 @@ class Booking(msgspec.Struct, frozen=True, kw_only=True):
     movements: list[Movement]
     effective_at: int
     recorded_at: int
+    kind: Kind
+    correction_id: str  # of a bust or correction, else empty
 
 
 class Bookings:
@@ -105,9 +108,11 @@ def _names(row: Sequence[Any]) -> bool:
 
 
 def _booking(row: Sequence[Any], movements: list[Movement]) -> Booking:
-    seq, transfer_id, is_fill, reference, kind, trade_id, effective_at, recorded_at = row
+    seq, transfer_id, is_fill, reference, kind, trade_id, effective_at, recorded_at, *own = row
     named = execution_named(kind=kind, reference=reference)
     assert named is not None
+    own_kind, own_reference = Kind(own[0]), own[1]
+    is_correction = own_kind in (Kind.BUST, Kind.CORRECTION)
     return Booking(
         seq=seq,
         transfer_id=transfer_id,
@@ -118,4 +123,6 @@ def _booking(row: Sequence[Any], movements: list[Movement]) -> Booking:
         movements=movements,
         effective_at=effective_at,
         recorded_at=recorded_at,
+        kind=own_kind,
+        correction_id=own_reference.partition("/")[2] if is_correction else "",
     )

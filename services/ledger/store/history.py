@@ -1,6 +1,7 @@
 """How the journal is read: what is written there never changes, so no reader needs a lock."""
 
-from collections.abc import Sequence
+from collections import Counter as Tally
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -72,21 +73,28 @@ LIST_REVERSAL_REQUESTS = """
     ) AS b
     WHERE kind = 'reversal_request' AND reason = 0 AND NOT EXISTS (
         SELECT FROM transfer AS done
-        WHERE done.reverses = asked.reverses AND done.kind = 'reversal' AND done.reason = 0
+        WHERE done.reverses = asked.reverses AND done.kind <> 'reversal_request' AND done.reason = 0
     )
     ORDER BY seq
     LIMIT 1000
 """
 
-# By how much a transfer changed what the shares cost.
+# By how much transfers changed what the shares cost.
 READ_COSTS = """
-    SELECT a.name, a.asset, sum(coalesce(e.cost_after, 0) - coalesce(before.cost_after, 0))::bigint
+    SELECT e.transfer_seq, a.name, a.asset,
+        sum(coalesce(e.cost_after, 0) - coalesce(before.cost_after, 0))::bigint
     FROM entry e
-    JOIN account a ON a.id = e.account_id
-    LEFT JOIN entry before ON before.account_id = e.account_id
-        AND entry_key(before.account_id, before.version) = entry_key(e.account_id, e.version - 1)
-    WHERE e.transfer_seq = %(seq)s
-    GROUP BY a.id
+    CROSS JOIN LATERAL (
+        SELECT name, asset FROM account WHERE id = e.account_id OFFSET 0
+    ) AS a
+    LEFT JOIN LATERAL (
+        SELECT cost_after FROM entry
+        WHERE entry_key(account_id, version) = entry_key(e.account_id, e.version - 1)
+            AND account_id = e.account_id
+        OFFSET 0
+    ) AS before ON true
+    WHERE e.transfer_seq = ANY(%(seqs)s::bigint[])
+    GROUP BY 1, 2, 3
 """
 
 LIST_BATCHES = """
@@ -179,16 +187,24 @@ class History:
             found = _transfers(rows, await cursor.fetchall())
         return {transfer.record.id: transfer for transfer in found}
 
-    async def moved(self, stored: StoredTransfer) -> list[Moved]:
-        """What a transfer changed, account by account."""
-        amounts: dict[AccountKey, int] = {}
-        for row in stored.entries:
-            key = AccountKey(row.entry.account, row.entry.asset)
-            amounts[key] = amounts.get(key, 0) + row.entry.amount
+    async def moved(self, stored: Collection[StoredTransfer]) -> dict[str, list[Moved]]:
+        """What each transfer changed, account by account; by its id."""
+        amounts: dict[str, Tally[AccountKey]] = {t.record.id: Tally() for t in stored}
+        ids = {t.record.seq: t.record.id for t in stored}
+        for transfer in stored:
+            for row in transfer.entries:
+                key = AccountKey(row.entry.account, row.entry.asset)
+                amounts[transfer.record.id][key] += row.entry.amount
         async with self._pool.connection() as connection:
-            cursor = await connection.execute(READ_COSTS, {"seq": stored.record.seq})
-            costs = {AccountKey(*row[:2]): row[2] for row in await cursor.fetchall()}
-        return [Moved(key, amount, costs[key]) for key, amount in amounts.items()]
+            cursor = await connection.execute(READ_COSTS, {"seqs": list(ids)})
+            costs = {
+                (ids[seq], AccountKey(name, asset)): cost
+                for seq, name, asset, cost in await cursor.fetchall()
+            }
+        return {
+            id_: [Moved(key, amount, costs[id_, key]) for key, amount in moved.items()]
+            for id_, moved in amounts.items()
+        }
 
     async def reversal_requests(self) -> list[ReversalRequest]:
         """Those not approved yet, oldest first."""

@@ -159,9 +159,11 @@ OF_ACCOUNTS: Mapping[str, tuple[LiteralString, ...]] = {
 }
 
 LIST_EXECUTIONS = """
-    SELECT seq, id::text, reference
+    SELECT seq, id::text, CASE kind WHEN 'execution' THEN 'execution' ELSE 'correction' END,
+        reference
     FROM transfer
-    WHERE seq > %(after)s AND seq <= %(until)s AND kind = 'execution' AND reason = 0
+    WHERE seq > %(after)s AND seq <= %(until)s AND kind IN ('execution', 'bust', 'correction')
+        AND reason = 0
 """
 
 # Rows written, changed and removed since the statistics began, by table; the last two stay what

@@ -51,7 +51,7 @@ READ_RESTRAINTS = """
 READ_REVERSED = """
     SELECT reverses::text
     FROM transfer
-    WHERE reverses = ANY(%(reverses)s::uuid[]) AND kind = 'reversal' AND reason = 0
+    WHERE reverses = ANY(%(reverses)s::uuid[]) AND kind <> 'reversal_request' AND reason = 0
 """
 
 READ_HOLDS = """
