@@ -8,24 +8,18 @@ from stockbroker.ledger.v1 import correction_pb2 as ledger_pb
 from stockbroker.order.v1 import order_pb2 as trade_pb
 
 
-def busted_from(busted: pb.Report.Busted, retries: int) -> Amended:
-    """A fill that never was."""
-    at_nanos = busted.busted_at.ToNanoseconds()
-    ids = busted.execution_id, busted.bust_id
-    return Amended(*ids, 0, 0, at_nanos, busted.reason_text, retries)
-
-
-def corrected_from(corrected: pb.Report.Corrected, retries: int) -> Amended:
-    """A fill that was another."""
-    return Amended(
-        corrected.execution_id,
-        corrected.correction_id,
-        corrected.quantity,
-        corrected.price_micros,
-        corrected.corrected_at.ToNanoseconds(),
-        corrected.reason_text,
-        retries,
-    )
+def amended_from(report: pb.Report) -> Amended:
+    """A fill that never was, or was another."""
+    if report.WhichOneof("report") == "busted":
+        busted = report.busted
+        ids, terms = (busted.execution_id, busted.bust_id), (0, 0)
+        at, words = busted.busted_at, busted.reason_text
+    else:
+        corrected = report.corrected
+        ids = corrected.execution_id, corrected.correction_id
+        terms = corrected.quantity, corrected.price_micros
+        at, words = corrected.corrected_at, corrected.reason_text
+    return Amended(*ids, *terms, at.ToNanoseconds(), words, report.retries)
 
 
 def correction_to(report: Report, amended: Amended) -> ledger_pb.ExecutionCorrection:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from libs.partition import partition_of
-from services.execution.amend_wire import amendment_to, busted_from, corrected_from
+from services.execution.amend_wire import amended_from, amendment_to
 from services.execution.domain.booking import Booking
 from services.execution.domain.replacing import saved_by
 from services.execution.domain.report import (
@@ -238,10 +238,8 @@ def report_from(report: pb.Report) -> Report:
         case "replaced":
             done = report.replaced
             news = Replaced(done.replace_id, done.quantity, done.filled_quantity)
-        case "busted":
-            news = busted_from(report.busted, report.retries)
-        case "corrected":
-            news = corrected_from(report.corrected, report.retries)
+        case "busted" | "corrected":
+            news = amended_from(report)
         case "replace_rejected":
             refused = report.replace_rejected
             news = ReplaceRejected(refused.replace_id, refused.reason)
@@ -290,14 +288,19 @@ def posting_to(report: Report, fill: Fill) -> ledger_pb.ExecutionPosting:
 
 def outcome_to(report: Report) -> order_pb.Outcome:
     """What the exchange said, for the order service."""
+    if isinstance(report.news, Amended):
+        amended = amendment_to(report, report.news)
+        return order_pb.Outcome(trade_id=report.trade_id, amended=amended)
+    return _outcome_of_order(report)
+
+
+def _outcome_of_order(report: Report) -> order_pb.Outcome:
     outcome = order_pb.Outcome(trade_id=report.trade_id)
     match report.news:
         case Accepted(exchange_order_id):
             outcome.accepted.exchange_order_id = exchange_order_id
         case Fill() as fill:
             outcome.execution.CopyFrom(_execution_to(report, fill))
-        case Amended() as amended:
-            outcome.amended.CopyFrom(amendment_to(report, amended))
         case CancelRejected(reason):
             outcome.cancel_rejected.reason = Reason.ValueType(reason)
         case Replaced(replace_id):

@@ -54,9 +54,12 @@ def fault_of(told: Told) -> str:
             return _fault_of_execution(execution, told.trade_id)
         case Amended(amendment):
             return _fault_of_amendment(amendment)
-        case Rejected(reason=0) | Canceled(reason=0) | CancelRejected(reason=0):
-            return "it gives no reason"
-        case ReplaceRejected(reason=0):
+        case (
+            Rejected(reason=0)
+            | Canceled(reason=0)
+            | CancelRejected(reason=0)
+            | ReplaceRejected(reason=0)
+        ):
             return "it gives no reason"
         case Replaced(replace_id) | ReplaceRejected(replace_id) if not is_trade_id(replace_id):
             return "the replace id is not a UUID"

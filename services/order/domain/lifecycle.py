@@ -124,8 +124,8 @@ def _open(here: State, part: State, **cells: Next) -> Mapping[Event, Next]:
 def _ended(here: State, **cells: Next) -> Mapping[Event, Next]:
     """A row of a trade that is over: what is told of it again is no news.
 
-    Its end answers a replace that came too late: recorded with the end, and never alone. A fill that
-    the exchange takes back afterwards does not open it again.
+    Its end answers a replace that came too late: recorded with the end, and never alone. A fill
+    that the exchange takes back afterwards does not open it again.
     """
     common: dict[str, Next] = {
         "PLACED": Still.KNOWN,

@@ -95,10 +95,8 @@ def _apply(trade: Trade, outcome: Outcome) -> Verdict:
             return _reject(trade, outcome)
         case Canceled():
             return _end(trade, outcome)
-        case CancelRejected():
-            return reject_cancel(trade, outcome)
-        case Replaced() | ReplaceRejected():
-            return _answer_replace(trade, outcome)
+        case CancelRejected() | Replaced() | ReplaceRejected():
+            return _answer_request(trade, outcome)
         case InDoubt():
             return _doubt(trade, outcome)
         case Amended():
@@ -191,7 +189,9 @@ def _end(trade: Trade, outcome: Canceled) -> Verdict:
     return applied(trade, Step(event, standing, asker or unasked))
 
 
-def _answer_replace(trade: Trade, outcome: Replaced | ReplaceRejected) -> Verdict:
+def _answer_request(trade: Trade, outcome: CancelRejected | Replaced | ReplaceRejected) -> Verdict:
+    if isinstance(outcome, CancelRejected):
+        return reject_cancel(trade, outcome)
     wanted = trade.standing.replace
     if wanted is None:
         return REPEATED
