@@ -84,6 +84,7 @@ class Still(Enum):
     KNOWN = "it was placed before"
     NOT_SENT = "it was never sent to the exchange"
     HAS_FILLS = "a trade with fills cannot be rejected any more"
+    NO_FILLS = "there is no fill that could be taken back"
     OVER = "the trade has ended before"
 
     @property
@@ -115,8 +116,8 @@ def _open(here: State, part: State, **cells: Next) -> Mapping[Event, Next]:
         "IN_DOUBT": here,
         "RESOLVED": here,
         "CANCEL_REJECTED": Still.REPEATED,
-        "EXECUTION_BUSTED": here,
-        "EXECUTION_CORRECTED": here,
+        "EXECUTION_BUSTED": here if here.is_filled_in_part else Still.NO_FILLS,
+        "EXECUTION_CORRECTED": here if here.is_filled_in_part else Still.NO_FILLS,
     }
     return _row(Still.REPEATED, **(common | cells))
 
@@ -214,7 +215,12 @@ TABLE: Mapping[State, Mapping[Event, Next]] = {
     State.CANCELED: _ended(
         State.CANCELED, CANCELED=Still.REPEATED, CANCEL_REQUESTED=Still.REPEATED
     ),
-    State.REJECTED: _ended(State.REJECTED, REJECTED=Still.REPEATED),
+    State.REJECTED: _ended(
+        State.REJECTED,
+        REJECTED=Still.REPEATED,
+        EXECUTION_BUSTED=Still.NO_FILLS,
+        EXECUTION_CORRECTED=Still.NO_FILLS,
+    ),
     State.EXPIRED: _ended(State.EXPIRED, EXPIRED=Still.REPEATED),
 }
 
