@@ -80,7 +80,11 @@ class House:
         match kind:
             case "order":
                 return order.Settings(
-                    **common, **token, nats_url="bus", gateway_address=ADDRESSES["gateway"]
+                    **common,
+                    **token,
+                    nats_url="bus",
+                    gateway_address=ADDRESSES["gateway"],
+                    ledger_address=ADDRESSES["ledger"],
                 )
             case "ledger":
                 return ledger.Settings(**common, signing_key_file=str(folder / "seal.pem"))

@@ -23,6 +23,7 @@ from services.cli.commands import (
     parked,
     place,
     portfolio,
+    preview,
     proofs,
     reports,
     restraints,
@@ -74,6 +75,7 @@ app.command(context_settings=_ANY_OPTIONS, add_help_option=False)(chaos.chaos)
 app.command()(status.status)
 app.command()(house.token)
 app.command()(place.place)
+app.command()(preview.preview)
 app.command()(place.cancel)
 app.command()(trades.trades)
 app.command()(trades.trade)

@@ -38,6 +38,8 @@ _ALLOW = {
     f"/{NAME}/GetOrders": _EVERYBODY_INSIDE,
     f"/{NAME}/GetSession": _EVERYBODY_INSIDE,
     f"/{NAME}/ListInstruments": _EVERYBODY_INSIDE,
+    f"/{NAME}/ListQuotes": _EVERYBODY_INSIDE,
+    f"/{NAME}/GetBook": _EVERYBODY_INSIDE,
     f"/{NAME}/ListExecutions": _EVERYBODY_INSIDE,
     **{
         f"/{NAME}/{method}": frozenset({Role.OPERATOR})
@@ -111,7 +113,8 @@ async def house(settings: Settings) -> AsyncIterator[RpcServer]:
         listen=settings.listen,
         allow=_ALLOW,
         quiet=frozenset(
-            f"/{NAME}/{method}" for method in ("SubmitOrders", "GetOrders", "ListExecutions")
+            f"/{NAME}/{method}"
+            for method in ("SubmitOrders", "GetOrders", "ListExecutions", "ListQuotes")
         ),
         verifier=Verifier(settings.jwks_file),
         clock=clock,

@@ -9,7 +9,8 @@ from services.order.domain.controls.changing import Change
 from services.order.domain.controls.checks import Check
 from services.order.domain.controls.decision import Decision
 from services.order.domain.controls.setting import Action, Control, Scope, Setting, Terms
-from services.order.domain.trade import Trade
+from services.order.domain.previewing import Preview
+from services.order.domain.trade import Trade, average_price_micros
 from stockbroker.common.v1.reason_pb2 import Reason
 from stockbroker.order.v1 import control_pb2, order_service_pb2
 from stockbroker.order.v1 import order_control_service_pb2 as pb
@@ -103,4 +104,26 @@ def explained_to(trade: Trade, decision: Decision) -> order_service_pb2.ExplainT
         checks=map(check_to, decision.checks),
     )
     message.decided_at.FromDatetime(trade.created_at)
+    return message
+
+
+def preview_to(preview: Preview) -> order_service_pb2.PreviewTradeResponse:
+    """What would become of a trade."""
+    message = order_service_pb2.PreviewTradeResponse(
+        would_be_accepted=not preview.reason,
+        reason=Reason.ValueType(preview.reason),
+        reason_text=preview.text,
+        checks=map(check_to, preview.decision.checks),
+        settings_version=preview.decision.version,
+        hold=order_service_pb2.PreviewTradeResponse.Hold(
+            asset=preview.hold.asset,
+            amount=preview.hold.amount,
+            available=preview.funds.available,
+        ),
+    )
+    if preview.estimate is not None:
+        quantity, notional = preview.estimate.quantity, preview.estimate.notional_micros
+        message.estimate.quantity = quantity
+        message.estimate.notional_micros = notional
+        message.estimate.average_price_micros = average_price_micros(quantity, notional)
     return message

@@ -11,6 +11,7 @@ from services.order.domain.controls.gate import Gate, Market, likeness
 from services.order.domain.controls.rates import Rates
 from services.order.domain.controls.setting import Book, Control, Setting
 from services.order.domain.trade import Terms
+from services.order.prices import Prices
 from services.order.store.controls import Settings
 from services.order.store.own_orders import OwnOrders
 
@@ -18,8 +19,12 @@ from services.order.store.own_orders import OwnOrders
 class Guard:
     """Knows nothing until it is refreshed for the first time, and lets nothing through before."""
 
-    def __init__(self, clock: Clock, book: Book | None = None) -> None:
+    def __init__(
+        self, clock: Clock, prices: Prices | None = None, *, book: Book | None = None
+    ) -> None:
+        """`prices`: None where none are ever known. `book`: settings that need not be read."""
         self._clock = clock
+        self._prices = prices
         self._book = book
         self._rates = Rates()
 
@@ -31,11 +36,14 @@ class Guard:
         return self._book
 
     async def refresh(self, connection: psycopg.AsyncConnection) -> None:
-        """Read what is new."""
+        """Read what is new. It is in force once the prices it needs were asked for."""
         known = self._book or Book()
         newer = await Settings(connection).after(known.version)
-        if newer or self._book is None:
-            self._book = Book([*known.settings, *newer])
+        book = Book([*known.settings, *newer])
+        if self._prices is not None and book.needs_prices:
+            await self._prices.need()
+        if self._book is None or book.version > self._book.version:
+            self._book = book
 
     async def record(self, connection: psycopg.AsyncConnection, change: Change) -> Setting:
         """Record a setting, within a transaction; `refresh` after its commit."""
@@ -45,7 +53,7 @@ class Guard:
         """A gate for what is decided now. Raises Unavailable."""
         return Gate(
             self.book,
-            Market(),
+            self._prices.market if self._prices else Market(),
             self._rates,
             at=self._clock.now(),
             nanos=int(self._clock.monotonic() * 1e9),

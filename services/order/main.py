@@ -31,7 +31,8 @@ from services.order.domain.turns import Applied
 from services.order.feed import Feed
 from services.order.guard import Guard
 from services.order.instruments import Instruments
-from services.order.neighbours import Gateway
+from services.order.neighbours import Gateway, Ledger, Neighbours
+from services.order.prices import Prices
 from services.order.replacing import Replacer
 from services.order.service.controls import ControlsService
 from services.order.service.desk import Desk
@@ -65,6 +66,7 @@ _ALLOW = {
     f"/{_TRADES}/CancelAllTrades": _CUSTOMERS,
     f"/{_TRADES}/WatchTrades": _CUSTOMERS,
     f"/{_TRADES}/ListTradeEvents": _CUSTOMERS_AND_OPERATORS,
+    f"/{_TRADES}/PreviewTrade": _CUSTOMERS,
     f"/{_TRADES}/ExplainTrade": _CUSTOMERS_AND_OPERATORS,
     f"/{_CONTROLS}/SetControl": _OPERATORS,
     f"/{_CONTROLS}/ListControls": _OPERATORS,
@@ -107,6 +109,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     jwks_file: Annotated[str, Meta(description="Public keys that tokens verify with.")]
     service_token_file: Annotated[str, Meta(description="The order service's own token.")]
     gateway_address: Annotated[str, Meta(description="The exchange gateway, host:port.")]
+    ledger_address: Annotated[str, Meta(description="The ledger, host:port.")]
     listen: Annotated[str, Meta(description="host:port to serve on; port 0: any.")] = "127.0.0.1:0"
     metrics_listen: Annotated[str, Meta(description="host:port of /metrics; empty: none.")] = ""
     nudge_stream: Annotated[str, Meta(description="JetStream stream of the nudges.")] = "EXECUTION"
@@ -129,6 +132,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     instruments_refresh_seconds: Annotated[
         Seconds, Meta(description="The gateway is asked what can be traded this often.")
     ] = 60.0
+    quotes_refresh_seconds: Annotated[
+        Seconds, Meta(description="Once a control needs them, last prices are asked this often.")
+    ] = 1.0
 
 
 @asynccontextmanager
@@ -139,9 +145,12 @@ async def house(settings: Settings) -> AsyncIterator[RpcServer]:
     async with AsyncExitStack() as stack:
         stack.push_async_callback(database.close)
         watchers = Watchers()
-        guard = Guard(clock)
+        neighbours = _neighbours(settings, stack)
+        prices = Prices(neighbours.gateway, clock, refresh_seconds=settings.quotes_refresh_seconds)
+        stack.push_async_callback(prices.close)
+        guard = Guard(clock, prices)
         announcer = await _announcer(settings, stack, watchers)
-        instruments = _instruments(settings, stack, database)
+        instruments = _instruments(settings, stack, database, neighbours.gateway)
         placer: Batcher[Placement, Trade] = Batcher(
             Placer(database, announcer, clock, guard).place,
             max_items=settings.max_batch,
@@ -174,6 +183,7 @@ async def house(settings: Settings) -> AsyncIterator[RpcServer]:
             ids=SystemIds(clock),
             clock=clock,
             guard=guard,
+            neighbours=neighbours,
         )
         office = BackOffice(applier=applier, database=database, announcer=announcer, clock=clock)
         rpc = await _serve(settings, stack, desk, office, guard)
@@ -197,12 +207,23 @@ async def _announcer(settings: Settings, stack: AsyncExitStack, watchers: Watche
     return announcer
 
 
-def _instruments(settings: Settings, stack: AsyncExitStack, database: Database) -> Instruments:
+def _neighbours(settings: Settings, stack: AsyncExitStack) -> Neighbours:
+    """Their channels are closed with `stack`."""
+    channels = [
+        connect(address, settings.service_token_file)
+        for address in (settings.gateway_address, settings.ledger_address)
+    ]
+    for channel in channels:
+        stack.push_async_callback(channel.close)
+    return Neighbours(Gateway(channels[0]), Ledger(channels[1]))
+
+
+def _instruments(
+    settings: Settings, stack: AsyncExitStack, database: Database, gateway: Gateway
+) -> Instruments:
     """Not asked for yet; closed with `stack`."""
-    channel = connect(settings.gateway_address, settings.service_token_file)
-    stack.push_async_callback(channel.close)
     instruments = Instruments(
-        Gateway(channel),
+        gateway,
         database,
         SystemClock(),
         refresh_seconds=settings.instruments_refresh_seconds,

@@ -1,5 +1,7 @@
 """The neighbours this service calls."""
 
+from collections.abc import Awaitable
+from dataclasses import dataclass
 from typing import Any
 
 import grpc
@@ -7,12 +9,17 @@ import grpc
 from libs.reasons import Reason
 from libs.refusals import Unavailable
 from services.order.domain.instrument import Instrument
+from services.order.domain.previewing import Depth, Funds, Level
 from stockbroker.exchange_gateway.v1 import exchange_gateway_service_pb2 as pb
+from stockbroker.exchange_gateway.v1 import market_pb2
 from stockbroker.exchange_gateway.v1.exchange_gateway_service_pb2_grpc import (
     ExchangeGatewayServiceStub,
 )
+from stockbroker.ledger.v1 import posting_pb2
+from stockbroker.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
 
 _TIMEOUT_SECONDS = 2.0
+_LEVELS = 1000
 
 
 class Gateway:
@@ -23,12 +30,55 @@ class Gateway:
 
     async def list_instruments(self) -> list[Instrument]:
         """What can be traded. Raises Unavailable when the gateway does not answer."""
-        try:
-            answer = await self._stub.ListInstruments(
-                pb.ListInstrumentsRequest(), timeout=_TIMEOUT_SECONDS
-            )
-        except grpc.aio.AioRpcError as error:
-            raise Unavailable(
-                Reason.REASON_UNAVAILABLE, f"the exchange gateway: {error.code().name}"
-            ) from error
+        call = self._stub.ListInstruments(pb.ListInstrumentsRequest(), timeout=_TIMEOUT_SECONDS)
+        answer = await _answer(call, "the exchange gateway")
         return [Instrument(each.symbol, each.name, each.is_tradable) for each in answer.instruments]
+
+    async def last_prices(self) -> dict[str, int]:
+        """Micros per share by symbol, those that have one. Raises Unavailable."""
+        call = self._stub.ListQuotes(market_pb2.ListQuotesRequest(), timeout=_TIMEOUT_SECONDS)
+        answer = await _answer(call, "the exchange gateway")
+        return {q.symbol: q.last_price_micros for q in answer.quotes if q.last_price_micros}
+
+    async def depth(self, symbol: str) -> Depth | None:
+        """The book as it is now; None when the gateway does not answer."""
+        request = market_pb2.GetBookRequest(symbol=symbol, depth=_LEVELS)
+        try:
+            call = self._stub.GetBook(request, timeout=_TIMEOUT_SECONDS)
+            answer = await _answer(call, "the exchange gateway")
+        except Unavailable:
+            return None
+        return Depth(
+            [Level(each.price_micros, each.quantity) for each in answer.bids],
+            [Level(each.price_micros, each.quantity) for each in answer.asks],
+        )
+
+
+class Ledger:
+    """LedgerService, as far as this service needs it."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._stub: Any = LedgerServiceStub(channel)
+
+    async def funds(self, customer_id: str, asset: str) -> Funds:
+        """What the customer has available. Raises Unavailable when the ledger does not answer."""
+        request = posting_pb2.GetBalanceRequest(account=f"customer/{customer_id}", asset=asset)
+        call = self._stub.GetBalance(request, timeout=_TIMEOUT_SECONDS)
+        answer = await _answer(call, "the ledger")
+        return Funds(answer.available, is_open=answer.state in ("", "open"))
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbours:
+    """Everybody this service calls."""
+
+    gateway: Gateway
+    ledger: Ledger
+
+
+async def _answer(call: Awaitable[Any], who: str) -> Any:
+    try:
+        return await call
+    except grpc.aio.AioRpcError as error:
+        words = f"{who}: {error.code().name}"
+        raise Unavailable(Reason.REASON_UNAVAILABLE, words) from error

@@ -16,6 +16,7 @@ from services.cli.main import app
 from stockbroker.exchange.v1 import (
     exchange_control_service_pb2,
     exchange_control_service_pb2_grpc,
+    exchange_pb2,
     exchange_service_pb2,
     exchange_service_pb2_grpc,
 )
@@ -45,6 +46,7 @@ from tests.cli.small_execution import SmallExecution
 from tests.cli.small_gateway import SmallGateway
 from tests.cli.small_ledger import SmallLedger
 from tests.cli.small_neighbours import (
+    QUOTE,
     SmallControl,
     SmallExchange,
     SmallPortfolio,
@@ -75,6 +77,8 @@ class SmallHouse:
         self.ledger = SmallLedger()
         self.portfolio = SmallPortfolio()
         self.control = SmallControl()
+        self.quote = exchange_pb2.Quote()
+        self.quote.CopyFrom(QUOTE)
         self.controls = SmallControls()
         self.gateway = SmallGateway()
         self.public = _server(keys, Role.CUSTOMER, _CUSTOMERS)
@@ -102,7 +106,9 @@ class SmallHouse:
             SmallReconciliation(), operators
         )
         for server in (public, operators):
-            exchange_service_pb2_grpc.add_ExchangeServiceServicer_to_server(SmallExchange(), server)
+            exchange_service_pb2_grpc.add_ExchangeServiceServicer_to_server(
+                SmallExchange(self.quote), server
+            )
 
     def write_file(self, **changes: Any) -> None:
         """Leave the file that says where the house is, as its supervisor does."""

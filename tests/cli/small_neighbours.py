@@ -86,18 +86,23 @@ def a_day(*, is_set: bool = False) -> calendar.TradingDay:
 class SmallExchange(ExchangeServiceServicer):
     """One symbol; a watcher gets one quote and is cut off."""
 
+    def __init__(self, quote: exchange_pb2.Quote) -> None:
+        self._quote = quote
+
     async def ListQuotes(self, request: exchange.ListQuotesRequest, context: Any) -> Any:
         if request.symbols not in ([], ["AAPL"]):
             raise NotFound(Reason.REASON_UNKNOWN_SYMBOL, "the symbol is not listed")
-        return exchange.ListQuotesResponse(quotes=[QUOTE])
+        return exchange.ListQuotesResponse(quotes=[self._quote])
 
     async def WatchQuotes(
         self, request: exchange.WatchQuotesRequest, context: Any
     ) -> AsyncIterator[exchange.WatchQuotesResponse]:
-        yield exchange.WatchQuotesResponse(quote=QUOTE)
+        yield exchange.WatchQuotesResponse(quote=self._quote)
 
     async def GetBook(self, request: exchange.GetBookRequest, context: Any) -> Any:
-        return exchange.GetBookResponse(bids=[QUOTE.bid], asks=[QUOTE.ask, QUOTE.ask])
+        return exchange.GetBookResponse(
+            bids=[self._quote.bid], asks=[self._quote.ask, self._quote.ask]
+        )
 
     async def ListTradingDays(self, request: calendar.ListTradingDaysRequest, context: Any) -> Any:
         return calendar.ListTradingDaysResponse(days=[a_day()][: request.limit])

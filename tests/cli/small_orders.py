@@ -28,6 +28,7 @@ class SmallOrders(OrderServiceServicer):
         self.asked: list[pb.PlaceTradeRequest] = []
         self.events: dict[str, list[model.TradeEvent]] = defaultdict(list)
         self.trades: dict[str, list[model.Trade]] = defaultdict(list)
+        self.previewed = pb.PreviewTradeResponse()
         self.explained = pb.ExplainTradeResponse()
         self.unavailable_calls = 0
         self.cut_off_after: list[int] = []
@@ -66,6 +67,10 @@ class SmallOrders(OrderServiceServicer):
         async with self._changed:
             self._changed.notify_all()
         return pb.PlaceTradeResponse(trade=placed)
+
+    async def PreviewTrade(self, request: pb.PreviewTradeRequest, context: Any) -> Any:
+        self.asked.append(request.trade)
+        return self.previewed
 
     async def ExplainTrade(self, request: pb.ExplainTradeRequest, context: Any) -> Any:
         return self.explained

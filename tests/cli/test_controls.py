@@ -77,3 +77,29 @@ async def test_a_decision_is_told_check_by_check(house: SmallHouse, run: Run) ->
     assert "99 (firm, v3)" in told
     assert "ORDER_QUANTITY_LIMIT: too many" in told
     assert "not limited" in told
+
+
+async def test_a_preview_tells_the_hold_the_cost_and_the_checks(
+    house: SmallHouse, run: Run
+) -> None:
+    told = house.orders.previewed
+    told.reason = Reason.REASON_INSUFFICIENT_FUNDS
+    told.reason_text = "$1.00 is available"
+    told.hold.CopyFrom(
+        pb.PreviewTradeResponse.Hold(asset="USD", amount=2_000_000, available=1_000_000)
+    )
+    told.estimate.quantity = 2
+    told.estimate.notional_micros = 1_900_000
+    told.estimate.average_price_micros = 950_000
+    told.checks.add(control=model.CONTROL_SELF_TRADE, outcome=model.CONTROL_OUTCOME_NOT_LIMITED)
+
+    result = await run("preview", "KO", "buy", "2", "--limit", "1")
+
+    assert result.exit_code == 0, result.output
+    assert house.orders.asked[0].limit_price_micros == 1_000_000
+    assert "would not be accepted: INSUFFICIENT_FUNDS: $1.00 is available" in result.stdout
+    assert "would hold $2.00 of $1.00 USD available" in result.stdout
+    assert "would fill 2 at once, at $0.95 on average, $1.90 in all" in result.stdout
+    assert "self-trade" in result.stdout
+    found = json.loads((await run("preview", "KO", "buy", "2", "--json")).stdout)
+    assert found["hold"]["asset"] == "USD"

@@ -125,3 +125,10 @@ async def test_a_date_gets_one_kind_of_hours(run: Run) -> None:
     for words in ([], ["--opens", "14:30"], ["--closed", "--usual"]):
         result = await run("exchange", "day", "2026-11-25", *words)
         assert result.exit_code == ExitCode.USAGE
+
+
+async def test_quotes_tell_a_halt_and_its_end(house: SmallHouse, run: Run) -> None:
+    house.quote.is_halted = True
+    assert (await run("market", "quotes")).stdout.rstrip().endswith(", halted")
+    house.quote.halted_until.FromJsonString("2026-11-27T15:00:10Z")
+    assert "halted until 15:00:10" in (await run("market", "quotes")).stdout

@@ -44,7 +44,8 @@ class Amends:
         """The one fill of a trade at the market: bought at $20, or sold at $18."""
         trade = await self.scene.app.place(side, quantity, SYMBOL)
         story = await self.scene.app.story({trade.trade_id})
-        [fill] = [event for event in story if event.HasField("execution")]
+        mine = (event for event in story if event.trade.trade_id == trade.trade_id)
+        [fill] = [event for event in mine if event.HasField("execution")]
         return fill
 
     async def bust(self, fill: order_pb2.TradeEvent) -> None:

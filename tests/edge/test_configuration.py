@@ -60,6 +60,7 @@ def test_customers_reach_only_these_methods() -> None:
         "order.v1.OrderService/ListTrades",
         "order.v1.OrderService/PlaceTrade",
         "order.v1.OrderService/PlaceTrades",
+        "order.v1.OrderService/PreviewTrade",
         "order.v1.OrderService/ReplaceTrade",
         "order.v1.OrderService/WatchTrades",
     ]

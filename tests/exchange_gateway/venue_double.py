@@ -110,6 +110,7 @@ class VenueDouble(ExchangeServiceServicer):
         self.logons: list[pb.SessionRequest.Logon] = []
         self.asked: list[str] = []
         self.instruments = [market.Instrument(symbol="AAPL", name="Apple Inc.")]
+        self.quotes: list[market.Quote] = []
         self.cancels: list[str] = []
         self.replaces: list[tuple[int, market.ReplaceOrder]] = []
         # Faults.
@@ -258,6 +259,17 @@ class VenueDouble(ExchangeServiceServicer):
             limit_price_micros=order.limit_price_micros,
             stop_price_micros=order.stop_price_micros,
         )
+
+    async def ListQuotes(
+        self, request: pb.ListQuotesRequest, context: Any
+    ) -> pb.ListQuotesResponse:
+        """What it was told to say."""
+        return pb.ListQuotesResponse(quotes=self.quotes)
+
+    async def GetBook(self, request: pb.GetBookRequest, context: Any) -> pb.GetBookResponse:
+        """The best of the quotes."""
+        (quote,) = [quote for quote in self.quotes if quote.symbol == request.symbol]
+        return pb.GetBookResponse(bids=[quote.bid], asks=[quote.ask])
 
     async def ListInstruments(
         self, request: pb.ListInstrumentsRequest, context: Any

@@ -67,6 +67,7 @@ class Floor:
                     jwks_file=str(self.keys.jwks_file),
                     service_token_file=str(self.keys.token_file("order")),
                     gateway_address=self._gateway_address,
+                    ledger_address="127.0.0.1:1",
                     nudge_stream=settings.nudge_stream,
                     nudge_prefix=settings.nudge_prefix,
                 )

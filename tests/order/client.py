@@ -149,6 +149,11 @@ class Order:
         request = control_service_pb.ListControlsRequest(**changes)
         return await self.controls.ListControls(request, **self.as_operator())  # type: ignore[no-any-return]
 
+    async def preview(self, customer: str = "alice", **changes: Any) -> pb.PreviewTradeResponse:
+        """What would become of a trade."""
+        request = pb.PreviewTradeRequest(trade=an_order(**changes))
+        return await self.trades.PreviewTrade(request, **self.as_customer(customer))  # type: ignore[no-any-return]
+
     async def explain(self, customer: str, trade_id: str) -> pb.ExplainTradeResponse:
         """What the trade was decided by."""
         request = pb.ExplainTradeRequest(trade_id=trade_id)

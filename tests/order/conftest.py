@@ -12,9 +12,15 @@ import pytest
 from libs.embedded import Postgres
 from services.order.main import Settings, house
 from stockbroker.exchange_gateway.v1 import exchange_gateway_service_pb2 as gateway_pb
+from stockbroker.exchange_gateway.v1 import market_pb2
 from stockbroker.exchange_gateway.v1.exchange_gateway_service_pb2_grpc import (
     ExchangeGatewayServiceServicer,
     add_ExchangeGatewayServiceServicer_to_server,
+)
+from stockbroker.ledger.v1 import posting_pb2
+from stockbroker.ledger.v1.ledger_service_pb2_grpc import (
+    LedgerServiceServicer,
+    add_LedgerServiceServicer_to_server,
 )
 from tests.order.client import Order
 from tests.support.keys import Keys
@@ -24,11 +30,15 @@ MakeHouse = Callable[..., AbstractAsyncContextManager[Order]]
 
 
 class ListingGateway(ExchangeGatewayServiceServicer):
-    """Lists `symbols`; the rest of a gateway is not needed here."""
+    """Lists `symbols`, tells `last_prices` and a `book`; nothing else is needed here."""
 
     def __init__(self) -> None:
         self.symbols = {"AAPL": True, "MSFT": True, "BRK.B": True, "HALT": False}
         self.asked = 0
+        self.last_prices: dict[str, int] = {}
+        self.asked_for_prices = 0
+        self.book = market_pb2.GetBookResponse()
+        self.is_away = False
 
     async def ListInstruments(
         self, request: gateway_pb.ListInstrumentsRequest, context: Any
@@ -40,6 +50,53 @@ class ListingGateway(ExchangeGatewayServiceServicer):
                 for symbol, is_tradable in sorted(self.symbols.items())
             ]
         )
+
+    async def ListQuotes(
+        self, request: market_pb2.ListQuotesRequest, context: Any
+    ) -> market_pb2.ListQuotesResponse:
+        self.asked_for_prices += 1
+        await self._answer(context)
+        return market_pb2.ListQuotesResponse(
+            quotes=[
+                market_pb2.Quote(symbol=symbol, last_price_micros=price)
+                for symbol, price in self.last_prices.items()
+            ]
+        )
+
+    async def GetBook(
+        self, request: market_pb2.GetBookRequest, context: Any
+    ) -> market_pb2.GetBookResponse:
+        await self._answer(context)
+        return self.book
+
+    async def _answer(self, context: Any) -> None:
+        if self.is_away:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "the exchange does not answer")
+
+
+class SmallLedger(LedgerServiceServicer):
+    """Says what is available by account and asset; those it was not told of have nothing."""
+
+    def __init__(self) -> None:
+        self.available: dict[tuple[str, str], int] = {}
+        self.state = "open"
+
+    async def GetBalance(
+        self, request: posting_pb2.GetBalanceRequest, context: Any
+    ) -> posting_pb2.GetBalanceResponse:
+        available = self.available.get((request.account, request.asset), 0)
+        return posting_pb2.GetBalanceResponse(available=available, state=self.state)
+
+
+@pytest.fixture
+async def ledger() -> AsyncIterator[tuple[SmallLedger, str]]:
+    """The small ledger and its address."""
+    server, servicer = grpc.aio.server(), SmallLedger()
+    add_LedgerServiceServicer_to_server(servicer, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    yield servicer, f"127.0.0.1:{port}"
+    await server.stop(None)
 
 
 @pytest.fixture
@@ -59,6 +116,7 @@ def make_house(
     nats_url: str,
     keys: Keys,
     gateway: tuple[ListingGateway, str],
+    ledger: tuple[SmallLedger, str],
     request: pytest.FixtureRequest,
 ) -> MakeHouse:
     """Runs an order service on this test's database; several at once are several processes."""
@@ -69,6 +127,8 @@ def make_house(
         "jwks_file": keys.jwks_file,
         "service_token_file": keys.token_file("order"),
         "gateway_address": gateway[1],
+        "ledger_address": ledger[1],
+        "quotes_refresh_seconds": 0.05,
         "nudge_stream": name.upper(),
         "nudge_prefix": name,
         "heartbeat_seconds": 0.2,

@@ -258,7 +258,7 @@ async def test_a_customer_whose_first_trade_is_not_committed_cannot_be_locked(
     )
     connect = psycopg.AsyncConnection.connect
     async with await connect(postgres_url) as placing, await connect(postgres_url) as claiming:
-        await place_trades(placing, [placement], Guard(SystemClock(), Book()))
+        await place_trades(placing, [placement], Guard(SystemClock(), book=Book()))
         assert await Customers(claiming).lock_known(["alice"]) == []
         await placing.commit()
         assert await Customers(claiming).lock_known(["alice"]) == ["alice"]

@@ -111,6 +111,7 @@ async def running(
         "JWKS_FILE": keys.jwks_file,
         "SERVICE_TOKEN_FILE": keys.token_file("order"),
         "GATEWAY_ADDRESS": gateway[1],
+        "LEDGER_ADDRESS": "127.0.0.1:1",
         "LISTEN": address,
         "NUDGE_STREAM": "KILLED",
         "NUDGE_PREFIX": "killed",

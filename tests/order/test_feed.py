@@ -44,7 +44,7 @@ async def test_news_that_comes_just_after_a_read_is_told_without_a_heartbeat(
             customer_id="alice",
             terms=Terms(symbol="AAPL", side=Side.BUY, quantity=1),
         )
-        guard = Guard(SystemClock(), Book())
+        guard = Guard(SystemClock(), book=Book())
         await database.run(Change.PLACE, lambda c: place_trades(c, [placement], guard))
         watchers.ring(["alice"])
 

@@ -96,11 +96,11 @@ GUARDED = Book([_set(1, Control.DUPLICATE_ORDER, 3600), _set(2, Control.SELF_TRA
 async def trade_once(connection: psycopg.AsyncConnection) -> None:
     """A batch from placement to its last fill; every statement that changes trades."""
     placements = [a_placement(customer_id) for customer_id in BATCH]
-    await place_trades(connection, placements, Guard(CLOCK, Book()))
+    await place_trades(connection, placements, Guard(CLOCK, book=Book()))
     quantity = next(_quantities)
     for _ in range(2):  # new ones, then the same once more
         limits = [a_limit(customer_id, quantity) for customer_id in BATCH]
-        await place_trades(connection, limits, Guard(CLOCK, GUARDED))
+        await place_trades(connection, limits, Guard(CLOCK, book=GUARDED))
     partitions = sorted({partition_of(customer_id) for customer_id in BATCH})
     epochs = await Partitions(connection).lead(partitions, "w", at=AT)
     claims = await claim_trades(connection, epochs, BATCH, CLOCK)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from libs.refusals import Throttled
 from services.order.domain.controls.checks import Outcome
 from services.order.domain.controls.decision import ORDER, decide, explanation
-from services.order.domain.controls.facts import Case, Facts, Kept, pack, unpack
+from services.order.domain.controls.facts import Facts, Kept, case_of, pack, unpack
 from services.order.domain.controls.gate import Gate, Market, Recent, Resting, likeness
 from services.order.domain.controls.rates import Rates, spend
 from services.order.domain.controls.setting import Action, Book, Control, Scope, Setting
@@ -57,7 +57,7 @@ NOTIONAL = ControlTerms(control=Control.MAX_NOTIONAL, limit=1000 * DOLLAR, secon
 
 def said(control: Control, terms: Terms, book: Book, facts: Facts = Facts()) -> Outcome:  # noqa: B008
     """What one control says."""
-    decision = decide(Case("alice", terms, book, AT, facts))
+    decision = decide(case_of("alice", terms, book, AT, facts))
     return next(each.outcome for each in decision.checks if each.control is control)
 
 
@@ -100,7 +100,7 @@ def test_a_setting_is_in_force_from_its_time_until_the_next_one() -> None:
     book = Book([setting(1, second, effective_at=later), setting(2, first)])
 
     def limit_at(at: datetime) -> int:
-        found = book.in_force(Control.MAX_QUANTITY, "alice", "AAPL", at)
+        found = book.in_force("alice", "AAPL", at).get(Control.MAX_QUANTITY)
         return found.terms.limit if found else 0
 
     moments = (AT - timedelta(seconds=1), AT, later - timedelta(microseconds=1), later)

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from services.cli.failures import ExitCode
-from services.cli.options import AsCustomer, AsJson, Limit, Shares, Stop
+from services.cli.options import AsCustomer, AsJson, Limit, Shares, Stop, Symbol
 from services.cli.settings import settings
 
 if TYPE_CHECKING:
     from services.cli.neighbours import Door
     from stockbroker.order.v1.order_pb2 import Trade
-    from stockbroker.order.v1.order_service_pb2 import PlaceTradeResponse
+    from stockbroker.order.v1.order_service_pb2 import PlaceTradeRequest, PlaceTradeResponse
 
 
 class Side(Enum):
@@ -33,16 +33,20 @@ class TimeInForce(Enum):
     FOK = "fok"
 
 
+SideTyped = Annotated[Side, typer.Argument(metavar="buy|sell", case_sensitive=False)]
+Tif = Annotated[
+    TimeInForce,
+    typer.Option("--tif", case_sensitive=False, help="How long it may wait for a fill."),
+]
+
+
 def place(  # noqa: PLR0913 - a command's parameters are its options
-    symbol: Annotated[str, typer.Argument(metavar="SYMBOL", help="For example AAPL.")],
-    side: Annotated[Side, typer.Argument(metavar="buy|sell", case_sensitive=False)],
+    symbol: Symbol,
+    side: SideTyped,
     quantity: Shares,
     limit: Limit = "0",  # type: ignore[assignment]  # typer gives defaults to the parser as well
     stop: Stop = "0",  # type: ignore[assignment]
-    time_in_force: Annotated[
-        TimeInForce,
-        typer.Option("--tif", case_sensitive=False, help="How long it may wait for a fill."),
-    ] = TimeInForce.DAY,
+    time_in_force: Tif = TimeInForce.DAY,
     customer: AsCustomer = "",
     client_order_id: Annotated[
         str, typer.Option(help="Your own id; placing it again gives the same trade.")
@@ -62,21 +66,11 @@ def place(  # noqa: PLR0913 - a command's parameters are its options
     when it is still open after --timeout.
     """
     from services.cli.neighbours import customers_door
-    from stockbroker.common.v1 import terms_pb2
-    from stockbroker.order.v1 import order_service_pb2 as pb
     from stockbroker.order.v1.order_service_pb2_grpc import OrderServiceStub
 
-    request = pb.PlaceTradeRequest(
-        # One of our own even when none was given: the call may then be repeated.
-        client_order_id=client_order_id or str(uuid.uuid4()),
-        symbol=symbol,
-        side=terms_pb2.SIDE_BUY if side is Side.BUY else terms_pb2.SIDE_SELL,
-        quantity=quantity,
-        order_type=terms_pb2.OrderType.Value(f"ORDER_TYPE_{_order_type(limit, stop)}"),
-        limit_price_micros=limit,
-        stop_price_micros=stop,
-        time_in_force=terms_pb2.TimeInForce.Value(f"TIME_IN_FORCE_{time_in_force.name}"),
-    )
+    request = request_of(symbol, side, quantity, (limit, stop), time_in_force)
+    # One of our own even when none was given: the call may then be repeated.
+    request.client_order_id = client_order_id or str(uuid.uuid4())
     with customers_door(settings(), customer) as door:
         response = door.call(OrderServiceStub(door.channel).PlaceTrade, request)
         _show_placed(response, as_json)
@@ -104,6 +98,25 @@ def cancel(
     else:
         trade = response.trade
         say(f"{status_word(trade.status)} {terms_of(trade)}, trade {trade.trade_id}")
+
+
+def request_of(
+    symbol: str, side: Side, quantity: int, prices: tuple[int, int], time_in_force: TimeInForce
+) -> "PlaceTradeRequest":
+    """The terms as they were typed; `prices`: limit and stop, 0 for none."""
+    from stockbroker.common.v1 import terms_pb2
+    from stockbroker.order.v1.order_service_pb2 import PlaceTradeRequest
+
+    limit, stop = prices
+    return PlaceTradeRequest(
+        symbol=symbol,
+        side=terms_pb2.SIDE_BUY if side is Side.BUY else terms_pb2.SIDE_SELL,
+        quantity=quantity,
+        order_type=terms_pb2.OrderType.Value(f"ORDER_TYPE_{_order_type(limit, stop)}"),
+        limit_price_micros=limit,
+        stop_price_micros=stop,
+        time_in_force=terms_pb2.TimeInForce.Value(f"TIME_IN_FORCE_{time_in_force.name}"),
+    )
 
 
 def _order_type(limit: int, stop: int) -> str:

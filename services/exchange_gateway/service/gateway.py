@@ -9,6 +9,7 @@ from libs.postgres import Pool
 from libs.refusals import Invalid, Unavailable
 from services.exchange_gateway import wire
 from services.exchange_gateway.domain import TRADE_ID, Kind, Report, State, told_by
+from services.exchange_gateway.service.market import Market
 from services.exchange_gateway.service.operators import Operators
 from services.exchange_gateway.session.enquiring import ask
 from services.exchange_gateway.session.listing import Listing
@@ -27,7 +28,7 @@ _MOST = 1000
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
-class GatewayService(Operators, ExchangeGatewayServiceServicer):
+class GatewayService(Operators, Market, ExchangeGatewayServiceServicer):
     """The house's one door to the exchange."""
 
     def __init__(

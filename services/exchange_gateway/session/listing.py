@@ -20,7 +20,7 @@ class Listing:
         self, pool: Pool, venue: Venue, *, session_id: str, clock: Clock, max_age_seconds: float
     ) -> None:
         self._pool = pool
-        self._venue = venue
+        self.venue = venue
         self._session_id = session_id
         self._clock = clock
         self._max_age_seconds = max_age_seconds
@@ -40,7 +40,7 @@ class Listing:
 
     async def _refresh(self) -> None:
         try:
-            listed = await self._venue.list_instruments()
+            listed = await self.venue.list_instruments()
         except VenueAway as error:
             _log.warning("instruments_unanswered", error=str(error))
             if not self._known:

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from services.exchange_gateway.domain import Command, Instrument, Order, Report
 from services.exchange_gateway.domain.comparison import Theirs
+from services.exchange_gateway.domain.market import Book, Quote
 from services.exchange_gateway.domain.numbers import Numbers
 from services.exchange_gateway.domain.replaces import Replace
 
@@ -112,6 +113,12 @@ class Venue(Protocol):
         `after` and the second of the answer say where pages go on; empty: begin, and end. Raises
         VenueAway.
         """
+
+    async def list_quotes(self) -> list[Quote]:
+        """Every symbol's quote as it is now, by symbol. Raises VenueAway."""
+
+    async def get_book(self, symbol: str, depth: int) -> Book:
+        """A symbol's book, at most so many levels a side. Raises VenueAway."""
 
     async def list_instruments(self) -> list[Instrument]:
         """What is listed, by symbol. Raises VenueAway."""

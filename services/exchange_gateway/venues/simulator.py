@@ -11,7 +11,6 @@ import structlog
 from google.protobuf.message import DecodeError
 
 from libs.rpc.status import metadata_of
-from libs.tasks import is_cancelled
 from services.exchange_gateway.domain import Command, Instrument, Kind, Order, Reason, Report
 from services.exchange_gateway.domain.comparison import Theirs
 from services.exchange_gateway.domain.numbers import Numbers
@@ -23,7 +22,10 @@ from services.exchange_gateway.venues import (
     VenueAway,
     VenueOutOfStep,
 )
+from services.exchange_gateway.venues.answering import answer_of as _answer
+from services.exchange_gateway.venues.answering import words_of as _words
 from services.exchange_gateway.venues.garbled import Garbled, read_response, seq_of
+from services.exchange_gateway.venues.market import MarketReader
 from stockbroker.exchange.v1 import exchange_pb2 as market
 from stockbroker.exchange.v1 import exchange_service_pb2 as pb
 from stockbroker.exchange.v1.exchange_service_pb2_grpc import ExchangeServiceStub
@@ -62,7 +64,7 @@ _log = structlog.get_logger()
 _SESSION = "/stockbroker.exchange.v1.ExchangeService/Session"
 
 
-class SimulatorVenue:
+class SimulatorVenue(MarketReader):
     """Speaks ExchangeService under the name `session_id`, over channels that `dial` opens.
 
     Each logon dials anew: a connection that is dead on one side only is left behind by it.
@@ -252,18 +254,6 @@ class SimulatorStream:
             await _write(self._call, request)
 
 
-async def _answer(call: Any) -> Any:
-    """What a call gives. Raises VenueAway, also when a newer logon closed the channel under it."""
-    try:
-        return await call
-    except grpc.aio.AioRpcError as error:
-        raise VenueAway(_words(error)) from error
-    except asyncio.CancelledError:
-        if is_cancelled():
-            raise
-        raise VenueAway("a newer logon took the place of the connection") from None
-
-
 async def _write(call: _Call, request: pb.SessionRequest) -> None:
     try:
         await call.write(request)
@@ -361,7 +351,3 @@ def _failure(error: grpc.aio.AioRpcError) -> VenueAway:
         return VenueAway(_words(error))
     theirs = Numbers(int(stands["next_command_seq"]), int(stands["next_report_seq"]))
     return VenueOutOfStep(theirs, _words(error))
-
-
-def _words(error: grpc.aio.AioRpcError) -> str:
-    return f"{error.code().name}: {error.details()}"

@@ -13,6 +13,7 @@ from services.order.domain.trade import Trade
 from services.order.feed import Feed
 from services.order.guard import Guard
 from services.order.instruments import Instruments
+from services.order.neighbours import Neighbours
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,3 +29,4 @@ class Desk:
     ids: Ids
     clock: Clock
     guard: Guard
+    neighbours: Neighbours

@@ -20,6 +20,7 @@ from services.order.domain.trade import Trade, TradeStatus
 from services.order.service.desk import Desk
 from services.order.service.explaining import ExplainingService
 from services.order.service.placing import PlacingService
+from services.order.service.previewing import PreviewingService
 from services.order.store.instruments import page_token_key
 from services.order.store.lists import Lists
 from services.order.store.resting import Resting
@@ -31,7 +32,7 @@ _LAST_SEQ = 2**63 - 1
 _AT_ONCE = 500  # cancels in one transaction
 
 
-class TradesService(PlacingService, ExplainingService, OrderServiceServicer):
+class TradesService(PlacingService, PreviewingService, ExplainingService, OrderServiceServicer):
     """See the contract for each method."""
 
     def __init__(self, desk: Desk) -> None:

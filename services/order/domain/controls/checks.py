@@ -7,7 +7,7 @@ import msgspec
 
 from libs.money import format_dollars
 from libs.reasons import Reason
-from services.order.domain.controls.facts import UNKNOWN, Case, Facts
+from services.order.domain.controls.facts import NO_FACTS, UNKNOWN, Case, Facts
 from services.order.domain.controls.setting import Action, Control, Setting
 
 BASIS_POINTS = 10_000
@@ -35,12 +35,12 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     text: str = ""
     observed: int = 0
     setting: Setting | None = None
-    facts: Facts = Facts()
+    facts: Facts = NO_FACTS
 
 
 def look(control: Control, case: Case) -> Check:
     """What this control says of the case."""
-    setting = case.book.in_force(control, case.customer_id, case.terms.symbol, case.at)
+    setting = case.settings.get(control)
     if setting is None:
         return _NOTHING_SET[control]
     if setting.terms.action is Action.EXEMPT:
@@ -65,7 +65,7 @@ def _max_quantity(case: Case, setting: Setting) -> Check:
 
 def _max_notional(case: Case, setting: Setting) -> Check:
     terms = case.terms
-    facts = Facts()
+    facts = NO_FACTS
     if not (terms.limit_price_micros or terms.stop_price_micros):
         facts = _price_of(case)
         if not _is_fresh(facts, setting):
@@ -164,7 +164,7 @@ def _without_price(setting: Setting, facts: Facts) -> Check:
     )
 
 
-def _passed(setting: Setting, observed: int = 0, facts: Facts = Facts()) -> Check:  # noqa: B008
+def _passed(setting: Setting, observed: int = 0, facts: Facts = NO_FACTS) -> Check:
     return Check(
         control=setting.terms.control,
         outcome=Outcome.PASSED,
@@ -180,7 +180,7 @@ def _failed(
     text: str,
     *,
     observed: int = 0,
-    facts: Facts = Facts(),  # noqa: B008
+    facts: Facts = NO_FACTS,
 ) -> Check:
     return Check(
         control=setting.terms.control,

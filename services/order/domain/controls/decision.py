@@ -5,7 +5,7 @@ from msgspec.structs import replace
 
 from libs.reasons import Reason
 from services.order.domain.controls.checks import Check, Outcome, look
-from services.order.domain.controls.facts import Case, Facts, Kept, unpack
+from services.order.domain.controls.facts import NO_FACTS, Case, Facts, Kept, case_of, unpack
 from services.order.domain.controls.setting import Book, Control
 from services.order.domain.trade import Trade
 
@@ -48,24 +48,30 @@ class Decision(msgspec.Struct, frozen=True):
     @property
     def kept(self) -> Kept:
         """The decision as it is kept: only facts that a check has looked at."""
-        seen = Facts()
-        failed = 0
+        failed, seen = 0, NO_FACTS
         for check in self.checks:
             if check.outcome is Outcome.FAILED:
                 failed |= 1 << check.control
-            if check.facts != Facts():
-                changes = {
-                    field: value
-                    for field, value in msgspec.structs.asdict(check.facts).items()
-                    if value != getattr(Facts(), field)
-                }
-                seen = replace(seen, **changes)
+            if check.facts is not NO_FACTS:
+                seen = _both(seen, check.facts)
         return Kept(self.version, failed, seen)
+
+
+def _both(one: Facts, other: Facts) -> Facts:
+    """What either says: two checks that say the same thing agree about it."""
+    return Facts(
+        last_price_micros=one.last_price_micros or other.last_price_micros,
+        price_age_ms=one.price_age_ms or other.price_age_ms,
+        duplicate_of=one.duplicate_of or other.duplicate_of,
+        crosses=one.crosses or other.crosses,
+        customer_rate_left=max(one.customer_rate_left, other.customer_rate_left),
+        symbol_rate_left=max(one.symbol_rate_left, other.symbol_rate_left),
+    )
 
 
 def decide(case: Case) -> Decision:
     """What every control says of the case."""
-    return Decision(case.book.version, tuple(look(control, case) for control in ORDER))
+    return Decision(case.version, tuple(look(control, case) for control in ORDER))
 
 
 def explain(case: Case, kept: Kept) -> Decision:
@@ -82,7 +88,7 @@ def explain(case: Case, kept: Kept) -> Decision:
 def explanation(trade: Trade, book: Book, packed: bytes) -> Decision:
     """What a trade was decided by, out of what was kept with it and every setting there is."""
     kept = unpack(packed)
-    case = Case(
+    case = case_of(
         trade.customer_id, trade.terms, book.as_of(kept.version), trade.created_at, kept.facts
     )
     return explain(case, kept)

@@ -1,11 +1,12 @@
 """What a decision was made on beside the trade's terms, and how it is kept with the trade."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from uuid import UUID
 
 import msgspec
 
-from services.order.domain.controls.setting import Book
+from services.order.domain.controls.setting import Book, Control, Setting
 from services.order.domain.trade import Terms
 
 UNKNOWN = -1
@@ -27,14 +28,25 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     symbol_rate_left: int = UNKNOWN
 
 
-class Case(msgspec.Struct, frozen=True):
-    """Everything a decision depends on: the same case always gets the same decision."""
+NO_FACTS = Facts()
 
-    customer_id: str
+
+class Case(msgspec.Struct, frozen=True):
+    """Everything a decision depends on: the same case always gets the same decision.
+
+    `settings`: those in force for the trade, of that `version` of all settings.
+    """
+
     terms: Terms
-    book: Book
-    at: datetime
-    facts: Facts
+    version: int
+    settings: Mapping[Control, Setting]
+    facts: Facts = NO_FACTS
+
+
+def case_of(customer_id: str, terms: Terms, book: Book, at: datetime, facts: Facts) -> Case:
+    """The case of a trade at a time."""
+    settings = book.in_force(customer_id, terms.symbol, at)
+    return Case(terms, book.version, settings, facts)
 
 
 class Kept(msgspec.Struct, frozen=True):
@@ -42,7 +54,7 @@ class Kept(msgspec.Struct, frozen=True):
 
     version: int = 0
     failed: int = 0
-    facts: Facts = Facts()
+    facts: Facts = NO_FACTS
 
 
 def pack(kept: Kept) -> bytes:

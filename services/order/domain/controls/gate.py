@@ -87,11 +87,20 @@ class Gate:
         self._nanos = nanos
         self.known = Known()
         self.guarded: list[Trade] = []
+        self._in_force: dict[tuple[str, str], Mapping[Control, Setting]] = {}
 
     def setting(self, control: Control, customer_id: str, terms: Terms) -> Setting | None:
         """The limit in force for such a trade, if there is one."""
-        found = self.book.in_force(control, customer_id, terms.symbol, self.at)
+        found = self._settings(customer_id, terms.symbol).get(control)
         return found if found is not None and found.terms.action is Action.SET else None
+
+    def _settings(self, customer_id: str, symbol: str) -> Mapping[Control, Setting]:
+        """Looked up once for a customer in a symbol."""
+        key = customer_id, symbol
+        found = self._in_force.get(key)
+        if found is None:
+            found = self._in_force[key] = self.book.in_force(customer_id, symbol, self.at)
+        return found
 
     def judge(self, customer_id: str, terms: Terms) -> Decision:
         """The decision about a trade that is placed; its tokens are spent. Raises Throttled."""
@@ -139,7 +148,8 @@ class Gate:
             customer_rate_left=by_control.get(Control.CUSTOMER_RATE, UNKNOWN),
             symbol_rate_left=by_control.get(Control.SYMBOL_RATE, UNKNOWN),
         )
-        return decide(Case(customer_id, terms, self.book, self.at, facts))
+        settings = self._settings(customer_id, terms.symbol)
+        return decide(Case(terms, self.book.version, settings, facts))
 
     def _duplicate_of(self, customer_id: str, terms: Terms) -> str:
         setting = self.setting(Control.DUPLICATE_ORDER, customer_id, terms)

@@ -20,6 +20,9 @@ class Control(IntEnum):
     SELF_TRADE = 8
 
 
+NEED_PRICES = frozenset({Control.MAX_NOTIONAL, Control.PRICE_COLLAR})
+
+
 class Action(IntEnum):
     """What a setting does: SET a limit, EXEMPT from less specific ones, or WITHDRAW its like."""
 
@@ -77,28 +80,35 @@ class Book:
     def __init__(self, settings: Iterable[Setting] = ()) -> None:
         self.settings = sorted(settings, key=lambda each: each.version)
         self.version = self.settings[-1].version if self.settings else 0
-        self.controls = frozenset(each.terms.control for each in self.settings)
         self._by_key: dict[tuple[Control, str, str], list[Setting]] = {}
         for each in sorted(self.settings, key=lambda each: (each.effective_at, each.version)):
             scope = each.terms.scope
             key = each.terms.control, scope.customer_id, scope.symbol
             self._by_key.setdefault(key, []).append(each)
+        kinds = {(control, bool(who), bool(what)) for control, who, what in self._by_key}
+        # The most specific first: only what was ever set is looked for.
+        self._kinds = sorted(kinds, key=lambda kind: (kind[0], not kind[1], not kind[2]))
 
-    def in_force(
-        self, control: Control, customer_id: str, symbol: str, at: datetime
-    ) -> Setting | None:
-        """What holds for a customer's trade in a symbol; an EXEMPT one says: no limit.
+    @property
+    def needs_prices(self) -> bool:
+        """Whether a control was ever set that looks at last prices."""
+        return any(each.terms.control in NEED_PRICES for each in self.settings)
+
+    def in_force(self, customer_id: str, symbol: str, at: datetime) -> dict[Control, Setting]:
+        """What holds for a customer's trade in a symbol; an EXEMPT setting says: no limit.
 
         A customer's setting for the symbol wins over one for the customer, that over one for the
         symbol, that over the firm's.
         """
-        if control not in self.controls:
-            return None
-        for scope in ((customer_id, symbol), (customer_id, ""), ("", symbol), ("", "")):
-            found = self._latest((control, *scope), at)
-            if found is not None and found.terms.action is not Action.WITHDRAW:
-                return found
-        return None
+        found: dict[Control, Setting] = {}
+        for control, is_customers, is_symbols in self._kinds:
+            if control in found:
+                continue
+            key = control, customer_id if is_customers else "", symbol if is_symbols else ""
+            setting = self._latest(key, at) if key in self._by_key else None
+            if setting is not None and setting.terms.action is not Action.WITHDRAW:
+                found[control] = setting
+        return found
 
     def as_of(self, version: int) -> "Book":
         """As it was when that was the newest version."""
