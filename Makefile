@@ -16,7 +16,7 @@ BASELINE := protos/baseline.binpb
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help up chaos test simulate bench lint format baseline stubs sync clean
+.PHONY: help up chaos test simulate bench profile lint format baseline stubs sync clean
 
 help: ## List the verbs
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | \
@@ -37,6 +37,9 @@ simulate: sync ## Run the house on virtual time with faults by seed (SEEDS=1000;
 
 bench: sync ## Measure speed as ratios to what is known (OPTIONS='--only ledger --rounds 1')
 	@$(BIN)/python -m bench.main $(OPTIONS)
+
+profile: sync ## Sample every service under the load of the benchmark (OPTIONS='--door unary')
+	@$(BIN)/python -m bench.profile $(OPTIONS)
 
 lint: sync ## ruff, mypy --strict, import-linter, buf lint, format and breaking
 	$(BIN)/ruff check .

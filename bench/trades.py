@@ -50,7 +50,7 @@ async def rounds(
 
     async with AsyncExitStack() as stack:
         house = stack.enter_context(running_house())
-        desk = await stack.enter_async_context(_desk(house, scale))
+        desk = await stack.enter_async_context(a_desk(house, scale))
         step("customers")
         await desk.endow()
         await desk.warm_up()
@@ -78,7 +78,8 @@ def _against(floor: Row, rows: Sequence[Row]) -> list[Row]:
 
 
 @asynccontextmanager
-async def _desk(house: House, scale: Scale) -> AsyncGenerator["Desk", None]:
+async def a_desk(house: House, scale: Scale) -> AsyncGenerator["Desk", None]:
+    """What measures `house`, at its doors."""
     customers = Customers(house.signing_key_file, _CUSTOMERS)
     unary = UnaryDoor(house.services["order"], customers, callers=scale.callers)
     batches = BatchDoor(house.services["order"], customers)

@@ -1,7 +1,8 @@
 """Natural batching: one batch in flight, whatever arrives meanwhile is the next one.
 
 An idle system has no timer and no delay; a busy one pays the fixed cost of a step (a commit, an
-RPC) once per batch instead of once per item.
+RPC) once per batch instead of once per item. Where items come one by one and fast, a batch may
+also linger for a few milliseconds, and takes those along that come meanwhile.
 """
 
 import asyncio
@@ -18,6 +19,8 @@ from stockbroker.common.v1.reason_pb2 import Reason
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+_WORTH_WAITING_FOR = 3  # items
+_MEMORY_SECONDS = 0.05
 _log = structlog.get_logger()
 
 
@@ -27,6 +30,9 @@ class Batcher(Generic[Item, Result]):
     `handle` gets 1 to `max_items` items and returns as many results in the same order; a result
     that is a Refusal is raised to its submitter alone. When `handle` raises on a batch it is called
     again item by item, so that one poison item fails alone; it must therefore be safe to repeat.
+
+    A batch lingers for `linger_seconds` only while items come so fast that a few are to be expected
+    in that time: a single one waits for nobody.
     """
 
     def __init__(
@@ -42,6 +48,7 @@ class Batcher(Generic[Item, Result]):
         self._max_queued = max_queued
         self._linger_seconds = linger_seconds
         self._queue: deque[tuple[Item, _Parcel[Result], int]] = deque()
+        self._pace = Pace()
         self._worker: asyncio.Task[None] | None = None
         self._is_closed = False
         # Not that of the submitter who happens to wake the worker: a batch has many.
@@ -105,9 +112,16 @@ class Batcher(Generic[Item, Result]):
     async def _work(self) -> None:
         """Runs while something is queued; an empty queue ends it."""
         while self._queue:
-            if self._linger_seconds and len(self._queue) < self._max_items:
-                await asyncio.sleep(self._linger_seconds)
+            if self._linger_seconds:
+                await self._linger()
             await self._run(self._next())
+
+    async def _linger(self) -> None:
+        """Wait for others, if some are to be expected."""
+        is_whole = len(self._queue) >= self._max_items
+        if not is_whole and self._pace.within(self._linger_seconds) >= _WORTH_WAITING_FOR:
+            await asyncio.sleep(self._linger_seconds)
+        self._pace.note(len(self._queue), asyncio.get_running_loop().time())
 
     def _next(self) -> "Entries[Item, Result]":
         """What has waited longest, and waits no more."""
@@ -133,6 +147,25 @@ class Batcher(Generic[Item, Result]):
             raise AssertionError(f"{len(batch)} items gave {len(results)} results")
         for (_, parcel, place), result in zip(batch, results, strict=True):
             parcel.settle(place, result)
+
+
+class Pace:
+    """How many items come a second, of late."""
+
+    def __init__(self) -> None:
+        self._per_second = 0.0
+        self._noted_at = float("-inf")
+
+    def within(self, seconds: float) -> float:
+        """How many are to be expected in the time to come."""
+        return self._per_second * seconds
+
+    def note(self, items: int, now: float) -> None:
+        """So many came since the last time."""
+        passed = max(now - self._noted_at, 1e-6)
+        self._noted_at = now
+        share = min(1.0, passed / _MEMORY_SECONDS)
+        self._per_second += (items / passed - self._per_second) * share
 
 
 class _Parcel(Generic[Result]):

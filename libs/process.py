@@ -17,6 +17,7 @@ from libs.settings import load_or_exit
 
 Settings = TypeVar("Settings", bound=msgspec.Struct)
 
+_YOUNG_VALUES = 50_000
 _log = structlog.get_logger()
 
 
@@ -42,6 +43,9 @@ async def _serve(
     async with house(settings) as rpc:
         gc.collect()
         gc.freeze()
+        # A batch makes thousands of values that die young: by the default each would be looked
+        # at several times before it is dropped.
+        gc.set_threshold(_YOUNG_VALUES)
         _log.info("started", listen=getattr(rpc, "address", ""))
         await stop.wait()
         _log.info("stopping")

@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from libs.refusals import Invalid
+from libs.stamps import set_moment
 from services.exchange_gateway.domain import (
     Delivery,
     Fill,
@@ -138,7 +139,7 @@ def stored_execution_to(stored: StoredExecution) -> stored_pb.StoredExecution:
         is_parked=stored.is_parked,
     )
     execution.executed_at.FromNanoseconds(said.executed_at_nanos)
-    execution.received_at.FromDatetime(stored.received_at)
+    set_moment(execution.received_at, stored.received_at)
     return execution
 
 
@@ -158,7 +159,7 @@ def order_status_to(
         filled_quantity=filled_quantity,
     )
     if created_at is not None:
-        status.created_at.FromDatetime(created_at)
+        set_moment(status.created_at, created_at)
     return status
 
 

@@ -1,16 +1,19 @@
 """How a batch is kept: one set-based statement for all of it. The caller owns the transaction."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter
+from typing import Any
 
 from psycopg import AsyncConnection
 
+from libs.postgres.arrays import Bigints, Flags, Moments, Octets, Texts
 from services.exchange_simulator.domain import NewOrder
+from services.exchange_simulator.fence import Superseded
 from services.exchange_simulator.forms import plan_to
 from services.exchange_simulator.hours import Phase
-from services.exchange_simulator.store import Sequences, Superseded
+from services.exchange_simulator.store import Sequences
 from services.exchange_simulator.venue_clock import Reckoning
 from services.exchange_simulator.working import Working
 
@@ -74,28 +77,54 @@ class Records:
     day: Day | None
 
 
+_Columns = Mapping[str, Callable[[Any], object]]
 _TERMS = attrgetter(*NewOrder.__slots__)
 _REPORT = attrgetter(*ReportRow.__slots__)
-_ORDER = (
-    *NewOrder.__slots__,
-    "session_id",
-    "exchange_order_id",
-    "received_at",
-    "is_open",
-    "replaced",
-)
-_ADVANCE = ("ids", "old_commands", "old_reports", "commands", "reports")
-_WORKING = (
-    "id",
-    "place",
-    "quantity",
-    "filled",
-    "limit",
-    "stop",
-    "is_waiting",
-    "plan",
-)
-_DROPPED = ("id", "quantity")
+# The type of each column; a statement casts where the table has a narrower one.
+_ORDER: _Columns = {
+    "client_order_id": Texts,
+    "symbol": Texts,
+    "side": Bigints,
+    "quantity": Bigints,
+    "order_type": Bigints,
+    "limit_price_micros": Bigints,
+    "stop_price_micros": Bigints,
+    "time_in_force": Bigints,
+    "max_notional_micros": Bigints,
+    "session_id": Texts,
+    "exchange_order_id": Texts,
+    "received_at": Moments,
+    "is_open": Flags,
+    "replaced": Bigints,
+}
+_ADVANCE: _Columns = {
+    "ids": Texts,
+    "old_commands": Bigints,
+    "old_reports": Bigints,
+    "commands": Bigints,
+    "reports": Bigints,
+}
+_TOLD: _Columns = {
+    "session_id": Texts,
+    "report_seq": Bigints,
+    "client_order_id": Texts,
+    "exec_id": Texts,
+    "exec_type": Bigints,
+    "last_quantity": Bigints,
+    "last_price_micros": Bigints,
+    "body": Octets,
+}
+_WORKING: _Columns = {
+    "id": Texts,
+    "place": Bigints,
+    "quantity": Bigints,
+    "filled": Bigints,
+    "limit": Bigints,
+    "stop": Bigints,
+    "is_waiting": Flags,
+    "plan": list,  # most are null
+}
+_DROPPED: _Columns = {"id": Texts, "quantity": Bigints}
 
 
 async def keep_batch(connection: AsyncConnection, epoch: int, records: Records) -> None:
@@ -109,7 +138,7 @@ async def keep_batch(connection: AsyncConnection, epoch: int, records: Records) 
         "epoch": epoch,
         **_columns("session", _ADVANCE, map(_advance_of, records.advances)),
         **_columns("order", _ORDER, map(_order_of, records.orders)),
-        **_columns("report", ReportRow.__slots__, map(_REPORT, records.reports)),
+        **_columns("report", _TOLD, map(_REPORT, records.reports)),
         **_columns("working", _WORKING, map(_working_of, records.changed)),
         **_columns("dropped", _DROPPED, map(_dropped_of, records.dropped)),
     }
@@ -219,12 +248,11 @@ WHERE next_command_seq = new.commands AND next_report_seq = new.reports
 """
 
 
-def _columns(
-    prefix: str, names: Sequence[str], rows: Iterable[tuple[object, ...]]
-) -> dict[str, list[object]]:
+def _columns(prefix: str, kinds: _Columns, rows: Iterable[tuple[object, ...]]) -> dict[str, object]:
     """Rows as one array per column, each a parameter `<prefix>_<name>`."""
-    columns = list(zip(*rows, strict=True)) or [()] * len(names)
-    return {f"{prefix}_{name}": list(c) for name, c in zip(names, columns, strict=True)}
+    columns: Sequence[Any] = list(zip(*rows, strict=True)) or [()] * len(kinds)
+    named = zip(kinds.items(), columns, strict=True)
+    return {f"{prefix}_{name}": pack(column) for (name, pack), column in named}
 
 
 def _advance_of(advance: Advance) -> tuple[object, ...]:

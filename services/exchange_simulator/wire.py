@@ -7,6 +7,7 @@ from datetime import datetime
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from libs.refusals import Invalid, NotFound
+from libs.stamps import set_moment
 from services.exchange_simulator.book import BUY, SELL, Half
 from services.exchange_simulator.domain import (
     MAX_PRICE_MICROS,
@@ -266,7 +267,7 @@ def levels_to(half: Half, depth: int) -> Iterable[pb.PriceLevel]:
 def timestamp_to(moment: datetime) -> Timestamp:
     """A moment on the wire."""
     timestamp = Timestamp()
-    timestamp.FromDatetime(moment)
+    set_moment(timestamp, moment)
     return timestamp
 
 

@@ -33,6 +33,9 @@ from services.execution.worker import Worker
 from stockbroker.common.v1.reason_pb2 import Reason
 from stockbroker.order.v1.order_execution_service_pb2 import Outcome
 
+# While many are nudged, so that what follows from a claim has batches worth their while.
+_LINGER_SECONDS = 0.01
+
 _doubted = Counter("execution_in_doubt", "Times a trade was found in doubt")
 _log = structlog.get_logger()
 
@@ -68,7 +71,7 @@ class Lanes:
         self._park_after_faults = park_after_faults
         self._insist = Insistence(worker.clock)
         self.go_on: Callable[[Iterable[OpenCustomer]], None] = lambda _: None
-        self.claims = Batcher[Turn, Claim](self._claim)
+        self.claims = Batcher[Turn, Claim](self._claim, linger_seconds=_LINGER_SECONDS)
         self.holds = Batcher[Trade, Held](self._hold)
         self.submits = Batcher[tuple[Trade, Held], Submitted](self._submit)
         self.cancels = Batcher[Trade, CancelTaken](self._cancel)

@@ -1,12 +1,13 @@
 """Rows of the journal, transfers between any accounts, and balances, as the contract has them."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from libs.proof.checkpoint import Checkpoint
 from libs.proof.forms import micros_of
 from libs.reasons import Reason
+from libs.stamps import moment_of
 from services.ledger.auditor import RULES, Look
 from services.ledger.domain import transfers
 from services.ledger.domain.books import Account, AccountState, Balance, Result
@@ -60,7 +61,7 @@ def transfer_from(asked: posting_pb2.PostedTransfer, *, actor: str) -> Post:
 def time_from(at: Timestamp, *, field: str) -> datetime:
     """Raises Malformed."""
     try:
-        return at.ToDatetime(tzinfo=UTC)
+        return moment_of(at)
     except (ValueError, OverflowError):
         raise Malformed(Reason.REASON_INVALID_REQUEST, field, f"{field} is not a time") from None
 

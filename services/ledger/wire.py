@@ -5,6 +5,7 @@ What comes in is checked for its form on the way: see `domain.forms`.
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from libs.stamps import set_moment
 from services.ledger import journal_wire
 from services.ledger.domain import deeds
 from services.ledger.domain.books import CASH, CUSTOMER, Account, Balance, Result
@@ -182,8 +183,8 @@ def portfolio_to(accounts: list[Account]) -> portfolio_pb.GetPortfolioResponse:
 
 def entry_to(entry: ListedEntry) -> portfolio_pb.Entry:
     recorded_at, effective_at = Timestamp(), Timestamp()
-    recorded_at.FromDatetime(entry.recorded_at)
-    effective_at.FromDatetime(entry.effective_at)
+    set_moment(recorded_at, entry.recorded_at)
+    set_moment(effective_at, entry.effective_at)
     return portfolio_pb.Entry(
         account=entry.account,
         asset=entry.asset,

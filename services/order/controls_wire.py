@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from libs.stamps import set_moment
 from services.order import refusals
 from services.order.domain.controls.changing import Change
 from services.order.domain.controls.checks import Check
@@ -72,8 +73,8 @@ def setting_to(setting: Setting) -> control_pb2.ControlSetting:
         actor=setting.actor,
         reason_text=setting.reason_text,
     )
-    message.effective_at.FromDatetime(setting.effective_at)
-    message.recorded_at.FromDatetime(setting.recorded_at)
+    set_moment(message.effective_at, setting.effective_at)
+    set_moment(message.recorded_at, setting.recorded_at)
     return message
 
 
@@ -103,7 +104,7 @@ def explained_to(trade: Trade, decision: Decision) -> order_service_pb2.ExplainT
         settings_version=decision.version,
         checks=map(check_to, decision.checks),
     )
-    message.decided_at.FromDatetime(trade.created_at)
+    set_moment(message.decided_at, trade.created_at)
     return message
 
 

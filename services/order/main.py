@@ -126,6 +126,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_queued: Annotated[
         int, Meta(ge=1, description="Trades waiting to be placed; more are refused OVERLOADED.")
     ] = 10_000
+    linger_ms: Annotated[
+        float, Meta(ge=0, le=1000, description="While many come, a batch of trades waits so long.")
+    ] = 5.0
     heartbeat_seconds: Annotated[
         Seconds, Meta(description="A quiet WatchTrades stream hears a heartbeat after this.")
     ] = 15.0
@@ -155,6 +158,7 @@ async def house(settings: Settings) -> AsyncIterator[RpcServer]:
             Placer(database, announcer, clock, guard).place,
             max_items=settings.max_batch,
             max_queued=settings.max_queued,
+            linger_seconds=settings.linger_ms / 1000,
         )
         applier: Batcher[Told, Applied] = Batcher(
             Applier(database, announcer, clock).apply, max_queued=_MAX_OUTCOMES

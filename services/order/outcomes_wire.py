@@ -1,9 +1,10 @@
 """What execution tells of trades, from the contract's messages to what the rules speak of."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from libs.stamps import moment_of
 from services.order.domain.journal import Told
 from services.order.domain.news import (
     Accepted,
@@ -125,6 +126,6 @@ def _text(text: str) -> str:
 def _time(stamp: Timestamp) -> datetime | None:
     """To the microsecond; None when it is out of range."""
     try:
-        return stamp.ToDatetime(tzinfo=UTC)
+        return moment_of(stamp)
     except (ValueError, OverflowError):
         return None

@@ -2,6 +2,7 @@
 
 from libs.reasons import Reason
 from libs.refusals import Internal, Refusal
+from libs.stamps import set_moment
 from services.order.domain.placing import Wanted
 from services.order.domain.trade import Trade
 from stockbroker.order.v1 import order_service_pb2 as pb
@@ -31,7 +32,7 @@ def result_to(outcome: Trade | Exception) -> pb.PlaceTradesResponse.Result:
             reason=Reason.ValueType(outcome.standing.reason),
             reason_text=outcome.standing.reason_text,
         )
-        placed.created_at.FromDatetime(outcome.created_at)
+        set_moment(placed.created_at, outcome.created_at)
         return pb.PlaceTradesResponse.Result(placed=placed)
     refusal = (
         outcome

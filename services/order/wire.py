@@ -2,6 +2,7 @@
 
 import msgspec
 
+from libs.stamps import set_moment
 from services.order.domain.parking import Fault, Parked
 from services.order.domain.trade import (
     Amendment,
@@ -56,12 +57,12 @@ def trade_to(trade: Trade) -> order_pb2.Trade:
         orig_client_order_id=trade.orig_client_order_id,
         pending_replace=_replace_to(standing.replace),
     )
-    message.created_at.FromDatetime(trade.created_at)
-    message.updated_at.FromDatetime(trade.updated_at)
+    set_moment(message.created_at, trade.created_at)
+    set_moment(message.updated_at, trade.updated_at)
     if standing.executed_at is not None:
-        message.executed_at.FromDatetime(standing.executed_at)
+        set_moment(message.executed_at, standing.executed_at)
     if standing.in_doubt_since is not None:
-        message.in_doubt_since.FromDatetime(standing.in_doubt_since)
+        set_moment(message.in_doubt_since, standing.in_doubt_since)
     return message
 
 
@@ -75,7 +76,7 @@ def event_to(event: TradeEvent) -> order_pb2.TradeEvent:
         refusal=Reason.ValueType(event.refusal),
         replace=_replace_to(event.replace),
     )
-    message.occurred_at.FromDatetime(event.occurred_at)
+    set_moment(message.occurred_at, event.occurred_at)
     if event.execution is not None:
         message.execution.CopyFrom(_execution_to(event.execution))
     if event.amendment is not None:
@@ -94,7 +95,7 @@ def _amendment_to(amendment: Amendment) -> order_pb2.ExecutionAmendment:
         old_price_micros=amendment.old_price_micros,
         reason_text=amendment.reason_text,
     )
-    message.amended_at.FromDatetime(amendment.amended_at)
+    set_moment(message.amended_at, amendment.amended_at)
     return message
 
 
@@ -119,7 +120,7 @@ def _execution_to(execution: Execution) -> order_pb2.Execution:
         price_micros=execution.price_micros,
         venue=execution.venue,
     )
-    message.executed_at.FromDatetime(execution.executed_at)
+    set_moment(message.executed_at, execution.executed_at)
     return message
 
 
@@ -224,7 +225,7 @@ def parked_to(parked: Parked, trade: Trade) -> execution_pb.ParkedTrade:
         fault_text=parked.fault_text,
         is_condemned=parked.is_condemned,
     )
-    message.parked_at.FromDatetime(parked.parked_at)
+    set_moment(message.parked_at, parked.parked_at)
     return message
 
 

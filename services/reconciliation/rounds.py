@@ -1,7 +1,7 @@
 """The rounds: read what is new, read on in what was read before, open what is due, seal days."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from types import MappingProxyType
@@ -28,6 +28,7 @@ from services.reconciliation.neighbours import Away, Reader
 
 _SAVE_EVERY = 30  # rounds, where nothing else is written
 _READS_AT_MOST = 200  # pages of a source in one round; the next goes on
+_PAGES_TOGETHER = 8  # of a source, kept in one transaction
 _LATE_ROUNDS = 5  # a lag of so many rounds is worth a warning
 
 _read = Counter("reconciliation_executions_read", "Executions that a source told", ["source"])
@@ -118,8 +119,8 @@ class Rounds:
     async def _read_new(self) -> bool:
         """Every source to its end. Whether anything changed."""
         asked, is_changed = list(self._sources), False
-        for _ in range(_READS_AT_MOST):
-            pages = await self._pages(asked, lambda p: p.read, rows=self._rhythm.page_rows)
+        for _ in range(_READS_AT_MOST // _PAGES_TOGETHER):
+            pages = await self._read_ahead(asked)
             is_changed |= await self._take(pages, is_reread=False)
             for page in pages:
                 if page.forgot:
@@ -128,10 +129,23 @@ class Rounds:
                     )
                 self._sources[page.source] = after_read(self._sources[page.source], page)
                 _read.labels(page.source.name).inc(len(page.sightings))
-            asked = [page.source for page in pages if page.has_more]
+            last = {page.source: page for page in pages}
+            asked = [source for source, page in last.items() if page.has_more]
             if not asked:
                 break
         return is_changed
+
+    async def _read_ahead(self, asked: Iterable[Source]) -> list[Page]:
+        """A few pages of each of these, in order: what all tell of is then judged only once."""
+        found: list[Page] = []
+        places = {source: self._sources[source].read for source in asked}
+        for number in range(_PAGES_TOGETHER):
+            pages = await self._pages(places, rows=self._rhythm.page_rows, is_ahead=number > 0)
+            found += pages
+            places = {page.source: page.next for page in pages if page.has_more}
+            if not places:
+                break
+        return found
 
     async def _reread(self) -> bool:
         """A page of each source that answers; after a day has ended, all of it."""
@@ -159,28 +173,34 @@ class Rounds:
         return is_changed
 
     async def _reread_page(self, asked: Iterable[Source], *, rows: int) -> bool:
-        pages = await self._pages(asked, lambda p: p.reread, rows=rows)
+        places = {source: self._sources[source].reread for source in asked}
+        pages = await self._pages(places, rows=rows)
         is_changed = await self._take(pages, is_reread=True)
         for page in pages:
             self._sources[page.source] = after_reread(self._sources[page.source], page)
         return is_changed
 
     async def _pages(
-        self, asked: Iterable[Source], place: Callable[[Progress], Place], *, rows: int
+        self, places: Mapping[Source, Place], *, rows: int, is_ahead: bool = False
     ) -> list[Page]:
-        """A page of each of these that answers."""
+        """A page of each of these that answers.
+
+        `is_ahead`: what was told before is not kept yet; who falls silent is asked again after it.
+        """
 
         async def read(source: Source) -> Page | None:
             progress = self._sources[source]
             try:
-                return await self._readers[source].read(place(progress), limit=rows, now=self.now())
+                return await self._readers[source].read(places[source], limit=rows, now=self.now())
             except Away as error:
+                if is_ahead:
+                    return None
                 if progress.answers_since is not None or not progress.detail:
                     _log.warning("source_away", source=source.name, error=str(error))
                 self._sources[source] = away(progress, str(error))
                 return None
 
-        found = await asyncio.gather(*map(read, asked))
+        found = await asyncio.gather(*map(read, places))
         return [page for page in found if page is not None]
 
     async def _take(self, pages: list[Page], *, is_reread: bool) -> bool:

@@ -28,6 +28,7 @@ from tests.exchange_simulator.member import (
     an_order,
 )
 from tests.exchange_simulator.others import DOLLAR, phase
+from tests.exchange_simulator.test_durability import check_each_filled_once, process, running
 from tests.support.keys import Keys
 from tests.support.wait import until
 
@@ -259,28 +260,33 @@ async def test_a_script_that_makes_no_sense_leaves_the_table_as_it_is(exchange: 
     assert (await table_of(exchange)).is_default
 
 
-async def test_steps_and_table_outlive_a_restart_and_nothing_is_told_twice(
+async def test_killed_amid_its_steps_each_share_is_filled_once_and_the_table_is_kept(
     settings: MakeSettings, keys: Keys
 ) -> None:
     script = scripts_pb2.OrderScript
     slow = script(
-        symbol="KO", outcome=script.OUTCOME_PARTIAL_FILLS, parts=3, delay_ms=600, step_ms=300
+        symbol="KO", outcome=script.OUTCOME_PARTIAL_FILLS, parts=10, delay_ms=50, step_ms=50
     )
-    order = an_order(symbol="KO", quantity=9)
-    async with house(settings()) as rpc, Exchange(rpc.address, keys) as exchange:
+    orders = [an_order(symbol="KO", quantity=23) for _ in range(12)]
+    async with process(settings()) as (child, address), Exchange(address, keys) as exchange:
         await exchange.ready()
         await set_scripts(exchange, slow)
         async with exchange.member() as member:
-            member.send(order)
-            await member.said(order, NEW, TRADE)
+            for order in orders:
+                member.send(order)
+            await until(lambda: len(member.reports) > 40)
+            child.kill()
+            await until(lambda: member.is_ended)
+            heard = list(member.reports)
 
-    async with house(settings()) as rpc, Exchange(rpc.address, keys) as exchange:
-        await exchange.ready()
+    async with running(settings(), keys) as exchange:
         assert list((await table_of(exchange)).scripts) == [slow]
         async with exchange.member() as member:
-            reports = await member.ended(order)
-            assert [r.exec_type for r in reports] == [NEW, TRADE, TRADE, TRADE]
-            assert [r.cumulative_quantity for r in reports] == [0, 3, 6, 9]
+            for order in orders:
+                await member.ended(order)
+            assert member.reports[: len(heard)] == heard
+            assert all(len(member.reports_of(order)) == 11 for order in orders)
+            check_each_filled_once(orders, member.reports)
 
 
 async def test_an_order_is_canceled_while_it_waits_and_its_script_says_no_more(

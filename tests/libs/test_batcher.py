@@ -3,7 +3,7 @@ import contextvars
 
 import pytest
 
-from libs.batcher import Batcher
+from libs.batcher import Batcher, Pace
 from libs.refusals import NotFound, Refusal, Throttled
 from stockbroker.common.v1.reason_pb2 import Reason
 
@@ -131,3 +131,40 @@ async def test_a_batch_bears_the_mark_of_no_submitter() -> None:
 
     await asyncio.create_task(submit())
     assert seen == ["nobody's"]
+
+
+async def test_the_first_item_waits_for_nobody_however_long_batches_may_linger() -> None:
+    async def handle(items: list[int]) -> list[int]:
+        return items
+
+    assert await Batcher(handle, linger_seconds=3600).submit(1) == 1
+
+
+def test_the_pace_follows_what_comes_and_forgets_it_when_it_is_quiet() -> None:
+    pace = Pace()
+    for second in range(3):
+        pace.note(1, float(second))
+    assert pace.within(0.005) < 1
+    for tick in range(10):
+        pace.note(20, 2.0 + tick / 100)
+    assert pace.within(0.005) > 3
+    pace.note(1, 10.0)
+    assert pace.within(0.005) < 1
+
+
+async def test_while_many_come_a_batch_takes_those_along_that_come_a_moment_later() -> None:
+    batches: list[list[int]] = []
+
+    async def handle(items: list[int]) -> list[int]:
+        batches.append(items)
+        return items
+
+    batcher = Batcher(handle, linger_seconds=0.2, max_items=50)
+    for _ in range(4):
+        await batcher.submit_all(list(range(50)))
+    first = asyncio.create_task(batcher.submit(1))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    second = asyncio.create_task(batcher.submit(2))
+    await asyncio.gather(first, second)
+    assert batches[-1] == [1, 2]

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import psycopg
 from psycopg.rows import TupleRow
 
+from libs.postgres.arrays import Bigints, Octets, Texts
 from services.exchange_gateway.domain import Command, Known, Order, State, Terms
 from services.exchange_gateway.store.progress import Seat, Step, advance, lock
 
@@ -98,7 +99,8 @@ class CommandStore:
     async def raise_epochs(self, highest: Mapping[int, int]) -> dict[int, int]:
         """The highest epoch ever seen of each partition in `highest`, that one included."""
         cursor = await self._connection.execute(
-            _RAISE_EPOCHS, {"partitions": list(highest), "epochs": list(highest.values())}
+            _RAISE_EPOCHS,
+            {"partitions": Bigints(list(highest)), "epochs": Bigints(list(highest.values()))},
         )
         before: dict[int, int] = dict(await cursor.fetchall())
         return {key: max(epoch, before.get(key, 0)) for key, epoch in highest.items()}
@@ -120,20 +122,20 @@ class CommandStore:
             _KEEP,
             {
                 "session_id": self._seat.session_id,
-                "trade_ids": [order.trade_id for order in orders],
-                "seqs": [command.seq for command in commands],
-                "customer_ids": [t.customer_id for t in terms],
-                "partitions": [t.partition for t in terms],
-                "epochs": [order.epoch for order in orders],
-                "symbols": [t.symbol for t in terms],
-                "sides": [t.side for t in terms],
-                "quantities": [t.quantity for t in terms],
-                "order_types": [t.order_type for t in terms],
-                "limit_prices": [t.limit_price_micros for t in terms],
-                "stop_prices": [t.stop_price_micros for t in terms],
-                "times_in_force": [t.time_in_force for t in terms],
-                "max_notionals": [t.max_notional_micros for t in terms],
-                "raws": [command.raw for command in commands],
+                "trade_ids": Texts([order.trade_id for order in orders]),
+                "seqs": Bigints([command.seq for command in commands]),
+                "customer_ids": Texts([t.customer_id for t in terms]),
+                "partitions": Bigints([t.partition for t in terms]),
+                "epochs": Bigints([order.epoch for order in orders]),
+                "symbols": Texts([t.symbol for t in terms]),
+                "sides": Bigints([t.side for t in terms]),
+                "quantities": Bigints([t.quantity for t in terms]),
+                "order_types": Bigints([t.order_type for t in terms]),
+                "limit_prices": Bigints([t.limit_price_micros for t in terms]),
+                "stop_prices": Bigints([t.stop_price_micros for t in terms]),
+                "times_in_force": Bigints([t.time_in_force for t in terms]),
+                "max_notionals": Bigints([t.max_notional_micros for t in terms]),
+                "raws": Octets([command.raw for command in commands]),
             },
         )
 
@@ -143,9 +145,9 @@ class CommandStore:
             _RENUMBER,
             {
                 "session_id": self._seat.session_id,
-                "trade_ids": [command.trade_id for command in commands],
-                "seqs": [command.seq for command in commands],
-                "raws": [command.raw for command in commands],
+                "trade_ids": Texts([command.trade_id for command in commands]),
+                "seqs": Bigints([command.seq for command in commands]),
+                "raws": Octets([command.raw for command in commands]),
             },
         )
 
@@ -165,5 +167,5 @@ class CommandStore:
         return [Command(*row) for row in await cursor.fetchall()]
 
     async def _find(self, trade_ids: Sequence[str]) -> list[TupleRow]:
-        cursor = await self._connection.execute(_FIND, {"trade_ids": list(trade_ids)}, binary=True)
+        cursor = await self._connection.execute(_FIND, {"trade_ids": Texts(trade_ids)}, binary=True)
         return await cursor.fetchall()

@@ -5,6 +5,7 @@ from typing import Any
 
 import psycopg
 
+from libs.postgres.arrays import Bigints, Octets, Texts
 from services.exchange_gateway.domain import (
     TRADE_ID,
     Parked,
@@ -16,8 +17,8 @@ from services.exchange_gateway.store.progress import Seat, Step, advance, lock
 
 _STORE = """
 INSERT INTO venue_report (session_id, seq, trade_id, kind, execution_id, raw)
-SELECT %(session_id)s, i.seq, i.trade_id, i.kind, i.execution_id, i.raw
-FROM unnest(%(seqs)b::bigint[], %(trade_ids)b::uuid[], %(kinds)b::smallint[],
+SELECT %(session_id)s, i.seq, nullif(i.trade_id, '')::uuid, i.kind, i.execution_id, i.raw
+FROM unnest(%(seqs)b::bigint[], %(trade_ids)b::text[], %(kinds)b::smallint[],
             %(execution_ids)b::text[], %(raws)b::bytea[])
 AS i (seq, trade_id, kind, execution_id, raw)
 ON CONFLICT (session_id, seq) DO NOTHING
@@ -33,7 +34,8 @@ FROM venue_order WHERE trade_id = ANY(%(trade_ids)b::uuid[])
 _JUDGE = """
 WITH judged AS (
     UPDATE venue_order o
-    SET state = i.state, filled_quantity = i.filled_quantity, filled_by_seq = i.filled_by_seq,
+    SET state = i.state, filled_quantity = i.filled_quantity,
+        filled_by_seq = nullif(i.filled_by_seq, 0),
         exchange_order_id = i.exchange_order_id, updated_at = clock_timestamp()
     FROM unnest(%(trade_ids)b::uuid[], %(states)b::smallint[], %(filled_quantities)b::bigint[],
                 %(filled_by_seqs)b::bigint[], %(exchange_order_ids)b::text[])
@@ -95,18 +97,18 @@ class ReportStore:
             _STORE,
             {
                 "session_id": self._seat.session_id,
-                "seqs": list(range(first_seq, first_seq + len(reports))),
-                "trade_ids": [r.trade_id if is_ours(r.trade_id) else None for r in reports],
-                "kinds": [r.kind for r in reports],
-                "execution_ids": [_storable(r.execution_id) for r in reports],
-                "raws": [r.raw for r in reports],
+                "seqs": Bigints(range(first_seq, first_seq + len(reports))),
+                "trade_ids": Texts([r.trade_id if is_ours(r.trade_id) else "" for r in reports]),
+                "kinds": Bigints([r.kind for r in reports]),
+                "execution_ids": Texts([_storable(r.execution_id) for r in reports]),
+                "raws": Octets([r.raw for r in reports]),
             },
         )
 
     async def find_standings(self, trade_ids: Sequence[str]) -> dict[str, Standing]:
         """How these orders stand; what is not stored is left out."""
         cursor = await self._connection.execute(
-            _STANDINGS, {"trade_ids": list(trade_ids)}, binary=True
+            _STANDINGS, {"trade_ids": Texts(trade_ids)}, binary=True
         )
         rows = await cursor.fetchall()
         return {row[0]: _standing(*row) for row in rows}
@@ -119,7 +121,7 @@ class ReportStore:
             _EXECUTIONS,
             {
                 "session_id": self._seat.session_id,
-                "trade_ids": list(trade_ids),
+                "trade_ids": Texts(trade_ids),
                 "before": before,
             },
             binary=True,
@@ -134,14 +136,14 @@ class ReportStore:
         await self._connection.execute(
             _JUDGE,
             {
-                "trade_ids": [s.trade_id for s in standings],
-                "states": [s.state for s in standings],
-                "filled_quantities": [s.filled_quantity for s in standings],
-                "filled_by_seqs": [s.filled_by_seq for s in standings],
-                "exchange_order_ids": [_storable(s.exchange_order_id) for s in standings],
+                "trade_ids": Texts([s.trade_id for s in standings]),
+                "states": Bigints([s.state for s in standings]),
+                "filled_quantities": Bigints([s.filled_quantity for s in standings]),
+                "filled_by_seqs": Bigints([s.filled_by_seq or 0 for s in standings]),
+                "exchange_order_ids": Texts([_storable(s.exchange_order_id) for s in standings]),
                 "session_id": self._seat.session_id,
-                "done": [s.trade_id for s in standings if s.state == State.DONE],
-                "working": [s.trade_id for s in standings if s.state == State.ACCEPTED],
+                "done": Texts([s.trade_id for s in standings if s.state == State.DONE]),
+                "working": Texts([s.trade_id for s in standings if s.state == State.ACCEPTED]),
             },
         )
 

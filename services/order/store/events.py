@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import psycopg
 
 from services.order.domain.trade import Execution, TradeEvent
-from services.order.store.arrays import Bigints, Texts
+from services.order.store.arrays import Bigints, Moments, Texts
 from services.order.store.rows import execution_from
 
 
@@ -51,7 +51,7 @@ class Events:
                 "trade_ids": Texts([each.trade_id for each in executions]),
                 "quantities": Bigints([each.quantity for each in executions]),
                 "prices": Bigints([each.price_micros for each in executions]),
-                "executed_ats": [each.executed_at for each in executions],
+                "executed_ats": Moments([each.executed_at for each in executions]),
             },
         )
 
@@ -96,8 +96,8 @@ class Events:
                 "quantities": Bigints([each.filled_quantity for each in standings]),
                 "notionals": Bigints([each.filled_notional_micros for each in standings]),
                 "exchange_order_ids": Texts([each.exchange_order_id for each in standings]),
-                "executed_ats": [each.executed_at for each in standings],
-                "doubted_ats": [each.in_doubt_since for each in standings],
+                "executed_ats": Moments([each.executed_at for each in standings]),
+                "doubted_ats": Moments([each.in_doubt_since for each in standings]),
                 "refusals": Bigints([event.refusal for event in events]),
                 "venues": Texts([venue for venue, _ in fills]),
                 "execution_ids": Texts([execution_id for _, execution_id in fills]),

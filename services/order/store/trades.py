@@ -7,7 +7,7 @@ import psycopg
 from msgspec.structs import replace
 
 from services.order.domain.trade import Trade
-from services.order.store.arrays import Bigints, Octets, Texts
+from services.order.store.arrays import Bigints, Moments, Octets, Texts
 from services.order.store.history import History
 from services.order.store.rows import trade_from
 
@@ -151,8 +151,8 @@ class Trades:
                 "quantities": Bigints([each.filled_quantity for each in standings]),
                 "notionals": Bigints([each.filled_notional_micros for each in standings]),
                 "exchange_order_ids": Texts([each.exchange_order_id for each in standings]),
-                "executed_ats": [each.executed_at for each in standings],
-                "doubted_ats": [each.in_doubt_since for each in standings],
+                "executed_ats": Moments([each.executed_at for each in standings]),
+                "doubted_ats": Moments([each.in_doubt_since for each in standings]),
                 "seqs": Bigints([trade.seq for trade in trades]),
             },
         )
