@@ -31,7 +31,7 @@ from stockbroker.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
 _CUSTOMERS = 4_000
 _CASH_MICROS = 10**13
 _MOST_OPEN = 4_000
-_LOOK_SECONDS = 0.05
+_LOOK_SECONDS = 0.2
 _DRAIN_SECONDS = 120.0
 _AT_ONCE = 256
 _LOAD = "load"

@@ -95,7 +95,7 @@ class Batcher(Generic[Item, Result]):
             raise self._overloaded()
         if not items:
             return []
-        parcel = _Parcel[Result](len(items))
+        parcel: _Parcel[Result] = _Parcel(len(items))
         self._queue.extend((item, parcel, place) for place, item in enumerate(items))
         if self._worker is None or self._worker.done():
             self._worker = asyncio.create_task(self._work(), context=self._context)
@@ -170,6 +170,8 @@ class Pace:
 
 class _Parcel(Generic[Result]):
     """What one submitter waits for: as many outcomes as it submitted items."""
+
+    __slots__ = ("_size", "is_done", "outcomes")
 
     def __init__(self, size: int) -> None:
         self.outcomes: dict[int, Result | Exception] = {}  # by place

@@ -4,6 +4,7 @@ Always in this order: lock the customers, read, decide by the rules, write. So w
 customer's lock sees everything that was decided before.
 """
 
+from collections import Counter as Tally
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -97,16 +98,17 @@ class Applier:
         self._announcer.placed(each.customer_id for each in applied if each.lets_replace)
         took_ms = round((self._clock.monotonic() - began) * 1000, 1)
         _log.info("outcomes_applied", outcomes=len(told), ms=took_ms)
-        for each, outcome in zip(applied, told, strict=True):
-            _count(each, outcome)
+        _count(applied, told)
         return applied
 
 
-def _count(applied: Applied, told: Told) -> None:
-    verdict = applied.verdict
-    _outcomes.labels(verdict.code.name).inc()
-    if verdict.code is Code.IMPOSSIBLE:
-        _log.error("outcome_impossible", trade_id=told.trade_id[:36], detail=verdict.detail)
+def _count(applied: Sequence[Applied], told: Sequence[Told]) -> None:
+    for code, count in Tally(each.verdict.code for each in applied).items():
+        _outcomes.labels(code.name).inc(count)
+    for each, outcome in zip(applied, told, strict=True):
+        if each.verdict.code is Code.IMPOSSIBLE:
+            detail = each.verdict.detail
+            _log.error("outcome_impossible", trade_id=outcome.trade_id[:36], detail=detail)
 
 
 async def place_trades(

@@ -1,9 +1,8 @@
 """The rules alone."""
 
-from dataclasses import replace
-
 from hypothesis import given
 from hypothesis import strategies as some
+from msgspec.structs import replace
 
 from services.exchange_gateway.domain import (
     Kind,

@@ -117,7 +117,8 @@ async def test_what_an_operator_said_is_kept_over_a_restart_and_the_venue_goes_o
     async with scene.gateway() as gateway:
         await gateway.submit(after := an_order())
         await until(lambda: scene.execution.is_filled(after.trade_id))
-    assert [r.report_seq for r in scene.execution.reports] == [1, 2, 3]
+    # One that was told may come again, when the gateway ended before it had noted the answer.
+    assert [*dict.fromkeys(r.report_seq for r in scene.execution.reports)] == [1, 2, 3]
 
 
 async def test_an_order_resolved_before_it_was_sent_is_never_sent(

@@ -1,7 +1,8 @@
 """Busts and corrections of executions, as far as they can be true."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from services.exchange_gateway.domain.reports import (
     Breach,

@@ -1,7 +1,9 @@
 """What of a venue's word can be true."""
 
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+from msgspec.structs import replace
 
 from services.exchange_gateway.domain.amended import amend, amended_by
 from services.exchange_gateway.domain.orders import State

@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from enum import IntEnum, StrEnum
+
+import msgspec
+from msgspec.structs import replace
 
 from libs.partition import PARTITIONS
 
@@ -73,8 +75,7 @@ class Reason(StrEnum):
     STALE_EPOCH = "STALE_EPOCH"
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
+class Terms(msgspec.Struct, frozen=True):
     """What is ordered; two orders of one trade id must agree in all of it."""
 
     customer_id: str
@@ -89,8 +90,7 @@ class Terms:
     max_notional_micros: int
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+class Order(msgspec.Struct, frozen=True):
     """An order to send, under the epoch its sender leads the partition."""
 
     trade_id: str
@@ -98,8 +98,7 @@ class Order:
     terms: Terms
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(msgspec.Struct, frozen=True):
     """An order that is stored. `is_withdrawn`: it was canceled before it was ever sent.
 
     `is_replaced`: a replace of it was sent, so that it may stand under other terms.
@@ -117,8 +116,7 @@ class Known:
         return self.terms == terms
 
 
-@dataclass(frozen=True, slots=True)
-class Submitted:
+class Submitted(msgspec.Struct, frozen=True):
     """What comes of one order: it stands in `state`, or is refused for `reason`."""
 
     trade_id: str
@@ -126,8 +124,7 @@ class Submitted:
     reason: Reason | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(msgspec.Struct, frozen=True):
     """What the venue is told under a number of the session; `raw` is what goes over the wire."""
 
     seq: int
@@ -136,8 +133,7 @@ class Command:
     is_answered: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Instrument:
+class Instrument(msgspec.Struct, frozen=True):
     """Something that can be traded."""
 
     symbol: str

@@ -1,7 +1,8 @@
 """What a venue answers to replaces, as far as it can be true."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from services.exchange_gateway.domain.orders import State
 from services.exchange_gateway.domain.replaces import Asked, Revision

@@ -1,8 +1,9 @@
 """Reports: what a venue says of orders, and what comes of it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import IntEnum, StrEnum
+
+import msgspec
 
 from services.exchange_gateway.domain.orders import Reason, State
 from services.exchange_gateway.domain.replaces import Revision
@@ -50,8 +51,7 @@ class Breach(StrEnum):
     REFUSED_BY_EXECUTION = "REFUSED_BY_EXECUTION"
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(msgspec.Struct, frozen=True):
     """A venue's word on an order. `venue_seq` is the venue's number of it, `raw` its very bytes.
 
     Quantities are whole shares, prices micros per share, times nanoseconds since 1970 UTC.
@@ -78,8 +78,7 @@ class Report:
     amends: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Fill:
+class Fill(msgspec.Struct, frozen=True):
     """An execution as it was told. `amended_by_seq`: what busted or corrected it; None: nothing."""
 
     quantity: int
@@ -87,8 +86,7 @@ class Fill:
     amended_by_seq: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(msgspec.Struct, frozen=True):
     """How an order stands after the reports so far.
 
     `filled_by_seq` is the gateway's number of the report that filled it whole; None until then.
@@ -116,8 +114,7 @@ class Standing:
         return Revision(self.quantity, self.limit_price_micros, self.stop_price_micros)
 
 
-@dataclass(frozen=True, slots=True)
-class Parked:
+class Parked(msgspec.Struct, frozen=True):
     """A report that is kept for an operator."""
 
     seq: int
@@ -125,8 +122,7 @@ class Parked:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(msgspec.Struct, frozen=True):
     """A report as execution gets it. `is_held`: it only holds its place and is not delivered.
 
     `limit_price_micros`: the order's limit when the venue said it. Of the answer to a replace,
@@ -146,8 +142,7 @@ class Delivery:
     retries: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Amended:
+class Amended(msgspec.Struct, frozen=True):
     """An execution of an order that report `seq` busts or corrects, as it was."""
 
     trade_id: str
@@ -156,8 +151,7 @@ class Amended:
     fill: Fill
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
+class Answered(msgspec.Struct, frozen=True):
     """A replace that report `seq` answers, and how the order stood before."""
 
     replace_id: str
@@ -167,8 +161,7 @@ class Answered:
     old_limit_price_micros: int
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
+class Judgement(msgspec.Struct, frozen=True):
     """What a run of reports comes to; `deliveries` has an entry for each of them.
 
     `standings` are those of the orders that changed, `answered` the replaces that were answered,

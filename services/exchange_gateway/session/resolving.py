@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 
+import msgspec
 import psycopg
 import structlog
 
@@ -90,7 +91,7 @@ class Resolving:
         if standing.state == State.DONE:
             raise Refused(Reason.REASON_ORDER_HAS_ENDED, "what became of the order is known")
         report = compose(outcome, standing, words=action.signature.reason_text)
-        report = replace(report, raw=self._floor.venue.write(report))
+        report = msgspec.structs.replace(report, raw=self._floor.venue.write(report))
         judgement = await hear(connection, self._floor, Docket([report], seq, seq))
         if judgement.parked:
             raise Refused(Reason.REASON_CANNOT_BE_TRUE, judgement.parked[0].detail)

@@ -1,10 +1,10 @@
 """Reports as they are delivered, read from what is stored."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import psycopg
+from msgspec.structs import replace
 
 from services.exchange_gateway.domain import Delivery, Fill, Report
 

@@ -1,12 +1,12 @@
 """The exchange in the box, by stockbroker.exchange.v1."""
 
 import asyncio
-import dataclasses
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import grpc
+import msgspec
 import structlog
 from google.protobuf.message import DecodeError
 
@@ -280,13 +280,13 @@ def _decoded(raw: bytes) -> Report:
     except DecodeError:
         pass
     try:
-        return dataclasses.replace(_unreadable(raw), venue_seq=seq_of(raw))
+        return msgspec.structs.replace(_unreadable(raw), venue_seq=seq_of(raw))
     except DecodeError as error:
         raise VenueAway("the exchange sends reports that cannot be put in sequence") from error
 
 
 def _unreadable(raw: bytes) -> Report:
-    return dataclasses.replace(_report(market.ExecutionReport()), raw=raw)
+    return msgspec.structs.replace(_report(market.ExecutionReport()), raw=raw)
 
 
 def _report(said: market.ExecutionReport) -> Report:

@@ -1,13 +1,17 @@
 """What the sources say, row by row, and how far each is read."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
 from typing import Any
 
 import msgspec
 import psycopg
 
+from libs.postgres.arrays import Bigints, Flags, Packed, Texts
 from services.reconciliation.domain.progress import Progress
 from services.reconciliation.domain.sighting import Key, Page, Place, Sighting, Source, upper_bound
+
+_FIRST_DAY = date(2000, 1, 1)
 
 _SELECT = """
 SELECT source, position, part, trade_date, shares, cash_micros, is_fill, venue, execution_id,
@@ -34,13 +38,17 @@ ORDER BY venue, execution_id, source, position, part
 _READ_BETWEEN = _SELECT + _BETWEEN
 _READ_OF_KEYS = _SELECT + _OF_KEYS
 
-# Rows go as one JSON text: packing a dozen arrays would cost more than all the rest.
 _KEEP = """
 INSERT INTO sighting (source, position, part, trade_date, shares, cash_micros, is_fill, venue,
     execution_id, trade_id, customer_id, symbol)
-SELECT source, position, part, trade_date, shares, cash_micros, is_fill, venue,
-    execution_id, trade_id, customer_id, symbol
-FROM json_populate_recordset(NULL::sighting, %(rows)s::json)
+SELECT source, position, part, date '2000-01-01' + trade_day::integer, shares, cash_micros,
+    is_fill, venue, execution_id, trade_id, customer_id, symbol
+FROM unnest(%(sources)s::bigint[], %(positions)s::bigint[], %(parts)s::bigint[],
+    %(trade_days)s::bigint[], %(shares)s::bigint[], %(cash_micros)s::bigint[],
+    %(are_fills)s::boolean[], %(venues)s::text[], %(execution_ids)s::text[],
+    %(trade_ids)s::text[], %(customer_ids)s::text[], %(symbols)s::text[])
+    AS i (source, position, part, trade_day, shares, cash_micros, is_fill, venue, execution_id,
+        trade_id, customer_id, symbol)
 ON CONFLICT (venue, execution_id, source, position, part) DO UPDATE
 SET trade_date = excluded.trade_date, shares = excluded.shares,
     cash_micros = excluded.cash_micros, is_fill = excluded.is_fill,
@@ -99,7 +107,7 @@ class Sightings:
 
     async def keep(self, sightings: Sequence[Sighting]) -> None:
         """Keep these as they are told now."""
-        await self._connection.execute(_KEEP, {"rows": _json(sightings)})
+        await self._connection.execute(_KEEP, _columns(sightings))
 
     async def forget(self, sightings: Sequence[Sighting]) -> None:
         """These are told no more."""
@@ -152,6 +160,23 @@ def sighting_from(row: Sequence[Any]) -> Sighting:
         customer_id=customer_id,
         symbol=symbol,
     )
+
+
+def _columns(sightings: Sequence[Sighting]) -> dict[str, Packed]:
+    return {
+        "sources": Bigints([each.source for each in sightings]),
+        "positions": Bigints([each.position for each in sightings]),
+        "parts": Bigints([each.part for each in sightings]),
+        "trade_days": Bigints([(each.trade_date - _FIRST_DAY).days for each in sightings]),
+        "shares": Bigints([each.shares for each in sightings]),
+        "cash_micros": Bigints([each.cash_micros for each in sightings]),
+        "are_fills": Flags([each.is_fill for each in sightings]),
+        "venues": Texts([each.venue for each in sightings]),
+        "execution_ids": Texts([each.execution_id for each in sightings]),
+        "trade_ids": Texts([each.trade_id for each in sightings]),
+        "customer_ids": Texts([each.customer_id for each in sightings]),
+        "symbols": Texts([each.symbol for each in sightings]),
+    }
 
 
 def _named(place: Place) -> dict[str, Any]:
