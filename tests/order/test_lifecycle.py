@@ -223,7 +223,7 @@ def asked_to_cancel(journal: Journal) -> Code:
 
 def asked_to_replace(journal: Journal) -> Code:
     try:
-        step = revise(journal.trades[TRADE_ID], A_REPLACEMENT)
+        step = revise(journal.trades[TRADE_ID], A_REPLACEMENT, AT.date())
     except Refused:
         return Code.IMPOSSIBLE
     journal.record(TRADE_ID, step)
