@@ -1,6 +1,7 @@
 """Replaces on record, and what they do to the terms of trades."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import psycopg
 
@@ -18,7 +19,7 @@ class Replaces:
 
     async def by_ids(self, replace_ids: Sequence[str]) -> dict[str, Known]:
         """The replaces with these ids, those that exist, by id."""
-        return await self._known(
+        cursor = await self._connection.execute(
             """
             SELECT replace_id::text, client_order_id, orig_client_order_id,
                 asked_quantity, asked_limit_price_micros, asked_stop_price_micros,
@@ -26,14 +27,16 @@ class Replaces:
                 old_filled_quantity, quantity, limit_price_micros, stop_price_micros,
                 trade_id::text, answered_seq IS NOT NULL, replaced_seq IS NOT NULL
             FROM trade_replace
-            WHERE replace_id = ANY (%(keys)s::uuid[])
+            WHERE replace_id = ANY (%(replace_ids)s::uuid[])
             """,
-            replace_ids,
+            {"replace_ids": Texts(replace_ids)},
+            binary=True,
         )
+        return {row[0]: _known(row) async for row in cursor}
 
     async def by_client_order_ids(self, keys: Sequence[tuple[str, str]]) -> dict[str, Known]:
         """The replaces with these (customer_id, client_order_id), by replace id."""
-        return await self._known(
+        cursor = await self._connection.execute(
             """
             SELECT replace_id::text, client_order_id, orig_client_order_id,
                 asked_quantity, asked_limit_price_micros, asked_stop_price_micros,
@@ -43,8 +46,10 @@ class Replaces:
             FROM trade_replace
             WHERE customer_id || '/' || client_order_id = ANY (%(keys)s::text[])
             """,
-            ["/".join(key) for key in keys],
+            {"keys": Texts(["/".join(key) for key in keys])},
+            binary=True,
         )
+        return {row[0]: _known(row) async for row in cursor}
 
     async def add(self, events: Sequence[TradeEvent]) -> None:
         """Record the replaces that these events ask for."""
@@ -134,17 +139,13 @@ class Replaces:
             },
         )
 
-    async def _known(self, statement: str, keys: Sequence[str]) -> dict[str, Known]:
-        cursor = await self._connection.execute(
-            statement.encode(), {"keys": Texts(keys)}, binary=True
-        )
-        known = {}
-        async for row in cursor:
-            trade_id, is_answered, is_done = row[13:16]
-            kinds = {True: TradeEventKind.REPLACED, False: TradeEventKind.REPLACE_REJECTED}
-            known[row[0]] = Known(
-                trade_id=trade_id,
-                replace=replace_from(row[:13]),
-                answer=kinds[is_done] if is_answered else None,
-            )
-        return known
+
+def _known(row: Sequence[Any]) -> Known:
+    """The columns of a replace, then trade, whether it is answered, and whether it is done."""
+    trade_id, is_answered, is_done = row[13:16]
+    answer = TradeEventKind.REPLACED if is_done else TradeEventKind.REPLACE_REJECTED
+    return Known(
+        trade_id=trade_id,
+        replace=replace_from(row[:13]),
+        answer=answer if is_answered else None,
+    )
