@@ -39,7 +39,7 @@ from services.order.domain.trade import (
 from services.order.guard import Guard
 from services.order.replacing import replace_trades
 from services.order.store import PLANS, READING_PLANS
-from services.order.store.arrays import Bigints, Octets, Texts
+from services.order.store.arrays import Bigints, Moments, Octets, Texts
 from services.order.store.lists import Lists
 from services.order.store.queue import Partitions, Queue
 from services.order.store.requests import Requests
@@ -268,6 +268,7 @@ _TYPES = {
     Texts: "text[]",
     Bigints: "bigint[]",
     Octets: "bytea[]",
+    Moments: "timestamptz[]",
     str: "text",
     int: "bigint",
     datetime: "timestamptz",
