@@ -122,11 +122,13 @@ class Replaces:
                     coalesce(t.placed_stop_price_micros, t.stop_price_micros),
                 quantity = i.quantity, limit_price_micros = i.limit_price_micros,
                 stop_price_micros = i.stop_price_micros,
-                status = i.status, filled_quantity = i.filled_quantity
+                status = i.status, filled_quantity = i.filled_quantity,
+                taken_back = i.taken_back
             FROM unnest(%(trade_ids)s::uuid[], %(quantities)s::bigint[], %(limits)s::bigint[],
-                %(stops)s::bigint[], %(statuses)s::bigint[], %(filled)s::bigint[])
+                %(stops)s::bigint[], %(statuses)s::bigint[], %(filled)s::bigint[],
+                %(taken_back)s::bigint[])
                 AS i (trade_id, quantity, limit_price_micros, stop_price_micros, status,
-                    filled_quantity)
+                    filled_quantity, taken_back)
             WHERE t.trade_id = i.trade_id AND t.trade_id = ANY (%(trade_ids)s::uuid[])
             """,
             {
@@ -136,6 +138,7 @@ class Replaces:
                 "stops": Bigints([each.stop_price_micros for each in terms]),
                 "statuses": Bigints([trade.status for trade in trades]),
                 "filled": Bigints([trade.standing.filled_quantity for trade in trades]),
+                "taken_back": Bigints([trade.standing.taken_back for trade in trades]),
             },
         )
 
