@@ -134,7 +134,7 @@ class Revision(msgspec.Struct, frozen=True):
 
     quantity: int
     limit_price_micros: int
-    stop_price_micros: int
+    `orig_client_order_id` is the trade's when it was asked for, `old_filled_quantity` what was traded.
 
 
 class Replace(msgspec.Struct, frozen=True, kw_only=True):
