@@ -134,13 +134,14 @@ class Revision(msgspec.Struct, frozen=True):
 
     quantity: int
     limit_price_micros: int
-    `orig_client_order_id` is the trade's when it was asked for, `old_filled_quantity` what was traded.
+    stop_price_micros: int
 
 
 class Replace(msgspec.Struct, frozen=True, kw_only=True):
     """Other terms for a trade: as asked for, what the trade had then, and what it comes to.
 
-    `orig_client_order_id` is the trade's when it was asked for, `old_filled_quantity` what was used up.
+    `orig_client_order_id` is the trade's when it was asked for, `old_filled_quantity` what was used
+    up of it.
     """
 
     replace_id: str
