@@ -32,7 +32,7 @@ from services.execution.worker import Worker
 from stockbroker.order.v1.order_execution_service_pb2 import Outcome
 
 # While many are nudged, so that what follows from a claim has batches worth their while.
-_LINGER_SECONDS = 0.01
+_LINGER_SECONDS = 0.02
 
 _doubted = Counter("execution_in_doubt", "Times a trade was found in doubt")
 _log = structlog.get_logger()
