@@ -10,6 +10,7 @@ from bench.loads import ASSET, Load
 from libs.clock import SystemClock
 from libs.embedded import Postgres
 from libs.postgres import migrate
+from libs.process import settle_memory
 from services.ledger.main import MIGRATIONS
 from services.ledger.tenure import Tenure
 from services.ledger.writer import Writer
@@ -44,6 +45,7 @@ async def writing(url: str) -> AsyncIterator[Writer]:
     tenure = Tenure(url, clock=clock, on_change=on_change)
     writer = Writer(url, tenure=tenure, clock=clock, max_items=500, max_queued=20_000)
     await tenure.begin()
+    settle_memory()
     try:
         yield writer
     finally:

@@ -32,6 +32,15 @@ def run(
     uvloop.run(_serve(settings, house))
 
 
+def settle_memory() -> None:
+    """What was made so far lasts; what is made from now on comes and goes in batches."""
+    gc.collect()
+    gc.freeze()
+    # A batch makes thousands of values that die young: by the default each would be looked at
+    # several times before it is dropped.
+    gc.set_threshold(_YOUNG_VALUES)
+
+
 async def _serve(
     settings: Settings, house: Callable[[Settings], AbstractAsyncContextManager[Any]]
 ) -> None:
@@ -41,11 +50,7 @@ async def _serve(
         loop.add_signal_handler(number, stop.set)
     _serve_metrics(getattr(settings, "metrics_listen", ""))
     async with house(settings) as rpc:
-        gc.collect()
-        gc.freeze()
-        # A batch makes thousands of values that die young: by the default each would be looked
-        # at several times before it is dropped.
-        gc.set_threshold(_YOUNG_VALUES)
+        settle_memory()
         _log.info("started", listen=getattr(rpc, "address", ""))
         await stop.wait()
         _log.info("stopping")

@@ -21,7 +21,10 @@ def under_way(order: Database, exchange: Database) -> list[tuple[Any, ...]]:
         *order.rows(
             "SELECT 'trade', trade_id::text, status FROM trade WHERE status NOT IN (4, 7, 8, 9)"
         ),
-        *order.rows("SELECT 'cancel', trade_id::text, claimed_epoch FROM open_cancel"),
+        *order.rows(
+            "SELECT CASE WHEN is_replace THEN 'replace' ELSE 'cancel' END, trade_id::text,"
+            " claimed_epoch FROM open_request"
+        ),
         *exchange.rows("SELECT 'working', client_order_id, filled FROM working_order"),
     ]
 

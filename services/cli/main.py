@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 from services.cli.commands import (
     books,
     breaks,
+    changes,
     chaos,
     controls,
     deposits,
@@ -76,7 +77,8 @@ app.command()(status.status)
 app.command()(house.token)
 app.command()(place.place)
 app.command()(preview.preview)
-app.command()(place.cancel)
+app.command()(changes.cancel)
+app.command()(changes.replace)
 app.command()(trades.trades)
 app.command()(trades.trade)
 app.command()(trades.watch)

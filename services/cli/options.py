@@ -22,6 +22,10 @@ def _shares(text: str) -> int:
         raise typer.BadParameter(str(error)) from None
 
 
+def _shares_or_none(text: str) -> int:
+    return 0 if text == "0" else _shares(text)
+
+
 def _speed(text: str) -> int:
     try:
         return parse_speed(text)
@@ -114,6 +118,15 @@ Price = Annotated[
 ]
 Shares = Annotated[
     int, typer.Argument(parser=_shares, metavar="QUANTITY", help="Whole shares, for example 300.")
+]
+NewShares = Annotated[
+    int,
+    typer.Option(
+        "--quantity",
+        parser=_shares_or_none,
+        metavar="QUANTITY",
+        help="Whole shares in all, filled ones included.",
+    ),
 ]
 Speed = Annotated[
     int,

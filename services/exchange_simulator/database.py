@@ -13,6 +13,7 @@ from libs.clock import Clock
 from libs.postgres import Lane, Pool, migrate
 from libs.refusals import Unavailable
 from services.exchange_simulator import store
+from services.exchange_simulator.fence import Superseded
 from stockbroker.common.v1.reason_pb2 import Reason
 
 Answer = TypeVar("Answer")
@@ -63,7 +64,7 @@ class Database:
         epoch = self.epoch
         try:
             return await self._lane.run(lambda connection: work(connection, epoch))
-        except store.Superseded as error:
+        except Superseded as error:
             self._trouble.set()
             raise _unavailable("another process runs the exchange") from error
         except Unavailable:

@@ -1,10 +1,10 @@
 """The dates that an operator has given other hours. The caller owns the transaction."""
 
-from collections.abc import Sequence
 from datetime import date
 
 from psycopg import AsyncConnection
 
+from services.exchange_simulator.fence import hold
 from services.exchange_simulator.hours import Change, Session
 
 
@@ -19,15 +19,17 @@ async def read_days(connection: AsyncConnection) -> list[Change]:
     ]
 
 
-async def keep_days(connection: AsyncConnection, day: date, changes: Sequence[Change]) -> None:
-    """Remember what of `changes` is about this date; nothing: it is as it was."""
+async def keep_day(
+    connection: AsyncConnection, epoch: int, day: date, change: Change | None
+) -> None:
+    """Remember the hours of a date; None: those of the calendar. Raises Superseded."""
+    await hold(connection, epoch)
     await connection.execute("DELETE FROM trading_day WHERE day = %s", [day])
-    for change in changes:
-        if change.day == day:
-            session = change.session
-            times = (session.opens_at, session.closes_at) if session else (None, None)
-            await connection.execute(
-                "INSERT INTO trading_day (day, opens_at, closes_at, reason_text)"
-                " VALUES (%s, %s, %s, %s)",
-                [day, *times, change.reason],
-            )
+    if change is not None:
+        session = change.session
+        times = (session.opens_at, session.closes_at) if session else (None, None)
+        await connection.execute(
+            "INSERT INTO trading_day (day, opens_at, closes_at, reason_text)"
+            " VALUES (%s, %s, %s, %s)",
+            [day, *times, change.reason],
+        )

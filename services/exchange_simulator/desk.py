@@ -1,13 +1,11 @@
 """The operator's and the other participants' side: books, tapes, halts, idle moves."""
 
 from collections.abc import Iterable, Sequence
-from datetime import date
 
 from services.exchange_simulator import store
 from services.exchange_simulator.batch import Batch
 from services.exchange_simulator.database import Database
-from services.exchange_simulator.days_store import keep_days
-from services.exchange_simulator.hours import Change, Phase
+from services.exchange_simulator.hours import Phase
 from services.exchange_simulator.market import Market, TapeCommand
 from services.exchange_simulator.trading import Trading
 from services.exchange_simulator.turns import Turns
@@ -43,15 +41,6 @@ class Desk:
             await self._database.run(lambda c, _: store.keep_halt(c, symbol, is_halted))
             self._trading.floor.markets[symbol].is_halted = is_halted
             self._trading.publish([symbol])
-
-    async def set_day(self, day: date, change: Change | None) -> None:
-        """Give a date other hours, durably; None: the calendar's. Raises Unavailable."""
-        calendar = self._trading.calendar
-        async with self._trading.turn:
-            others = [each for each in calendar.changes() if each.day != day]
-            changes = [*others, change] if change is not None else others
-            await self._database.run(lambda c, _: keep_days(c, day, changes))
-            calendar.amend(changes)
 
     async def resume(self) -> None:
         """Trade again where a pause is over. Raises Unavailable."""

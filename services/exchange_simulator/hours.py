@@ -1,7 +1,7 @@
 """When the exchange trades. Pure."""
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import IntEnum
@@ -52,7 +52,7 @@ class TradingDay:
 class Hours:
     """Trading hours; without sessions it is always open. No session goes beyond a date in UTC."""
 
-    def __init__(self, sessions: list[Session] | None) -> None:
+    def __init__(self, sessions: Sequence[Session] | None) -> None:
         self._is_always_open = sessions is None
         self._usual = {session.opens_at.date(): session for session in sessions or ()}
         self._changes: dict[date, Change] = {}

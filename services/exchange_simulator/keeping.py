@@ -10,9 +10,10 @@ from psycopg import AsyncConnection
 
 from libs.postgres.arrays import Bigints, Flags, Moments, Octets, Texts
 from services.exchange_simulator.domain import NewOrder
+from services.exchange_simulator.fence import Superseded
 from services.exchange_simulator.forms import plan_to
 from services.exchange_simulator.hours import Phase
-from services.exchange_simulator.store import Sequences, Superseded
+from services.exchange_simulator.store import Sequences
 from services.exchange_simulator.venue_clock import Reckoning
 from services.exchange_simulator.working import Working
 

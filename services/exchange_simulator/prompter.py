@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 
+import structlog
+
 from libs import tasks
 from libs.clock import Clock
 from libs.refusals import Unavailable
@@ -10,6 +12,7 @@ from services.exchange_simulator.plans import Plan
 from services.exchange_simulator.working import Working
 
 _RETRY_SECONDS = 0.5
+_log = structlog.get_logger()
 
 
 class Prompter:
@@ -41,5 +44,9 @@ class Prompter:
                 await self._prompt(client_order_id, plan)
                 break
             except Unavailable:
+                await self._clock.sleep(_RETRY_SECONDS)
+            except Exception:
+                # Whatever it was: no order stands still for ever because of it.
+                _log.exception("step_failed", client_order_id=client_order_id)
                 await self._clock.sleep(_RETRY_SECONDS)
         del self._waits[client_order_id, plan]

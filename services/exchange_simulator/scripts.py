@@ -110,7 +110,9 @@ def _flaw_of_refusal(script: Script) -> tuple[str, str] | None:
 
 
 def _is_like(text: str, pattern: str) -> bool:
-    return not pattern or fnmatchcase(text, pattern)
+    if "*" in pattern or "?" in pattern:
+        return fnmatchcase(text, pattern)
+    return not pattern or text == pattern
 
 
 def _listed(symbol: str, name: str) -> Instrument:

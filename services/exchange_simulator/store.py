@@ -8,6 +8,7 @@ from psycopg import AsyncConnection
 
 from services.exchange_simulator.days_store import read_days
 from services.exchange_simulator.domain import NewOrder
+from services.exchange_simulator.fence import Superseded
 from services.exchange_simulator.forms import plan_from, scripts_from, scripts_to
 from services.exchange_simulator.hours import Change, Phase
 from services.exchange_simulator.scripts import Script
@@ -38,10 +39,6 @@ class State:
     days: list[Change]
     working: list[Working]
     sequences: dict[str, Sequences]
-
-
-class Superseded(Exception):
-    """The sessions are not where this process left them, or a newer process runs the exchange."""
 
 
 async def raise_epoch(connection: AsyncConnection) -> int:

@@ -2,6 +2,7 @@
 
 import csv
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 from services.exchange_simulator.domain import Instrument
@@ -27,13 +28,14 @@ def read_instruments() -> list[Instrument]:
         ]
 
 
-def read_sessions() -> list[Session]:
+@cache
+def read_sessions() -> tuple[Session, ...]:
     """Every session of the New York Stock Exchange in the table, oldest first."""
     with _SESSIONS.open(newline="") as lines:
-        return [
+        return tuple(
             Session(_moment(row["date"], row["open"]), _moment(row["date"], row["close"]))
             for row in csv.DictReader(lines)
-        ]
+        )
 
 
 def _moment(date: str, time: str) -> datetime:

@@ -6,6 +6,7 @@ from it before the next turn, for it may be open whether the batch was kept afte
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from datetime import date
 
 import structlog
 from msgspec.structs import replace
@@ -16,8 +17,9 @@ from services.exchange_simulator import store
 from services.exchange_simulator.batch import Batch, Known, Rules
 from services.exchange_simulator.clerk import Clerk
 from services.exchange_simulator.database import Database
+from services.exchange_simulator.days_store import keep_day
 from services.exchange_simulator.hearing import Hearing
-from services.exchange_simulator.hours import Phase
+from services.exchange_simulator.hours import Change, Phase
 from services.exchange_simulator.keeping import Day, Records, keep_batch
 from services.exchange_simulator.plans import Plan
 from services.exchange_simulator.prompter import Prompter
@@ -89,9 +91,15 @@ class Turns:
     async def set_scripts(self, scripts: Sequence[Script] | None) -> None:
         """These from now on, durably; None: those the exchange comes with. Raises Unavailable."""
         async with self._trading.turn:
-            await self._make_sure()
-            await self._database.run(lambda c, epoch: store.keep_scripts(c, epoch, scripts))
+            await self._keep(lambda c, epoch: store.keep_scripts(c, epoch, scripts))
             self._rules.scripts.set(scripts)
+
+    async def set_day(self, day: date, change: Change | None) -> None:
+        """Give a date other hours, durably; None: the calendar's. Raises Unavailable."""
+        calendar = self._trading.calendar
+        async with self._trading.turn:
+            await self._keep(lambda c, epoch: keep_day(c, epoch, day, change))
+            calendar.amend([*(c for c in calendar.changes() if c.day != day), *_of(change)])
 
     async def set_phase(self, phase: Phase, *, ends_day: bool) -> None:
         """Open or close the exchange, durably, and perhaps end its day. Raises Unavailable."""
@@ -124,6 +132,13 @@ class Turns:
         """The day as a batch has it so far."""
         trading = self._trading
         return batch.day or Day(trading.phase, trading.day_ended_at, trading.clock.reckoning)
+
+    async def _keep(self, work: Callable[[AsyncConnection, int], Awaitable[None]]) -> None:
+        """Write what an operator has said; if it may be written or not, it is read anew."""
+        await self._make_sure()
+        self._is_sure = False
+        await self._database.run(work)
+        self._is_sure = True
 
     async def _match_and_keep(self, job: "_Job") -> None:
         if job.ask is None:
@@ -165,9 +180,10 @@ class Turns:
         """It is kept, or there is nothing to keep: tell it."""
         trading = self._trading
         trading.publish(trading.floor.commit())
-        self._prompter.note(self._blotter.changed())
         self._blotter.begin()
         assert job.batch is not None
+        assert job.records is not None
+        self._prompter.note(job.records.changed)
         if job.batch.day is not None:
             self._turn(job.batch.day)
         for progress in job.batch.clerk.moved():
@@ -208,6 +224,10 @@ class Turns:
                 trading.publish([symbol])
         self._prompter.note(self._blotter)
         self._is_sure = True
+
+
+def _of(change: Change | None) -> list[Change]:
+    return [] if change is None else [change]
 
 
 def _is_on_book(working: Working, symbol: str) -> bool:

@@ -39,7 +39,7 @@ class Canceling:
 
     async def _cancel(self, trade: Trade) -> None:
         now = self._worker.clock.monotonic()
-        if self._worker.attention.is_canceling(trade.trade_id, trade.epoch, now):
+        if self._worker.attention.cancels.has(trade.trade_id, "", trade.epoch, now):
             return
         try:
             await self._hold_and_send(trade)
@@ -51,12 +51,13 @@ class Canceling:
 
     async def _hold_and_send(self, trade: Trade) -> None:
         """Raises HouseFault when a neighbour refuses what it must not."""
-        held = await self._lanes.holds.submit(trade)
-        if rejects(held.reason):
-            _must(await self._lanes.outcomes.submit(wire.rejection_to(trade, held)))
-            return
-        if held.reason:
-            raise HouseFault(f"no hold: {wire.name_of(held.reason)}")
+        if not trade.is_at_exchange:  # else there is a hold, perhaps by now of another size
+            held = await self._lanes.holds.submit(trade)
+            if rejects(held.reason):
+                _must(await self._lanes.outcomes.submit(wire.rejection_to(trade, held)))
+                return
+            if held.reason:
+                raise HouseFault(f"no hold: {wire.name_of(held.reason)}")
         answer = await self._lanes.cancels.submit(trade)
         if answer.is_stale:
             self._lanes.lose(trade.partition, trade.epoch)
@@ -68,7 +69,7 @@ class Canceling:
         else:
             _sent.inc()
             now = self._worker.clock.monotonic()
-            if self._worker.attention.canceling(trade.trade_id, trade.epoch, now):
+            if self._worker.attention.cancels.note(trade.trade_id, "", trade.epoch, now):
                 await self._lanes.doubt([trade.trade_id], "the exchange does not answer the cancel")
 
 

@@ -17,6 +17,7 @@ from libs.partition import partition_of
 from libs.refusals import Unavailable
 from services.execution import wire
 from services.execution.domain.booking import Booking
+from services.execution.domain.replacing import Adjustment, ClaimedReplace, ReplaceTaken
 from services.execution.domain.trade import (
     CancelTaken,
     Faulted,
@@ -29,6 +30,7 @@ from services.execution.domain.trade import (
 )
 from services.execution.neighbours import Insistence, Neighbours
 from services.execution.worker import Worker
+from stockbroker.common.v1.reason_pb2 import Reason
 from stockbroker.order.v1.order_execution_service_pb2 import Outcome
 
 # While many are nudged, so that what follows from a claim has batches worth their while.
@@ -42,11 +44,13 @@ _log = structlog.get_logger()
 class Claim:
     """A customer's trade that was taken up, if there is one and the partition is still led.
 
-    `cancels`: trades of the customer that are to be canceled at the exchange.
+    `cancels`, `replaces`: trades of the customer that are to be canceled, or replaced, at the
+    exchange.
     """
 
     trade: Trade | None = None
     cancels: Sequence[Trade] = ()
+    replaces: Sequence[ClaimedReplace] = ()
     is_lost: bool = False
 
 
@@ -71,6 +75,8 @@ class Lanes:
         self.holds = Batcher[Trade, Held](self._hold)
         self.submits = Batcher[tuple[Trade, Held], Submitted](self._submit)
         self.cancels = Batcher[Trade, CancelTaken](self._cancel)
+        self.adjustments = Batcher[Adjustment, Reason.ValueType](self._adjust)
+        self.replaces = Batcher[ClaimedReplace, ReplaceTaken](self._replace)
         self.releases = Batcher[str, Booking](self._release)
         self.outcomes = Batcher[Outcome, Booking](self._record)
         self.faults = Batcher[Setback, Faulted](self._record_faults)
@@ -102,6 +108,8 @@ class Lanes:
             self.holds,
             self.submits,
             self.cancels,
+            self.adjustments,
+            self.replaces,
             self.releases,
             self.outcomes,
             self.faults,
@@ -125,10 +133,14 @@ class Lanes:
         cancels: dict[str, list[Trade]] = {}
         for trade in claimed.cancels:
             cancels.setdefault(trade.customer_id, []).append(trade)
+        replaces: dict[str, list[ClaimedReplace]] = {}
+        for replace in claimed.replaces:
+            replaces.setdefault(replace.trade.customer_id, []).append(replace)
         return [
             Claim(
                 trades.get(turn.customer_id),
                 cancels.get(turn.customer_id, ()),
+                replaces.get(turn.customer_id, ()),
                 is_lost=partition_of(turn.customer_id) not in epochs,
             )
             for turn in turns
@@ -147,6 +159,15 @@ class Lanes:
         """The lane of cancels."""
         async with self._doubting([trade.trade_id for trade in trades]):
             return await self._insist(lambda: self._neighbours.gateway.cancel(trades))
+
+    async def _adjust(self, adjustments: list[Adjustment]) -> list[Reason.ValueType]:
+        """The lane of holds that grow for a replace, or shrink again."""
+        return await self._insist(lambda: self._neighbours.ledger.adjust(adjustments))
+
+    async def _replace(self, replaces: list[ClaimedReplace]) -> list[ReplaceTaken]:
+        """The lane of replaces."""
+        async with self._doubting([replace.trade.trade_id for replace in replaces]):
+            return await self._insist(lambda: self._neighbours.gateway.replace(replaces))
 
     async def _release(self, trade_ids: list[str]) -> list[Booking]:
         """The lane of holds of orders that never were."""

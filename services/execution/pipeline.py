@@ -19,6 +19,7 @@ from services.execution.domain.setback import passes
 from services.execution.domain.trade import Held, OpenCustomer, Trade, Turn, rejects
 from services.execution.faults import HouseFault
 from services.execution.lanes import Lanes
+from services.execution.replacing import Replacing
 from services.execution.setbacks import Setbacks
 from services.execution.worker import Worker
 from stockbroker.common.v1.reason_pb2 import Reason
@@ -53,6 +54,7 @@ class Pipeline:
         self._lanes = lanes
         self._setbacks = Setbacks(worker, lanes)
         self._canceling = Canceling(worker, lanes)
+        self._replacing = Replacing(worker, lanes)
         self._bell = bell
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_closing = False
@@ -133,9 +135,9 @@ class Pipeline:
             self._attention.end(customer_id)
 
     async def _advance(self, customer_id: str) -> None:
-        """Take the customer's oldest open trade as far as it goes now, and what is to be canceled.
+        """Take the customer's oldest open trade as far as it goes now, and cancels and replaces.
 
-        Of a customer who is left alone only the latter.
+        Of a customer who is left alone only cancels.
         """
         acks, is_swept = self._attention.look(customer_id)
         is_halted = self._is_left_alone(customer_id)
@@ -155,6 +157,7 @@ class Pipeline:
         elif not is_halted:
             self._attention.forget(customer_id)
         await self._canceling.cancel(claim.cancels)
+        await self._replacing.replace(claim.replaces)
 
     async def _go_on_with(self, trade: Trade, *, is_swept: bool) -> None:
         """What was taken up is carried on, unless it is under way or is to be canceled."""

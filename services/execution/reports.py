@@ -13,7 +13,15 @@ from prometheus_client import Counter
 
 from services.execution import wire
 from services.execution.domain.booking import Booking, Code, Sheet, stages
-from services.execution.domain.report import Ended, Fill, Report, runs
+from services.execution.domain.replacing import Adjustment, ReplaceTerms, freed
+from services.execution.domain.report import (
+    Ended,
+    Fill,
+    Replaced,
+    ReplaceRejected,
+    Report,
+    runs,
+)
 from services.execution.domain.trade import OpenCustomer
 from services.execution.neighbours import NeighbourFault, Neighbours
 
@@ -22,6 +30,7 @@ _impossible = Counter("execution_reports_impossible", "Reports that cannot be tr
 _late = Counter("execution_reports_late", "Reports that could not be booked and come again")
 _log = structlog.get_logger()
 
+ANSWERS = (Replaced, ReplaceRejected)
 Step = Callable[[Sequence[int]], Awaitable[list[Booking]]]
 
 
@@ -57,6 +66,9 @@ class Books:
             trade_ids = [reports[index].trade_id for index in indices]
             return await self._neighbours.ledger.release(trade_ids)
 
+        async def adjust(indices: Sequence[int]) -> list[Booking]:
+            return await self._adjust([reports[index] for index in indices])
+
         async def record(indices: Sequence[int]) -> list[Booking]:
             outcomes = [wire.outcome_to(reports[index]) for index in indices]
             recorded = await self._neighbours.order.record(outcomes)
@@ -66,9 +78,36 @@ class Books:
         fills = [index for index in run if isinstance(reports[index].news, Fill)]
         for stage in stages(reports, fills):
             await _take(post, sheet, stage)
-        ends = [index for index in run if isinstance(reports[index].news, Ended)]
+        answers = [index for index in run if isinstance(reports[index].news, ANSWERS)]
+        await _take(adjust, sheet, answers)
+        ends = [index for index in run if _is_end(reports[index])]
         await _take(release, sheet, ends)
         await _take(record, sheet, run)
+
+    async def _adjust(self, reports: Sequence[Report]) -> list[Booking]:
+        """Free what the answers to replaces show is needed no more."""
+        asked = await self._neighbours.order.replaces(
+            [report.news.replace_id for report in reports if isinstance(report.news, ANSWERS)]
+        )
+        found: list[Adjustment | Booking] = [
+            _freed(report, terms) for report, terms in zip(reports, asked, strict=True)
+        ]
+        wanted = [each for each in found if isinstance(each, Adjustment)]
+        done = iter(await self._neighbours.ledger.adjust_down(wanted) if wanted else ())
+        return [next(done) if isinstance(each, Adjustment) else each for each in found]
+
+
+def _freed(report: Report, terms: ReplaceTerms | None) -> Adjustment | Booking:
+    if terms is None or terms.trade_id != report.trade_id:
+        return Booking(Code.IMPOSSIBLE, "the trade has no such replace")
+    filled = report.news.filled_quantity if isinstance(report.news, Replaced) else None
+    return freed(terms, filled) or Booking(Code.APPLIED)
+
+
+def _is_end(report: Report) -> bool:
+    """Whether nothing is held for the order any more; a last fill frees the rest itself."""
+    news = report.news
+    return isinstance(news, Ended) or (isinstance(news, Replaced) and news.leaves_nothing)
 
 
 async def _take(step: Step, sheet: Sheet, indices: Sequence[int]) -> None:

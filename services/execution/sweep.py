@@ -11,6 +11,7 @@ from libs.refusals import Unavailable
 from libs.tasks import end
 from services.execution import wire
 from services.execution.consumer import Consumer
+from services.execution.domain.brought import Brought
 from services.execution.domain.trade import OpenCustomer, OrderState
 from services.execution.enquiry import Enquiry
 from services.execution.neighbours import NeighbourFault, Order
@@ -78,7 +79,7 @@ class Sweeper:
         )
         elsewhere = [
             customer.customer_id
-            for customer in (*waiting.trading, *waiting.canceling)
+            for customer in (*waiting.trading, *waiting.canceling, *waiting.replacing)
             if customer.partition not in self._worker.leads
         ]
         if elsewhere:
@@ -102,7 +103,10 @@ class Sweeper:
         waiting = await order.open_customers(
             partitions, older_than_seconds=older_than_seconds, limit=limit
         )
-        self._bring_cancels(waiting.canceling)
+        self._bring(self._worker.attention.cancels, waiting.canceling)
+        halts = self._worker.board.current
+        going = [each for each in waiting.replacing if not halts.stops_customer(each.customer_id)]
+        self._bring(self._worker.attention.replaces, going)
         found = waiting.trading
         wanted = [customer for customer in found if self._is_wanted(customer)]
         self._skipped = len(found) - len(wanted)
@@ -114,11 +118,11 @@ class Sweeper:
             open_trades = [(customer.customer_id, customer.trade_id) for customer in found]
             attention.forget_settled(open_trades, began_at - 2 * _OLDER_THAN_SECONDS)
 
-    def _bring_cancels(self, canceling: Iterable[OpenCustomer]) -> None:
-        """Attend to customers whose cancel is on its way to nobody."""
-        open_cancels = {cancel.trade_id: cancel.customer_id for cancel in canceling}
+    def _bring(self, brought: Brought, requests: Iterable[OpenCustomer]) -> None:
+        """Attend to customers whose cancel, or replace, is on its way to nobody."""
+        open_requests = {request.trade_id: request.customer_id for request in requests}
         now = self._worker.clock.monotonic()
-        for customer_id in self._worker.attention.cancels_to_bring(open_cancels, now):
+        for customer_id in brought.to_bring(open_requests, now):
             self._pipeline.attend(customer_id, is_swept=True)
 
     def _is_wanted(self, customer: OpenCustomer) -> bool:

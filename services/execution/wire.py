@@ -6,6 +6,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from libs.partition import partition_of
 from services.execution.domain.booking import Booking
+from services.execution.domain.replacing import saved_by
 from services.execution.domain.report import (
     Accepted,
     CancelRejected,
@@ -13,6 +14,8 @@ from services.execution.domain.report import (
     EndKind,
     Fill,
     News,
+    Replaced,
+    ReplaceRejected,
     Report,
 )
 from services.execution.domain.trade import (
@@ -57,15 +60,20 @@ def name_of(reason: int) -> str:
 
 def trade_from(claimed: order_pb.ClaimedTrade) -> Trade:
     """A trade taken up."""
-    return _trade(claimed, attempts=claimed.attempts)
+    return trade_of(claimed, attempts=claimed.attempts)
 
 
 def cancel_from(claimed: order_pb.ClaimedCancel) -> Trade:
     """A trade to be canceled."""
-    return _trade(claimed, attempts=1)
+    return trade_of(claimed, attempts=1)
 
 
-def _trade(claimed: order_pb.ClaimedTrade | order_pb.ClaimedCancel, *, attempts: int) -> Trade:
+def trade_of(
+    claimed: order_pb.ClaimedTrade | order_pb.ClaimedCancel | order_pb.ClaimedReplace,
+    *,
+    attempts: int,
+) -> Trade:
+    """The trade of what was taken up."""
     trade = claimed.trade
     return Trade(
         trade_id=trade.trade_id,
@@ -74,6 +82,7 @@ def _trade(claimed: order_pb.ClaimedTrade | order_pb.ClaimedCancel, *, attempts:
         epoch=claimed.epoch,
         attempts=attempts,
         is_to_be_canceled=trade.status == trade_pb.TRADE_STATUS_PENDING_CANCEL,
+        is_at_exchange=bool(trade.exchange_order_id or trade.filled_quantity),
         symbol=trade.symbol,
         side=Side(trade.side),
         quantity=trade.quantity,
@@ -217,12 +226,19 @@ def report_from(report: pb.Report) -> Report:
                 price_micros=filled.price_micros,
                 executed_at_nanos=filled.executed_at.ToNanoseconds(),
                 is_last=filled.is_last,
+                limit_price_micros=filled.limit_price_micros,
             )
         case "ended" if report.ended.kind in _END_KINDS:
             ended = report.ended
             news = Ended(_END_KINDS[ended.kind], ended.reason, ended.reason_text)
         case "cancel_rejected":
             news = CancelRejected(report.cancel_rejected.reason)
+        case "replaced":
+            done = report.replaced
+            news = Replaced(done.replace_id, done.quantity, done.filled_quantity)
+        case "replace_rejected":
+            refused = report.replace_rejected
+            news = ReplaceRejected(refused.replace_id, refused.reason)
     return Report(
         report_seq=report.report_seq,
         trade_id=report.trade_id,
@@ -257,6 +273,12 @@ def posting_to(report: Report, fill: Fill) -> ledger_pb.ExecutionPosting:
         price_micros=fill.price_micros,
         executed_at=_timestamp(fill.executed_at_nanos),
         releases_rest=fill.is_last,
+        released_micros=saved_by(
+            side=report.side,
+            limit_price_micros=fill.limit_price_micros,
+            price_micros=fill.price_micros,
+            quantity=fill.quantity,
+        ),
     )
 
 
@@ -270,6 +292,12 @@ def outcome_to(report: Report) -> order_pb.Outcome:
             outcome.execution.CopyFrom(_execution_to(report, fill))
         case CancelRejected(reason):
             outcome.cancel_rejected.reason = Reason.ValueType(reason)
+        case Replaced(replace_id):
+            outcome.replaced.replace_id = replace_id
+        case ReplaceRejected(replace_id, reason):
+            outcome.replace_rejected.replace_id = replace_id
+            outcome.replace_rejected.reason = Reason.ValueType(reason)
+            outcome.replace_rejected.cause = "exchange"
         case Ended(EndKind.REJECTED, reason, reason_text):
             outcome.rejected.reason = Reason.ValueType(reason)
             outcome.rejected.reason_text = reason_text

@@ -20,17 +20,20 @@ from services.order.announcer import Announcer
 from services.order.database import Change, Database
 from services.order.domain.controls.gate import Gate, may_be_crossed
 from services.order.domain.journal import Journal, Told, fault_of
-from services.order.domain.news import Executed
+from services.order.domain.news import Executed, Replaced, ReplaceRejected
 from services.order.domain.placing import Placement, Placing, place
-from services.order.domain.trade import Trade, TradeEventKind, TradeStatus
+from services.order.domain.requests import requests_of
+from services.order.domain.trade import Cause, Trade, TradeEvent, TradeEventKind, TradeStatus
 from services.order.domain.turns import Applied, Claimed, Waiting
 from services.order.domain.verdicts import Code, Verdict
 from services.order.guard import Guard, inform
-from services.order.store.cancels import Cancels
 from services.order.store.customers import Customers
 from services.order.store.events import Events
 from services.order.store.own_orders import OwnOrders
 from services.order.store.queue import Partitions, Queue
+from services.order.store.replaces import Replaces
+from services.order.store.requests import Requests
+from services.order.store.resting import Resting
 from services.order.store.trades import Trades
 
 _placed = Counter("order_trades_placed", "New trades recorded")
@@ -91,6 +94,8 @@ class Applier:
             Change.APPLY, lambda connection: apply_outcomes(connection, told, self._clock)
         )
         self._announcer.changed(each.customer_id for each in applied if each.is_news)
+        # Until the exchange took the order, and while it is asked to cancel it, a replace waits.
+        self._announcer.placed(each.customer_id for each in applied if each.lets_replace)
         took_ms = round((self._clock.monotonic() - began) * 1000, 1)
         _log.info("outcomes_applied", outcomes=len(told), ms=took_ms)
         _count(applied, told)
@@ -170,6 +175,12 @@ async def apply_outcomes(
     fills = {each.outcome.execution.key for each in sound if isinstance(each.outcome, Executed)}
     if fills:
         journal.executions = await Events(connection).executions(sorted(fills))
+    answers = [
+        each.outcome for each in sound if isinstance(each.outcome, Replaced | ReplaceRejected)
+    ]
+    if answers:
+        replace_ids = sorted({each.replace_id for each in answers})
+        journal.replaces = await Replaces(connection).by_ids(replace_ids)
     judged = [(each, journal.apply(each), journal.trades.get(each.trade_id)) for each in told]
     await keep(connection, journal)
     unclaimed = await Queue(connection).unclaimed(customer_ids)
@@ -180,7 +191,9 @@ async def apply_outcomes(
 def _applied(verdict: Verdict, trade: Trade | None, waiting: Mapping[str, Waiting]) -> Applied:
     if trade is None:
         return Applied(verdict, None, "", None)
-    return Applied(verdict, trade.status, trade.customer_id, waiting.get(trade.customer_id))
+    lets_replace = bool(verdict.steps) and trade.is_to_be_replaced
+    waits = waiting.get(trade.customer_id)
+    return Applied(verdict, trade.status, trade.customer_id, waits, lets_replace)
 
 
 async def keep(connection: psycopg.AsyncConnection, journal: Journal) -> None:
@@ -189,11 +202,14 @@ async def keep(connection: psycopg.AsyncConnection, journal: Journal) -> None:
         return
     changed = journal.changed()
     fills = [event.execution for event in journal.events if event.execution is not None]
+    told = [event for event in journal.events if event.replace is not None]
     gone = [trade for trade in changed if not trade.needs_turn]
     customer_ids = sorted({trade.customer_id for trade in changed})
     async with connection.pipeline():
         heads = {customer_id: journal.heads[customer_id] for customer_id in customer_ids}
         await Customers(connection).raise_heads(heads)
+        if told:
+            await _keep_replaces(connection, journal, told)
         await Trades(connection).save(changed)
         if fills:
             await Events(connection).add_executions(fills)
@@ -202,23 +218,45 @@ async def keep(connection: psycopg.AsyncConnection, journal: Journal) -> None:
             queue = Queue(connection)
             await queue.remove(gone)
             await queue.promote(sorted({trade.customer_id for trade in gone}))
+            await _keep_resting(connection, gone)
         ended = [t for t in gone if t.status.is_terminal and may_be_crossed(t.terms)]
         if ended:
             await OwnOrders(connection).remove_open_limits(ended)
-        await _keep_cancels(connection, journal, changed)
+        await _keep_requests(connection, journal)
 
 
-async def _keep_cancels(
-    connection: psycopg.AsyncConnection, journal: Journal, changed: Sequence[Trade]
+async def _keep_replaces(
+    connection: psycopg.AsyncConnection, journal: Journal, told: Sequence[TradeEvent]
 ) -> None:
-    """What is to be canceled since this transaction, and what is no more."""
-    pending = {trade.trade_id for trade in changed if trade.status is TradeStatus.PENDING_CANCEL}
-    asked = [t for t in changed if t.trade_id in pending - journal.canceling]
-    answered = [t for t in changed if t.trade_id in journal.canceling - pending]
+    """Replaces that were asked for or answered, and what they make of their trades."""
+    replaces = Replaces(connection)
+    asked = [event for event in told if event.cause is Cause.CUSTOMER]
+    answered = [event for event in told if event.kind is not TradeEventKind.REPLACE_REQUESTED]
     if asked:
-        await Cancels(connection).add(asked, at=journal.at)
+        await replaces.add(asked)
     if answered:
-        await Cancels(connection).remove(answered)
+        await replaces.answer(answered)
+    trade_ids = sorted({event.trade.trade_id for event in told})
+    await replaces.revise([journal.trades[trade_id] for trade_id in trade_ids])
+
+
+async def _keep_resting(connection: psycopg.AsyncConnection, gone: Sequence[Trade]) -> None:
+    """Trades that left the queue for the exchange's book, and those that left that."""
+    resting = [trade for trade in gone if trade.rests]
+    over = [trade for trade in gone if trade.terms.may_rest and not trade.rests]
+    if resting:
+        await Resting(connection).add(resting)
+    if over:
+        await Resting(connection).remove(over)
+
+
+async def _keep_requests(connection: psycopg.AsyncConnection, journal: Journal) -> None:
+    """What the exchange is asked for since this transaction, and what no more."""
+    open_requests = requests_of(journal.trades.values())
+    if asked := open_requests - journal.requests:
+        await Requests(connection).add(list(asked), at=journal.at)
+    if answered := journal.requests - open_requests:
+        await Requests(connection).remove(list(answered))
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +265,7 @@ class Claims:
 
     trades: list[tuple[Claimed, Trade]]
     cancels: list[tuple[Claimed, Trade]]
+    replaces: list[tuple[Claimed, Trade]]
     lost_partitions: list[int]
     started: frozenset[str]
 
@@ -239,7 +278,7 @@ async def claim_trades(
     *,
     halted_ids: Collection[str] = (),
 ) -> Claims:
-    """Take up each customer's oldest open trade, and all cancels, under the epochs given.
+    """Take up each customer's oldest open trade, all cancels and replaces, under the epochs given.
 
     Customers of partitions with another epoch are left out; of `halted_ids` cancels alone are taken
     up. `started`: customers whose trade got its turn now.
@@ -252,18 +291,25 @@ async def claim_trades(
     locked = await customers.lock_known(wanted)
     free = [each for each in locked if each not in halted_ids]
     claimed = await Queue(connection).claim(free, epochs)
-    cancels = await Cancels(connection).claim(locked, epochs)
-    if not claimed and not cancels:
-        return Claims([], [], lost, frozenset())
-    trades = await Trades(connection).by_ids([each.trade_id for each in (*claimed, *cancels)])
+    requested = await Requests(connection).claim(locked, epochs)
+    if not claimed and not requested:
+        return Claims([], [], [], lost, frozenset())
+    taken_up = {each.trade_id for each in (*claimed, *(each.claimed for each in requested))}
+    trades = await Trades(connection).by_ids(sorted(taken_up))
     heads = await customers.heads(sorted({trade.customer_id for trade in trades.values()}))
     journal = Journal(trades, heads, at=clock.now())
     for each in claimed:
         journal.start(each.trade_id)
     await keep(connection, journal)
+    of_requests = [(each, journal.trades[each.claimed.trade_id]) for each in requested]
     return Claims(
         [(each, journal.trades[each.trade_id]) for each in claimed],
-        [(each, journal.trades[each.trade_id]) for each in cancels],
+        [(each.claimed, trade) for each, trade in of_requests if not each.is_replace],
+        [
+            (each.claimed, trade)
+            for each, trade in of_requests
+            if each.is_replace and trade.is_to_be_replaced and trade.customer_id not in halted_ids
+        ],
         lost,
         frozenset(event.trade.customer_id for event in journal.events),
     )

@@ -25,6 +25,7 @@ from services.order.database import Database
 from services.order.domain.canceling import Cancellation
 from services.order.domain.journal import Told
 from services.order.domain.placing import Placement
+from services.order.domain.replacing import Replacement
 from services.order.domain.trade import Trade
 from services.order.domain.turns import Applied
 from services.order.feed import Feed
@@ -32,6 +33,7 @@ from services.order.guard import Guard
 from services.order.instruments import Instruments
 from services.order.neighbours import Gateway, Ledger, Neighbours
 from services.order.prices import Prices
+from services.order.replacing import Replacer
 from services.order.service.controls import ControlsService
 from services.order.service.desk import Desk
 from services.order.service.execution import ExecutionService
@@ -61,6 +63,7 @@ _ALLOW = {
     f"/{_TRADES}/ListTrades": _CUSTOMERS,
     f"/{_TRADES}/CancelTrade": _CUSTOMERS_AND_OPERATORS,
     f"/{_TRADES}/ReplaceTrade": _CUSTOMERS,
+    f"/{_TRADES}/CancelAllTrades": _CUSTOMERS,
     f"/{_TRADES}/WatchTrades": _CUSTOMERS,
     f"/{_TRADES}/ListTradeEvents": _CUSTOMERS_AND_OPERATORS,
     f"/{_TRADES}/PreviewTrade": _CUSTOMERS,
@@ -71,6 +74,7 @@ _ALLOW = {
     f"/{_EXECUTION}/ClaimTrades": _SERVICES,
     f"/{_EXECUTION}/ListOpenCustomers": _SERVICES,
     f"/{_EXECUTION}/ApplyOutcomes": _SERVICES,
+    f"/{_EXECUTION}/GetReplaces": _SERVICES,
     f"/{_EXECUTION}/RecordFaults": _SERVICES,
     f"/{_EXECUTION}/ListParkedTrades": _SERVICES,
     f"/{_EXECUTION}/ReleaseParkedTrade": _SERVICES,
@@ -165,11 +169,18 @@ async def house(settings: Settings) -> AsyncIterator[RpcServer]:
             max_queued=settings.max_queued,
         )
         stack.push_async_callback(placer.close)
+        replacer: Batcher[Replacement, Trade] = Batcher(
+            Replacer(database, announcer, guard).replace,
+            max_items=settings.max_batch,
+            max_queued=settings.max_queued,
+        )
         stack.push_async_callback(canceler.close)
+        stack.push_async_callback(replacer.close)
         stack.push_async_callback(applier.close)
         desk = Desk(
             placer=placer,
             canceler=canceler,
+            replacer=replacer,
             feed=Feed(database, watchers, heartbeat_seconds=settings.heartbeat_seconds),
             instruments=instruments,
             database=database,

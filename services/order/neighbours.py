@@ -35,10 +35,14 @@ class Gateway:
         return [Instrument(each.symbol, each.name, each.is_tradable) for each in answer.instruments]
 
     async def last_prices(self) -> dict[str, int]:
-        """Micros per share by symbol, those that have one. Raises Unavailable."""
+        """Micros per share by symbol, those that have one. Raises Unavailable.
+
+        Before the first trade in a symbol: the middle of best bid and ask.
+        """
         call = self._stub.ListQuotes(market_pb2.ListQuotesRequest(), timeout=_TIMEOUT_SECONDS)
         answer = await _answer(call, "the exchange gateway")
-        return {q.symbol: q.last_price_micros for q in answer.quotes if q.last_price_micros}
+        prices = {quote.symbol: _price_of(quote) for quote in answer.quotes}
+        return {symbol: price for symbol, price in prices.items() if price}
 
     async def depth(self, symbol: str) -> Depth | None:
         """The book as it is now; None when the gateway does not answer."""
@@ -52,6 +56,12 @@ class Gateway:
             [Level(each.price_micros, each.quantity) for each in answer.bids],
             [Level(each.price_micros, each.quantity) for each in answer.asks],
         )
+
+
+def _price_of(quote: market_pb2.Quote) -> int:
+    """0: there is none."""
+    bid, ask = quote.bid.price_micros, quote.ask.price_micros
+    return quote.last_price_micros or ((bid + ask) // 2 if bid and ask else 0)
 
 
 class Ledger:

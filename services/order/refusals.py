@@ -12,7 +12,6 @@ from libs.refusals import (
     Refused,
     Throttled,
     Unavailable,
-    Unimplemented,
 )
 
 
@@ -136,8 +135,39 @@ def too_late_to_cancel() -> Refused:
     return Refused(Reason.REASON_TOO_LATE_TO_CANCEL, "the trade has ended before")
 
 
-def replace_not_offered() -> Unimplemented:
-    return Unimplemented(Reason.REASON_NOT_IMPLEMENTED, "trades cannot be replaced yet")
+def too_late_to_replace() -> Refused:
+    return Refused(Reason.REASON_TOO_LATE_TO_REPLACE, "the trade has ended before")
+
+
+def replace_pending() -> Refused:
+    return Refused(
+        Reason.REASON_REPLACE_PENDING, "another replace of the trade is on its way to the exchange"
+    )
+
+
+def cancel_pending() -> Refused:
+    return Refused(
+        Reason.REASON_CANCEL_PENDING, "a cancel of the trade is on its way to the exchange"
+    )
+
+
+def stopped(reason: Reason.ValueType, text: str) -> Refused:
+    """By a control; `text`: its own words."""
+    return Refused(reason, text)
+
+
+def not_replaceable() -> Refused:
+    return Refused(
+        Reason.REASON_NOT_REPLACEABLE,
+        "only a LIMIT, STOP or STOP_LIMIT with DAY or GTC can be replaced",
+    )
+
+
+def stop_cannot_grow() -> Refused:
+    return Refused(
+        Reason.REASON_NOT_REPLACEABLE,
+        "a STOP to buy whose turn has come cannot be replaced by one that costs more",
+    )
 
 
 def no_such_trade() -> NotFound:

@@ -1,27 +1,14 @@
 """The contract's messages from and to what the rules speak of."""
 
-from datetime import datetime
-
 import msgspec
-from google.protobuf.timestamp_pb2 import Timestamp
 
-from libs.stamps import moment_of, set_moment
-from services.order.domain.asking import NewTerms
-from services.order.domain.journal import Told
-from services.order.domain.news import (
-    Accepted,
-    Canceled,
-    CancelRejected,
-    Executed,
-    InDoubt,
-    Outcome,
-    Rejected,
-)
+from libs.stamps import set_moment
 from services.order.domain.parking import Fault, Parked
 from services.order.domain.trade import (
-    Cause,
     Execution,
     Heartbeat,
+    Replace,
+    Revision,
     Trade,
     TradeEvent,
     average_price_micros,
@@ -35,17 +22,10 @@ from stockbroker.order.v1 import order_pb2
 from stockbroker.order.v1 import order_service_pb2 as pb
 from stockbroker.order.v1 import recorded_execution_pb2 as recorded_pb
 
-_MAX_REASON_TEXT = 1000
 
-
-def new_terms_from(request: pb.ReplaceTradeRequest) -> NewTerms:
+def revision_from(request: pb.ReplaceTradeRequest) -> Revision:
     """What is asked for, as it was sent."""
-    return NewTerms(
-        client_order_id=request.client_order_id,
-        quantity=request.quantity,
-        limit_price_micros=request.limit_price_micros,
-        stop_price_micros=request.stop_price_micros,
-    )
+    return Revision(request.quantity, request.limit_price_micros, request.stop_price_micros)
 
 
 def trade_to(trade: Trade) -> order_pb2.Trade:
@@ -73,6 +53,8 @@ def trade_to(trade: Trade) -> order_pb2.Trade:
         ),
         exchange_order_id=standing.exchange_order_id,
         seq=trade.seq,
+        orig_client_order_id=trade.orig_client_order_id,
+        pending_replace=_replace_to(standing.replace),
     )
     set_moment(message.created_at, trade.created_at)
     set_moment(message.updated_at, trade.updated_at)
@@ -91,11 +73,25 @@ def event_to(event: TradeEvent) -> order_pb2.TradeEvent:
         kind=order_pb2.TradeEventKind.ValueType(event.kind),
         cause=event.cause,
         refusal=Reason.ValueType(event.refusal),
+        replace=_replace_to(event.replace),
     )
     set_moment(message.occurred_at, event.occurred_at)
     if event.execution is not None:
         message.execution.CopyFrom(_execution_to(event.execution))
     return message
+
+
+def _replace_to(wanted: Replace | None) -> order_pb2.Replace | None:
+    if wanted is None:
+        return None
+    return order_pb2.Replace(
+        replace_id=wanted.replace_id,
+        client_order_id=wanted.client_order_id,
+        orig_client_order_id=wanted.orig_client_order_id,
+        quantity=wanted.new.quantity,
+        limit_price_micros=wanted.new.limit_price_micros,
+        stop_price_micros=wanted.new.stop_price_micros,
+    )
 
 
 def _execution_to(execution: Execution) -> order_pb2.Execution:
@@ -153,6 +149,35 @@ def claimed_cancel_to(claimed: Claimed, trade: Trade) -> execution_pb.ClaimedCan
     )
 
 
+def claimed_replace_to(claimed: Claimed, trade: Trade) -> execution_pb.ClaimedReplace:
+    """A replace taken up, of a trade that has one."""
+    message = execution_pb.ClaimedReplace(
+        trade=trade_to(trade), partition=claimed.partition, epoch=claimed.epoch
+    )
+    if trade.standing.replace is not None:
+        message.terms.CopyFrom(replace_terms_to(trade, trade.standing.replace))
+    return message
+
+
+def replace_terms_to(trade: Trade, wanted: Replace) -> execution_pb.ReplaceTerms:
+    """What a replace asks for, and what it replaces."""
+    old, new = wanted.old, wanted.new
+    return execution_pb.ReplaceTerms(
+        replace_id=wanted.replace_id,
+        trade_id=trade.trade_id,
+        side=Side.ValueType(trade.terms.side),
+        symbol=trade.terms.symbol,
+        order_type=OrderType.ValueType(trade.terms.order_type),
+        old_quantity=old.quantity,
+        old_limit_price_micros=old.limit_price_micros,
+        old_stop_price_micros=old.stop_price_micros,
+        old_filled_quantity=wanted.old_filled_quantity,
+        quantity=wanted.asked.quantity or old.quantity,
+        limit_price_micros=new.limit_price_micros,
+        stop_price_micros=new.stop_price_micros,
+    )
+
+
 def waiting_to(waiting: Waiting) -> execution_pb.OpenCustomer:
     """A customer with an open trade."""
     return execution_pb.OpenCustomer(
@@ -184,72 +209,6 @@ def parked_to(parked: Parked, trade: Trade) -> execution_pb.ParkedTrade:
     )
     set_moment(message.parked_at, parked.parked_at)
     return message
-
-
-def told_from(message: execution_pb.Outcome) -> Told:
-    """An outcome as it was told."""
-    return Told(message.trade_id, _outcome_from(message))
-
-
-def _outcome_from(message: execution_pb.Outcome) -> Outcome | None:
-    """None when it says nothing, or cannot be read."""
-    match message.WhichOneof("outcome"):
-        case "accepted":
-            return Accepted(message.accepted.exchange_order_id)
-        case "execution":
-            return _executed_from(message.execution)
-        case "rejected":
-            return _rejected_from(message.rejected)
-        case "canceled":
-            canceled = message.canceled
-            return Canceled(_reason(canceled.reason), _text(canceled.reason_text), canceled.expired)
-        case "in_doubt":
-            return InDoubt(_text(message.in_doubt.reason_text))
-        case "cancel_rejected":
-            return CancelRejected(_reason(message.cancel_rejected.reason))
-    return None
-
-
-def _executed_from(message: order_pb2.Execution) -> Executed | None:
-    executed_at = _time(message.executed_at) if message.HasField("executed_at") else None
-    if executed_at is None:
-        return None
-    return Executed(
-        Execution(
-            execution_id=message.execution_id,
-            trade_id=message.trade_id,
-            quantity=message.quantity,
-            price_micros=message.price_micros,
-            venue=message.venue,
-            executed_at=executed_at,
-        )
-    )
-
-
-def _rejected_from(message: execution_pb.Outcome.Rejected) -> Rejected | None:
-    causes = {str(cause): cause for cause in (Cause.HOUSE, Cause.EXCHANGE, Cause.OPERATOR)}
-    cause = causes.get(message.cause)
-    if cause is None:
-        return None
-    return Rejected(_reason(message.reason), _text(message.reason_text), cause)
-
-
-def _reason(number: int) -> int:
-    """The reason's number; one this version does not know is none."""
-    return number if number in Reason.values() else 0
-
-
-def _text(text: str) -> str:
-    """Words of others: any characters but NUL, which PostgreSQL cannot keep, and no book."""
-    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")[:_MAX_REASON_TEXT]
-
-
-def _time(stamp: Timestamp) -> datetime | None:
-    """To the microsecond; None when it is out of range."""
-    try:
-        return moment_of(stamp)
-    except (ValueError, OverflowError):
-        return None
 
 
 def result_to(trade_id: str, applied: Applied) -> execution_pb.OutcomeResult:

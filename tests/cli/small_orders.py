@@ -146,5 +146,19 @@ class SmallOrders(OrderServiceServicer):
             raise NotFound(Reason.REASON_TRADE_NOT_FOUND, "no such trade")
         return pb.ListTradeEventsResponse(events=found)
 
+    async def ReplaceTrade(self, request: pb.ReplaceTradeRequest, context: Any) -> Any:
+        for trade in self.trades[caller().subject]:
+            if trade.trade_id == request.trade_id:
+                trade.quantity = request.quantity or trade.quantity
+                trade.limit_price_micros = request.limit_price_micros or trade.limit_price_micros
+                return pb.ReplaceTradeResponse(trade=trade)
+        raise NotFound(Reason.REASON_TRADE_NOT_FOUND, "no such trade")
+
+    async def CancelAllTrades(self, request: pb.CancelAllTradesRequest, context: Any) -> Any:
+        found = [
+            trade for trade in self.trades[caller().subject] if request.symbol in ("", trade.symbol)
+        ]
+        return pb.CancelAllTradesResponse(canceled=len(found), pending=1)
+
     async def CancelTrade(self, request: pb.CancelTradeRequest, context: Any) -> Any:
         raise Unimplemented(Reason.REASON_NOT_IMPLEMENTED, "trades cannot be canceled")

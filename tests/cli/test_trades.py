@@ -100,6 +100,30 @@ async def test_a_refused_cancel_is_one_sentence(run: Run) -> None:
     )
 
 
+async def test_a_trade_is_replaced_and_what_is_not_given_stays(run: Run) -> None:
+    await run("place", "SLOW", "buy", "10", "--limit", "20", "--no-wait")
+    (placed,) = json.loads((await run("trades", "--json")).stdout)["trades"]
+
+    result = await run("replace", placed["trade_id"], "--quantity", "1,200", "--json")
+
+    trade = json.loads(result.stdout)["trade"]
+    assert (trade["quantity"], trade["limit_price_micros"]) == ("1200", "20000000")
+    shown = await run("replace", placed["trade_id"], "--limit", "19.5")
+    assert "1,200" in shown.stdout
+    assert placed["trade_id"] in shown.stdout
+
+
+async def test_all_trades_are_canceled_or_those_in_a_symbol(run: Run) -> None:
+    for _ in range(2):
+        await run("place", "SLOW", "buy", "10", "--no-wait")
+    result = await run("cancel", "--all")
+    assert result.stdout == "canceled 2, asked the exchange to cancel 1\n"
+    result = await run("cancel", "--all", "--symbol", "NONE", "--json")
+    assert json.loads(result.stdout)["canceled"] == 0
+    for wrong in (["cancel"], ["cancel", "0193", "--all"], ["cancel", "0193", "--symbol", "KO"]):
+        assert (await run(*wrong)).exit_code == 2
+
+
 async def test_trades_are_listed_over_pages_up_to_the_limit(run: Run) -> None:
     for quantity in range(1, 9):
         await run("place", "SLOW", "buy", str(quantity), "--no-wait")

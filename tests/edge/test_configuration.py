@@ -52,6 +52,7 @@ def test_customers_reach_only_these_methods() -> None:
         "ledger.v1.PortfolioService/GetPortfolio",
         "ledger.v1.PortfolioService/GetStatement",
         "ledger.v1.PortfolioService/ListEntries",
+        "order.v1.OrderService/CancelAllTrades",
         "order.v1.OrderService/CancelTrade",
         "order.v1.OrderService/ExplainTrade",
         "order.v1.OrderService/GetTrade",

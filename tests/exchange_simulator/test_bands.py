@@ -128,6 +128,12 @@ async def quote_of(exchange: Exchange) -> pb.Quote:
     return quote
 
 
+async def instrument_of(exchange: Exchange) -> pb.Instrument:
+    request = service_pb.ListInstrumentsRequest()
+    listed = await exchange.service.ListInstruments(request, metadata=exchange.reader)
+    return next(each for each in listed.instruments if each.symbol == "AAPL")
+
+
 async def test_trading_is_halted_at_the_limit_and_resumes_by_itself(
     settings: MakeSettings, keys: Keys
 ) -> None:
@@ -158,6 +164,8 @@ async def test_trading_is_halted_at_the_limit_and_resumes_by_itself(
             assert (missed.missed, quote.is_halted) == (1, True)
             assert quote.halted_until.ToDatetime(UTC) == clock.at + 60 * SECOND
             assert quote.volume == 0
+            instrument = await instrument_of(exchange)
+            assert (instrument.is_halted, instrument.halted_until) == (True, quote.halted_until)
 
             clock.at += 60 * SECOND
 

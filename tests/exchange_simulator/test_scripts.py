@@ -5,11 +5,16 @@ from typing import Any
 
 import grpc
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from libs.refusals import Unavailable
+from services.exchange_simulator.database import Database
 from services.exchange_simulator.domain import RejectReason
 from services.exchange_simulator.main import Settings, house
 from services.exchange_simulator.plans import End, Fill, Plan, Take, go_on, plan_of
 from services.exchange_simulator.scripts import Outcome, Script
+from stockbroker.common.v1.reason_pb2 import Reason
 from stockbroker.exchange.v1 import drop_copy_pb2, scripts_pb2
 from stockbroker.exchange.v1 import exchange_control_service_pb2 as control
 from stockbroker.exchange.v1 import exchange_pb2 as pb
@@ -28,6 +33,7 @@ from tests.exchange_simulator.member import (
     an_order,
 )
 from tests.exchange_simulator.others import DOLLAR, phase
+from tests.exchange_simulator.test_durability import check_each_filled_once, process, running
 from tests.support.keys import Keys
 from tests.support.wait import until
 
@@ -101,6 +107,33 @@ def test_what_rests_waits_for_ever() -> None:
     plan = plan_of(Script("", "", Outcome.REST), price=10, quantity=5)
     steps, plan = go_on(plan, quantity=5, filled=0)
     assert (steps, plan.wait_ms) == ([Take()], -1)
+
+
+@given(
+    st.sampled_from([o for o in Outcome if o not in (Outcome.REJECT, Outcome.NO_ANSWER)]),
+    st.integers(1, 40),
+    st.sampled_from([0, 5]),
+    st.lists(st.integers(1, 60), max_size=8),
+)
+def test_whatever_is_replaced_on_the_way_no_order_fills_more_than_it_is(
+    outcome: Outcome, parts: int, step_ms: int, replaces: list[int]
+) -> None:
+    parts = parts if outcome == Outcome.PARTIAL_FILLS else 0
+    script = Script("", "", outcome, parts=parts, step_ms=step_ms)
+    quantity, filled, is_over = 30, 0, False
+    plan = plan_of(script, price=10, quantity=quantity)
+    for wanted in [*replaces, *[0] * 50]:
+        steps, plan = go_on(plan, quantity=quantity, filled=filled)
+        for step in steps:
+            assert not is_over, "nothing is said after an end"
+            assert not isinstance(step, Fill) or step.quantity > 0
+            filled += step.quantity if isinstance(step, Fill) else 0
+            is_over = isinstance(step, End) or filled == quantity
+        assert filled <= quantity
+        if is_over or plan.wait_ms < 0:
+            break
+        quantity = max(filled + 1, wanted or quantity)
+    assert is_over or outcome == Outcome.REST
 
 
 def test_a_refusal_has_a_reason_and_words_though_none_are_given() -> None:
@@ -259,28 +292,61 @@ async def test_a_script_that_makes_no_sense_leaves_the_table_as_it_is(exchange: 
     assert (await table_of(exchange)).is_default
 
 
-async def test_steps_and_table_outlive_a_restart_and_nothing_is_told_twice(
+async def test_killed_amid_its_steps_each_share_is_filled_once_and_the_table_is_kept(
     settings: MakeSettings, keys: Keys
 ) -> None:
     script = scripts_pb2.OrderScript
     slow = script(
-        symbol="KO", outcome=script.OUTCOME_PARTIAL_FILLS, parts=3, delay_ms=600, step_ms=300
+        symbol="KO", outcome=script.OUTCOME_PARTIAL_FILLS, parts=10, delay_ms=50, step_ms=50
     )
-    order = an_order(symbol="KO", quantity=9)
-    async with house(settings()) as rpc, Exchange(rpc.address, keys) as exchange:
+    orders = [an_order(symbol="KO", quantity=23) for _ in range(12)]
+    async with process(settings()) as (child, address), Exchange(address, keys) as exchange:
         await exchange.ready()
         await set_scripts(exchange, slow)
         async with exchange.member() as member:
-            member.send(order)
-            await member.said(order, NEW, TRADE)
+            for order in orders:
+                member.send(order)
+            await until(lambda: len(member.reports) > 40)
+            child.kill()
+            await until(lambda: member.is_ended)
+            heard = list(member.reports)
 
-    async with house(settings()) as rpc, Exchange(rpc.address, keys) as exchange:
-        await exchange.ready()
+    async with running(settings(), keys) as exchange:
         assert list((await table_of(exchange)).scripts) == [slow]
         async with exchange.member() as member:
-            reports = await member.ended(order)
-            assert [r.exec_type for r in reports] == [NEW, TRADE, TRADE, TRADE]
-            assert [r.cumulative_quantity for r in reports] == [0, 3, 6, 9]
+            for order in orders:
+                await member.ended(order)
+            assert member.reports[: len(heard)] == heard
+            assert all(len(member.reports_of(order)) == 11 for order in orders)
+            check_each_filled_once(orders, member.reports)
+
+
+@pytest.mark.parametrize("is_kept", [False, True])
+async def test_a_step_of_which_nobody_knows_whether_it_was_kept_is_done_once(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch, is_kept: bool
+) -> None:
+    run = Database.run
+
+    async def losing(self: Database, work: Any) -> Any:
+        if is_kept:
+            await run(self, work)
+        raise Unavailable(Reason.REASON_UNAVAILABLE, "nobody knows whether it was committed")
+
+    script = scripts_pb2.OrderScript
+    slow = script(symbol="KO", outcome=script.OUTCOME_PARTIAL_FILLS, parts=4, step_ms=200)
+    order = an_order(symbol="KO")
+    await set_scripts(exchange, slow)
+    async with exchange.member() as member:
+        member.send(order)
+        await member.said(order, NEW, TRADE)
+        with monkeypatch.context() as patch:
+            patch.setattr(Database, "run", losing)
+            assert await member.code_at_end() is grpc.StatusCode.UNAVAILABLE
+
+    async with exchange.member() as member:
+        reports = await member.ended(order)
+        assert [r.exec_type for r in reports] == [NEW, *[TRADE] * 4]
+        check_each_filled_once([order], member.reports)
 
 
 async def test_an_order_is_canceled_while_it_waits_and_its_script_says_no_more(

@@ -36,6 +36,7 @@ class ListingGateway(ExchangeGatewayServiceServicer):
         self.symbols = {"AAPL": True, "MSFT": True, "BRK.B": True, "HALT": False}
         self.asked = 0
         self.last_prices: dict[str, int] = {}
+        self.best: dict[str, tuple[int, int]] = {}
         self.asked_for_prices = 0
         self.book = market_pb2.GetBookResponse()
         self.is_away = False
@@ -57,11 +58,14 @@ class ListingGateway(ExchangeGatewayServiceServicer):
         self.asked_for_prices += 1
         await self._answer(context)
         return market_pb2.ListQuotesResponse(
-            quotes=[
-                market_pb2.Quote(symbol=symbol, last_price_micros=price)
-                for symbol, price in self.last_prices.items()
-            ]
+            quotes=[self._quote(symbol) for symbol in self.symbols]
         )
+
+    def _quote(self, symbol: str) -> market_pb2.Quote:
+        quote = market_pb2.Quote(symbol=symbol, last_price_micros=self.last_prices.get(symbol, 0))
+        if symbol in self.best:
+            quote.bid.price_micros, quote.ask.price_micros = self.best[symbol]
+        return quote
 
     async def GetBook(
         self, request: market_pb2.GetBookRequest, context: Any

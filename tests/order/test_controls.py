@@ -97,21 +97,29 @@ async def test_a_repeated_call_gets_the_rejection_again_whatever_is_set_since(
     assert not before.is_accepted
 
 
-async def test_a_rejection_is_told_on_the_batch_door_too(order: Order) -> None:
-    await order.set_control(pb.CONTROL_RESTRICTED_SYMBOL, symbol="MSFT")
-    items = [
-        order_service_pb2.PlaceTradesRequest.Item(trade=an_order(symbol=symbol))
-        for symbol in ("AAPL", "MSFT")
-    ]
+async def place_together(order: Order, *asked: dict[str, Any]) -> list[str]:
+    """Orders of alice in one batch; the reason of each that is recorded as rejected."""
+    items = [order_service_pb2.PlaceTradesRequest.Item(trade=an_order(**terms)) for terms in asked]
     stream = order.trades.PlaceTrades(**order.as_customer("alice"))
     await stream.write(order_service_pb2.PlaceTradesRequest(items=items))
     answer = await stream.read()
     await stream.done_writing()
+    reasons = [each.placed.reason for each in answer.results]
+    return [Reason.Name(each).removeprefix("REASON_") if each else "" for each in reasons]
 
-    assert [Reason.Name(each.placed.reason) for each in answer.results] == [
-        "REASON_UNSPECIFIED",
-        "REASON_SYMBOL_RESTRICTED",
-    ]
+
+async def test_a_rejection_is_told_on_the_batch_door_too(order: Order) -> None:
+    await order.set_control(pb.CONTROL_RESTRICTED_SYMBOL, symbol="MSFT")
+    reasons = await place_together(order, {"symbol": "AAPL"}, {"symbol": "MSFT"})
+    assert reasons == ["", "SYMBOL_RESTRICTED"]
+
+
+async def test_orders_of_one_batch_are_held_against_each_other(order: Order) -> None:
+    await order.set_control(pb.CONTROL_DUPLICATE_ORDER, seconds=3600)
+    await order.set_control(pb.CONTROL_SELF_TRADE)
+    sell, buy = a_limit(10, **SELL), a_limit(10)
+    reasons = await place_together(order, sell, sell, buy, a_limit(9))
+    assert reasons == ["", "DUPLICATE_ORDER", "SELF_TRADE", ""]
 
 
 async def test_an_order_worth_too_much_is_rejected(order: Order) -> None:
@@ -143,6 +151,24 @@ async def test_a_price_outside_the_collar_is_rejected(
         500,
     )
     assert check.last_price_age.ToMilliseconds() < 60_000
+
+
+async def test_a_setting_is_in_force_with_the_prices_it_needs(
+    make_house: MakeHouse, gateway: tuple[ListingGateway, str]
+) -> None:
+    gateway[0].last_prices["AAPL"] = 100 * DOLLAR
+    async with make_house(quotes_refresh_seconds=3600) as order:
+        await order.set_control(pb.CONTROL_PRICE_COLLAR, limit=500)
+        assert (await order.place(**a_limit(100))).status == PLACED
+
+
+async def test_before_the_first_trade_the_middle_of_the_market_is_the_last_price(
+    order: Order, gateway: tuple[ListingGateway, str]
+) -> None:
+    gateway[0].best["AAPL"] = (99 * DOLLAR, 101 * DOLLAR)
+    await order.set_control(pb.CONTROL_PRICE_COLLAR, limit=500)
+    assert (await order.place(**a_limit(105))).status == PLACED
+    assert reason_of_trade(await order.place(**a_limit(106))) == "PRICE_COLLAR"
 
 
 @pytest.mark.parametrize("passes", [False, True])

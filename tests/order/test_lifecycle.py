@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
+from msgspec.structs import replace
 
 from libs.reasons import Reason
 from libs.refusals import Refused
@@ -18,12 +19,20 @@ from services.order.domain.news import (
     InDoubt,
     Outcome,
     Rejected,
+    Replaced,
+    ReplaceRejected,
 )
 from services.order.domain.placing import Placement, place
+from services.order.domain.replacing import Known, Replacement, revise
 from services.order.domain.trade import (
     Cause,
     Execution,
+    OrderType,
+    Replace,
+    Revision,
+    Side,
     Standing,
+    Terms,
     Trade,
     TradeEvent,
     TradeEventKind,
@@ -35,6 +44,21 @@ from tests.order.test_rules_of_outcomes import TRADE_ID, a_trade
 
 AT = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
 QUANTITY = 100
+REPLACE_ID = "019aa000-0000-7000-8000-0000000000aa"
+LIMITED = Terms(
+    symbol="AAPL",
+    side=Side.BUY,
+    quantity=QUANTITY,
+    order_type=OrderType.LIMIT,
+    limit_price_micros=10_000,
+)
+A_REPLACEMENT = Replacement(
+    replace_id=REPLACE_ID,
+    trade_id=TRADE_ID,
+    client_order_id="c-2",
+    customer_id="alice",
+    asked=Revision(120, 0, 0),
+)
 PAIRS = [(state, event) for state in State for event in Event]
 MOVES = [(state, event) for state, event in PAIRS if isinstance(TABLE[state][event], State)]
 
@@ -45,6 +69,11 @@ REASONS = {
     State.EXPIRED: Reason.REASON_EXPIRED,
     State.PENDING_CANCEL: Reason.REASON_CANCELED_BY_CUSTOMER,
     State.PENDING_CANCEL_PARTIALLY_FILLED: Reason.REASON_CANCELED_BY_CUSTOMER,
+    State.PENDING_CANCEL_AND_REPLACE: Reason.REASON_CANCELED_BY_CUSTOMER,
+    State.PENDING_CANCEL_AND_REPLACE_PARTIALLY_FILLED: Reason.REASON_CANCELED_BY_CUSTOMER,
+}
+REPLACING = {State.PENDING_REPLACE, State.PENDING_REPLACE_PARTIALLY_FILLED} | {
+    state for state in State if state.is_over_replace
 }
 
 
@@ -54,13 +83,31 @@ def trade_in(state: State, event: Event) -> Trade | None:
         return None
     filled = QUANTITY if state is State.FILLED else 40 * state.is_filled_in_part
     was_accepted = state.status.is_terminal or event is Event.RESOLVED
-    return a_trade(
+    trade = a_trade(
         state.status,
+        replace=a_replace(event) if state in REPLACING else None,
         filled_quantity=filled,
         filled_notional_micros=filled * 1_000,
         reason=REASONS.get(state, 0),
         exchange_order_id="X-1" if was_accepted else "",
         in_doubt=event is Event.RESOLVED and not state.status.is_terminal,
+    )
+    was_replaced = (state, event) == (State.FILLED, Event.CANCELED)
+    return replace(trade, terms=LIMITED, orig_client_order_id="c-0" if was_replaced else "")
+
+
+def a_replace(event: Event) -> Replace:
+    """Of 100 shares at a cent to 120, or to the 40 that are filled."""
+    old = LIMITED.revision
+    new = replace(old, quantity=40 if event is Event.REPLACED_TO_FILLED else 120)
+    return Replace(
+        replace_id=REPLACE_ID,
+        client_order_id="c-2",
+        orig_client_order_id="c-1",
+        asked=new,
+        old=old,
+        old_filled_quantity=0,
+        new=new,
     )
 
 
@@ -68,6 +115,8 @@ def told(event: Event, trade: Trade | None) -> Outcome:
     """The outcome that makes the event happen."""
     filled = trade.standing.filled_quantity if trade else 0
     reason = (trade.standing.reason if trade else 0) or Reason.REASON_EXCHANGE_REJECTED
+    if trade and trade.orig_client_order_id:
+        reason = Reason.REASON_CANCELED_BY_CUSTOMER
     house_alone = trade is not None and trade.status is TradeStatus.PLACED
     outcomes: dict[Event, Outcome] = {
         Event.ACCEPTED: Accepted("X-1"),
@@ -79,6 +128,9 @@ def told(event: Event, trade: Trade | None) -> Outcome:
         Event.EXPIRED: Canceled(reason, "", expired=True),
         Event.IN_DOUBT: InDoubt("no answer"),
         Event.CANCEL_REJECTED: CancelRejected(Reason.REASON_TOO_LATE_TO_CANCEL),
+        Event.REPLACED: Replaced(REPLACE_ID),
+        Event.REPLACED_TO_FILLED: Replaced(REPLACE_ID),
+        Event.REPLACE_REJECTED: ReplaceRejected(REPLACE_ID, 15, Cause.EXCHANGE),
     }
     return outcomes[event]
 
@@ -100,13 +152,19 @@ def bring_about(state: State, event: Event) -> tuple[Code, list[TradeEvent]]:
     """Bring an event about, with a trade in the state; the answer, and what is recorded."""
     trade = trade_in(state, event)
     journal = Journal({TRADE_ID: trade} if trade else {}, {"alice": 2}, at=AT)
+    if trade and (wanted := trade.standing.replace):
+        journal.replaces[REPLACE_ID] = Known(trade_id=TRADE_ID, replace=wanted)
     if event is Event.PLACED:
         journal.events.extend(placed(trade))
     elif event is Event.STARTED and trade:
         journal.start(TRADE_ID)
     elif event is Event.CANCEL_REQUESTED and trade:
         return asked_to_cancel(journal), journal.events
-    elif event not in (Event.STARTED, Event.CANCEL_REQUESTED):
+    elif trade and (event is Event.REPLACE_REQUESTED or trade.status is TradeStatus.PLACED):
+        if event in (Event.REPLACE_REQUESTED, Event.REPLACED):
+            return asked_to_replace(journal), journal.events
+        return journal.apply(Told(TRADE_ID, told(event, trade))).code, journal.events
+    elif event not in (Event.STARTED, Event.CANCEL_REQUESTED, Event.REPLACE_REQUESTED):
         return journal.apply(Told(TRADE_ID, told(event, trade))).code, journal.events
     return (Code.APPLIED if journal.events else code_of(TABLE[state][event])), journal.events
 
@@ -130,6 +188,15 @@ def asked_to_cancel(journal: Journal) -> Code:
     return Code.APPLIED
 
 
+def asked_to_replace(journal: Journal) -> Code:
+    try:
+        step = revise(journal.trades[TRADE_ID], A_REPLACEMENT)
+    except Refused:
+        return Code.IMPOSSIBLE
+    journal.record(TRADE_ID, step)
+    return Code.APPLIED
+
+
 def code_of(then: Next) -> Code:
     """How the rules answer what leads there."""
     if isinstance(then, State):
@@ -146,8 +213,19 @@ def test_no_pair_is_missing() -> None:
 
 # Asked to cancel what waits, the house ends it at once: an event of another name.
 AT_ONCE = (State.PLACED, Event.CANCEL_REQUESTED)
+# So are terms that are asked for.
+TERMS_AT_ONCE = (State.PLACED, Event.REPLACE_REQUESTED)
 # The last fill was the answer: it is recorded with that fill, and never alone.
 WITH_THE_FILL = (State.FILLED, Event.CANCEL_REJECTED)
+# Where no replace is on its way such an answer is impossible; so it is that one leaves nothing
+# of an order that is not filled at all.
+ANSWERS = {Event.REPLACED, Event.REPLACED_TO_FILLED, Event.REPLACE_REJECTED}
+NOTHING_ASKED = {
+    (state, event) for state, event in PAIRS if event in ANSWERS and state not in REPLACING
+} - {(State.PLACED, Event.REPLACED)}
+NOTHING_FILLED = {
+    (state, Event.REPLACED_TO_FILLED) for state in REPLACING if not state.is_filled_in_part
+}
 
 
 @pytest.mark.parametrize(("state", "event"), PAIRS, ids=lambda each: each.name)
@@ -156,8 +234,16 @@ def test_every_pair_leads_where_the_table_says(state: State, event: Event) -> No
     code, events = bring_about(state, event)
     if (state, event) == AT_ONCE:
         assert [each.kind for each in events] == [TradeEventKind.CANCELED]
+    elif (state, event) == TERMS_AT_ONCE:
+        assert [each.kind for each in events] == [TradeEventKind.REPLACED]
     elif (state, event) == WITH_THE_FILL:
         assert (code, events) == (Code.REPEATED, [])
+    elif (state, event) in NOTHING_ASKED:
+        assert (code, events) == (Code.IMPOSSIBLE, [])
+    elif (state, event) in NOTHING_FILLED:
+        assert then is Still.REPEATED, "no outcome says so"
+    elif event is Event.REPLACE_REQUESTED and not isinstance(then, State):
+        assert (code, events) == (Code.IMPOSSIBLE, [])  # refused: one is on its way, or it is over
     elif isinstance(then, State):
         assert (code, [each.kind for each in events][:1]) == (Code.APPLIED, [event.kind])
         assert state_of(events[0].trade.standing) is then
@@ -192,7 +278,7 @@ def test_every_state_can_be_reached() -> None:
     for _ in State:
         moves = [then for state in reached for then in TABLE[state].values()]
         reached |= {then for then in moves if isinstance(then, State)}
-    assert reached == {state for state in State if state.status is not TradeStatus.PENDING_REPLACE}
+    assert reached == set(State)
 
 
 def test_a_cancel_that_came_too_late_is_answered_with_the_last_fill() -> None:

@@ -30,9 +30,9 @@ from services.order.domain.trade import Execution, OrderType, Side, Terms, Trade
 from services.order.guard import Guard
 from services.order.store import PLANS, READING_PLANS
 from services.order.store.arrays import Bigints, Octets, Texts
-from services.order.store.cancels import Cancels
 from services.order.store.lists import Lists
 from services.order.store.queue import Partitions, Queue
+from services.order.store.requests import Requests
 from services.order.store.trades import Trades
 
 CLOCK = SystemClock()
@@ -44,7 +44,7 @@ GROWING = {
     "trade_event",
     "execution",
     "open_trade",
-    "open_cancel",
+    "open_request",
     "open_limit_order",
     "recent_order",
     "customer_head",
@@ -138,7 +138,7 @@ async def read_once(connection: psycopg.AsyncConnection) -> None:
     await Trades(connection).by_ids([trade.trade_id for trade in found])
     await Trades(connection).by_client_order_ids([(HOT, trade.client_order_id) for trade in found])
     await Queue(connection).waiting(range(128), placed_before=datetime.now(UTC), limit=10)
-    await Cancels(connection).waiting(range(128), asked_before=datetime.now(UTC), limit=10)
+    await Requests(connection).waiting(range(128), asked_before=datetime.now(UTC), limit=10)
 
 
 FILL = """

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from services.order import wire
+from services.order import outcomes_wire as wire
 from services.order.domain.journal import fault_of
 from services.order.domain.news import Rejected
 from services.order.domain.trade import OrderType, Side, TimeInForce, TradeEventKind, TradeStatus

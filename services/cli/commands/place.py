@@ -1,4 +1,4 @@
-"""`place` and `cancel`."""
+"""`place`."""
 
 import time
 import uuid
@@ -76,28 +76,6 @@ def place(  # noqa: PLR0913 - a command's parameters are its options
         _show_placed(response, as_json)
         if wait:
             _wait_for_end(door, response.trade, time.monotonic() + timeout_seconds, as_json)
-
-
-def cancel(
-    trade_id: Annotated[str, typer.Argument(metavar="TRADE_ID", help="The house's id of it.")],
-    customer: AsCustomer = "",
-    as_json: AsJson = False,
-) -> None:
-    """Ask for what is not filled yet to be canceled."""
-    from services.cli.neighbours import customers_door
-    from services.cli.screen import fields_of, say, show_json
-    from services.cli.wire import status_word, terms_of
-    from stockbroker.order.v1 import order_service_pb2 as pb
-    from stockbroker.order.v1.order_service_pb2_grpc import OrderServiceStub
-
-    with customers_door(settings(), customer) as door:
-        stub = OrderServiceStub(door.channel)
-        response = door.call(stub.CancelTrade, pb.CancelTradeRequest(trade_id=trade_id))
-    if as_json:
-        show_json(fields_of(response))
-    else:
-        trade = response.trade
-        say(f"{status_word(trade.status)} {terms_of(trade)}, trade {trade.trade_id}")
 
 
 def request_of(

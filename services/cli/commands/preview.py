@@ -50,7 +50,9 @@ def _show(found: "PreviewTradeResponse") -> None:
     hold = found.hold
     amount, available = (format_amount(hold.asset, each) for each in (hold.amount, hold.available))
     say(f"would hold {amount} of {available} {hold.asset} available")
-    if found.HasField("estimate"):
+    if found.HasField("estimate") and not found.estimate.quantity:
+        say("would fill nothing at once")
+    elif found.HasField("estimate"):
         estimate = found.estimate
         average = format_dollars(estimate.average_price_micros)
         say(

@@ -3,8 +3,8 @@
 from grpc.aio import ServicerContext
 
 from services.exchange_simulator import calendar_wire
-from services.exchange_simulator.desk import Desk
 from services.exchange_simulator.trading import Trading
+from services.exchange_simulator.turns import Turns
 from stockbroker.exchange.v1 import calendar_pb2 as pb
 
 
@@ -27,7 +27,7 @@ class CalendarControl:
     """What operators may change."""
 
     _trading: Trading
-    _desk: Desk
+    _turns: Turns
 
     async def SetTradingDay(
         self,
@@ -35,7 +35,7 @@ class CalendarControl:
         context: ServicerContext[pb.SetTradingDayRequest, pb.SetTradingDayResponse],
     ) -> pb.SetTradingDayResponse:
         day, change = calendar_wire.date_from(request.date), calendar_wire.change_from(request)
-        await self._desk.set_day(day, change)
+        await self._turns.set_day(day, change)
         found = self._trading.calendar.day(day)
         is_known = found.session is not None or found.change is not None
         return pb.SetTradingDayResponse(day=calendar_wire.day_to(found) if is_known else None)

@@ -4,11 +4,12 @@ A customer is worked for by one flight at a time. A nudge that comes meanwhile m
 dirty, and the flight looks once more before it ends: nothing that came after a claim is missed.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
+from services.execution.domain.brought import Brought
+
 _MAX_WAIT_SECONDS = 60.0
-_NEVER = (0, float("-inf"))
 
 
 @dataclass(slots=True)
@@ -51,7 +52,8 @@ class Attention:
         self._flights: dict[str, Flight] = {}
         self._resting: dict[str, Resting] = {}
         self._pauses: dict[str, Pause] = {}
-        self._canceling: dict[str, tuple[int, float]] = {}
+        self.cancels = Brought(again_after_seconds=ask_after_seconds)
+        self.replaces = Brought(again_after_seconds=ask_after_seconds)
 
     @property
     def in_flight(self) -> int:
@@ -132,37 +134,6 @@ class Attention:
             del self._pauses[customer_id]
             return False
         return True
-
-    def canceling(self, trade_id: str, epoch: int, now: float) -> bool:
-        """The gateway has the cancel of this trade; whether it had it before, under this epoch."""
-        before = self._canceling.get(trade_id)
-        self._canceling[trade_id] = epoch, now
-        return before is not None and before[0] == epoch
-
-    def is_canceling(self, trade_id: str, epoch: int, now: float) -> bool:
-        """Whether the gateway got the cancel under this epoch, not long ago."""
-        found = self._canceling.get(trade_id)
-        return found is not None and found[0] == epoch and self._is_fresh(found, now)
-
-    def cancels_to_bring(self, open_cancels: Mapping[str, str], now: float) -> set[str]:
-        """Customers whose cancels, trade -> customer, are to be brought to the gateway now.
-
-        One that the gateway has had for long is brought again. What is no open cancel any more is
-        forgotten.
-        """
-        self._canceling = {
-            trade_id: brought
-            for trade_id, brought in self._canceling.items()
-            if trade_id in open_cancels or self._is_fresh(brought, now)
-        }
-        return {
-            customer_id
-            for trade_id, customer_id in open_cancels.items()
-            if not self._is_fresh(self._canceling.get(trade_id, _NEVER), now)
-        }
-
-    def _is_fresh(self, brought: tuple[int, float], now: float) -> bool:
-        return brought[1] > now - self._ask_after_seconds
 
     def due(self, customer_ids: Iterable[str], now: float) -> list[str]:
         """Of these, the customers whose trade has been at the exchange for long.

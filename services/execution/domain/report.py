@@ -16,13 +16,17 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """Shares changed hands. `executed_at_nanos`: since 1970; `is_last`: all is filled."""
+    """Shares changed hands. `executed_at_nanos`: since 1970; `is_last`: all is filled.
+
+    `limit_price_micros`: the order's when it was filled; 0: none.
+    """
 
     execution_id: str
     quantity: int
     price_micros: int
     executed_at_nanos: int
     is_last: bool
+    limit_price_micros: int = 0
 
 
 class EndKind(IntEnum):
@@ -49,7 +53,29 @@ class CancelRejected:
     reason: int
 
 
-News = Accepted | Fill | Ended | CancelRejected
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """The order has so many shares in all now; so many of them were filled before."""
+
+    replace_id: str
+    quantity: int
+    filled_quantity: int
+
+    @property
+    def leaves_nothing(self) -> bool:
+        """Whether all it has now was filled before: that is its end."""
+        return self.quantity <= self.filled_quantity
+
+
+@dataclass(frozen=True, slots=True)
+class ReplaceRejected:
+    """The order was not replaced; `reason`: why."""
+
+    replace_id: str
+    reason: int
+
+
+News = Accepted | Fill | Ended | CancelRejected | Replaced | ReplaceRejected
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,7 @@ class Trade:
     stop_price_micros: int
     time_in_force: int
     is_to_be_canceled: bool = False
+    is_at_exchange: bool = False
 
     @property
     def has_limit(self) -> bool:

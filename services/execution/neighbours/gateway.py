@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from libs.clock import Clock
-from services.execution import wire
+from services.execution import replace_wire, wire
+from services.execution.domain.replacing import ClaimedReplace, ReplaceTaken
 from services.execution.domain.trade import CancelTaken, Held, Submitted, Trade
 from services.execution.neighbours.calling import Neighbour, must_answer_all
 from stockbroker.common.v1.reason_pb2 import Reason
@@ -38,6 +39,20 @@ class Gateway(Neighbour):
         must_answer_all(trades, response.results)
         return [
             CancelTaken(
+                result.reason,
+                is_stale=result.reason == Reason.REASON_STALE_EPOCH,
+                never_sent=result.never_sent,
+            )
+            for result in response.results
+        ]
+
+    async def replace(self, replaces: Sequence[ClaimedReplace]) -> list[ReplaceTaken]:
+        """Hand replaces over for the exchange; known ones are not sent twice."""
+        request = gateway_pb.ReplaceOrdersRequest(replaces=map(replace_wire.replace_to, replaces))
+        response = await self._call(self._stub.ReplaceOrders, request)
+        must_answer_all(replaces, response.results)
+        return [
+            ReplaceTaken(
                 result.reason,
                 is_stale=result.reason == Reason.REASON_STALE_EPOCH,
                 never_sent=result.never_sent,

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from libs.clock import Clock
-from services.execution import wire
+from services.execution import replace_wire, wire
 from services.execution.domain.booking import Booking, Code, code_of
+from services.execution.domain.replacing import Adjustment
 from services.execution.domain.report import Fill, Report
 from services.execution.domain.trade import Held, Trade
 from services.execution.neighbours.calling import Neighbour, must_answer_all
@@ -34,6 +35,21 @@ class Ledger(Neighbour):
         response = await self._call(self._stub.PostExecutions, request)
         must_answer_all(fills, response.results)
         return [_booked(result.reason) for result in response.results]
+
+    async def adjust(self, adjustments: Sequence[Adjustment]) -> list[Reason.ValueType]:
+        """Hold more or less for trades; the ledger's reasons."""
+        request = ledger_pb.AdjustHoldsRequest(
+            adjustments=map(replace_wire.adjustment_to, adjustments)
+        )
+        response = await self._call(self._stub.AdjustHolds, request)
+        must_answer_all(adjustments, response.results)
+        return [result.reason for result in response.results]
+
+    async def adjust_down(self, adjustments: Sequence[Adjustment]) -> list[Booking]:
+        """Free parts of what is held; of a hold that is closed nothing is left to free."""
+        reasons = await self.adjust(adjustments)
+        closed = Reason.REASON_HOLD_CLOSED
+        return [_booked(Reason.REASON_UNSPECIFIED if each == closed else each) for each in reasons]
 
     async def release(self, trade_ids: Sequence[str]) -> list[Booking]:
         """Free what is left of the trades' holds; what was done with each."""

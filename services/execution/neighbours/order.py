@@ -7,8 +7,10 @@ from pathlib import Path
 from libs.clock import Clock
 from services.execution import wire
 from services.execution.domain.booking import Booking, Code
+from services.execution.domain.replacing import ClaimedReplace, ReplaceTerms
 from services.execution.domain.trade import Faulted, OpenCustomer, Setback, Trade, Turn
 from services.execution.neighbours.calling import Neighbour, must_answer_all
+from services.execution.replace_wire import claimed_replace_from, terms_from
 from stockbroker.order.v1 import order_execution_service_pb2 as order_pb
 from stockbroker.order.v1 import order_execution_service_pb2_grpc as order_grpc
 from stockbroker.order.v1.order_pb2 import Trade as TradeMessage
@@ -16,10 +18,11 @@ from stockbroker.order.v1.order_pb2 import Trade as TradeMessage
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """What a claim gave: trades taken up, trades to be canceled, partitions with another leader."""
+    """What a claim gave: trades taken up, trades to be canceled or replaced, partitions lost."""
 
     trades: list[Trade]
     cancels: list[Trade]
+    replaces: list[ClaimedReplace]
     lost_partitions: list[int]
 
 
@@ -33,10 +36,11 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True)
 class OpenCustomers:
-    """Customers whose oldest trade waits, and customers with a cancel that does, once for each."""
+    """Customers whose oldest trade waits, or a cancel or replace does, once for each."""
 
     trading: list[OpenCustomer]
     canceling: list[OpenCustomer]
+    replacing: list[OpenCustomer]
 
 
 class Order(Neighbour):
@@ -58,6 +62,7 @@ class Order(Neighbour):
         return Claimed(
             [wire.trade_from(claimed) for claimed in response.trades],
             [wire.cancel_from(claimed) for claimed in response.cancels],
+            [claimed_replace_from(claimed) for claimed in response.replaces],
             list(response.lost_partitions),
         )
 
@@ -72,8 +77,17 @@ class Order(Neighbour):
         )
         response = await self._call(self._stub.ListOpenCustomers, request)
         return OpenCustomers(
-            _open_customers(response.customers), _open_customers(response.canceling)
+            _open_customers(response.customers),
+            _open_customers(response.canceling),
+            _open_customers(response.replacing),
         )
+
+    async def replaces(self, replace_ids: Sequence[str]) -> list[ReplaceTerms | None]:
+        """What replaces ask for, and what they replace; None: there is no such replace."""
+        request = order_pb.GetReplacesRequest(replace_ids=replace_ids)
+        response = await self._call(self._stub.GetReplaces, request)
+        must_answer_all(replace_ids, response.replaces)
+        return [terms_from(found) if found.trade_id else None for found in response.replaces]
 
     async def record(self, outcomes: Sequence[order_pb.Outcome]) -> Recorded:
         """Say what became of trades, in this order."""

@@ -16,7 +16,7 @@ the same answer for ever. Of several reasons to refuse, the first of this order 
    BALANCE_OVERFLOW
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import chain
 
@@ -38,6 +38,8 @@ from services.ledger.domain.books import (
     Writes,
 )
 from services.ledger.domain.operations import Operation, Post, accounts_of, fingerprint
+
+_DONE = Reason.REASON_UNSPECIFIED  # looked up once: an enum of a contract takes its time
 
 
 def decide(
@@ -115,7 +117,7 @@ class _Books:
             return Result(operation.id, Reason.REASON_EXISTS_DIFFERENT)
         attempt = Attempt(self)
         try:
-            amount, reason = attempt.make(operation), Reason.REASON_UNSPECIFIED
+            amount, reason = attempt.make(operation), _DONE
         except CannotDo as fault:
             amount, reason = 0, fault.reason
             attempt = Attempt(self)
@@ -166,15 +168,15 @@ class _Books:
         self, operation: Operation, attempt: Attempt, reason: Reason.ValueType
     ) -> tuple[Balance, ...]:
         """The accounts the operation names, and that of its hold if it was its to draw on."""
-        if attempt.accounts:  # then it changed them all, in the order that it names them
-            keys = dict.fromkeys(attempt.accounts)
-        else:
-            keys = dict.fromkeys(accounts_of(operation, self._known()))
+        found: Mapping[AccountKey, Account | None] = attempt.accounts  # in the order it names them
+        if not found:  # else it changed them all
+            found = {key: self.account(key) for key in accounts_of(operation, self._known())}
         hold = self.hold(operation.hold_id) if operation.hold_id and not reason else None
-        if hold is not None:
-            keys[hold.account] = None
-        accounts = filter(None, map(self.account, keys))
-        return tuple([Balance(a.key, a.id, a.version, a.posted, a.held) for a in accounts])
+        if hold is not None and hold.account not in found:
+            found = {**found, hold.account: self.account(hold.account)}
+        return tuple(
+            [Balance(a.key, a.id, a.version, a.posted, a.held) for a in found.values() if a]
+        )
 
     def _record(self, operation: Operation, result: Result, mark: bytes, terms: bytes) -> None:
         self._recorded[operation.id] = Recorded(mark, result)

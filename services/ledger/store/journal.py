@@ -220,9 +220,12 @@ class Journal:
             heads = await self._connection.execute(LOCK_HEAD if locks else READ_HEAD)
             transfers = await self._connection.execute(READ_RECORDED, asked)
             accounts = await self._connection.execute(READ_ACCOUNTS, asked, binary=True)
-            holds = await self._connection.execute(READ_HOLDS, asked, binary=True)
             restraints = await self._connection.execute(READ_RESTRAINTS, asked)
-            reversed_ = await self._connection.execute(READ_REVERSED, asked)
+            holds = reversed_ = None  # in most batches none is asked for
+            if any(o.hold_id for o in operations):
+                holds = await self._connection.execute(READ_HOLDS, asked, binary=True)
+            if any(o.reverses for o in operations):
+                reversed_ = await self._connection.execute(READ_REVERSED, asked)
         *head, epoch = await _one(heads)
         if epoch != self.epoch:
             raise StaleWriter(f"epoch {self.epoch} is over, this is {epoch}")
@@ -230,10 +233,10 @@ class Journal:
         state = State(
             head=Head(*head),
             accounts={account.key: account for account in by_id.values()},
-            holds={row[0]: columns.hold_from(row, by_id) for row in await holds.fetchall()},
+            holds={row[0]: columns.hold_from(row, by_id) for row in await _all(holds)},
             recorded={},
             restraints={name: AccountState(s) for name, s in await restraints.fetchall()},
-            reversed=frozenset(row[0] for row in await reversed_.fetchall()),
+            reversed=frozenset(row[0] for row in await _all(reversed_)),
         )
         rows = {row[0]: Row(*row[1:]) for row in await transfers.fetchall()}
         return replace(state, recorded=await self._recorded(rows, operations, state))
@@ -310,6 +313,11 @@ def _accounts_of(operation: Operation, row: Row, state: State) -> list[Account]:
     if hold is not None:
         keys[hold.account] = None
     return [state.accounts[key] for key in keys if key in state.accounts]
+
+
+async def _all(cursor: AsyncCursor[Any] | None) -> list[Any]:
+    """The rows of a statement; none, if it was not asked."""
+    return [] if cursor is None else await cursor.fetchall()
 
 
 async def _one(cursor: AsyncCursor[Any]) -> Any:

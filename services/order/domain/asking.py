@@ -12,7 +12,7 @@ from services.order.domain.placing import (
     check_client_order_id,
     check_symbol,
 )
-from services.order.domain.trade import TradeStatus
+from services.order.domain.trade import Revision, TradeStatus
 
 _DEFAULT_PAGE_SIZE = 50
 _MAX_PAGE_SIZE = 1000
@@ -29,15 +29,6 @@ class Filters(msgspec.Struct, frozen=True):
     def label(self) -> str:
         """The same text for the same filters only."""
         return f"{','.join(str(int(status)) for status in self.statuses)}/{self.symbol}"
-
-
-class NewTerms(msgspec.Struct, frozen=True, kw_only=True):
-    """What a replace asks for, nothing checked; prices 0: as they are."""
-
-    client_order_id: str
-    quantity: int
-    limit_price_micros: int
-    stop_price_micros: int
 
 
 def is_trade_id(text: str) -> bool:
@@ -69,12 +60,12 @@ def check_filters(statuses: Iterable[int], symbol: str) -> Filters:
     return Filters(tuple(known[number] for number in sorted(wanted)), symbol)
 
 
-def check_new_terms(terms: NewTerms) -> None:
-    """Raise Invalid unless these could be terms of some trade."""
-    if terms.client_order_id:
-        check_client_order_id(terms.client_order_id)
-    if not 1 <= terms.quantity <= MAX_QUANTITY:
+def check_revision(client_order_id: str, asked: Revision) -> None:
+    """Raise Invalid unless these could be new terms of some trade."""
+    if client_order_id:
+        check_client_order_id(client_order_id)
+    if asked.quantity and not 1 <= asked.quantity <= MAX_QUANTITY:
         raise refusals.invalid_quantity()
     for field in ("limit_price_micros", "stop_price_micros"):
-        if not 0 <= getattr(terms, field) <= MAX_PRICE_MICROS:
+        if not 0 <= getattr(asked, field) <= MAX_PRICE_MICROS:
             raise refusals.invalid_price(field, f"must be 0 to {MAX_PRICE_MICROS} micros")

@@ -17,6 +17,7 @@ REASONS: Final[Mapping[Cause, int]] = {
     Cause.CUSTOMER: Reason.REASON_CANCELED_BY_CUSTOMER,
     Cause.OPERATOR: Reason.REASON_CANCELED_BY_OPERATOR,
 }
+_ENDING = (Event.FILLED_WHOLE, Event.REPLACED_TO_FILLED)
 _ASKERS = {reason: cause for cause, reason in REASONS.items()}
 
 
@@ -76,9 +77,9 @@ def reject_cancel(trade: Trade, outcome: CancelRejected) -> Verdict:
 
 
 def tell_too_late(before: Trade, verdict: Verdict) -> Verdict:
-    """A fill that left nothing to be canceled is also the answer to the cancel."""
+    """What leaves nothing to be canceled is also the answer to the cancel."""
     last = verdict.steps[-1]
-    if before.status is not TradeStatus.PENDING_CANCEL or last.event is not Event.FILLED_WHOLE:
+    if before.status is not TradeStatus.PENDING_CANCEL or last.event not in _ENDING:
         return verdict
     fill = replace(last, standing=replace(last.standing, reason=0))
     answer = _rejection(fill.standing, Reason.REASON_TOO_LATE_TO_CANCEL)

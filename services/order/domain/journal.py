@@ -14,9 +14,20 @@ from services.order.domain.news import (
     Executed,
     Outcome,
     Rejected,
+    Replaced,
+    ReplaceRejected,
 )
 from services.order.domain.outcomes import judge, start
-from services.order.domain.trade import Execution, Standing, Trade, TradeEvent, TradeStatus
+from services.order.domain.replacing import Known, answer_of, with_terms
+from services.order.domain.requests import Request, requests_of
+from services.order.domain.trade import (
+    Execution,
+    Replace,
+    Standing,
+    Trade,
+    TradeEvent,
+    TradeEventKind,
+)
 from services.order.domain.verdicts import REPEATED, Step, Verdict, impossible
 
 
@@ -40,6 +51,10 @@ def fault_of(told: Told) -> str:
             return _fault_of_execution(execution, told.trade_id)
         case Rejected(reason=0) | Canceled(reason=0) | CancelRejected(reason=0):
             return "it gives no reason"
+        case ReplaceRejected(reason=0):
+            return "it gives no reason"
+        case Replaced(replace_id) | ReplaceRejected(replace_id) if not is_trade_id(replace_id):
+            return "the replace id is not a UUID"
     return ""
 
 
@@ -63,23 +78,20 @@ class Journal:
     """Applies steps strictly in order; every event gets the customer's next seq.
 
     `trades` and `heads` (seq of each customer's latest event) are as read under the lock and
-    move on with each event; so do the `executions` known by their keys.
+    move on with each event; so do the `executions` known by their keys, and the `replaces` by ids.
     """
 
     trades: dict[str, Trade]
     heads: dict[str, int]
     at: datetime
     executions: dict[tuple[str, str], Execution] = field(default_factory=dict)
+    replaces: dict[str, Known] = field(default_factory=dict)
     events: list[TradeEvent] = field(default_factory=list)
-    canceling: frozenset[str] = field(init=False)
+    requests: frozenset[Request] = field(init=False)
 
     def __post_init__(self) -> None:
-        """Note which trades are to be canceled at the exchange, before anything is recorded."""
-        self.canceling = frozenset(
-            trade.trade_id
-            for trade in self.trades.values()
-            if trade.status is TradeStatus.PENDING_CANCEL
-        )
+        """Note what is asked of the exchange, before anything is recorded."""
+        self.requests = requests_of(self.trades.values())
 
     def start(self, trade_id: str) -> None:
         """Take a trade up, if it was not before."""
@@ -99,8 +111,10 @@ class Journal:
         before = self.trades[trade_id]
         seq = self.heads[before.customer_id] + 1
         standing = _dated(step.standing, before.standing, at=self.at)
-        trade = replace(before, standing=standing, seq=seq, updated_at=self.at)
+        trade = replace(with_terms(before, step), standing=standing, seq=seq, updated_at=self.at)
         self.trades[trade_id] = trade
+        if step.replace is not None:
+            self._note(trade_id, step.replace, step.kind)
         self.heads[before.customer_id] = seq
         if step.execution is not None:
             self.executions[step.execution.key] = step.execution
@@ -112,6 +126,7 @@ class Journal:
                 previous_seq=before.seq,
                 execution=step.execution,
                 refusal=step.refusal,
+                replace=step.replace,
             )
         )
 
@@ -131,7 +146,20 @@ class Journal:
             known = self.executions.get(told.outcome.execution.key)
             if known is not None:
                 return _same_execution(known, told.outcome.execution)
+        if isinstance(told.outcome, Replaced | ReplaceRejected):
+            return self._judge_answer(trade, told.outcome)
         return judge(trade, told.outcome)
+
+    def _judge_answer(self, trade: Trade, outcome: Replaced | ReplaceRejected) -> Verdict:
+        known = self.replaces.get(outcome.replace_id)
+        if known is None or known.trade_id != trade.trade_id:
+            return impossible("the trade has no such replace")
+        return answer_of(known, outcome) or judge(trade, outcome)
+
+    def _note(self, trade_id: str, wanted: Replace, kind: TradeEventKind) -> None:
+        is_answered = kind is not TradeEventKind.REPLACE_REQUESTED
+        answer = kind if is_answered else None
+        self.replaces[wanted.replace_id] = Known(trade_id=trade_id, replace=wanted, answer=answer)
 
 
 def _dated(standing: Standing, before: Standing, *, at: datetime) -> Standing:

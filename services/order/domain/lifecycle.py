@@ -25,21 +25,31 @@ class State(Enum):
     PENDING_CANCEL_PARTIALLY_FILLED = (TradeStatus.PENDING_CANCEL, True, "6")
     PENDING_REPLACE = (TradeStatus.PENDING_REPLACE, False, "E")
     PENDING_REPLACE_PARTIALLY_FILLED = (TradeStatus.PENDING_REPLACE, True, "E")
+    PENDING_CANCEL_AND_REPLACE = (TradeStatus.PENDING_CANCEL, False, "6", True)
+    PENDING_CANCEL_AND_REPLACE_PARTIALLY_FILLED = (TradeStatus.PENDING_CANCEL, True, "6", True)
     FILLED = (TradeStatus.FILLED, True, "2")
     CANCELED = (TradeStatus.CANCELED, False, "4")
     REJECTED = (TradeStatus.REJECTED, False, "8")
     EXPIRED = (TradeStatus.EXPIRED, False, "C")
 
-    def __init__(self, status: TradeStatus | None, is_filled_in_part: bool, fix: str) -> None:
+    def __init__(
+        self,
+        status: TradeStatus | None,
+        is_filled_in_part: bool,
+        fix: str,
+        is_over_replace: bool = False,
+    ) -> None:
         self.status = status
         self.is_filled_in_part = is_filled_in_part
         self.ord_status = fix
+        self.is_over_replace = is_over_replace
 
 
 class Event(Enum):
     """What happens to a trade: the kind it is recorded as, and ExecType (150).
 
-    A fill is two events, because what follows on it depends on whether something is left.
+    A fill is two events, because what follows on it depends on whether something is left; so is a
+    replace.
     """
 
     PLACED = (TradeEventKind.PLACED, "A")
@@ -54,6 +64,10 @@ class Event(Enum):
     RESOLVED = (TradeEventKind.RESOLVED, "I")
     CANCEL_REQUESTED = (TradeEventKind.CANCEL_REQUESTED, "6")
     CANCEL_REJECTED = (TradeEventKind.CANCEL_REJECTED, "")
+    REPLACE_REQUESTED = (TradeEventKind.REPLACE_REQUESTED, "E")
+    REPLACED = (TradeEventKind.REPLACED, "5, some left")
+    REPLACED_TO_FILLED = (TradeEventKind.REPLACED, "5, none left")
+    REPLACE_REJECTED = (TradeEventKind.REPLACE_REJECTED, "")
 
     def __init__(self, kind: TradeEventKind, fix: str) -> None:
         self.kind = kind
@@ -103,8 +117,11 @@ def _open(here: State, part: State, **cells: Next) -> Mapping[Event, Next]:
     return _row(Still.REPEATED, **(common | cells))
 
 
-def _ended(**cells: Next) -> Mapping[Event, Next]:
-    """A row of a trade that is over: what is told of it again is no news."""
+def _ended(here: State, **cells: Next) -> Mapping[Event, Next]:
+    """A row of a trade that is over: what is told of it again is no news.
+
+    Its end answers a replace that came too late: recorded with the end, and never alone.
+    """
     common: dict[str, Next] = {
         "PLACED": Still.KNOWN,
         "STARTED": Still.REPEATED,
@@ -112,6 +129,7 @@ def _ended(**cells: Next) -> Mapping[Event, Next]:
         "IN_DOUBT": Still.REPEATED,
         "RESOLVED": Still.REPEATED,
         "CANCEL_REJECTED": Still.REPEATED,
+        "REPLACE_REJECTED": here,
     }
     return _row(Still.OVER, **(common | cells))
 
@@ -120,6 +138,7 @@ TABLE: Mapping[State, Mapping[Event, Next]] = {
     State.NOT_PLACED: _row(Still.UNKNOWN, PLACED=State.PLACED),
     State.PLACED: _row(
         Still.NOT_SENT,
+        REPLACED=State.PLACED,
         PLACED=Still.KNOWN,
         STARTED=State.IN_PROGRESS,
         REJECTED=State.REJECTED,
@@ -130,11 +149,13 @@ TABLE: Mapping[State, Mapping[Event, Next]] = {
         State.IN_PROGRESS,
         State.PARTIALLY_FILLED,
         CANCEL_REQUESTED=State.PENDING_CANCEL,
+        REPLACE_REQUESTED=State.PENDING_REPLACE,
     ),
     State.PARTIALLY_FILLED: _open(
         State.PARTIALLY_FILLED,
         State.PARTIALLY_FILLED,
         CANCEL_REQUESTED=State.PENDING_CANCEL_PARTIALLY_FILLED,
+        REPLACE_REQUESTED=State.PENDING_REPLACE_PARTIALLY_FILLED,
     ),
     State.PENDING_CANCEL: _open(
         State.PENDING_CANCEL,
@@ -151,24 +172,53 @@ TABLE: Mapping[State, Mapping[Event, Next]] = {
     State.PENDING_REPLACE: _open(
         State.PENDING_REPLACE,
         State.PENDING_REPLACE_PARTIALLY_FILLED,
-        CANCEL_REQUESTED=State.PENDING_CANCEL,
+        CANCEL_REQUESTED=State.PENDING_CANCEL_AND_REPLACE,
+        REPLACED=State.IN_PROGRESS,
+        REPLACE_REJECTED=State.IN_PROGRESS,
     ),
     State.PENDING_REPLACE_PARTIALLY_FILLED: _open(
         State.PENDING_REPLACE_PARTIALLY_FILLED,
         State.PENDING_REPLACE_PARTIALLY_FILLED,
-        CANCEL_REQUESTED=State.PENDING_CANCEL_PARTIALLY_FILLED,
+        CANCEL_REQUESTED=State.PENDING_CANCEL_AND_REPLACE_PARTIALLY_FILLED,
+        REPLACED=State.PARTIALLY_FILLED,
+        REPLACED_TO_FILLED=State.FILLED,
+        REPLACE_REJECTED=State.PARTIALLY_FILLED,
     ),
-    # The last fill answers a cancel that came too late: recorded with it, and never alone.
-    State.FILLED: _ended(CANCEL_REJECTED=State.FILLED),
-    State.CANCELED: _ended(CANCELED=Still.REPEATED, CANCEL_REQUESTED=Still.REPEATED),
-    State.REJECTED: _ended(REJECTED=Still.REPEATED),
-    State.EXPIRED: _ended(EXPIRED=Still.REPEATED),
+    State.PENDING_CANCEL_AND_REPLACE: _open(
+        State.PENDING_CANCEL_AND_REPLACE,
+        State.PENDING_CANCEL_AND_REPLACE_PARTIALLY_FILLED,
+        CANCEL_REQUESTED=Still.REPEATED,
+        CANCEL_REJECTED=State.PENDING_REPLACE,
+        REPLACED=State.PENDING_CANCEL,
+        REPLACE_REJECTED=State.PENDING_CANCEL,
+    ),
+    State.PENDING_CANCEL_AND_REPLACE_PARTIALLY_FILLED: _open(
+        State.PENDING_CANCEL_AND_REPLACE_PARTIALLY_FILLED,
+        State.PENDING_CANCEL_AND_REPLACE_PARTIALLY_FILLED,
+        CANCEL_REQUESTED=Still.REPEATED,
+        CANCEL_REJECTED=State.PENDING_REPLACE_PARTIALLY_FILLED,
+        REPLACED=State.PENDING_CANCEL_PARTIALLY_FILLED,
+        REPLACED_TO_FILLED=State.FILLED,
+        REPLACE_REJECTED=State.PENDING_CANCEL_PARTIALLY_FILLED,
+    ),
+    # The last fill answers a cancel that came too late: recorded with it, and never alone. An order
+    # that was replaced down to what is filled is ended by the exchange: that is no news.
+    State.FILLED: _ended(State.FILLED, CANCEL_REJECTED=State.FILLED, CANCELED=Still.REPEATED),
+    State.CANCELED: _ended(
+        State.CANCELED, CANCELED=Still.REPEATED, CANCEL_REQUESTED=Still.REPEATED
+    ),
+    State.REJECTED: _ended(State.REJECTED, REJECTED=Still.REPEATED),
+    State.EXPIRED: _ended(State.EXPIRED, EXPIRED=Still.REPEATED),
 }
 
 
 def _states() -> Mapping[tuple[TradeStatus, bool], State]:
     """States by status and whether something is filled; what is at the exchange by the latter."""
-    found = {(state.status, state.is_filled_in_part): state for state in State if state.status}
+    found = {
+        (state.status, state.is_filled_in_part): state
+        for state in State
+        if state.status and not state.is_over_replace
+    }
     found |= {
         (status, is_filled): next(state for state in State if state.status is status)
         for status in TradeStatus
@@ -181,12 +231,15 @@ def _states() -> Mapping[tuple[TradeStatus, bool], State]:
 
 
 _STATES = _states()
+_OVER_REPLACE = {state.is_filled_in_part: state for state in State if state.is_over_replace}
 
 
 def state_of(standing: Standing | None) -> State:
     """The state of a trade that stands like this; None: there is no trade."""
     if standing is None:
         return State.NOT_PLACED
+    if standing.replace is not None and standing.status is TradeStatus.PENDING_CANCEL:
+        return _OVER_REPLACE[standing.filled_quantity > 0]
     return _STATES[standing.status, standing.filled_quantity > 0]
 
 

@@ -45,4 +45,27 @@ class CancelRejected(msgspec.Struct, frozen=True):
     reason: int
 
 
-Outcome = Accepted | Executed | Rejected | Canceled | CancelRejected | InDoubt
+class Replaced(msgspec.Struct, frozen=True):
+    """The exchange gave it other terms."""
+
+    replace_id: str
+
+
+class ReplaceRejected(msgspec.Struct, frozen=True):
+    """The house or the exchange gives it no other terms; `reason`: why."""
+
+    replace_id: str
+    reason: int
+    cause: Cause
+
+
+Outcome = (
+    Accepted
+    | Executed
+    | Rejected
+    | Canceled
+    | CancelRejected
+    | Replaced
+    | ReplaceRejected
+    | InDoubt
+)

@@ -4,6 +4,8 @@ A venue's fill is a fact: it counts in every status in which an order can be at 
 while a cancel is on its way. What cannot be true of the trade is IMPOSSIBLE and changes nothing.
 """
 
+from collections.abc import Mapping
+
 from services.order.domain.canceling import (
     REASONS,
     asked_by,
@@ -20,6 +22,13 @@ from services.order.domain.news import (
     InDoubt,
     Outcome,
     Rejected,
+    Replaced,
+    ReplaceRejected,
+)
+from services.order.domain.replacing import (
+    reject_replace,
+    replaced,
+    tell_too_late_to_replace,
 )
 from services.order.domain.trade import Cause, Trade, TradeStatus
 from services.order.domain.verdicts import (
@@ -46,27 +55,30 @@ def judge(trade: Trade, outcome: Outcome) -> Verdict:
     """Look up where the outcome leads, and go there."""
     then = follow(trade.standing, _event(trade, outcome))
     if isinstance(then, State):
-        return _apply(trade, outcome)
+        return tell_too_late_to_replace(_apply(trade, outcome))
     if then is Still.REPEATED:
         return REPEATED if _is_same(trade, outcome) else _cannot_be(trade, Still.OVER)
     return _cannot_be(trade, then)
 
 
+_EVENTS: Mapping[type[Outcome], Event] = {
+    Accepted: Event.ACCEPTED,
+    Rejected: Event.REJECTED,
+    CancelRejected: Event.CANCEL_REJECTED,
+    Replaced: Event.REPLACED,
+    ReplaceRejected: Event.REPLACE_REJECTED,
+    InDoubt: Event.IN_DOUBT,
+}
+
+
 def _event(trade: Trade, outcome: Outcome) -> Event:
     match outcome:
-        case Accepted():
-            return Event.ACCEPTED
         case Executed(execution):
             left = trade.terms.quantity - trade.standing.filled_quantity - execution.quantity
             return Event.FILLED_IN_PART if left > 0 else Event.FILLED_WHOLE
-        case Rejected():
-            return Event.REJECTED
         case Canceled():
             return Event.EXPIRED if outcome.expired else Event.CANCELED
-        case CancelRejected():
-            return Event.CANCEL_REJECTED
-        case InDoubt():
-            return Event.IN_DOUBT
+    return _EVENTS[type(outcome)]
 
 
 def _apply(trade: Trade, outcome: Outcome) -> Verdict:
@@ -81,6 +93,8 @@ def _apply(trade: Trade, outcome: Outcome) -> Verdict:
             return _end(trade, outcome)
         case CancelRejected():
             return reject_cancel(trade, outcome)
+        case Replaced() | ReplaceRejected():
+            return _answer_replace(trade, outcome)
         case InDoubt():
             return _doubt(trade, outcome)
 
@@ -94,7 +108,8 @@ def _is_same(trade: Trade, outcome: Outcome) -> bool:
         case Rejected(reason):
             return standing.reason == reason
         case Canceled(reason):
-            is_asked_for = is_asked(standing.reason) and is_asked(reason)
+            was_asked = is_asked(standing.reason) or bool(trade.orig_client_order_id)
+            is_asked_for = was_asked and is_asked(reason)
             return standing.reason == reason or is_asked_for
     return True
 
@@ -168,6 +183,15 @@ def _end(trade: Trade, outcome: Canceled) -> Verdict:
     )
     unasked = Cause.HOUSE if trade.status is TradeStatus.PLACED else Cause.EXCHANGE
     return applied(trade, Step(event, standing, asker or unasked))
+
+
+def _answer_replace(trade: Trade, outcome: Replaced | ReplaceRejected) -> Verdict:
+    wanted = trade.standing.replace
+    if wanted is None:
+        return REPEATED
+    if isinstance(outcome, Replaced):
+        return tell_too_late(trade, replaced(trade, wanted))
+    return reject_replace(trade, wanted, outcome)
 
 
 def _doubt(trade: Trade, outcome: InDoubt) -> Verdict:

@@ -22,6 +22,7 @@ from services.order.domain.controls.gate import Gate
 from services.order.domain.lifecycle import Event, after
 from services.order.domain.ticks import tick_micros_at
 from services.order.domain.trade import (
+    AsPlaced,
     Cause,
     OrderType,
     Side,
@@ -120,10 +121,10 @@ def check(wanted: Wanted) -> Terms:
     if not 1 <= wanted.quantity <= MAX_QUANTITY:
         raise refusals.invalid_quantity()
     order_type = _order_type(wanted.order_type)
-    _check_price("limit_price_micros", wanted.limit_price_micros, order_type in _WITH_LIMIT)
-    _check_price("stop_price_micros", wanted.stop_price_micros, order_type in _WITH_STOP)
+    check_price("limit_price_micros", wanted.limit_price_micros, has_limit(order_type))
+    check_price("stop_price_micros", wanted.stop_price_micros, has_stop(order_type))
     time_in_force = _time_in_force(wanted.time_in_force)
-    if order_type in _WITH_STOP and time_in_force in _AT_ONCE:
+    if has_stop(order_type) and time_in_force in _AT_ONCE:
         raise refusals.invalid_request("time_in_force", "must be DAY or GTC for a stop order")
     return Terms(
         symbol=wanted.symbol,
@@ -134,6 +135,16 @@ def check(wanted: Wanted) -> Terms:
         stop_price_micros=wanted.stop_price_micros,
         time_in_force=time_in_force,
     )
+
+
+def has_limit(order_type: OrderType) -> bool:
+    """Whether such an order has a limit price."""
+    return order_type in _WITH_LIMIT
+
+
+def has_stop(order_type: OrderType) -> bool:
+    """Whether such an order has a stop price."""
+    return order_type in _WITH_STOP
 
 
 def _order_type(number: int) -> OrderType:
@@ -148,7 +159,8 @@ def _time_in_force(number: int) -> TimeInForce:
     return TimeInForce(number or TimeInForce.DAY)
 
 
-def _check_price(field: str, price_micros: int, is_wanted: bool) -> None:
+def check_price(field: str, price_micros: int, is_wanted: bool) -> None:
+    """A price in range and in whole steps, where the order type has one. Raises Invalid."""
     if is_wanted and not 1 <= price_micros <= MAX_PRICE_MICROS:
         raise refusals.invalid_price(
             field, f"must be 1 to {MAX_PRICE_MICROS} micros for this order type"
@@ -168,9 +180,9 @@ def place(
 ) -> Placing:
     """Decide a batch in order.
 
-    `recorded`: the trades known by the keys of the placements. `heads`: the seq of each customer's
-    latest event. A repeated call gets the trade as first recorded, whatever became of it since, and
-    does not go through the gate again.
+    `recorded`: the trades known by the keys of the placements, also those that have or had such an
+    id by a replace. `heads`: the seq of each customer's latest event. A repeated call gets the
+    trade as first recorded, whatever became of it since, and does not go through the gate again.
     """
     known = dict(recorded)
     seqs = dict(heads)
@@ -184,8 +196,12 @@ def place(
                 placing.answers.append(refusal)
                 continue
             known[placement.key] = trade
-        is_same = trade.terms == placement.terms
-        placing.answers.append(as_placed(trade) if is_same else refusals.client_order_id_reused())
+        first = as_placed(trade)
+        is_same = (first.client_order_id, first.terms) == (
+            placement.client_order_id,
+            placement.terms,
+        )
+        placing.answers.append(first if is_same else refusals.client_order_id_reused())
     return placing
 
 
@@ -235,6 +251,13 @@ def as_placed(trade: Trade) -> Trade:
     """The trade as it was first recorded: PLACED, or REJECTED by a control."""
     if trade.seq == trade.placed_seq or trade.standing.reason in AT_PLACEMENT:
         return trade
+    first = trade.as_placed or AsPlaced(trade.client_order_id, trade.terms.revision)
     return replace(
-        trade, standing=after(None, Event.PLACED), seq=trade.placed_seq, updated_at=trade.created_at
+        trade,
+        client_order_id=first.client_order_id,
+        orig_client_order_id="",
+        terms=trade.terms.revised(first.revision),
+        standing=after(None, Event.PLACED),
+        seq=trade.placed_seq,
+        updated_at=trade.created_at,
     )

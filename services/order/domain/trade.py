@@ -73,6 +73,9 @@ class TradeEventKind(IntEnum):
     RESOLVED = 9
     CANCEL_REQUESTED = 10
     CANCEL_REJECTED = 11
+    REPLACE_REQUESTED = 12
+    REPLACED = 13
+    REPLACE_REJECTED = 14
 
 
 class Cause(StrEnum):
@@ -103,13 +106,50 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
         """Whether the exchange may keep it on its book."""
         return self.order_type is not OrderType.MARKET and self.time_in_force in _LASTING
 
+    @property
+    def revision(self) -> "Revision":
+        """What a replace may change of them."""
+        return Revision(self.quantity, self.limit_price_micros, self.stop_price_micros)
+
+    def revised(self, revision: "Revision") -> "Terms":
+        """The same terms but for these."""
+        return msgspec.structs.replace(
+            self,
+            quantity=revision.quantity,
+            limit_price_micros=revision.limit_price_micros,
+            stop_price_micros=revision.stop_price_micros,
+        )
+
+
+class Revision(msgspec.Struct, frozen=True):
+    """Whole shares in all and micros per share; 0: none, or as asked for by a customer: kept."""
+
+    quantity: int
+    limit_price_micros: int
+    stop_price_micros: int
+
+
+class Replace(msgspec.Struct, frozen=True, kw_only=True):
+    """Other terms for a trade: as asked for, what the trade had then, and what it comes to.
+
+    `orig_client_order_id` and `old_filled_quantity` are the trade's when it was asked for.
+    """
+
+    replace_id: str
+    client_order_id: str
+    orig_client_order_id: str
+    asked: Revision
+    old: Revision
+    old_filled_quantity: int
+    new: Revision
+
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """What an event may change of a trade.
 
     `reason` is a number of stockbroker.common.v1.Reason, 0 for none. `in_doubt_since` is set if and
     only if it is in doubt, by the journal. `filled_notional_micros` is the exact sum of price x
-    quantity.
+    quantity. `replace`: the one on its way to the exchange.
     """
 
     status: TradeStatus = TradeStatus.PLACED
@@ -121,10 +161,21 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     filled_notional_micros: int = 0
     exchange_order_id: str = ""
     executed_at: datetime | None = None
+    replace: Replace | None = None
+
+
+class AsPlaced(msgspec.Struct, frozen=True):
+    """What a replace changed of a trade, as it was at first."""
+
+    client_order_id: str
+    revision: Revision
 
 
 class Trade(msgspec.Struct, frozen=True, kw_only=True):
-    """One trade of one customer as it stood right after its event `seq`."""
+    """One trade of one customer as it stood right after its event `seq`.
+
+    `as_placed`: once a replace was asked for.
+    """
 
     trade_id: str
     client_order_id: str
@@ -135,6 +186,8 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True):
     standing: Standing
     seq: int
     updated_at: datetime
+    orig_client_order_id: str = ""
+    as_placed: AsPlaced | None = None
 
     @property
     def status(self) -> TradeStatus:
@@ -144,10 +197,18 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def needs_turn(self) -> bool:
         """Whether it holds up the customer's next trade: until it has ended, or rests."""
-        if self.status.is_terminal:
-            return False
+        return not self.status.is_terminal and not self.rests
+
+    @property
+    def rests(self) -> bool:
+        """Whether it is on the exchange's book, or may be."""
         is_there = bool(self.standing.exchange_order_id or self.standing.filled_quantity)
-        return not (is_there and self.terms.may_rest)
+        return is_there and self.terms.may_rest and not self.status.is_terminal
+
+    @property
+    def is_to_be_replaced(self) -> bool:
+        """Whether its replace may go to the exchange now: after its order, not over a cancel."""
+        return self.rests and self.status is TradeStatus.PENDING_REPLACE
 
 
 class Execution(msgspec.Struct, frozen=True, kw_only=True):
@@ -169,7 +230,8 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
 class TradeEvent(msgspec.Struct, frozen=True, kw_only=True):
     """One entry of a customer's sequence; `trade` is the trade right after it.
 
-    `refusal`: the reason a cancel was rejected for, 0 in every other event.
+    `refusal`: the reason a cancel or a replace was rejected for, 0 in every other event. `replace`:
+    the one that was asked for, done or rejected.
     """
 
     trade: Trade
@@ -178,6 +240,7 @@ class TradeEvent(msgspec.Struct, frozen=True, kw_only=True):
     previous_seq: int = 0
     execution: Execution | None = None
     refusal: int = 0
+    replace: Replace | None = None
 
     @property
     def seq(self) -> int:

@@ -9,13 +9,20 @@ from services.order.domain.verdicts import Verdict
 class Claimed(msgspec.Struct, frozen=True):
     """A trade taken up: under which epoch, and how often so far, this time included.
 
-    For a cancel it is not counted how often.
+    For a cancel or a replace it is not counted how often.
     """
 
     trade_id: str
     partition: int
     epoch: int
     attempts: int
+
+
+class Requested(msgspec.Struct, frozen=True):
+    """A cancel or a replace of a trade taken up."""
+
+    is_replace: bool
+    claimed: Claimed
 
 
 class Waiting(msgspec.Struct, frozen=True):
@@ -31,13 +38,15 @@ class Applied(msgspec.Struct, frozen=True):
     """What was done about one outcome.
 
     `status`: where the trade stood after it, None for an unknown trade. `waiting`: the customer's
-    next trade, if its turn has come and nobody has taken it up.
+    next trade, if its turn has come and nobody has taken it up. `lets_replace`: a replace of the
+    trade may go to the exchange now.
     """
 
     verdict: Verdict
     status: TradeStatus | None
     customer_id: str
     waiting: Waiting | None
+    lets_replace: bool = False
 
     @property
     def is_news(self) -> bool:

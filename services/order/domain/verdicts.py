@@ -5,7 +5,7 @@ from enum import IntEnum
 import msgspec
 
 from services.order.domain.lifecycle import Event, after
-from services.order.domain.trade import Cause, Execution, Standing, Trade, TradeEventKind
+from services.order.domain.trade import Cause, Execution, Replace, Standing, Trade, TradeEventKind
 
 
 class Code(IntEnum):
@@ -17,13 +17,14 @@ class Code(IntEnum):
 
 
 class Step(msgspec.Struct, frozen=True):
-    """One event to record, and the trade's standing after it; `refusal`: see TradeEvent."""
+    """One event to record, and the trade's standing after it; the rest: see TradeEvent."""
 
     event: Event
     standing: Standing
     cause: Cause
     execution: Execution | None = None
     refusal: int = 0
+    replace: Replace | None = None
 
     @property
     def kind(self) -> TradeEventKind:

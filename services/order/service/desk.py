@@ -8,6 +8,7 @@ from libs.ids import Ids
 from services.order.database import Database
 from services.order.domain.canceling import Cancellation
 from services.order.domain.placing import Placement
+from services.order.domain.replacing import Replacement
 from services.order.domain.trade import Trade
 from services.order.feed import Feed
 from services.order.guard import Guard
@@ -21,6 +22,7 @@ class Desk:
 
     placer: Batcher[Placement, Trade]
     canceler: Batcher[Cancellation, Trade]
+    replacer: Batcher[Replacement, Trade]
     feed: Feed
     instruments: Instruments
     database: Database

@@ -1,6 +1,6 @@
 """OrderExecutionService: how execution workers take trades up and tell what became of them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 
 from libs.auth import SUBJECT
@@ -10,6 +10,7 @@ from libs.rpc import Context
 from services.order import wire
 from services.order.batches import Claims, claim_trades
 from services.order.database import Change, Connection
+from services.order.domain.asking import is_trade_id
 from services.order.domain.leading import (
     check_age,
     check_epochs,
@@ -17,12 +18,17 @@ from services.order.domain.leading import (
     check_partitions,
     check_worker,
 )
+from services.order.domain.replacing import Known
+from services.order.domain.trade import Trade
 from services.order.domain.turns import Applied, Waiting
+from services.order.outcomes_wire import told_from
 from services.order.service.executions import ExecutionReading
 from services.order.service.office import BackOffice
 from services.order.service.parking import ParkingService
-from services.order.store.cancels import Cancels
 from services.order.store.queue import Partitions, Queue
+from services.order.store.replaces import Replaces
+from services.order.store.requests import Requests
+from services.order.store.trades import Trades
 from stockbroker.order.v1 import order_execution_service_pb2 as pb
 from stockbroker.order.v1.order_execution_service_pb2_grpc import OrderExecutionServiceServicer
 
@@ -68,6 +74,9 @@ class ExecutionService(ParkingService, ExecutionReading, OrderExecutionServiceSe
         return pb.ClaimTradesResponse(
             trades=[wire.claimed_to(claimed, trade) for claimed, trade in claims.trades],
             cancels=[wire.claimed_cancel_to(claimed, trade) for claimed, trade in claims.cancels],
+            replaces=[
+                wire.claimed_replace_to(claimed, trade) for claimed, trade in claims.replaces
+            ],
             lost_partitions=claims.lost_partitions,
         )
 
@@ -80,17 +89,30 @@ class ExecutionService(ParkingService, ExecutionReading, OrderExecutionServiceSe
         before = self._office.clock.now() - timedelta(milliseconds=request.older_than_ms)
         async with self._office.database.connection() as connection:
             waiting = await Queue(connection).waiting(partitions, placed_before=before, limit=limit)
-            canceling = await Cancels(connection).waiting(
+            requested = await Requests(connection).waiting(
                 partitions, asked_before=before, limit=limit
             )
         return pb.ListOpenCustomersResponse(
-            customers=map(wire.waiting_to, waiting), canceling=map(wire.waiting_to, canceling)
+            customers=map(wire.waiting_to, waiting),
+            canceling=[wire.waiting_to(each) for is_replace, each in requested if not is_replace],
+            replacing=[wire.waiting_to(each) for is_replace, each in requested if is_replace],
+        )
+
+    async def GetReplaces(
+        self, request: pb.GetReplacesRequest, context: Context
+    ) -> pb.GetReplacesResponse:
+        replace_ids = [each for each in request.replace_ids if is_trade_id(each)]
+        async with self._office.database.connection() as connection:
+            known = await Replaces(connection).by_ids(sorted(set(replace_ids)))
+            trades = await Trades(connection).by_ids(sorted({k.trade_id for k in known.values()}))
+        return pb.GetReplacesResponse(
+            replaces=[_terms_of(each, known, trades) for each in request.replace_ids]
         )
 
     async def ApplyOutcomes(
         self, request: pb.ApplyOutcomesRequest, context: Context
     ) -> pb.ApplyOutcomesResponse:
-        told = [wire.told_from(outcome) for outcome in request.outcomes]
+        told = [told_from(outcome) for outcome in request.outcomes]
         applied = _unrefused(await self._office.applier.submit_all(told))
         return pb.ApplyOutcomesResponse(
             results=[
@@ -99,6 +121,15 @@ class ExecutionService(ParkingService, ExecutionReading, OrderExecutionServiceSe
             ],
             open_customers=map(wire.waiting_to, _waiting(applied)),
         )
+
+
+def _terms_of(
+    replace_id: str, known: Mapping[str, Known], trades: Mapping[str, Trade]
+) -> pb.ReplaceTerms:
+    found = known.get(replace_id)
+    if found is None:
+        return pb.ReplaceTerms(replace_id=replace_id)
+    return wire.replace_terms_to(trades[found.trade_id], found.replace)
 
 
 def _customers(lists: Iterable[Iterable[str]]) -> frozenset[str]:

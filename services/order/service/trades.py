@@ -4,28 +4,32 @@ from collections.abc import AsyncIterator
 
 from libs.auth import Principal, Role, caller
 from libs.page_token import PageTokens
+from libs.refusals import Refused
 from libs.rpc import Context
 from services.order import refusals, wire
 from services.order.domain.asking import (
     check_filters,
-    check_new_terms,
     check_page_size,
+    check_revision,
     check_trade_id,
 )
 from services.order.domain.canceling import Cancellation
-from services.order.domain.placing import check_client_order_id
-from services.order.domain.trade import Trade
+from services.order.domain.placing import check_client_order_id, check_symbol
+from services.order.domain.replacing import Replacement
+from services.order.domain.trade import Trade, TradeStatus
 from services.order.service.desk import Desk
 from services.order.service.explaining import ExplainingService
 from services.order.service.placing import PlacingService
 from services.order.service.previewing import PreviewingService
 from services.order.store.instruments import page_token_key
 from services.order.store.lists import Lists
+from services.order.store.resting import Resting
 from services.order.store.trades import Trades
 from stockbroker.order.v1 import order_service_pb2 as pb
 from stockbroker.order.v1.order_service_pb2_grpc import OrderServiceServicer
 
 _LAST_SEQ = 2**63 - 1
+_AT_ONCE = 500  # cancels in one transaction
 
 
 class TradesService(PlacingService, PreviewingService, ExplainingService, OrderServiceServicer):
@@ -79,12 +83,40 @@ class TradesService(PlacingService, PreviewingService, ExplainingService, OrderS
         trade = await self._desk.canceler.submit(cancellation)
         return pb.CancelTradeResponse(trade=wire.trade_to(trade))
 
+    async def CancelAllTrades(
+        self, request: pb.CancelAllTradesRequest, context: Context
+    ) -> pb.CancelAllTradesResponse:
+        if request.symbol:
+            check_symbol(request.symbol)
+        customer_id = caller().subject
+        async with self._desk.database.connection() as connection:
+            trade_ids = await Resting(connection).open_trades(customer_id, request.symbol)
+        response = pb.CancelAllTradesResponse()
+        for start in range(0, len(trade_ids), _AT_ONCE):
+            asked = [
+                Cancellation(each, customer_id) for each in trade_ids[start : start + _AT_ONCE]
+            ]
+            for answer in await self._desk.canceler.outcomes(asked):
+                status = _status_of(answer)
+                response.canceled += status is TradeStatus.CANCELED
+                response.pending += status is TradeStatus.PENDING_CANCEL
+        return response
+
     async def ReplaceTrade(
         self, request: pb.ReplaceTradeRequest, context: Context
     ) -> pb.ReplaceTradeResponse:
-        check_new_terms(wire.new_terms_from(request))
-        await self._find(request.trade_id)
-        raise refusals.replace_not_offered()
+        asked = wire.revision_from(request)
+        check_revision(request.client_order_id, asked)
+        check_trade_id(request.trade_id)
+        replacement = Replacement(
+            replace_id=self._desk.ids.new(),
+            trade_id=request.trade_id,
+            client_order_id=request.client_order_id or self._desk.ids.new(),
+            customer_id=caller().subject,
+            asked=asked,
+        )
+        trade = await self._desk.replacer.submit(replacement)
+        return pb.ReplaceTradeResponse(trade=wire.trade_to(trade))
 
     async def WatchTrades(
         self, request: pb.WatchTradesRequest, context: Context
@@ -123,6 +155,18 @@ class TradesService(PlacingService, PreviewingService, ExplainingService, OrderS
         if key not in trades:
             raise refusals.no_such_trade()
         return trades[key]
+
+
+def _status_of(answer: Trade | Exception) -> TradeStatus | None:
+    """Where a trade stands that was asked to be canceled; None: it had ended before.
+
+    Raises what says that it is not known whether it is canceled.
+    """
+    if isinstance(answer, Trade):
+        return answer.status
+    if isinstance(answer, Refused):
+        return None
+    raise answer
 
 
 def _may_see(principal: Principal, trade: Trade) -> bool:

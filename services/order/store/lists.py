@@ -7,6 +7,7 @@ import psycopg
 from services.order.domain.asking import Filters
 from services.order.domain.trade import Trade, TradeEvent
 from services.order.store.arrays import Bigints, Texts
+from services.order.store.history import History
 from services.order.store.rows import event_from, trade_from
 
 
@@ -23,10 +24,12 @@ class Lists:
         cursor = await self._connection.execute(
             """
             SELECT trade_id::text, client_order_id, customer_id, placed_seq, created_at,
-                symbol, side, quantity, order_type, limit_price_micros, stop_price_micros,
-                time_in_force, status, reason, reason_text, in_doubt, filled_quantity,
-                filled_notional_micros, exchange_order_id, executed_at, in_doubt_since,
-                updated_at, seq
+                symbol, side, coalesce(placed_quantity, quantity), order_type,
+                coalesce(placed_limit_price_micros, limit_price_micros),
+                coalesce(placed_stop_price_micros, stop_price_micros), time_in_force,
+                status, reason, reason_text, in_doubt, filled_quantity, filled_notional_micros,
+                exchange_order_id, executed_at, in_doubt_since, updated_at, seq,
+                placed_quantity IS NOT NULL
             FROM trade
             WHERE customer_id = %(customer_id)s AND placed_seq < %(before_seq)s
                 AND (cardinality(%(statuses)s::bigint[]) = 0
@@ -44,7 +47,8 @@ class Lists:
             },
             binary=True,
         )
-        return [trade_from(row) async for row in cursor]
+        trades = [trade_from(row) async for row in cursor]
+        return await History(self._connection).trades(trades)
 
     async def events_after(
         self, positions: Sequence[tuple[str, int]], *, limit: int
@@ -53,10 +57,12 @@ class Lists:
         cursor = await self._connection.execute(
             """
             SELECT t.trade_id::text, t.client_order_id, t.customer_id, t.placed_seq, t.created_at,
-                t.symbol, t.side, t.quantity, t.order_type, t.limit_price_micros,
-                t.stop_price_micros, t.time_in_force, e.status, e.reason, e.reason_text,
-                e.in_doubt, e.filled_quantity, e.filled_notional_micros, e.exchange_order_id,
-                e.executed_at, e.in_doubt_since, e.occurred_at, e.seq, e.kind, e.cause, e.refusal,
+                t.symbol, t.side, coalesce(t.placed_quantity, t.quantity), t.order_type,
+                coalesce(t.placed_limit_price_micros, t.limit_price_micros),
+                coalesce(t.placed_stop_price_micros, t.stop_price_micros), t.time_in_force,
+                e.status, e.reason, e.reason_text, e.in_doubt, e.filled_quantity,
+                e.filled_notional_micros, e.exchange_order_id, e.executed_at, e.in_doubt_since,
+                e.occurred_at, e.seq, t.placed_quantity IS NOT NULL, e.kind, e.cause, e.refusal,
                 e.previous_seq,
                 x.venue, x.execution_id, x.quantity, x.price_micros, x.executed_at, i.number
             FROM unnest(%(customer_ids)s::text[], %(seqs)s::bigint[])
@@ -82,9 +88,11 @@ class Lists:
             },
             binary=True,
         )
+        rows = await cursor.fetchall()
+        events = await History(self._connection).events([event_from(row) for row in rows])
         pages: list[list[TradeEvent]] = [[] for _ in positions]
-        async for row in cursor:
-            pages[row[-1] - 1].append(event_from(row))
+        for row, event in zip(rows, events, strict=True):
+            pages[row[-1] - 1].append(event)
         return pages
 
     async def story(self, trade_id: str) -> list[TradeEvent]:
@@ -113,10 +121,12 @@ class Lists:
                 ) AS e
             )
             SELECT t.trade_id::text, t.client_order_id, t.customer_id, t.placed_seq, t.created_at,
-                t.symbol, t.side, t.quantity, t.order_type, t.limit_price_micros,
-                t.stop_price_micros, t.time_in_force, e.status, e.reason, e.reason_text,
-                e.in_doubt, e.filled_quantity, e.filled_notional_micros, e.exchange_order_id,
-                e.executed_at, e.in_doubt_since, e.occurred_at, e.seq, e.kind, e.cause, e.refusal,
+                t.symbol, t.side, coalesce(t.placed_quantity, t.quantity), t.order_type,
+                coalesce(t.placed_limit_price_micros, t.limit_price_micros),
+                coalesce(t.placed_stop_price_micros, t.stop_price_micros), t.time_in_force,
+                e.status, e.reason, e.reason_text, e.in_doubt, e.filled_quantity,
+                e.filled_notional_micros, e.exchange_order_id, e.executed_at, e.in_doubt_since,
+                e.occurred_at, e.seq, t.placed_quantity IS NOT NULL, e.kind, e.cause, e.refusal,
                 e.previous_seq,
                 x.venue, x.execution_id, x.quantity, x.price_micros, x.executed_at
             FROM story AS e
@@ -131,4 +141,4 @@ class Lists:
             {"trade_id": trade_id},
             binary=True,
         )
-        return [event_from(row) async for row in cursor]
+        return await History(self._connection).events([event_from(row) async for row in cursor])

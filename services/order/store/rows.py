@@ -5,9 +5,12 @@ from datetime import datetime
 from typing import Any
 
 from services.order.domain.trade import (
+    AsPlaced,
     Cause,
     Execution,
     OrderType,
+    Replace,
+    Revision,
     Side,
     Standing,
     Terms,
@@ -27,33 +30,37 @@ _KINDS = {int(kind): kind for kind in TradeEventKind}
 
 
 def trade_from(row: Sequence[Any]) -> Trade:
-    """23 columns: ids and placement (5), terms (7), standing (9), updated_at, seq."""
+    """24 columns: ids and placement (5), terms as placed (7), standing (9), updated_at, seq, and
+    whether a replace was ever asked for: then `History` has the rest to say.
+    """
     trade_id, client_order_id, customer_id, placed_seq, created_at = row[:5]
-    updated_at, seq = row[21:23]
+    updated_at, seq, has_history = row[21:24]
+    terms = _terms(row[5:12])
     return Trade(
         trade_id=trade_id,
         client_order_id=client_order_id,
         customer_id=customer_id,
         placed_seq=placed_seq,
         created_at=created_at,
-        terms=_terms(row[5:12]),
+        terms=terms,
         standing=_standing(row[12:21]),
         updated_at=updated_at,
         seq=seq,
+        as_placed=AsPlaced(client_order_id, terms.revision) if has_history else None,
     )
 
 
 def event_from(row: Sequence[Any]) -> TradeEvent:
     """The columns of a trade, then the 4 of the event, and the 5 of the fill or nulls."""
     trade = trade_from(row)
-    kind, cause, refusal, previous_seq = row[23:27]
+    kind, cause, refusal, previous_seq = row[24:28]
     return TradeEvent(
         trade=trade,
         kind=_KINDS[kind],
         cause=Cause(cause),
         previous_seq=previous_seq,
         refusal=refusal,
-        execution=execution_from((*row[27:29], trade.trade_id, *row[29:32])) if row[27] else None,
+        execution=execution_from((*row[28:30], trade.trade_id, *row[30:33])) if row[28] else None,
     )
 
 
@@ -96,4 +103,17 @@ def _standing(row: Sequence[Any]) -> Standing:
         exchange_order_id=row[6],
         executed_at=executed_at,
         in_doubt_since=in_doubt_since,
+    )
+
+
+def replace_from(row: Sequence[Any]) -> Replace:
+    """13 columns: ids (3), as asked for (3), what the trade had (4), what it comes to (3)."""
+    return Replace(
+        replace_id=row[0],
+        client_order_id=row[1],
+        orig_client_order_id=row[2],
+        asked=Revision(*row[3:6]),
+        old=Revision(*row[6:9]),
+        old_filled_quantity=row[9],
+        new=Revision(*row[10:13]),
     )

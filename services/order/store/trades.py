@@ -1,11 +1,13 @@
 """Trades as they stand."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import psycopg
 
 from services.order.domain.trade import Trade
 from services.order.store.arrays import Bigints, Moments, Octets, Texts
+from services.order.store.history import History
 from services.order.store.rows import trade_from
 
 
@@ -17,40 +19,66 @@ class Trades:
 
     async def by_ids(self, trade_ids: Sequence[str]) -> dict[str, Trade]:
         """The trades with these ids, those that exist, by id."""
+        trades = await self._by_ids(trade_ids)
+        return {each.trade_id: each for each in await History(self._connection).trades(trades)}
+
+    async def _by_ids(self, trade_ids: Sequence[str]) -> list[Trade]:
+        """Without what replaces made of them."""
         cursor = await self._connection.execute(
             """
             SELECT trade_id::text, client_order_id, customer_id, placed_seq, created_at,
-                symbol, side, quantity, order_type, limit_price_micros, stop_price_micros,
-                time_in_force, status, reason, reason_text, in_doubt, filled_quantity,
-                filled_notional_micros, exchange_order_id, executed_at, in_doubt_since,
-                updated_at, seq
+                symbol, side, coalesce(placed_quantity, quantity), order_type,
+                coalesce(placed_limit_price_micros, limit_price_micros),
+                coalesce(placed_stop_price_micros, stop_price_micros), time_in_force,
+                status, reason, reason_text, in_doubt, filled_quantity, filled_notional_micros,
+                exchange_order_id, executed_at, in_doubt_since, updated_at, seq,
+                placed_quantity IS NOT NULL
             FROM trade
             WHERE trade_id = ANY (%(trade_ids)s::uuid[])
             """,
             {"trade_ids": Texts(trade_ids)},
             binary=True,
         )
-        return {row[0]: trade_from(row) async for row in cursor}
+        return [trade_from(row) async for row in cursor]
 
     async def by_client_order_ids(
         self, keys: Sequence[tuple[str, str]]
     ) -> dict[tuple[str, str], Trade]:
-        """The trades with these (customer_id, client_order_id), those that exist, by key."""
-        cursor = await self._connection.execute(
+        """The trades with these (customer_id, client_order_id), those that exist, by key.
+
+        Also by an id that a replace gave them, or was to give them.
+        """
+        history = History(self._connection)
+        async with self._connection.pipeline():
+            placed = await self._by_placed_ids(keys)
+            replaced = await history.by_client_order_ids(keys)
+        trades = {(row[2], row[1]): trade_from(row) async for row in placed}
+        renamed = {(row[0], row[1]): row[2] async for row in replaced}
+        if renamed:
+            by_id = {each.trade_id: each for each in await self._by_ids(list(renamed.values()))}
+            trades |= {key: by_id[trade_id] for key, trade_id in renamed.items()}
+        found = await history.trades(list(trades.values()))
+        return dict(zip(trades, found, strict=True))
+
+    async def _by_placed_ids(
+        self, keys: Sequence[tuple[str, str]]
+    ) -> psycopg.AsyncCursor[tuple[Any, ...]]:
+        """Without what replaces made of them, not read yet."""
+        return await self._connection.execute(
             """
             SELECT trade_id::text, client_order_id, customer_id, placed_seq, created_at,
-                symbol, side, quantity, order_type, limit_price_micros, stop_price_micros,
-                time_in_force, status, reason, reason_text, in_doubt, filled_quantity,
-                filled_notional_micros, exchange_order_id, executed_at, in_doubt_since,
-                updated_at, seq
+                symbol, side, coalesce(placed_quantity, quantity), order_type,
+                coalesce(placed_limit_price_micros, limit_price_micros),
+                coalesce(placed_stop_price_micros, stop_price_micros), time_in_force,
+                status, reason, reason_text, in_doubt, filled_quantity, filled_notional_micros,
+                exchange_order_id, executed_at, in_doubt_since, updated_at, seq,
+                placed_quantity IS NOT NULL
             FROM trade
             WHERE customer_id || '/' || client_order_id = ANY (%(keys)s::text[])
             """,
             {"keys": Texts(["/".join(key) for key in keys])},
             binary=True,
         )
-        trades = [trade_from(row) async for row in cursor]
-        return {(trade.customer_id, trade.client_order_id): trade for trade in trades}
 
     async def add(self, trades: Sequence[Trade], decisions: Sequence[bytes]) -> None:
         """Record new trades as placed, each with what it was decided by; empty: by nothing."""

@@ -88,9 +88,8 @@ def explain(case: Case, kept: Kept) -> Decision:
 def explanation(trade: Trade, book: Book, packed: bytes) -> Decision:
     """What a trade was decided by, out of what was kept with it and every setting there is."""
     kept = unpack(packed)
-    case = case_of(
-        trade.customer_id, trade.terms, book.as_of(kept.version), trade.created_at, kept.facts
-    )
+    terms = trade.terms.revised(trade.as_placed.revision) if trade.as_placed else trade.terms
+    case = case_of(trade.customer_id, terms, book.as_of(kept.version), trade.created_at, kept.facts)
     return explain(case, kept)
 
 

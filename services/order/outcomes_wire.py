@@ -1,0 +1,109 @@
+"""What execution tells of trades, from the contract's messages to what the rules speak of."""
+
+from datetime import datetime
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from libs.stamps import moment_of
+from services.order.domain.journal import Told
+from services.order.domain.news import (
+    Accepted,
+    Canceled,
+    CancelRejected,
+    Executed,
+    InDoubt,
+    Outcome,
+    Rejected,
+    Replaced,
+    ReplaceRejected,
+)
+from services.order.domain.trade import Cause, Execution
+from stockbroker.common.v1.reason_pb2 import Reason
+from stockbroker.order.v1 import order_execution_service_pb2 as execution_pb
+from stockbroker.order.v1 import order_pb2
+
+_MAX_REASON_TEXT = 1000
+
+
+def told_from(message: execution_pb.Outcome) -> Told:
+    """An outcome as it was told."""
+    return Told(message.trade_id, _outcome_from(message))
+
+
+def _outcome_from(message: execution_pb.Outcome) -> Outcome | None:
+    """None when it says nothing, or cannot be read."""
+    match message.WhichOneof("outcome"):
+        case "accepted":
+            return Accepted(message.accepted.exchange_order_id)
+        case "execution":
+            return _executed_from(message.execution)
+        case "rejected":
+            return _rejected_from(message.rejected)
+        case "canceled":
+            canceled = message.canceled
+            return Canceled(_reason(canceled.reason), _text(canceled.reason_text), canceled.expired)
+        case "in_doubt":
+            return InDoubt(_text(message.in_doubt.reason_text))
+    return _answer_from(message)
+
+
+def _answer_from(message: execution_pb.Outcome) -> Outcome | None:
+    """The answer to a cancel or to a replace."""
+    match message.WhichOneof("outcome"):
+        case "cancel_rejected":
+            return CancelRejected(_reason(message.cancel_rejected.reason))
+        case "replaced":
+            return Replaced(message.replaced.replace_id)
+        case "replace_rejected":
+            return _replace_rejected_from(message.replace_rejected)
+    return None
+
+
+def _replace_rejected_from(message: execution_pb.Outcome.ReplaceRejected) -> Outcome | None:
+    causes = {str(cause): cause for cause in (Cause.HOUSE, Cause.EXCHANGE)}
+    cause = causes.get(message.cause)
+    if cause is None:
+        return None
+    return ReplaceRejected(message.replace_id, _reason(message.reason), cause)
+
+
+def _executed_from(message: order_pb2.Execution) -> Executed | None:
+    executed_at = _time(message.executed_at) if message.HasField("executed_at") else None
+    if executed_at is None:
+        return None
+    return Executed(
+        Execution(
+            execution_id=message.execution_id,
+            trade_id=message.trade_id,
+            quantity=message.quantity,
+            price_micros=message.price_micros,
+            venue=message.venue,
+            executed_at=executed_at,
+        )
+    )
+
+
+def _rejected_from(message: execution_pb.Outcome.Rejected) -> Rejected | None:
+    causes = {str(cause): cause for cause in (Cause.HOUSE, Cause.EXCHANGE, Cause.OPERATOR)}
+    cause = causes.get(message.cause)
+    if cause is None:
+        return None
+    return Rejected(_reason(message.reason), _text(message.reason_text), cause)
+
+
+def _reason(number: int) -> int:
+    """The reason's number; one this version does not know is none."""
+    return number if number in Reason.values() else 0
+
+
+def _text(text: str) -> str:
+    """Words of others: any characters but NUL, which PostgreSQL cannot keep, and no book."""
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")[:_MAX_REASON_TEXT]
+
+
+def _time(stamp: Timestamp) -> datetime | None:
+    """To the microsecond; None when it is out of range."""
+    try:
+        return moment_of(stamp)
+    except (ValueError, OverflowError):
+        return None
