@@ -170,9 +170,7 @@ async def test_while_many_come_a_batch_takes_those_along_that_come_a_moment_late
     assert batches[-1] == [1, 2]
 
 
-async def test_a_batch_that_has_queued_behind_a_slow_one_takes_those_along_that_come_after() -> (
-    None
-):
+async def test_what_has_queued_behind_a_slow_batch_waits_for_those_that_come_after() -> None:
     batches: list[list[int]] = []
 
     async def handle(items: list[int]) -> list[int]:
