@@ -98,6 +98,8 @@ def trade_in(state: State, event: Event) -> Trade | None:
         in_doubt=event is Event.RESOLVED and not state.status.is_terminal,
     )
     was_replaced = (state, event) == (State.FILLED, Event.CANCELED)
+    if event is Event.IN_DOUBT:  # an order that rests is doubted no more
+        return trade
     return replace(trade, terms=LIMITED, orig_client_order_id="c-0" if was_replaced else "")
 
 

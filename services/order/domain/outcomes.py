@@ -201,7 +201,9 @@ def _answer_request(trade: Trade, outcome: CancelRejected | Replaced | ReplaceRe
 
 
 def _doubt(trade: Trade, outcome: InDoubt) -> Verdict:
-    if trade.standing.in_doubt:
+    """Whoever doubted an order that rests had not heard yet that it does."""
+    is_awaited = trade.needs_turn or trade.status.is_pending
+    if trade.standing.in_doubt or not is_awaited:
         return REPEATED
     standing = after(trade.standing, Event.IN_DOUBT, in_doubt=True, reason_text=outcome.reason_text)
     return Verdict(Code.APPLIED, (Step(Event.IN_DOUBT, standing, Cause.HOUSE),))

@@ -53,7 +53,13 @@ class TradeStatus(IntEnum):
         """A trade never leaves such a status."""
         return self in _TERMINAL
 
+    @property
+    def is_pending(self) -> bool:
+        """A request is on its way to the exchange."""
+        return self in _PENDING
 
+
+_PENDING = frozenset({TradeStatus.PENDING_CANCEL, TradeStatus.PENDING_REPLACE})
 _TERMINAL = frozenset(
     {TradeStatus.FILLED, TradeStatus.CANCELED, TradeStatus.REJECTED, TradeStatus.EXPIRED}
 )
