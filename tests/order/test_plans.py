@@ -29,7 +29,7 @@ from services.order.domain.placing import Placement
 from services.order.domain.trade import Execution, OrderType, Side, Terms, Trade, TradeStatus
 from services.order.guard import Guard
 from services.order.store import PLANS, READING_PLANS
-from services.order.store.arrays import Bigints, Octets, Texts
+from services.order.store.arrays import Bigints, Moments, Octets, Texts
 from services.order.store.lists import Lists
 from services.order.store.queue import Partitions, Queue
 from services.order.store.requests import Requests
@@ -225,6 +225,7 @@ _TYPES = {
     Texts: "text[]",
     Bigints: "bigint[]",
     Octets: "bytea[]",
+    Moments: "timestamptz[]",
     str: "text",
     int: "bigint",
     datetime: "timestamptz",
