@@ -28,6 +28,7 @@ class Breach(msgspec.Struct, frozen=True, kw_only=True):
     """The first broken row of a file. What does not apply is None."""
 
     line: int  # from 1
+    file: str | None = None  # where several were read
     rule: str
     expected: str
     found: str
@@ -41,7 +42,7 @@ class Breach(msgspec.Struct, frozen=True, kw_only=True):
 
     def place(self) -> str:
         """Which row, in words."""
-        words = [f"line {self.line}"]
+        words = [f"line {self.line}" if self.file is None else f"line {self.line} of {self.file}"]
         if self.transfer_id is not None:
             seq = "" if self.transfer_seq is None else f" {self.transfer_seq}"
             words.append(f"transfer{seq} ({self.transfer_id})")

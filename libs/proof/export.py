@@ -1,4 +1,4 @@
-"""The export: the whole journal in one file of JSON lines, for anyone to check.
+"""The export: the whole journal in a file of JSON lines, or in several, for anyone to check.
 
     {"row":"header", ...}       says what the file is
     {"row":"transfer", ...}     in the order of seq, each with its entries
@@ -9,6 +9,9 @@
 Numbers are integers of 64 bits with a sign, times microseconds since 1970-01-01 UTC, hashes
 lower-case hex. A row has one spelling and no other: keys in the order of the structs below, all of
 them, no space, a newline at its end. So a file holds nothing that is not checked.
+
+A journal in several files goes on in each where the one before ended, at a checkpoint. Each has its
+own header and end; together they are checked as one.
 """
 
 from collections.abc import Callable, Iterator
@@ -93,6 +96,13 @@ class Counts:
         else:
             self.checkpoints += 1
 
+    def include(self, other: "Counts") -> None:
+        """Add up."""
+        self.transfers += other.transfers
+        self.entries += other.entries
+        self.batches += other.batches
+        self.checkpoints += other.checkpoints
+
     def end(self, digest: str) -> EndRow:
         """The row that says so."""
         return EndRow(
@@ -116,13 +126,13 @@ class NotARow(Exception):
 class LineReader(Generic[Row]):
     """The rows of a file of JSON lines, one by one, with what is known of the bytes so far."""
 
-    def __init__(self, file: BinaryIO, kind: Any) -> None:
+    def __init__(self, file: BinaryIO, kind: Any, *, lines_before: int = 0) -> None:
         """`kind`: the struct, or union of tagged structs, of a row."""
         self._file = file
         self._decode: Callable[[bytes], Row] = msgspec.json.Decoder(kind).decode
         self._digest = sha256()
         self.row: Row | None = None  # the latest
-        self.line = 0  # its number, from 1
+        self.line = lines_before  # its number, from 1
         self.bytes_read = 0
 
     def __iter__(self) -> Iterator[Row]:

@@ -1,4 +1,4 @@
-"""Recomputes the whole journal from an export alone.
+"""Recomputes the whole journal from an export alone, be it in one file or in several.
 
 What holds when this ends well: every row follows from those before it; no transfer, no version of
 an account and no batch is missing or there twice; every transfer balances; no account with a floor
@@ -12,10 +12,14 @@ next export must go on from it.
 
 import re
 import uuid
-from collections.abc import Callable, Iterable
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
+from msgspec.structs import replace
 
 from libs.proof.breach import Breach, Broken, Wrong, naming_rows
 from libs.proof.checkpoint import Checkpoint
@@ -59,12 +63,13 @@ class _Journal:
     """What the rows so far come to."""
 
     def __init__(self, keys: Iterable[bytes], anchor: Checkpoint | None) -> None:
-        self.counts = Counts()
+        self.counts = Counts()  # of the files before
         self.books = Books()
         self.seals = Seals(keys, anchor)
         self.once = Once()
         self.reversals = Reversals()
         self.revivals = Revivals()
+        self._mine = Counts()  # of the file in hand
         self._seq = 0
         self._recorded_at = -(2**63)
         self._batch_seq = 0
@@ -87,17 +92,18 @@ class _Journal:
             )
         else:
             raise Wrong("row", expected="a row of the journal", found=row)
-        self.counts.add(row)
+        self._mine.add(row)
 
-    def finish(self, end: EndRow, digest: str) -> None:
-        """There are no more rows. Raises Wrong."""
+    def end_file(self, end: EndRow, digest: str) -> None:
+        """The file has no more rows. Raises Wrong."""
         self._check_batched()
-        expected = self.counts.end(digest)
+        expected = self._mine.end(digest)
         for name in expected.__struct_fields__:
             if getattr(end, name) != getattr(expected, name):
                 wrong = getattr(expected, name), getattr(end, name)
                 raise Wrong(f"{name} of the file", expected=wrong[0], found=wrong[1])
-        self.seals.finish()
+        self.counts.include(self._mine)
+        self._mine = Counts()
 
     def _take_transfer(self, line: int, row: TransferRow) -> None:
         if row.seq != self._seq + 1:
@@ -148,23 +154,81 @@ class _Journal:
             raise Wrong("row", expected=expected, found="another row")
 
 
+class _Reader(LineReader[ExportRow]):
+    """Reads one of several files."""
+
+    def __init__(self, source: BinaryIO, *, lines_before: int, bytes_before: int) -> None:
+        super().__init__(source, ExportRow, lines_before=lines_before)
+        self.bytes_before = bytes_before
+        self.progress: Callable[[int], None] | None = None
+
+    def tell(self) -> None:
+        """Say now and then how far it is."""
+        if self.progress and self.line % _LINES_PER_PROGRESS == 0:
+            self.progress(self.bytes_before + self.bytes_read)
+
+
+class _Files:
+    """Files read as one text, whose lines are numbered through."""
+
+    def __init__(self, files: Sequence[Path]) -> None:
+        self._files = files
+        self._first_lines: list[int] = []
+        self.is_last = False  # whether the file in hand is
+
+    def read(self, progress: Callable[[int], None] | None) -> Iterator[_Reader]:
+        """A reader of each, to be read to its end before the next is asked for."""
+        self._first_lines, lines, bytes_read = [], 0, 0
+        for number, file in enumerate(self._files):
+            self._first_lines.append(lines)
+            self.is_last = number == len(self._files) - 1
+            with file.open("rb") as source:
+                reader = _Reader(source, lines_before=lines, bytes_before=bytes_read)
+                reader.progress = progress
+                yield reader
+            lines, bytes_read = reader.line, reader.bytes_before + reader.bytes_read
+
+    def place(self, line: int) -> tuple[int, str | None]:
+        """The line's number in its file, and which file if there are several."""
+        found = bisect_left(self._first_lines, line) - 1
+        name = self._files[found].name if len(self._files) > 1 else None
+        return line - self._first_lines[found], name
+
+    def words(self, line: int) -> str:
+        """The line's place in words."""
+        number, name = self.place(line)
+        return f"line {number}" if name is None else f"line {number} of {name}"
+
+    @contextmanager
+    def naming_files(self) -> Iterator[None]:
+        """Says of Broken in which file it is."""
+        try:
+            yield
+        except Broken as broken:
+            number, name = self.place(broken.breach.line)
+            raise Broken(replace(broken.breach, line=number, file=name)) from None
+
+
 def verify(
-    file: Path,
-    *,
+    *files: Path,
     keys: Iterable[bytes] = (),
     anchor: Checkpoint | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Report:
-    """What the export in `file` holds. Raises Broken for its first broken row, OSError.
+    """What the export in `files`, one after the other, holds.
 
-    `keys`: public keys that may have signed; none: signatures are not checked. `anchor`: a
-    checkpoint known from before. `progress` hears now and then how many bytes are read.
+    Raises Broken for its first broken row, OSError. `keys`: public keys that may have signed; none:
+    signatures are not checked. `anchor`: a checkpoint known from before. `progress` hears now and
+    then how many bytes are read.
     """
     keys = tuple(keys)
-    journal = _Journal(keys, anchor)
+    journal, text = _Journal(keys, anchor), _Files(files)
     try:
-        _read(file, journal, progress)
-        _look_back(file, journal)
+        with text.naming_files():
+            for reader in text.read(progress):
+                with naming_rows(reader):
+                    _read(reader, journal, is_last=text.is_last)
+            _look_back(text, journal)
     finally:
         journal.once.close()
     counts, last = journal.counts, journal.seals.last
@@ -181,42 +245,39 @@ def verify(
     )
 
 
-def _read(file: Path, journal: _Journal, progress: Callable[[int], None] | None) -> None:
-    with file.open("rb") as source:
-        reader: LineReader[ExportRow] = LineReader(source, ExportRow)
-        with naming_rows(reader):
-            rows = iter(reader)
-            header = next(rows, None)
-            if header != HeaderRow(FORMAT):
-                raise Wrong("first row", expected=HeaderRow(FORMAT), found=header)
-            for row in rows:
-                if isinstance(row, EndRow):
-                    journal.finish(row, reader.digest_before())
-                    break
-                journal.take(reader.line, row)
-                if progress and reader.line % _LINES_PER_PROGRESS == 0:
-                    progress(reader.bytes_read)
-            else:
-                raise Wrong("last row", expected="the row that ends it", found="cut off before")
-            for row in rows:
-                raise Wrong("rows after the end", expected="none", found=row)
+def _read(reader: _Reader, journal: _Journal, *, is_last: bool) -> None:
+    rows = iter(reader)
+    header = next(rows, None)
+    if header != HeaderRow(FORMAT):
+        raise Wrong("first row", expected=HeaderRow(FORMAT), found=header)
+    for row in rows:
+        if isinstance(row, EndRow):
+            journal.end_file(row, reader.digest_before())
+            if is_last:
+                journal.seals.finish()
+            break
+        journal.take(reader.line, row)
+        reader.tell()
+    else:
+        raise Wrong("last row", expected="the row that ends it", found="cut off before")
+    for row in rows:
+        raise Wrong("rows after the end", expected="none", found=row)
 
 
 def _adjusts(row: TransferRow) -> bool:
     return row.kind == "hold_adjustment" and not row.reason
 
 
-def _look_back(file: Path, journal: _Journal) -> None:
+def _look_back(text: _Files, journal: _Journal) -> None:
     """What only all rows together show."""
     again = journal.once.first_repeated()
     if again is not None:
         id_, before, line = str(uuid.UUID(bytes=again[0])), again[1], again[2]
-        found = f"that of line {before}"
+        found = f"that of {text.words(before)}"
         breach = Breach(line=line, rule="id", expected="a new one", found=found, transfer_id=id_)
         raise Broken(breach)
     if journal.reversals or journal.revivals:
-        with file.open("rb") as source:
-            reader: LineReader[ExportRow] = LineReader(source, ExportRow)
+        for reader in text.read(None):
             with naming_rows(reader):
                 for row in reader:
                     if isinstance(row, TransferRow):

@@ -1,6 +1,6 @@
 """The journal and statements as they come from the ledger."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 import grpc
@@ -17,13 +17,13 @@ from stockbroker.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from stockbroker.ledger.v1.portfolio_service_pb2_grpc import PortfolioServiceStub
 
 
-def journal_rows(door: Door) -> Iterator[JournalRow]:
-    """Every row from the first to where the journal ends now, over any number of connections.
+def journal_rows(door: Door, *, after: int = 0) -> Iterator[JournalRow]:
+    """Every row after that transfer to where the journal ends now, over any number of connections.
 
     Raises Failure.
     """
     stub = LedgerServiceStub(door.channel)
-    rows = _Rows()
+    rows = _Rows(after)
 
     def open_stream() -> Iterator[pb.ListJournalResponse]:
         rows.forget_latest()
@@ -40,6 +40,16 @@ def journal_rows(door: Door) -> Iterator[JournalRow]:
         for record in response.records:
             yield from rows.take(record)
     yield from rows.latest()
+
+
+def sealed(rows: Iterable[JournalRow]) -> Iterator[JournalRow]:
+    """Up to the last checkpoint."""
+    waiting: list[JournalRow] = []
+    for row in rows:
+        waiting.append(row)
+        if isinstance(row, CheckpointRow):
+            yield from waiting
+            waiting = []
 
 
 def statement_parts(
@@ -81,8 +91,8 @@ class _Rows:
     next one, its batch and its checkpoint, must then not be lost.
     """
 
-    def __init__(self) -> None:
-        self.whole_seq = 0  # of the latest transfer that was given with all that follows it
+    def __init__(self, after: int) -> None:
+        self.whole_seq = after  # of the latest transfer that was given with all that follows it
         self._transfer: pb.JournalTransfer | None = None
         self._entries: list[pb.JournalEntry] = []
         self._after: list[BatchRow | CheckpointRow] = []

@@ -84,7 +84,7 @@ def _replace(
         known = is_repeat(replacement, journal.replaces.values())
         return trade if known else refusals.client_order_id_reused()
     try:
-        step = revise(trade, replacement)
+        step = revise(trade, replacement, gate.at.date())
         _let_through(gate, trade, replacement)
     except Refusal as refusal:
         return refusal

@@ -29,6 +29,7 @@ class SmallJournal(LedgerServiceServicer):
         self.asked_after: list[int] = []
         self.asked_last: list[int] = []
         self.cut_off_after: list[int] = []
+        self.rows = DAY
 
     async def ListJournal(
         self, request: pb.ListJournalRequest, context: Any
@@ -36,7 +37,7 @@ class SmallJournal(LedgerServiceServicer):
         self.asked_after.append(request.after_seq)
         self.asked_last.append(request.last)
         left = self.cut_off_after.pop(0) if self.cut_off_after else -1
-        for record in _records_after(request.after_seq):
+        for record in _records_after(self.rows, request.after_seq):
             if left == 0:
                 raise Unavailable(Reason.REASON_UNAVAILABLE, "cut off")
             yield pb.ListJournalResponse(records=[record])
@@ -61,10 +62,10 @@ class SmallStatements(PortfolioServiceServicer):
                 yield statement_pb2.GetStatementResponse(checkpoint=_checkpoint(row))
 
 
-def _records_after(seq: int) -> Iterator[pb.JournalRecord]:
+def _records_after(rows: list[JournalRow], seq: int) -> Iterator[pb.JournalRecord]:
     """What follows the transfer `seq` and all that belongs to it, as the ledger has it."""
     latest = 0
-    for row in DAY:
+    for row in rows:
         latest = row.seq if isinstance(row, TransferRow) else latest
         if latest > seq:
             yield from _records(row)

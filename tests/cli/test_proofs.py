@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from libs.proof.export import CheckpointRow
 from services.cli.failures import ExitCode
 from tests.cli.conftest import Run, SmallHouse
 from tests.cli.small_journal import DAY, KEY
 from tests.proof import small_ledger
 
 PUBLIC = KEY.public_key.hex()
+SEALS = [row for row in DAY if isinstance(row, CheckpointRow)]
 RECORDS = sum(1 + len(getattr(row, "entries", ())) for row in DAY)
 
 
@@ -76,6 +78,24 @@ async def test_a_whole_journal_is_said_to_be_whole_and_signed(file: Path, run: R
         "whole: 14 transfers, 24 entries, 3 batches, 2 checkpoints, 8 accounts, 1 open hold",
         f"signed to transfer 14, last by key {KEY.key_id}",
     ]
+
+
+async def test_a_journal_written_in_several_files_is_checked_as_one(
+    house: SmallHouse, tmp_path: Path, run: Run
+) -> None:
+    first, second = tmp_path / "1.jsonl", tmp_path / "2.jsonl"
+    house.ledger.rows = DAY[: DAY.index(SEALS[0]) + 4]  # some more that is not sealed yet
+    result = await run("ledger", "export", str(first), "--sealed")
+    seq = SEALS[0].last_transfer_seq
+    assert result.stdout.splitlines()[-1] == f"the next file goes on with --after {seq}"
+    house.ledger.rows = DAY
+    result = await run("ledger", "export", str(second), "--after", str(seq), "--sealed", "--json")
+    assert json.loads(result.stdout)["last_transfer_seq"] == 14
+
+    result = await run("ledger", "verify", str(first), str(second), "--key", PUBLIC)
+    assert result.stdout.splitlines()[1] == f"signed to transfer 14, last by key {KEY.key_id}"
+    result = await run("ledger", "verify", str(second), "--key", PUBLIC)
+    assert result.exit_code == ExitCode.BROKEN
 
 
 async def test_without_a_key_it_is_said_that_no_signature_was_checked(file: Path, run: Run) -> None:

@@ -37,6 +37,7 @@ WAYS = [
 
 customers = st.sampled_from([ALICE, BOB])
 symbols = st.sampled_from(["AAPL", "MSFT"])
+changes, large = st.integers(-9, 9), st.integers(300, 500)
 few, many, small = st.integers(1, 4), st.integers(4, 9), st.integers(1, 9)
 some = st.integers(1, 99)
 edges = st.sampled_from([0, -1, -MOST - 1, MOST, MOST - 300, MOST + 1])
@@ -44,6 +45,15 @@ trade_ids = st.sampled_from(IDS[:5])
 other_ids = st.sampled_from(IDS[4:16])  # one of them is the id of a trade
 executions = st.sampled_from([f"E{number}" for number in range(24)])
 correction_ids = st.sampled_from([f"C{number}" for number in range(6)])
+corrections = st.one_of(
+    st.builds(lambda id_: Asked("bust", id_), correction_ids),
+    st.builds(
+        lambda id_, quantity, price: Asked("correct", id_, amount=quantity, price=price),
+        correction_ids,
+        st.one_of(small, small, st.integers(20, 60)),
+        st.one_of(small, small, st.integers(50, 150)),
+    ),
+)
 trades = st.one_of(
     # Most deeds are about the same few trades, so that they meet.
     st.sampled_from(
@@ -118,7 +128,9 @@ adjustments = st.builds(
     an_adjustment,
     other_ids,
     trade_ids,
-    st.one_of(small, small, small.map(operator.neg), small.map(operator.neg), edges),
+    st.one_of(
+        small, small.map(operator.neg), small.map(operator.neg), st.integers(200, 500), edges
+    ),
 )
 fills = st.builds(
     a_fill,
@@ -214,7 +226,7 @@ def stories(
         amount,
         st.lists(executions, min_size=2, max_size=2, unique=True),
         st.lists(st.tuples(figure, figure, st.integers(0, 4)), min_size=2, max_size=2),
-        st.tuples(st.booleans(), st.tuples(other_ids, st.integers(-9, 9))),
+        st.tuples(st.booleans(), st.tuples(other_ids, st.one_of(changes, changes, large))),
     )
 
 

@@ -20,11 +20,11 @@ from services.ledger.domain.books import Result
 from services.ledger.domain.forms import Malformed
 from tests.ledger.asks import (
     BEGINNING,
+    an_id,
     batches,
-    correction_ids,
+    corrections,
     customers,
     other_ids,
-    small,
 )
 from tests.ledger.bench import Bench
 from tests.ledger.desk import BROKEN
@@ -109,20 +109,32 @@ class Comparison(RuleBasedStateMachine):
         self.ask([*batch[:middle], *asked, *batch[middle:]], writer=which % 2)
 
     @rule(
-        which=st.integers(0, 30), id_=correction_ids, figures=st.tuples(small, small), batch=batches
+        which=st.integers(0, 30),
+        asked=corrections,
+        is_drained=st.booleans(),
+        may_be_refused=st.booleans(),
+        batch=batches,
     )
-    def correct(self, which: int, id_: str, figures: tuple[int, int], batch: list[Asked]) -> None:
+    def correct(
+        self, which: int, asked: Asked, is_drained: bool, may_be_refused: bool, batch: list[Asked]
+    ) -> None:
         """The exchange takes back something of a fill, amid other things."""
-        fills = [d.asked for d in self.reference.decided.values() if d.asked.deed == "fill"]
+        fills = [d for d in self.reference.decided.values() if d.asked.deed == "fill"]
+        fills = [d for d in fills if may_be_refused or not d.answer.reason]
         if not fills:
             return
-        fill = fills[which % len(fills)]
-        asked = Asked("bust", id_, who=fill.id, of=fill.recorded_id)
-        if which % 3:
-            asked = asked._replace(deed="correct", amount=figures[0], price=figures[1])
-        again = asked._replace(id=f"{id_}-again")
+        fill = fills[which % len(fills)].asked
+        asked = asked._replace(who=fill.id, of=fill.recorded_id)
+        again = asked._replace(id=f"{asked.id}-again")
         middle = which % (len(batch) + 1)
-        self.ask([asked, *batch[:middle], asked, again, *batch[middle:]], writer=which % 2)
+        first = [*self.all_held(fill.who, fill.asset, is_drained), asked]
+        self.ask([*first, *batch[:middle], asked, again, *batch[middle:]], writer=which % 2)
+
+    def all_held(self, who: str, symbol: str, is_drained: bool) -> list[Asked]:
+        """Holds of all that is available, so that nothing can be taken back; or nothing."""
+        first = 1_000 + len(self.reference.decided)
+        places = enumerate(("USD", symbol) if is_drained else (), first)
+        return [Asked("hold", an_id(number), who, asset) for number, asset in places]
 
     @invariant()
     def all_tables_are_equal(self) -> None:

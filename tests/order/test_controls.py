@@ -16,7 +16,7 @@ from stockbroker.common.v1.terms_pb2 import OrderType, Side, TimeInForce
 from stockbroker.order.v1 import control_pb2 as pb
 from stockbroker.order.v1 import order_control_service_pb2 as control_service_pb
 from stockbroker.order.v1 import order_pb2, order_service_pb2
-from tests.order.client import Order, an_order, canceled, refused, rejected
+from tests.order.client import Order, accepted, an_order, canceled, refused, rejected
 from tests.order.conftest import ListingGateway, MakeHouse
 from tests.support.wait import until
 
@@ -485,3 +485,18 @@ async def test_only_operators_set_controls_and_only_the_owner_has_a_trade_explai
     )
     for call in calls:
         assert await refused(call) == ("PERMISSION_DENIED", "PERMISSION_DENIED")
+
+
+async def test_an_order_that_is_being_replaced_is_met_at_either_limit(order: Order) -> None:
+    await order.set_control(pb.CONTROL_SELF_TRADE)
+    resting = await order.place(**a_limit(12, **SELL))
+    await order.claim_as_leader("alice")
+    await order.apply(accepted(resting.trade_id))
+    lower = order_service_pb2.ReplaceTradeRequest(
+        trade_id=resting.trade_id, client_order_id="lower", limit_price_micros=10 * DOLLAR
+    )
+    await order.trades.ReplaceTrade(lower, **order.as_customer("alice"))
+
+    assert reason_of_trade(await order.place(**a_limit(12))) == "SELF_TRADE"
+    assert reason_of_trade(await order.place(**a_limit(10))) == "SELF_TRADE"
+    assert reason_of_trade(await order.place(**a_limit(9))) == ""

@@ -1,6 +1,6 @@
 """What may be placed, and what becomes of a batch of calls; pure."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from libs.refusals import AlreadyExists, Invalid, Refusal
 from services.order.domain.placing import Placement, Wanted, as_placed, check, place
+from services.order.domain.ticks import RULES, TickRule, tick_micros_at
 from services.order.domain.trade import (
     OrderType,
     Side,
@@ -42,7 +43,7 @@ def a_placement(number: int, client_order_id: str, **terms: Any) -> Placement:
 
 
 def test_what_is_left_unsaid_is_market_and_day() -> None:
-    terms = check(wanted())
+    terms = check(wanted(), AT.date())
     assert (terms.order_type, terms.time_in_force) == (OrderType.MARKET, TimeInForce.DAY)
 
 
@@ -67,7 +68,7 @@ def test_what_is_left_unsaid_is_market_and_day() -> None:
     ],
 )
 def test_sound_terms_are_taken(changes: dict[str, Any]) -> None:
-    check(wanted(**changes))
+    check(wanted(**changes), AT.date())
 
 
 FAULTS: list[tuple[dict[str, Any], str, str]] = [
@@ -132,7 +133,7 @@ def test_each_fault_has_its_reason_and_names_its_field(
     changes: dict[str, Any], reason: str, field: str
 ) -> None:
     with pytest.raises(Invalid) as refusal:
-        check(wanted(**changes))
+        check(wanted(**changes), AT.date())
     assert (refusal.value.reason_name, refusal.value.field) == (reason, field)
     assert len(refusal.value.text) < 200, "what was sent is not said back"
 
@@ -140,7 +141,7 @@ def test_each_fault_has_its_reason_and_names_its_field(
 @pytest.mark.parametrize(("sent", "meant"), [("aapl", "AAPL"), (" brk.b ", "BRK.B")])
 def test_a_symbol_in_lower_case_is_told_what_was_meant(sent: str, meant: str) -> None:
     with pytest.raises(Invalid, match=f"did you mean {meant}"):
-        check(wanted(symbol=sent))
+        check(wanted(symbol=sent), AT.date())
 
 
 def test_a_batch_gets_its_sequence_in_the_order_of_the_calls() -> None:
@@ -196,3 +197,15 @@ def _trades(answers: list[Trade | Refusal]) -> list[Trade]:
 
 def _seqs(events: list[TradeEvent]) -> list[int]:
     return [event.seq for event in events]
+
+
+def test_the_steps_of_prices_are_those_of_the_day() -> None:
+    finer = (*RULES, TickRule(date(2027, 1, 4), ((1_000_000, 5_000), (0, 100))))
+    days = (date(2005, 1, 3), date(2027, 1, 3), date(2027, 1, 4), date(2030, 1, 1))
+    assert [tick_micros_at(20_000_000, day, finer) for day in days] == [
+        10_000,
+        10_000,
+        5_000,
+        5_000,
+    ]
+    assert [tick_micros_at(500_000, day, finer) for day in days] == 4 * [100]

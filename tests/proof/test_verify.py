@@ -62,6 +62,62 @@ def test_a_right_export_is_found_whole(file: Path) -> None:
     assert report.last_checkpoint == DAY[-1]
 
 
+def in_pieces(folder: Path, rows: list[JournalRow]) -> list[Path]:
+    """An export of a file per checkpoint."""
+    pieces: list[Path] = []
+    piece: list[JournalRow] = []
+    for row in rows:
+        piece.append(row)
+        if isinstance(row, CheckpointRow):
+            pieces.append(write(folder / f"{len(pieces)}.jsonl", piece))
+            piece = []
+    assert not piece
+    return pieces
+
+
+def test_an_export_in_several_files_is_found_as_whole_as_in_one(file: Path, tmp_path: Path) -> None:
+    pieces = in_pieces(tmp_path, DAY)
+    assert len(pieces) == 2
+    assert verify(*pieces, keys=KEYS) == verify(write(file, DAY), keys=KEYS)
+
+
+def test_files_that_are_missing_doubled_or_out_of_order_are_found(tmp_path: Path) -> None:
+    first, second = in_pieces(tmp_path, DAY)
+    for files in ((second,), (second, first), (first, first), (first, second, second)):
+        with pytest.raises(Broken) as caught:
+            verify(*files, keys=KEYS)
+        assert caught.value.breach.rule == "seq"
+    kept = seals(DAY)[1]
+    with pytest.raises(Broken) as caught:
+        verify(first, keys=KEYS, anchor=kept)
+    assert caught.value.breach.rule == "last checkpoint of the journal"
+
+
+def test_a_broken_row_is_named_with_its_file(tmp_path: Path) -> None:
+    first, second = in_pieces(tmp_path, DAY)
+    lines = second.read_bytes().splitlines(keepends=True)
+    second.write_bytes(
+        b"".join([*lines[:3], lines[3].replace(b'"seq":', b'"seq":1', 1), *lines[4:]])
+    )
+    with pytest.raises(Broken) as caught:
+        verify(first, second, keys=KEYS)
+    assert (caught.value.breach.line, caught.value.breach.file) == (4, "1.jsonl")
+    assert "line 4 of 1.jsonl" in str(caught.value)
+
+
+def test_an_id_of_an_earlier_file_is_named_with_its_place(tmp_path: Path) -> None:
+    ledger = SmallLedger()
+    ledger.refuse()
+    ledger.seal()
+    ledger.refuse()
+    ledger.rows[-1] = replace(ledger.rows[-1], id=ledger.transfers()[0].id)
+    ledger.seal()
+    with pytest.raises(Broken) as caught:
+        verify(*in_pieces(tmp_path, ledger.hashed(KEY)), keys=KEYS)
+    assert caught.value.breach.found == "that of line 2 of 0.jsonl"
+    assert (caught.value.breach.line, caught.value.breach.file) == (2, "1.jsonl")
+
+
 def test_an_empty_journal_is_whole(file: Path) -> None:
     assert verify(write(file, []), keys=KEYS).transfers == 0
 

@@ -27,6 +27,10 @@ NewFile = Annotated[
 OldFile = Annotated[
     Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="What to check.")
 ]
+OldFiles = Annotated[
+    list[Path],
+    typer.Argument(metavar="FILE...", exists=True, dir_okay=False, help="What to check."),
+]
 Keys = Annotated[
     list[str],
     typer.Option(
@@ -45,10 +49,19 @@ Time = Annotated[datetime | None, typer.Option(formats=TIMES, metavar="TIME", he
 _PLURALS = {"entry": "entries", "batch": "batches"}
 
 
-def export(file: NewFile, as_json: AsJson = False) -> None:
-    """Write the whole journal to a file that anyone can check. Operators."""
+def export(
+    file: NewFile,
+    after: Annotated[
+        int, typer.Option(min=0, help="Only what follows this transfer: the last sealed before.")
+    ] = 0,
+    is_sealed: Annotated[
+        bool, typer.Option("--sealed", help="End at a checkpoint, where the next file can go on.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write the journal, whole or what is new of it, to a file that anyone can check. Operators."""
     from libs.proof.export import ExportWriter, TransferRow
-    from services.cli.journal import journal_rows
+    from services.cli.journal import journal_rows, sealed
     from services.cli.neighbours import operators_door
     from services.cli.screen import progress, say, show_json
 
@@ -57,20 +70,24 @@ def export(file: NewFile, as_json: AsJson = False) -> None:
         operators_door(settings()) as door,
         progress("transfers", None) as advance,
     ):
-        writer = ExportWriter(target)
-        for row in journal_rows(door):
+        writer, last_seq = ExportWriter(target), after
+        rows = journal_rows(door, after=after)
+        for row in sealed(rows) if is_sealed else rows:
             writer.write(row)
             if isinstance(row, TransferRow):
-                advance(row.seq)
+                last_seq = row.seq
+                advance(last_seq)
         writer.end()
     if as_json:
-        show_json(vars(writer.counts))
-    else:
-        say(f"{_counted(writer.counts.transfers, 'transfer')} in {file}")
+        show_json({**vars(writer.counts), "last_transfer_seq": last_seq})
+        return
+    say(f"{_counted(writer.counts.transfers, 'transfer')} in {file}")
+    if is_sealed:
+        say(f"the next file goes on with --after {last_seq}")
 
 
 def verify(
-    file: OldFile,
+    files: OldFiles,
     key: Keys = [],  # noqa: B006 - typer reads it and nobody changes it
     checkpoint: Checkpoint_ = None,
     keep_checkpoint: KeptCheckpoint = None,
@@ -78,6 +95,7 @@ def verify(
 ) -> None:
     """Recompute the whole ledger from an export alone, and name the first broken row.
 
+    An export in several files is given in their order, from the first on.
     Without --key, signatures are not checked: then whoever made the file may have made it all up.
     Without --checkpoint, nothing tells whether it is an old export, or one without its end.
     """
@@ -88,10 +106,11 @@ def verify(
     keys = _keys(key)
     anchor = None if checkpoint is None else _read_checkpoint(checkpoint)
     try:
-        with progress("bytes", file.stat().st_size) as advance:
-            report = recompute(file, keys=keys, anchor=anchor, progress=advance)
+        size = sum(file.stat().st_size for file in files)
+        with progress("bytes", size) as advance:
+            report = recompute(*files, keys=keys, anchor=anchor, progress=advance)
     except Broken as broken:
-        raise _failure(file, broken, as_json) from None
+        raise _failure(" ".join(map(str, files)), broken, as_json) from None
     if keep_checkpoint is not None:
         _keep(report.last_checkpoint, keep_checkpoint)
     _show(as_json, report, _report_lines(report))
@@ -131,7 +150,7 @@ def check_statement(file: OldFile, key: Keys, as_json: AsJson = False) -> None:
     try:
         report = check(file, keys=_keys(key))
     except Broken as broken:
-        raise _failure(file, broken, as_json) from None
+        raise _failure(str(file), broken, as_json) from None
     _show(as_json, report, _statement_lines(report))
 
 
@@ -181,7 +200,7 @@ def _statement_lines(report: "StatementReport") -> Iterator[str]:
     yield f"balance {amount(report.opening_balance)} before, {amount(report.closing_balance)} after"
 
 
-def _failure(file: Path, broken: "Broken", as_json: bool) -> Failure:
+def _failure(file: str, broken: "Broken", as_json: bool) -> Failure:
     import msgspec
 
     from services.cli.screen import show_json

@@ -7,7 +7,7 @@ Whether the symbol is traded here is asked after that.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 import msgspec
 from msgspec.structs import replace
@@ -111,8 +111,8 @@ def check_symbol(text: str) -> None:
         raise refusals.invalid_symbol(meant if _SYMBOL.fullmatch(meant) else "")
 
 
-def check(wanted: Wanted) -> Terms:
-    """The terms asked for. Raises Invalid."""
+def check(wanted: Wanted, day: date) -> Terms:
+    """The terms asked for, by the rules of the day. Raises Invalid."""
     if wanted.client_order_id:
         check_client_order_id(wanted.client_order_id)
     check_symbol(wanted.symbol)
@@ -121,8 +121,8 @@ def check(wanted: Wanted) -> Terms:
     if not 1 <= wanted.quantity <= MAX_QUANTITY:
         raise refusals.invalid_quantity()
     order_type = _order_type(wanted.order_type)
-    check_price("limit_price_micros", wanted.limit_price_micros, has_limit(order_type))
-    check_price("stop_price_micros", wanted.stop_price_micros, has_stop(order_type))
+    check_price("limit_price_micros", wanted.limit_price_micros, has_limit(order_type), day)
+    check_price("stop_price_micros", wanted.stop_price_micros, has_stop(order_type), day)
     time_in_force = _time_in_force(wanted.time_in_force)
     if has_stop(order_type) and time_in_force in _AT_ONCE:
         raise refusals.invalid_request("time_in_force", "must be DAY or GTC for a stop order")
@@ -159,7 +159,7 @@ def _time_in_force(number: int) -> TimeInForce:
     return TimeInForce(number or TimeInForce.DAY)
 
 
-def check_price(field: str, price_micros: int, is_wanted: bool) -> None:
+def check_price(field: str, price_micros: int, is_wanted: bool, day: date) -> None:
     """A price in range and in whole steps, where the order type has one. Raises Invalid."""
     if is_wanted and not 1 <= price_micros <= MAX_PRICE_MICROS:
         raise refusals.invalid_price(
@@ -167,7 +167,7 @@ def check_price(field: str, price_micros: int, is_wanted: bool) -> None:
         )
     if not is_wanted and price_micros != 0:
         raise refusals.invalid_price(field, "is not wanted for this order type: leave it 0")
-    tick_micros = tick_micros_at(price_micros)
+    tick_micros = tick_micros_at(price_micros, day)
     if price_micros % tick_micros:
         raise refusals.invalid_price(field, f"must be a multiple of {tick_micros} micros there")
 

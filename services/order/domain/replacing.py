@@ -1,6 +1,7 @@
 """What a request for other terms means for a trade, and what the answers to it mean."""
 
 from collections.abc import Iterable
+from datetime import date
 
 import msgspec
 from msgspec.structs import replace
@@ -48,13 +49,13 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     answer: TradeEventKind | None = None
 
 
-def revise(trade: Trade, replacement: Replacement) -> Step:
-    """What the request does to the trade. Raises Invalid or Refused.
+def revise(trade: Trade, replacement: Replacement, day: date) -> Step:
+    """What the request of that day does to the trade. Raises Invalid or Refused.
 
     A trade that waits has the new terms at once. One whose turn has come has them once the exchange
     says so.
     """
-    new = _new_terms(trade, replacement.asked)
+    new = _new_terms(trade, replacement.asked, day)
     if _costs_more_than_the_exchange_allows(trade, new):
         raise refusals.stop_cannot_grow()
     wanted = Replace(
@@ -91,7 +92,7 @@ def is_repeat(replacement: Replacement, known: Iterable[Known]) -> bool:
     )
 
 
-def _new_terms(trade: Trade, asked: Revision) -> Revision:
+def _new_terms(trade: Trade, asked: Revision, day: date) -> Revision:
     """What is kept filled in. Raises Invalid or Refused."""
     terms = trade.terms
     if not terms.may_rest:
@@ -101,7 +102,7 @@ def _new_terms(trade: Trade, asked: Revision) -> Revision:
         ("stop_price_micros", asked.stop_price_micros, has_stop(terms.order_type)),
     ):
         if price:
-            check_price(field, price, is_wanted)
+            check_price(field, price, is_wanted, day)
     return revised(terms, asked).revision
 
 
@@ -139,7 +140,7 @@ def answer_of(known: Known, told: Replaced | ReplaceRejected) -> Verdict | None:
 
 def replaced(trade: Trade, wanted: Replace) -> Verdict:
     """The trade has the terms that were asked for, and no fewer shares than are filled."""
-    filled = trade.standing.filled_quantity
+    filled = trade.standing.traded_quantity
     done = replace(wanted, new=replace(wanted.new, quantity=max(wanted.new.quantity, filled)))
     is_filled = done.new.quantity == filled
     event = Event.REPLACED_TO_FILLED if is_filled else Event.REPLACED

@@ -96,7 +96,7 @@ class PlacingService:
     def _placement(self, customer_id: str, wanted: Wanted) -> Placement:
         """Checked as far as it can be without asking anybody. Raises Invalid."""
         return Placement(
-            terms=check(wanted),
+            terms=check(wanted, self._desk.clock.now().date()),
             trade_id=self._desk.ids.new(),
             client_order_id=wanted.client_order_id or self._desk.ids.new(),
             customer_id=customer_id,

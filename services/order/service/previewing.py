@@ -21,7 +21,8 @@ class PreviewingService:
         self, request: pb.PreviewTradeRequest, context: Context
     ) -> pb.PreviewTradeResponse:
         customer_id = caller().subject
-        terms = check(placing_wire.wanted_from(request.trade))
+        day = self._desk.clock.now().date()
+        terms = check(placing_wire.wanted_from(request.trade), day)
         if not await self._desk.instruments.is_tradable(terms.symbol):
             raise refusals.unknown_symbol(terms.symbol)
         decision = await self._decide(customer_id, terms)

@@ -66,10 +66,14 @@ class OwnOrders:
     async def open_limits(
         self, pairs: Sequence[tuple[str, str]]
     ) -> dict[tuple[str, str], list[Resting]]:
-        """Open LIMIT orders that may wait on the book, by customer and symbol."""
+        """Open LIMIT orders that may wait on the book, by customer and symbol.
+
+        One that is being replaced is given at both limits: the exchange may have it at either.
+        """
         cursor = await self._connection.execute(
             """
-            SELECT t.customer_id, t.symbol, t.trade_id::text, t.side, t.limit_price_micros
+            SELECT t.customer_id, t.symbol, t.trade_id::text, t.side, t.limit_price_micros,
+                coalesce(asked.limit_price_micros, t.limit_price_micros)
             FROM unnest(%(customer_ids)s::text[], %(symbols)s::text[]) AS i (customer_id, symbol)
             CROSS JOIN LATERAL (
                 SELECT trade_id FROM open_limit_order
@@ -79,6 +83,12 @@ class OwnOrders:
             CROSS JOIN LATERAL (
                 SELECT * FROM trade WHERE trade_id = o.trade_id LIMIT 1
             ) AS t
+            LEFT JOIN LATERAL (
+                SELECT limit_price_micros, answered_seq FROM trade_replace
+                WHERE trade_id = o.trade_id
+                ORDER BY asked_seq DESC
+                LIMIT 1
+            ) AS asked ON asked.answered_seq IS NULL
             """,
             {
                 "customer_ids": Texts([customer_id for customer_id, _ in pairs]),
@@ -87,8 +97,9 @@ class OwnOrders:
             binary=True,
         )
         found: dict[tuple[str, str], list[Resting]] = {}
-        async for customer_id, symbol, trade_id, side, limit in cursor:
-            found.setdefault((customer_id, symbol), []).append(Resting(trade_id, Side(side), limit))
+        async for customer_id, symbol, trade_id, side, *limits in cursor:
+            resting = [Resting(trade_id, Side(side), limit) for limit in limits]
+            found.setdefault((customer_id, symbol), []).extend(resting)
         return found
 
     async def add_open_limits(self, trades: Sequence[Trade]) -> None:

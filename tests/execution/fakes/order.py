@@ -183,6 +183,9 @@ class FakeOrder(FakeParking, FakeCancels, order_grpc.OrderExecutionServiceServic
         is_fill = kind == "execution"
         if is_fill and outcome.execution.execution_id in row.executions:
             return result.CODE_REPEATED, ""
+        if kind == "amended":
+            row.amended.append(outcome.amended)
+            return result.CODE_APPLIED, ""
         if not _is_open(row):
             if is_fill:
                 return result.CODE_IMPOSSIBLE, "the trade has ended"
