@@ -32,8 +32,8 @@ test: sync ## Run all tests on real PostgreSQL, NATS and Envoy (TESTS=tests/edge
 	@$(BIN)/pytest -n auto --dist loadgroup $(TESTS)
 
 SEEDS ?= 100
-simulate: sync ## Run the house on virtual time with faults by seed (SEEDS=1000; SEED=123: one again)
-	@$(BIN)/python -m simulation.main --seeds $(SEEDS) $(if $(SEED),--seed $(SEED))
+simulate: sync ## Run the house on virtual time with faults by seed (SEEDS=1000; SEED=123: one again; RACES=10000)
+	@$(BIN)/python -m simulation.main --seeds $(SEEDS) $(if $(SEED),--seed $(SEED)) $(if $(RACES),--races $(RACES))
 
 bench: sync ## Measure speed as ratios to what is known (OPTIONS='--only ledger --rounds 1')
 	@$(BIN)/python -m bench.main $(OPTIONS)

@@ -20,7 +20,7 @@ from stockbroker.ledger.v1.invariant_pb2 import GetInvariantsRequest
 from stockbroker.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
 
 _CALLERS, _CALL_ITEMS = 4, 250
-_START_SECONDS = 60.0
+_START_SECONDS = 120.0
 _LOOK_SECONDS = 300.0
 _DEADLINE_SECONDS = 30.0
 
@@ -53,8 +53,12 @@ class Doors:
         )
         self._channel = grpc.aio.insecure_channel(self._address)
         self._ledger = LedgerServiceStub(self._channel)
-        await self._is_writer()
-        await self._has_looked()
+        try:
+            await self._is_writer()
+            await self._has_looked()
+        except BaseException:
+            await self.__aexit__()
+            raise
         return self
 
     async def __aexit__(self, *error: object) -> None:
@@ -99,7 +103,7 @@ class Doors:
                 await self._ledger.PostTransfers(
                     pb.PostTransfersRequest(),
                     metadata=self._metadata,
-                    timeout=_DEADLINE_SECONDS,
+                    timeout=_START_SECONDS,
                     wait_for_ready=True,
                 )
                 return

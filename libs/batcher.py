@@ -21,6 +21,7 @@ Result = TypeVar("Result")
 
 _WORTH_WAITING_FOR = 3  # items
 _MEMORY_SECONDS = 0.05
+_LONGEST_SECONDS = 0.1  # that a batch waits for having queued behind another
 _log = structlog.get_logger()
 
 
@@ -32,7 +33,8 @@ class Batcher(Generic[Item, Result]):
     again item by item, so that one poison item fails alone; it must therefore be safe to repeat.
 
     A batch lingers for `linger_seconds` only while items come so fast that a few are to be expected
-    in that time: a single one waits for nobody.
+    in that time, and when it has queued behind another for as long as that took. A single item
+    waits for nobody.
     """
 
     def __init__(
@@ -111,16 +113,25 @@ class Batcher(Generic[Item, Result]):
 
     async def _work(self) -> None:
         """Runs while something is queued; an empty queue ends it."""
+        now, took = asyncio.get_running_loop().time, 0.0
         while self._queue:
             if self._linger_seconds:
-                await self._linger()
+                await self._linger(took)
+            began = now()
             await self._run(self._next())
+            took = now() - began
 
-    async def _linger(self) -> None:
-        """Wait for others, if some are to be expected."""
+    async def _linger(self, took: float) -> None:
+        """Wait for others, if some are to be expected; `took`: the batch they have queued behind.
+
+        Where batches take long although they are small, the next is as large as two.
+        """
         is_whole = len(self._queue) >= self._max_items
-        if not is_whole and self._pace.within(self._linger_seconds) >= _WORTH_WAITING_FOR:
-            await asyncio.sleep(self._linger_seconds)
+        many = self._pace.within(self._linger_seconds) >= _WORTH_WAITING_FOR
+        behind = min(took, _LONGEST_SECONDS)
+        seconds = max(self._linger_seconds, behind) if many else behind
+        if seconds and not is_whole:
+            await asyncio.sleep(seconds)
         self._pace.note(len(self._queue), asyncio.get_running_loop().time())
 
     def _next(self) -> "Entries[Item, Result]":

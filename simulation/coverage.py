@@ -99,6 +99,46 @@ EXPECTED_CODES = frozenset(
 )
 
 
+# How some race of each kind must have ended in a long enough run of races.
+EXPECTED_RACES = frozenset(
+    {
+        "cancel against fill: canceled at the exchange",
+        "cancel against fill: canceled while it waited",
+        "cancel against fill: filled before it was asked",
+        "cancel against fill: filled, too late to cancel",
+        "cancel against fills: canceled after a fill in part",
+        "cancel against fills: filled, too late to cancel",
+        "cancel of a cancel: canceled at the exchange",
+        "cancel of a cancel: filled, too late to cancel",
+        "cancel before it is sent: canceled while it waited",
+        "cancel before it is sent: canceled at the exchange",
+        "cancel before its turn: canceled while it waited",
+        "cancel while in doubt: canceled at the exchange",
+        "cancel while in doubt: canceled before it was sent",
+        "cancel while in doubt: filled before it was asked",
+        "cancel while in doubt: filled, too late to cancel",
+        "cancel while in doubt: asked in doubt, canceled at the exchange",
+        "cancel while in doubt: asked in doubt, filled, too late to cancel",
+        "replace against fill: replaced, filled",
+        "replace against fill: replaced, rests",
+        "replace against fill: refused TOO_LATE_TO_REPLACE, filled",
+        "replace against fill: refused at the door, filled",
+        "replace against fills: replaced, filled in part",
+        "replace below what is filled: replaced, filled by it",
+        "replace of a replace: replaced, rests",
+        "replace before it is sent: replaced while it waited, rests",
+        "replace before it is sent: replaced, rests",
+        "replace before its turn: replaced while it waited, rests",
+        "replace beyond one's means: refused INSUFFICIENT_FUNDS, rests",
+        "replace beyond one's means: refused INSUFFICIENT_SHARES, rests",
+        "replace while in doubt: replaced, asked in doubt, rests",
+        "cancel over replace: replaced, canceled at the exchange",
+        "cancel over replace: refused TOO_LATE_TO_REPLACE, canceled at the exchange",
+        "cancel over replace: refused TOO_LATE_TO_REPLACE, filled, too late to cancel",
+    }
+)
+
+
 # What chance alone meets too seldom: a worker goes on after another took over its orders, the
 # exchange leaves an order unanswered for long, a taken order is submitted again.
 _SELDOM = (
@@ -127,11 +167,13 @@ class Coverage:
 
     codes: Counter[str] = field(default_factory=Counter)
     kill_points: Counter[str] = field(default_factory=Counter)
+    races: Counter[str] = field(default_factory=Counter)
 
     def add(self, other: "Coverage") -> None:
         """And what another run met."""
         self.codes.update(other.codes)
         self.kill_points.update(other.kill_points)
+        self.races.update(other.races)
 
     def struck(self, struck: Mapping[tuple[str, str, str], int]) -> None:
         """Faults that struck, by where."""
@@ -154,6 +196,10 @@ class Coverage:
     def canceling(self, refusal: int) -> None:
         """What the exchange said of a cancel; 0: done."""
         self.codes[f"cancel {_reason(refusal)}" if refusal else "cancel done at the exchange"] += 1
+
+    def missing_races(self) -> list[str]:
+        """What no race came to."""
+        return sorted(end for end in EXPECTED_RACES if not self.races[end])
 
     def missing(self) -> list[str]:
         """What was never met."""

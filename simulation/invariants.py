@@ -1,6 +1,6 @@
 """The promises, checked from outside: on every commit, on every message, and on all of history.
 
-Written without the services' rules: this is the second opinion. I1 to I14 are those of
+Written without the services' rules: this is the second opinion. I1 to I17 are those of
 docs/SIMULATION.md.
 """
 
@@ -13,7 +13,10 @@ from simulation.cancels import check_cancels, under_way
 from simulation.coverage import Coverage
 from simulation.database import Database
 from simulation.heals import unexplained
+from simulation.races import Race
+from simulation.resting import check_ends, check_rest, moving
 from simulation.scenario import Street
+from simulation.stories import check_story, outcome, stories
 from simulation.world import Violation, World
 from stockbroker.common.v1 import terms_pb2 as terms
 from stockbroker.exchange.v1 import exchange_service_pb2 as exchange_pb
@@ -137,6 +140,19 @@ class Eyes:
             or under_way(self._order, self._exchange)
         )
 
+    def is_at_rest(self) -> bool:
+        """Whether nothing is under way but orders that rest."""
+        return not (moving(self._order) or self._behind())
+
+    def look_at_rest(self, races: Iterable[Race]) -> None:
+        """What must hold while orders rest; how the races before were decided."""
+        check_rest(self._order, self._ledger, self._exchange)
+        told = stories(self._order)
+        self.coverage.races.update(
+            f"{race.kind.name}: {outcome(told[race.trade_id], is_replaced=race.kind.replaces)}"
+            for race in races
+        )
+
     def _behind(self) -> list[tuple[Any, ...]]:
         return self._gateway.rows(
             "SELECT 'reports', s.next_seq, d.next_seq FROM progress s JOIN progress d"
@@ -162,6 +178,9 @@ class Eyes:
         self._check_trades(fills)
         self._check_order_of_trades()
         check_cancels(self._order, self._street, self.coverage)
+        check_ends(self._order, self._exchange)
+        for trade_id, lines in stories(self._order).items():
+            check_story(trade_id, lines)
         self._check_seals()
         parked = self._gateway.rows("SELECT seq, breach, detail FROM parked_report")
         _must(not parked, f"I5: parked: {parked}")

@@ -13,14 +13,18 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from libs.embedded import Postgres, Tuning
 from simulation.coverage import Coverage
+from simulation.races import RACES
 from simulation.run import Plan, Tools, Verdict, run
 from simulation.tools import tools
 
 _ENOUGH = 1_000  # runs after which nothing may be left unmet
+_ENOUGH_RACES = 3_000
+_RACING_SECONDS = 300.0  # in which faults may happen
 _TELL_SECONDS = 10.0
 _MOST_FAILED = 10
 
@@ -31,6 +35,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--seeds", type=int, default=100, help="how many")
     parser.add_argument("--first", type=int, default=1, help="the first of them")
     parser.add_argument("--seed", help="this one alone, with its trace")
+    parser.add_argument("--races", type=int, default=0, help="so many races instead")
     asked = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="simulation-") as name:
         folder = Path(name)
@@ -42,28 +47,37 @@ def main(arguments: list[str]) -> int:
         ):
             gc.freeze()
             if asked.seed is not None:
-                return _one(asked.seed, shared)
-            return _many(range(asked.first, asked.first + asked.seeds), shared)
+                return _one(_plan(asked.seed, races=bool(asked.races)), shared)
+            runs = -(-asked.races // RACES) or asked.seeds
+            seeds = range(asked.first, asked.first + runs)
+            plans = (_plan(str(seed), races=bool(asked.races)) for seed in seeds)
+            return _many(plans, shared, Total(of_races=bool(asked.races)))
 
 
-def _one(seed: str, shared: Tools) -> int:
+def _plan(seed: str, *, races: bool) -> Plan:
+    if not races:
+        return Plan(seed)
+    return Plan(seed, races=RACES, calm_after_seconds=_RACING_SECONDS)
+
+
+def _one(plan: Plan, shared: Tools) -> int:
     """One run, with all of its trace."""
-    verdict = run(Plan(seed, keeps_trace=True), shared)
+    seed = plan.seed
+    verdict = run(replace(plan, keeps_trace=True), shared)
     for line in verdict.lines:
         _say(line)
     _say(f"seed {seed}: {verdict.violation or 'every promise kept'}; trace {verdict.digest}")
     return int(verdict.violation is not None)
 
 
-def _many(seeds: Iterable[int], shared: Tools) -> int:
-    """Runs until the seeds or somebody's patience end."""
+def _many(plans: Iterable[Plan], shared: Tools, total: "Total") -> int:
+    """Runs until the plans or somebody's patience end."""
     began = told_at = time.monotonic()
-    total = Total()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     with contextlib.suppress(KeyboardInterrupt):
-        for seed in seeds:
-            total.add(run(Plan(str(seed)), shared))
+        for plan in plans:
+            total.add(run(plan, shared))
             if time.monotonic() - told_at >= _TELL_SECONDS:
                 told_at = time.monotonic()
                 _say(total.line(told_at - began))
@@ -76,7 +90,8 @@ def _many(seeds: Iterable[int], shared: Tools) -> int:
 class Total:
     """What came of all runs."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, of_races: bool = False) -> None:
+        self._of_races = of_races
         self.runs = 0
         self.trades = 0
         self.failed: list[Verdict] = []
@@ -97,25 +112,31 @@ class Total:
 
     def line(self, seconds: float) -> str:
         """How far it is."""
-        rate = self.runs / max(seconds, 0.001)
+        raced = sum(self.coverage.races.values())
+        rate = (raced or self.runs) / max(seconds, 0.001)
         faults = sum(self.injected.values())
+        races = f"{raced:,} races, " if self._of_races else ""
         return (
-            f"{self.runs:,} seeds, {self.trades:,} trades, {faults:,} faults,"
-            f" {len(self.failed)} failed; {rate:.1f} seeds/s"
+            f"{self.runs:,} seeds, {races}{self.trades:,} trades, {faults:,} faults,"
+            f" {len(self.failed)} failed; {rate:.1f} {'races' if raced else 'seeds'}/s"
         )
 
     def tell(self) -> int:
         """The verdict in words; the exit code."""
+        _table("races", self.coverage.races)
         _table("faults", self.injected)
         _table("heals", self.heals)
         _table("kill points", self.coverage.kill_points)
         _table("answers", self.coverage.codes)
-        missing = self.coverage.missing()
+        missing = self.coverage.missing_races() if self._of_races else self.coverage.missing()
         if missing:
             _say("never met: " + "; ".join(missing))
+        again = "RACES=1 SEED" if self._of_races else "SEED"
         for verdict in self.failed:
-            _say(f"FAILED: make simulate SEED={verdict.seed}    {verdict.violation}")
-        is_blind = bool(missing) and self.runs >= _ENOUGH
+            _say(f"FAILED: make simulate {again}={verdict.seed}    {verdict.violation}")
+        enough = _ENOUGH_RACES if self._of_races else _ENOUGH
+        done = sum(self.coverage.races.values()) if self._of_races else self.runs
+        is_blind = bool(missing) and done >= enough
         _say("FAILED" if self.failed else "BLIND" if is_blind else "every promise kept")
         return int(bool(self.failed) or is_blind)
 

@@ -1,7 +1,7 @@
 """gRPC between simulated processes: real stubs, real handlers, real bytes, and a bad wire."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextvars import Context
 from typing import Any, NamedTuple
 
@@ -130,10 +130,20 @@ class Channel:
 
         return call
 
+    def stream_unary(
+        self, method: str, request_serializer: Any, response_deserializer: Any, **options: Any
+    ) -> Any:
+        """A method to tell something: in a simulation all that is told is one message."""
+        call = self.unary_unary(method, request_serializer, response_deserializer, **options)
+
+        async def tell(requests: Iterable[Any], **more: Any) -> Any:
+            (request,) = requests
+            return await call(request, **more)
+
+        return tell
+
     def unary_stream(self, *_: Any, **__: Any) -> Any:
         """Nobody of a simulated house calls one."""
-
-    stream_unary = unary_stream
 
     async def close(self) -> None:
         """Nothing is kept."""
@@ -152,8 +162,12 @@ class Channel:
         return tuple(details.metadata or ())
 
 
+async def _only(request: Any) -> AsyncIterator[Any]:
+    yield request
+
+
 class Call:
-    """One unary call on its way over the wire."""
+    """One call with one answer on its way over the wire."""
 
     def __init__(
         self, channel: Channel, method: str, request: bytes, metadata: Any, timeout: float
@@ -226,7 +240,11 @@ class Call:
             handler = await server.handler(self._method, self._metadata)
             read = handler.request_deserializer or bytes  # bytes: the door reads them itself
             request = read(self._request)
-            response = await handler.unary_unary(request, ServerContext(self._metadata))
+            context = ServerContext(self._metadata)
+            if handler.stream_unary is not None:
+                response = await handler.stream_unary(_only(request), context)
+            else:
+                response = await handler.unary_unary(request, context)
             found: bytes | Failed = handler.response_serializer(response)
         except Failed as failed:
             found = failed

@@ -1,5 +1,6 @@
 """One run: a seed, a house, customers, faults; then quiet; then every promise is checked."""
 
+import asyncio
 import contextlib
 import gc
 import sys
@@ -13,12 +14,14 @@ from typing import Any
 from prometheus_client import REGISTRY
 
 from libs.auth import Role, Signer
+from simulation.course import Course
 from simulation.coverage import Coverage, seeded_strikes
 from simulation.database import Database
 from simulation.faults import Strike
 from simulation.house import House
 from simulation.invariants import Eyes
 from simulation.loop import StuckForEver
+from simulation.races import Race, races_by, strikes_by
 from simulation.scenario import NAMES, Customer, Street, customers_by
 from simulation.seams import installed
 from simulation.world import Violation, World
@@ -46,9 +49,10 @@ class Tools:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a run is to be. What is None is chosen by the seed."""
+    """What a run is to be. What is None is chosen by the seed. `races`: so many races instead."""
 
     seed: str
+    races: int = 0
     rates: dict[str, float] | None = None
     script: Sequence[Strike] = ()
     counts: Mapping[str, int] | None = None
@@ -100,7 +104,7 @@ def _hush(_: object) -> None:
 
 
 def _run(plan: Plan, tools: Tools) -> Verdict:
-    script = plan.script or (seeded_strikes(plan.seed) if plan.rates is None else ())
+    script = plan.script or (_script(plan) if plan.rates is None else ())
     world = World(plan.seed, rates=plan.rates, script=script)
     world.lines = [] if plan.keeps_trace else None
     for database in tools.databases.values():
@@ -108,12 +112,15 @@ def _run(plan: Plan, tools: Tools) -> Verdict:
     before = _heals()
     with installed(world, tools.databases, plan.seed) as (network, bus):
         world.bus = bus
-        street = Street(world, network, tools.tokens, plan.customers or customers_by(plan.seed))
+        races = races_by(plan.seed, plan.races)
+        street = Street(world, network, tools.tokens, _customers(plan, races))
         eyes = Eyes(world, tools.databases, street)
         world.seen = eyes
-        moves = 0.0 if plan.counts else world.choice((0.0, 0.0, 4.0))
+        moves = 0.0 if plan.counts or races else world.choice((0.0, 0.0, 4.0))
         house = House(world, tools.keys, plan.counts or _counts(world), moves=moves)
-        _drive(world, street, eyes, house, plan)
+        course = Course(world, street, tools.databases["order"], races) if races else None
+        work = _begin(world, street, course, plan)
+        _drive(world, Watch(eyes, house, course, work), plan.calm_after_seconds)
         heals = {name: count - before[name] for name, count in _heals().items()}
         _judge(world, eyes, heals)
         _dispose(world)
@@ -142,28 +149,85 @@ def _counts(world: World) -> dict[str, int]:
     }
 
 
-def _drive(world: World, street: Street, eyes: Eyes, house: House, plan: Plan) -> None:
+def _script(plan: Plan) -> Sequence[Strike]:
+    return strikes_by(plan.seed) if plan.races else seeded_strikes(plan.seed)
+
+
+def _customers(plan: Plan, races: Sequence[Race]) -> Sequence[Customer]:
+    if races:
+        return list({race.customer.name: race.customer for race in races}.values())
+    return plan.customers or customers_by(plan.seed)
+
+
+def _begin(
+    world: World, street: Street, course: Course | None, plan: Plan
+) -> list[asyncio.Task[Any]]:
+    """Everybody begins, and so does what goes wrong."""
     world.faults.is_active = True
-    work = [world.spawn(street.process, street.be(customer)) for customer in street.customers]
-    if plan.rates is None:
-        script = control_pb.SetFaultsRequest(
-            duplicate_report_permille=world.choice((0, 100, 500)),
-            reorder_report_permille=world.choice((0, 100, 500)),
-            lose_acknowledge_permille=world.choice((0, 200)),
-            delay_report_ms=world.choice((0, 0, 50, 1500)),
-        )
+    be = course.be if course is not None else street.be
+    work = [world.spawn(street.process, be(customer)) for customer in street.customers]
+    script = _disturbance(world) if plan.rates is None else control_pb.SetFaultsRequest()
+    if course is not None:
+        script.delay_report_ms = course.delay_report_ms
+    if script != control_pb.SetFaultsRequest():
         world.spawn(street.process, street.disturb(script))
     world.later(0.5, 0.5, _bus_outage, world)
+    return work
+
+
+def _disturbance(world: World) -> control_pb.SetFaultsRequest:
+    """What the exchange does badly."""
+    return control_pb.SetFaultsRequest(
+        duplicate_report_permille=world.choice((0, 100, 500)),
+        reorder_report_permille=world.choice((0, 100, 500)),
+        lose_acknowledge_permille=world.choice((0, 200)),
+        delay_report_ms=world.choice((0, 0, 50, 1500)),
+    )
+
+
+@dataclass(slots=True)
+class Watch:
+    """What is looked at until everything is over."""
+
+    eyes: Eyes
+    house: House
+    course: Course | None
+    work: list[asyncio.Task[Any]]
+
+    def is_over(self) -> bool:
+        """Whether nobody does anything any more, and nothing is left to be done."""
+        return all(task.done() for task in self.work) and self.eyes.is_settled()
+
+    def rests(self) -> bool:
+        """Whether all races are run and only orders that rest are left. Raises Violation."""
+        course = self.course
+        if course is None or not course.is_run or course.may_leave.is_set():
+            return False
+        if not self.eyes.is_at_rest():
+            return False
+        self.eyes.look_at_rest(course.races)
+        return True
+
+
+def _drive(world: World, seen: Watch, calm_after_seconds: float) -> None:
+    """Until everything is over: within some time after faults ended, or after orders rested."""
 
     async def watch() -> None:
+        since = calm_after_seconds
         while world.violation is None:
             await world.loop_sleep(_LOOK_SECONDS)
-            if world.faults.is_active and world.loop.time() >= plan.calm_after_seconds:
-                _calm(world, house)
-            if all(task.done() for task in work) and eyes.is_settled():
+            now = world.loop.time()
+            is_run = seen.course is not None and seen.course.is_run
+            if world.faults.is_active and (is_run or now >= calm_after_seconds):
+                _calm(world, seen.house)
+                since = now
+            if seen.course is not None and not world.faults.is_active and seen.rests():
+                seen.course.may_leave.set()
+                since = now
+            if seen.is_over():
                 return
-            if world.loop.time() > plan.calm_after_seconds + SETTLED_WITHIN_SECONDS:
-                raise Violation(f"I9: not settled: {eyes.unsettled(work)}")
+            if now > since + SETTLED_WITHIN_SECONDS:
+                raise Violation(f"I9: not settled: {seen.eyes.unsettled(seen.work)}")
 
     try:
         world.loop.run_until_complete(watch())

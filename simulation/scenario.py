@@ -98,7 +98,7 @@ class Street:
         self.process = world.new_process("street", "customers")
         self._order = order_grpc.OrderServiceStub(_channel(network, "order"))
         self._ledger = ledger_grpc.LedgerServiceStub(_channel(network, "ledger"))
-        self._control = control_grpc.ExchangeControlServiceStub(_channel(network, "exchange"))
+        self.control = control_grpc.ExchangeControlServiceStub(_channel(network, "exchange"))
         self.calls_repeated = 0
 
     async def be(self, customer: Customer) -> None:
@@ -107,26 +107,27 @@ class Street:
         In the end what may rest is canceled: one cancel is enough to end it.
         """
         try:
-            await self._pay_in(customer)
+            await self.pay_in(customer)
             for wish in customer.wishes:
                 await self._world.pause(0.0, 1.5)
-                await self._place(customer, wish)
+                await self.place(customer, wish)
                 if self._world.toss() and self._world.toss():
-                    await self._place(customer, wish)
+                    await self.place(customer, wish)
                 if self._world.toss() and (_may_rest(wish) or self._world.toss()):
-                    await self._cancel(customer, wish)
+                    await self.cancel(customer, wish)
             for wish in filter(_may_rest, customer.wishes):
                 if wish.client_order_id not in customer.canceled:
                     await self._world.pause(0.0, 1.5)
-                    await self._cancel(customer, wish)
+                    await self.cancel(customer, wish)
         except Violation as violation:
             self._world.broken(violation)
 
     async def disturb(self, request: control_pb.SetFaultsRequest) -> None:
         """Have the exchange report badly."""
-        await self._insist("operator", self._control.SetFaults, request)
+        await self.insist("operator", self.control.SetFaults, request)
 
-    async def _pay_in(self, customer: Customer) -> None:
+    async def pay_in(self, customer: Customer) -> None:
+        """What the customer has at first."""
         if customer.cash_micros:
             deposit = ledger_pb.DepositRequest(
                 deposit_id=_uuid(customer.name, "USD"),
@@ -134,7 +135,7 @@ class Street:
                 amount_micros=customer.cash_micros,
                 reference="wire",
             )
-            await self._insist("operator", self._ledger.Deposit, deposit)
+            await self.insist("operator", self._ledger.Deposit, deposit)
         for symbol, quantity in customer.shares.items():
             if quantity:
                 shares = ledger_pb.DepositSharesRequest(
@@ -144,22 +145,34 @@ class Street:
                     quantity=quantity,
                     reference="transfer in",
                 )
-                await self._insist("operator", self._ledger.DepositShares, shares)
+                await self.insist("operator", self._ledger.DepositShares, shares)
 
-    async def _place(self, customer: Customer, wish: order_pb.PlaceTradeRequest) -> None:
-        answer = await self._insist(customer.name, self._order.PlaceTrade, wish)
+    async def place(self, customer: Customer, wish: order_pb.PlaceTradeRequest) -> None:
+        """Record a wish; the same wish is the same trade."""
+        answer = await self.insist(customer.name, self._order.PlaceTrade, wish)
         trade_id = answer.trade.trade_id
         known = customer.answers.setdefault(wish.client_order_id, trade_id)
         if known != trade_id:
             raise Violation(f"I6: {customer.name} {wish.client_order_id}: {known}, then {trade_id}")
 
-    async def _cancel(self, customer: Customer, wish: order_pb.PlaceTradeRequest) -> None:
+    async def cancel(self, customer: Customer, wish: order_pb.PlaceTradeRequest) -> None:
         """It may be too late for that."""
         customer.canceled.add(wish.client_order_id)
         request = order_pb.CancelTradeRequest(trade_id=customer.answers[wish.client_order_id])
-        await self._insist(customer.name, self._order.CancelTrade, request, also=_TOO_LATE)
+        await self.insist(customer.name, self._order.CancelTrade, request, also=_TOO_LATE)
 
-    async def _insist(
+    def credentials(self, who: str) -> tuple[tuple[str, str], ...]:
+        """What a call of somebody carries."""
+        return (("authorization", f"Bearer {self._tokens[who]}"),)
+
+    async def replace(
+        self, customer: Customer, wish: order_pb.PlaceTradeRequest, request: Any
+    ) -> None:
+        """Ask for other terms. It may be too late for that, or not their turn."""
+        request.trade_id = customer.answers[wish.client_order_id]
+        await self.insist(customer.name, self._order.ReplaceTrade, request, also=_TOO_LATE)
+
+    async def insist(
         self,
         who: str,
         call: Callable[..., Awaitable[Any]],
@@ -168,7 +181,7 @@ class Street:
         also: Collection[grpc.StatusCode] = (),
     ) -> Any:
         """The answer, after as many attempts as it takes; None for a refusal that is one, too."""
-        metadata = (("authorization", f"Bearer {self._tokens[who]}"),)
+        metadata = self.credentials(who)
         while True:
             try:
                 return await call(request, timeout=_CALL_SECONDS, metadata=metadata)

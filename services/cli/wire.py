@@ -69,11 +69,23 @@ def event_line(event: order_pb2.TradeEvent) -> str:
         fill = event.execution
         price = format_dollars(fill.price_micros)
         line += f"  {format_shares(fill.quantity)} at {price} on {fill.venue}"
+    if event.HasField("amendment"):
+        line += f"  {_amended(event.amendment)}"
     line += f"  -> {status_word(trade.status)}"
     if trade.filled_quantity:
         line += f" {format_shares(trade.filled_quantity)} of {format_shares(trade.quantity)}"
     why = why_of(trade)
     return f"{line}  {why}" if why else line
+
+
+def _amended(amendment: order_pb2.ExecutionAmendment) -> str:
+    """What a fill was, and what it is."""
+    price = format_dollars(amendment.old_price_micros)
+    line = f"{amendment.execution_id}: {format_shares(amendment.old_quantity)} at {price}"
+    if amendment.quantity:
+        now = format_dollars(amendment.price_micros)
+        line += f", now {format_shares(amendment.quantity)} at {now}"
+    return f"{line} ({amendment.reason_text})"
 
 
 def outcome_line(trade: order_pb2.Trade) -> str:

@@ -34,7 +34,7 @@ from stockbroker.common.v1.reason_pb2 import Reason
 from stockbroker.order.v1.order_execution_service_pb2 import Outcome
 
 # While many are nudged, so that what follows from a claim has batches worth their while.
-_LINGER_SECONDS = 0.01
+_LINGER_SECONDS = 0.02
 
 _doubted = Counter("execution_in_doubt", "Times a trade was found in doubt")
 _log = structlog.get_logger()

@@ -15,6 +15,7 @@ from services.execution import wire
 from services.execution.domain.booking import Booking, Code, Sheet, stages
 from services.execution.domain.replacing import Adjustment, ReplaceTerms, freed
 from services.execution.domain.report import (
+    Amended,
     Ended,
     Fill,
     Replaced,
@@ -66,6 +67,12 @@ class Books:
             trade_ids = [reports[index].trade_id for index in indices]
             return await self._neighbours.ledger.release(trade_ids)
 
+        async def amend(indices: Sequence[int]) -> list[Booking]:
+            told = [(reports[index], reports[index].news) for index in indices]
+            return await self._neighbours.ledger.correct(
+                [(report, news) for report, news in told if isinstance(news, Amended)]
+            )
+
         async def adjust(indices: Sequence[int]) -> list[Booking]:
             return await self._adjust([reports[index] for index in indices])
 
@@ -78,6 +85,8 @@ class Books:
         fills = [index for index in run if isinstance(reports[index].news, Fill)]
         for stage in stages(reports, fills):
             await _take(post, sheet, stage)
+        amendments = [index for index in run if isinstance(reports[index].news, Amended)]
+        await _take(amend, sheet, amendments)
         answers = [index for index in run if isinstance(reports[index].news, ANSWERS)]
         await _take(adjust, sheet, answers)
         ends = [index for index in run if _is_end(reports[index])]

@@ -5,10 +5,12 @@ from collections.abc import Iterable, Mapping
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from libs.partition import partition_of
+from services.execution.amend_wire import amended_from, amendment_to
 from services.execution.domain.booking import Booking
 from services.execution.domain.replacing import saved_by
 from services.execution.domain.report import (
     Accepted,
+    Amended,
     CancelRejected,
     Ended,
     EndKind,
@@ -236,6 +238,8 @@ def report_from(report: pb.Report) -> Report:
         case "replaced":
             done = report.replaced
             news = Replaced(done.replace_id, done.quantity, done.filled_quantity)
+        case "busted" | "corrected":
+            news = amended_from(report)
         case "replace_rejected":
             refused = report.replace_rejected
             news = ReplaceRejected(refused.replace_id, refused.reason)
@@ -284,6 +288,13 @@ def posting_to(report: Report, fill: Fill) -> ledger_pb.ExecutionPosting:
 
 def outcome_to(report: Report) -> order_pb.Outcome:
     """What the exchange said, for the order service."""
+    if isinstance(report.news, Amended):
+        amended = amendment_to(report, report.news)
+        return order_pb.Outcome(trade_id=report.trade_id, amended=amended)
+    return _outcome_of_order(report)
+
+
+def _outcome_of_order(report: Report) -> order_pb.Outcome:
     outcome = order_pb.Outcome(trade_id=report.trade_id)
     match report.news:
         case Accepted(exchange_order_id):

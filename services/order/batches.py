@@ -20,13 +20,14 @@ from services.order.announcer import Announcer
 from services.order.database import Change, Database
 from services.order.domain.controls.gate import Gate, may_be_crossed
 from services.order.domain.journal import Journal, Told, fault_of
-from services.order.domain.news import Executed, Replaced, ReplaceRejected
+from services.order.domain.news import Amended, Executed, Replaced, ReplaceRejected
 from services.order.domain.placing import Placement, Placing, place
 from services.order.domain.requests import requests_of
 from services.order.domain.trade import Cause, Trade, TradeEvent, TradeEventKind, TradeStatus
 from services.order.domain.turns import Applied, Claimed, Waiting
 from services.order.domain.verdicts import Code, Verdict
 from services.order.guard import Guard, inform
+from services.order.store.amendments import Amendments
 from services.order.store.customers import Customers
 from services.order.store.events import Events
 from services.order.store.own_orders import OwnOrders
@@ -173,8 +174,11 @@ async def apply_outcomes(
     customer_ids = sorted({trade.customer_id for trade in trades.values()})
     journal = Journal(trades, await customers.heads(customer_ids), at=clock.now())
     fills = {each.outcome.execution.key for each in sound if isinstance(each.outcome, Executed)}
-    if fills:
-        journal.executions = await Events(connection).executions(sorted(fills))
+    amended = {each.outcome.amendment.key for each in sound if isinstance(each.outcome, Amended)}
+    if fills or amended:
+        journal.executions = await Events(connection).executions(sorted(fills | amended))
+    if amended:
+        journal.amendments = await Amendments(connection).by_keys(sorted(amended))
     answers = [
         each.outcome for each in sound if isinstance(each.outcome, Replaced | ReplaceRejected)
     ]
@@ -210,6 +214,8 @@ async def keep(connection: psycopg.AsyncConnection, journal: Journal) -> None:
         await Customers(connection).raise_heads(heads)
         if told:
             await _keep_replaces(connection, journal, told)
+        if amended := [event for event in journal.events if event.amendment is not None]:
+            await _keep_amendments(connection, journal, amended)
         await Trades(connection).save(changed)
         if fills:
             await Events(connection).add_executions(fills)
@@ -238,6 +244,15 @@ async def _keep_replaces(
         await replaces.answer(answered)
     trade_ids = sorted({event.trade.trade_id for event in told})
     await replaces.revise([journal.trades[trade_id] for trade_id in trade_ids])
+
+
+async def _keep_amendments(
+    connection: psycopg.AsyncConnection, journal: Journal, events: Sequence[TradeEvent]
+) -> None:
+    """What the exchange took back of fills."""
+    await Amendments(connection).add(events)
+    trade_ids = sorted({event.trade.trade_id for event in events})
+    await Amendments(connection).take_back([journal.trades[trade_id] for trade_id in trade_ids])
 
 
 async def _keep_resting(connection: psycopg.AsyncConnection, gone: Sequence[Trade]) -> None:

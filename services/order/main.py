@@ -128,7 +128,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 10_000
     linger_ms: Annotated[
         float, Meta(ge=0, le=1000, description="While many come, a batch of trades waits so long.")
-    ] = 5.0
+    ] = 20.0
     heartbeat_seconds: Annotated[
         Seconds, Meta(description="A quiet WatchTrades stream hears a heartbeat after this.")
     ] = 15.0

@@ -8,6 +8,7 @@ from libs.stamps import moment_of
 from services.order.domain.journal import Told
 from services.order.domain.news import (
     Accepted,
+    Amended,
     Canceled,
     CancelRejected,
     Executed,
@@ -17,7 +18,7 @@ from services.order.domain.news import (
     Replaced,
     ReplaceRejected,
 )
-from services.order.domain.trade import Cause, Execution
+from services.order.domain.trade import Amendment, Cause, Execution
 from stockbroker.common.v1.reason_pb2 import Reason
 from stockbroker.order.v1 import order_execution_service_pb2 as execution_pb
 from stockbroker.order.v1 import order_pb2
@@ -48,7 +49,7 @@ def _outcome_from(message: execution_pb.Outcome) -> Outcome | None:
 
 
 def _answer_from(message: execution_pb.Outcome) -> Outcome | None:
-    """The answer to a cancel or to a replace."""
+    """The answer to a cancel or to a replace, or what became of a fill."""
     match message.WhichOneof("outcome"):
         case "cancel_rejected":
             return CancelRejected(_reason(message.cancel_rejected.reason))
@@ -56,6 +57,8 @@ def _answer_from(message: execution_pb.Outcome) -> Outcome | None:
             return Replaced(message.replaced.replace_id)
         case "replace_rejected":
             return _replace_rejected_from(message.replace_rejected)
+        case "amended":
+            return _amended_from(message.amended)
     return None
 
 
@@ -79,6 +82,25 @@ def _executed_from(message: order_pb2.Execution) -> Executed | None:
             price_micros=message.price_micros,
             venue=message.venue,
             executed_at=executed_at,
+        )
+    )
+
+
+def _amended_from(message: order_pb2.ExecutionAmendment) -> Amended | None:
+    amended_at = _time(message.amended_at) if message.HasField("amended_at") else None
+    if amended_at is None:
+        return None
+    return Amended(
+        Amendment(
+            amendment_id=message.amendment_id,
+            execution_id=message.execution_id,
+            venue=message.venue,
+            quantity=message.quantity,
+            price_micros=message.price_micros,
+            old_quantity=message.old_quantity,
+            old_price_micros=message.old_price_micros,
+            amended_at=amended_at,
+            reason_text=_text(message.reason_text),
         )
     )
 

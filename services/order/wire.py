@@ -5,6 +5,7 @@ import msgspec
 from libs.stamps import set_moment
 from services.order.domain.parking import Fault, Parked
 from services.order.domain.trade import (
+    Amendment,
     Execution,
     Heartbeat,
     Replace,
@@ -78,6 +79,23 @@ def event_to(event: TradeEvent) -> order_pb2.TradeEvent:
     set_moment(message.occurred_at, event.occurred_at)
     if event.execution is not None:
         message.execution.CopyFrom(_execution_to(event.execution))
+    if event.amendment is not None:
+        message.amendment.CopyFrom(_amendment_to(event.amendment))
+    return message
+
+
+def _amendment_to(amendment: Amendment) -> order_pb2.ExecutionAmendment:
+    message = order_pb2.ExecutionAmendment(
+        amendment_id=amendment.amendment_id,
+        execution_id=amendment.execution_id,
+        venue=amendment.venue,
+        quantity=amendment.quantity,
+        price_micros=amendment.price_micros,
+        old_quantity=amendment.old_quantity,
+        old_price_micros=amendment.old_price_micros,
+        reason_text=amendment.reason_text,
+    )
+    set_moment(message.amended_at, amendment.amended_at)
     return message
 
 

@@ -46,6 +46,7 @@ class VenueReader:
         )
         told = await _ask(self._exchange.ListExecutions, request)
         found = [wire.from_venue(report, told.venue) for report in told.executions]
+        found += [wire.from_venue_correction(each, told.venue) for each in told.corrections]
         return _numbered_page(Source.VENUE, after, told, found, now=now)
 
 

@@ -33,6 +33,26 @@ def from_venue(report: ExecutionReport, venue: str) -> Sighting:
     )
 
 
+def from_venue_correction(report: ExecutionReport, venue: str) -> Sighting:
+    """What the drop copy says that an execution is instead; of a busted one nothing."""
+    sign = _SIGNS.get(report.side, 0)
+    is_bust = report.exec_type == ExecutionReport.EXEC_TYPE_TRADE_CANCEL
+    quantity = 0 if is_bust else report.last_quantity
+    return Sighting(
+        source=Source.VENUE,
+        position=report.seq,
+        trade_date=_day(report.transact_time),
+        shares=bounded(sign * quantity),
+        cash_micros=bounded(-sign * quantity * report.last_price_micros),
+        is_fill=False,
+        venue=_text(venue),
+        execution_id=_text(report.exec_ref_id),
+        trade_id=_text(report.client_order_id),
+        customer_id="",
+        symbol=_text(report.symbol),
+    )
+
+
 def from_gateway(stored: StoredExecution) -> Sighting:
     """A fill as the gateway stored it."""
     sign = _SIGNS.get(stored.side, 0)

@@ -168,3 +168,22 @@ async def test_while_many_come_a_batch_takes_those_along_that_come_a_moment_late
     second = asyncio.create_task(batcher.submit(2))
     await asyncio.gather(first, second)
     assert batches[-1] == [1, 2]
+
+
+async def test_what_has_queued_behind_a_slow_batch_waits_for_those_that_come_after() -> None:
+    batches: list[list[int]] = []
+
+    async def handle(items: list[int]) -> list[int]:
+        batches.append(items)
+        await asyncio.sleep(0.1)
+        return items
+
+    batcher = Batcher(handle, linger_seconds=0.001)
+    first = asyncio.create_task(batcher.submit(1))
+    while not batches:
+        await asyncio.sleep(0)
+    second = asyncio.create_task(batcher.submit(2))
+    await first
+    third = asyncio.create_task(batcher.submit(3))
+    await asyncio.gather(second, third)
+    assert batches == [[1], [2, 3]]

@@ -13,6 +13,7 @@ from services.order.domain.journal import Journal, Told
 from services.order.domain.lifecycle import TABLE, Event, Next, State, Still, state_of
 from services.order.domain.news import (
     Accepted,
+    Amended,
     Canceled,
     CancelRejected,
     Executed,
@@ -25,6 +26,7 @@ from services.order.domain.news import (
 from services.order.domain.placing import Placement, place
 from services.order.domain.replacing import Known, Replacement, revise
 from services.order.domain.trade import (
+    Amendment,
     Cause,
     Execution,
     OrderType,
@@ -72,6 +74,8 @@ REASONS = {
     State.PENDING_CANCEL_AND_REPLACE: Reason.REASON_CANCELED_BY_CUSTOMER,
     State.PENDING_CANCEL_AND_REPLACE_PARTIALLY_FILLED: Reason.REASON_CANCELED_BY_CUSTOMER,
 }
+AMENDMENTS = {Event.EXECUTION_BUSTED, Event.EXECUTION_CORRECTED}
+MAY_HAVE_FILLS = {State.CANCELED, State.EXPIRED}
 REPLACING = {State.PENDING_REPLACE, State.PENDING_REPLACE_PARTIALLY_FILLED} | {
     state for state in State if state.is_over_replace
 }
@@ -81,7 +85,8 @@ def trade_in(state: State, event: Event) -> Trade | None:
     """A trade of 100 shares in the state, such that the event says something of it."""
     if state.status is None:
         return None
-    filled = QUANTITY if state is State.FILLED else 40 * state.is_filled_in_part
+    has_fills = state.is_filled_in_part or (event in AMENDMENTS and state in MAY_HAVE_FILLS)
+    filled = QUANTITY if state is State.FILLED else 40 * has_fills
     was_accepted = state.status.is_terminal or event is Event.RESOLVED
     trade = a_trade(
         state.status,
@@ -93,6 +98,8 @@ def trade_in(state: State, event: Event) -> Trade | None:
         in_doubt=event is Event.RESOLVED and not state.status.is_terminal,
     )
     was_replaced = (state, event) == (State.FILLED, Event.CANCELED)
+    if event is Event.IN_DOUBT:  # an order that rests is doubted no more
+        return trade
     return replace(trade, terms=LIMITED, orig_client_order_id="c-0" if was_replaced else "")
 
 
@@ -128,6 +135,8 @@ def told(event: Event, trade: Trade | None) -> Outcome:
         Event.EXPIRED: Canceled(reason, "", expired=True),
         Event.IN_DOUBT: InDoubt("no answer"),
         Event.CANCEL_REJECTED: CancelRejected(Reason.REASON_TOO_LATE_TO_CANCEL),
+        Event.EXECUTION_BUSTED: an_amendment(0, 0),
+        Event.EXECUTION_CORRECTED: an_amendment(1, 900),
         Event.REPLACED: Replaced(REPLACE_ID),
         Event.REPLACED_TO_FILLED: Replaced(REPLACE_ID),
         Event.REPLACE_REJECTED: ReplaceRejected(REPLACE_ID, 15, Cause.EXCHANGE),
@@ -148,12 +157,38 @@ def a_fill(quantity: int) -> Executed:
     )
 
 
-def bring_about(state: State, event: Event) -> tuple[Code, list[TradeEvent]]:
-    """Bring an event about, with a trade in the state; the answer, and what is recorded."""
-    trade = trade_in(state, event)
+def an_amendment(quantity: int, price_micros: int) -> Amended:
+    """Of the fill `e-1`."""
+    return Amended(
+        Amendment(
+            amendment_id="b-1",
+            execution_id="e-1",
+            venue="XSIM",
+            quantity=quantity,
+            price_micros=price_micros,
+            old_quantity=0,
+            old_price_micros=0,
+            amended_at=AT,
+            reason_text="",
+        )
+    )
+
+
+def a_journal(trade: Trade | None, event: Event) -> Journal:
+    """That knows the trade, its replace, and the fill that the event amends."""
     journal = Journal({TRADE_ID: trade} if trade else {}, {"alice": 2}, at=AT)
     if trade and (wanted := trade.standing.replace):
         journal.replaces[REPLACE_ID] = Known(trade_id=TRADE_ID, replace=wanted)
+    if event in AMENDMENTS and trade and (filled := trade.standing.filled_quantity):
+        execution = a_fill(filled).execution
+        journal.executions[execution.key] = execution
+    return journal
+
+
+def bring_about(state: State, event: Event) -> tuple[Code, list[TradeEvent]]:
+    """Bring an event about, with a trade in the state; the answer, and what is recorded."""
+    trade = trade_in(state, event)
+    journal = a_journal(trade, event)
     if event is Event.PLACED:
         journal.events.extend(placed(trade))
     elif event is Event.STARTED and trade:

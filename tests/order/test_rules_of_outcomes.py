@@ -25,6 +25,7 @@ from services.order.domain.outcomes import judge, start
 from services.order.domain.trade import (
     Cause,
     Execution,
+    OrderType,
     Side,
     Standing,
     Terms,
@@ -227,6 +228,25 @@ def test_an_order_the_exchange_says_it_has_is_no_longer_in_doubt() -> None:
     trade = a_trade(in_doubt=True, exchange_order_id="X-1")
     (step,) = judge(trade, Accepted("X-1")).steps
     assert step.kind is K.RESOLVED
+
+
+def resting(trade: Trade) -> Trade:
+    """The same as an order that may rest at the exchange."""
+    terms = replace(trade.terms, order_type=OrderType.LIMIT, limit_price_micros=1_000)
+    return replace(trade, terms=terms)
+
+
+@pytest.mark.parametrize("status", [S.IN_PROGRESS, S.PARTIALLY_FILLED])
+def test_a_doubt_that_comes_after_the_order_rests_was_answered_by_that(status: TradeStatus) -> None:
+    trade = resting(a_trade(status, exchange_order_id="X-1"))
+    assert judge(trade, DOUBT).code is Code.REPEATED
+    assert judge(resting(a_trade()), DOUBT).code is Code.APPLIED, "nobody knows whether it rests"
+
+
+@pytest.mark.parametrize("status", [S.PENDING_CANCEL, S.PENDING_REPLACE])
+def test_a_request_about_an_order_that_rests_may_be_in_doubt(status: TradeStatus) -> None:
+    trade = resting(a_trade(status, exchange_order_id="X-1"))
+    assert judge(trade, DOUBT).code is Code.APPLIED
 
 
 @pytest.mark.parametrize("status", TERMINAL)

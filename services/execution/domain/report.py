@@ -75,7 +75,28 @@ class ReplaceRejected:
     reason: int
 
 
-News = Accepted | Fill | Ended | CancelRejected | Replaced | ReplaceRejected
+@dataclass(frozen=True, slots=True)
+class Amended:
+    """A fill has this quantity and price from now on; 0 of both: it never was.
+
+    `retries`: how often an operator had the report judged again.
+    """
+
+    execution_id: str
+    amendment_id: str
+    quantity: int
+    price_micros: int
+    at_nanos: int
+    reason_text: str
+    retries: int
+
+    @property
+    def correction_id(self) -> str:
+        """Its name at the ledger, where a refusal is the answer for ever."""
+        return f"{self.amendment_id}/{self.retries}" if self.retries else self.amendment_id
+
+
+News = Accepted | Fill | Ended | CancelRejected | Replaced | ReplaceRejected | Amended
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +125,8 @@ def flaw_of(report: Report) -> str:
             return "a fill without an id"
         if report.news.quantity < 1 or report.news.price_micros < 1:
             return "a fill of nothing, or for nothing"
+    if isinstance(report.news, Amended) and not (report.venue and report.news.execution_id):
+        return "it names no fill"
     return ""
 
 

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from libs.clock import Clock
-from services.execution import replace_wire, wire
+from services.execution import amend_wire, replace_wire, wire
 from services.execution.domain.booking import Booking, Code, code_of
 from services.execution.domain.replacing import Adjustment
-from services.execution.domain.report import Fill, Report
+from services.execution.domain.report import Amended, Fill, Report
 from services.execution.domain.trade import Held, Trade
 from services.execution.neighbours.calling import Neighbour, must_answer_all
 from stockbroker.common.v1.reason_pb2 import Reason
@@ -50,6 +50,14 @@ class Ledger(Neighbour):
         reasons = await self.adjust(adjustments)
         closed = Reason.REASON_HOLD_CLOSED
         return [_booked(Reason.REASON_UNSPECIFIED if each == closed else each) for each in reasons]
+
+    async def correct(self, amended: Sequence[tuple[Report, Amended]]) -> list[Booking]:
+        """Book what the exchange took back of fills; what was done with each."""
+        corrections = [amend_wire.correction_to(report, news) for report, news in amended]
+        request = ledger_pb.CorrectExecutionsRequest(corrections=corrections)
+        response = await self._call(self._stub.CorrectExecutions, request)
+        must_answer_all(amended, response.results)
+        return [_booked(result.reason) for result in response.results]
 
     async def release(self, trade_ids: Sequence[str]) -> list[Booking]:
         """Free what is left of the trades' holds; what was done with each."""

@@ -6,9 +6,11 @@ from datetime import datetime
 import msgspec
 from msgspec.structs import replace
 
+from services.order.domain.amending import looked_up
 from services.order.domain.asking import is_trade_id
 from services.order.domain.news import (
     Accepted,
+    Amended,
     Canceled,
     CancelRejected,
     Executed,
@@ -21,6 +23,7 @@ from services.order.domain.outcomes import judge, start
 from services.order.domain.replacing import Known, answer_of, with_terms
 from services.order.domain.requests import Request, requests_of
 from services.order.domain.trade import (
+    Amendment,
     Execution,
     Replace,
     Standing,
@@ -49,9 +52,14 @@ def fault_of(told: Told) -> str:
             return _fault_of_id("exchange_order_id", exchange_order_id)
         case Executed(execution):
             return _fault_of_execution(execution, told.trade_id)
-        case Rejected(reason=0) | Canceled(reason=0) | CancelRejected(reason=0):
-            return "it gives no reason"
-        case ReplaceRejected(reason=0):
+        case Amended(amendment):
+            return _fault_of_amendment(amendment)
+        case (
+            Rejected(reason=0)
+            | Canceled(reason=0)
+            | CancelRejected(reason=0)
+            | ReplaceRejected(reason=0)
+        ):
             return "it gives no reason"
         case Replaced(replace_id) | ReplaceRejected(replace_id) if not is_trade_id(replace_id):
             return "the replace id is not a UUID"
@@ -68,6 +76,13 @@ def _fault_of_execution(execution: Execution, trade_id: str) -> str:
     )
 
 
+def _fault_of_amendment(amendment: Amendment) -> str:
+    if (amendment.quantity < 1) != (amendment.price_micros < 1) or amendment.quantity < 0:
+        return "a fill has at least 1 share and 1 micro, or never was"
+    ids = ("amendment_id", "execution_id", "venue")
+    return next(filter(None, (_fault_of_id(name, getattr(amendment, name)) for name in ids)), "")
+
+
 def _fault_of_id(name: str, text: str) -> str:
     """Ids of the venue are 1 to 128 printable characters."""
     return "" if 1 <= len(text) <= 128 and text.isprintable() else f"{name} is not an id"
@@ -78,7 +93,8 @@ class Journal:
     """Applies steps strictly in order; every event gets the customer's next seq.
 
     `trades` and `heads` (seq of each customer's latest event) are as read under the lock and
-    move on with each event; so do the `executions` known by their keys, and the `replaces` by ids.
+    move on with each event; so do the `executions` known by their keys, what amended them, and the
+    `replaces` by ids.
     """
 
     trades: dict[str, Trade]
@@ -86,6 +102,7 @@ class Journal:
     at: datetime
     executions: dict[tuple[str, str], Execution] = field(default_factory=dict)
     replaces: dict[str, Known] = field(default_factory=dict)
+    amendments: dict[tuple[str, str], Amendment] = field(default_factory=dict)
     events: list[TradeEvent] = field(default_factory=list)
     requests: frozenset[Request] = field(init=False)
 
@@ -118,6 +135,8 @@ class Journal:
         self.heads[before.customer_id] = seq
         if step.execution is not None:
             self.executions[step.execution.key] = step.execution
+        if step.amendment is not None:
+            self.amendments[step.amendment.key] = step.amendment
         self.events.append(
             TradeEvent(
                 trade=trade,
@@ -127,6 +146,7 @@ class Journal:
                 execution=step.execution,
                 refusal=step.refusal,
                 replace=step.replace,
+                amendment=step.amendment,
             )
         )
 
@@ -148,6 +168,11 @@ class Journal:
                 return _same_execution(known, told.outcome.execution)
         if isinstance(told.outcome, Replaced | ReplaceRejected):
             return self._judge_answer(trade, told.outcome)
+        if isinstance(told.outcome, Amended):
+            key = told.outcome.amendment.key
+            was, before = self.executions.get(key), self.amendments.get(key)
+            found = looked_up(trade, told.outcome, was, before)
+            return judge(trade, found) if isinstance(found, Amended) else found
         return judge(trade, told.outcome)
 
     def _judge_answer(self, trade: Trade, outcome: Replaced | ReplaceRejected) -> Verdict:

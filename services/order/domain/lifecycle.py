@@ -68,6 +68,8 @@ class Event(Enum):
     REPLACED = (TradeEventKind.REPLACED, "5, some left")
     REPLACED_TO_FILLED = (TradeEventKind.REPLACED, "5, none left")
     REPLACE_REJECTED = (TradeEventKind.REPLACE_REJECTED, "")
+    EXECUTION_BUSTED = (TradeEventKind.EXECUTION_BUSTED, "H")
+    EXECUTION_CORRECTED = (TradeEventKind.EXECUTION_CORRECTED, "G")
 
     def __init__(self, kind: TradeEventKind, fix: str) -> None:
         self.kind = kind
@@ -82,6 +84,7 @@ class Still(Enum):
     KNOWN = "it was placed before"
     NOT_SENT = "it was never sent to the exchange"
     HAS_FILLS = "a trade with fills cannot be rejected any more"
+    NO_FILLS = "there is no fill that could be taken back"
     OVER = "the trade has ended before"
 
     @property
@@ -113,6 +116,8 @@ def _open(here: State, part: State, **cells: Next) -> Mapping[Event, Next]:
         "IN_DOUBT": here,
         "RESOLVED": here,
         "CANCEL_REJECTED": Still.REPEATED,
+        "EXECUTION_BUSTED": here if here.is_filled_in_part else Still.NO_FILLS,
+        "EXECUTION_CORRECTED": here if here.is_filled_in_part else Still.NO_FILLS,
     }
     return _row(Still.REPEATED, **(common | cells))
 
@@ -120,7 +125,8 @@ def _open(here: State, part: State, **cells: Next) -> Mapping[Event, Next]:
 def _ended(here: State, **cells: Next) -> Mapping[Event, Next]:
     """A row of a trade that is over: what is told of it again is no news.
 
-    Its end answers a replace that came too late: recorded with the end, and never alone.
+    Its end answers a replace that came too late: recorded with the end, and never alone. A fill
+    that the exchange takes back afterwards does not open it again.
     """
     common: dict[str, Next] = {
         "PLACED": Still.KNOWN,
@@ -130,6 +136,8 @@ def _ended(here: State, **cells: Next) -> Mapping[Event, Next]:
         "RESOLVED": Still.REPEATED,
         "CANCEL_REJECTED": Still.REPEATED,
         "REPLACE_REJECTED": here,
+        "EXECUTION_BUSTED": here,
+        "EXECUTION_CORRECTED": here,
     }
     return _row(Still.OVER, **(common | cells))
 
@@ -207,7 +215,12 @@ TABLE: Mapping[State, Mapping[Event, Next]] = {
     State.CANCELED: _ended(
         State.CANCELED, CANCELED=Still.REPEATED, CANCEL_REQUESTED=Still.REPEATED
     ),
-    State.REJECTED: _ended(State.REJECTED, REJECTED=Still.REPEATED),
+    State.REJECTED: _ended(
+        State.REJECTED,
+        REJECTED=Still.REPEATED,
+        EXECUTION_BUSTED=Still.NO_FILLS,
+        EXECUTION_CORRECTED=Still.NO_FILLS,
+    ),
     State.EXPIRED: _ended(State.EXPIRED, EXPIRED=Still.REPEATED),
 }
 
@@ -239,8 +252,8 @@ def state_of(standing: Standing | None) -> State:
     if standing is None:
         return State.NOT_PLACED
     if standing.replace is not None and standing.status is TradeStatus.PENDING_CANCEL:
-        return _OVER_REPLACE[standing.filled_quantity > 0]
-    return _STATES[standing.status, standing.filled_quantity > 0]
+        return _OVER_REPLACE[standing.traded_quantity > 0]
+    return _STATES[standing.status, standing.traded_quantity > 0]
 
 
 def follow(standing: Standing | None, event: Event) -> Next:

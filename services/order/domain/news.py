@@ -2,7 +2,7 @@
 
 import msgspec
 
-from services.order.domain.trade import Cause, Execution
+from services.order.domain.trade import Amendment, Cause, Execution
 
 
 class Accepted(msgspec.Struct, frozen=True):
@@ -59,6 +59,13 @@ class ReplaceRejected(msgspec.Struct, frozen=True):
     cause: Cause
 
 
+class Amended(msgspec.Struct, frozen=True):
+    """A fill never was, or was another; `was`: as it is on record, once it was looked up."""
+
+    amendment: Amendment
+    was: Execution | None = None
+
+
 Outcome = (
     Accepted
     | Executed
@@ -68,4 +75,5 @@ Outcome = (
     | Replaced
     | ReplaceRejected
     | InDoubt
+    | Amended
 )

@@ -6,6 +6,7 @@ while a cancel is on its way. What cannot be true of the trade is IMPOSSIBLE and
 
 from collections.abc import Mapping
 
+from services.order.domain.amending import amend, event_of
 from services.order.domain.canceling import (
     REASONS,
     asked_by,
@@ -16,6 +17,7 @@ from services.order.domain.canceling import (
 from services.order.domain.lifecycle import Event, State, Still, after, follow
 from services.order.domain.news import (
     Accepted,
+    Amended,
     Canceled,
     CancelRejected,
     Executed,
@@ -74,10 +76,12 @@ _EVENTS: Mapping[type[Outcome], Event] = {
 def _event(trade: Trade, outcome: Outcome) -> Event:
     match outcome:
         case Executed(execution):
-            left = trade.terms.quantity - trade.standing.filled_quantity - execution.quantity
+            left = trade.terms.quantity - trade.standing.traded_quantity - execution.quantity
             return Event.FILLED_IN_PART if left > 0 else Event.FILLED_WHOLE
         case Canceled():
             return Event.EXPIRED if outcome.expired else Event.CANCELED
+        case Amended(amendment):
+            return event_of(amendment)
     return _EVENTS[type(outcome)]
 
 
@@ -91,12 +95,12 @@ def _apply(trade: Trade, outcome: Outcome) -> Verdict:
             return _reject(trade, outcome)
         case Canceled():
             return _end(trade, outcome)
-        case CancelRejected():
-            return reject_cancel(trade, outcome)
-        case Replaced() | ReplaceRejected():
-            return _answer_replace(trade, outcome)
+        case CancelRejected() | Replaced() | ReplaceRejected():
+            return _answer_request(trade, outcome)
         case InDoubt():
             return _doubt(trade, outcome)
+        case Amended():
+            return amend(trade, outcome)
 
 
 def _is_same(trade: Trade, outcome: Outcome) -> bool:
@@ -138,9 +142,9 @@ def _accept(trade: Trade, outcome: Accepted) -> Verdict:
 
 def _fill(trade: Trade, outcome: Executed) -> Verdict:
     execution, before = outcome.execution, trade.standing
-    filled_quantity = before.filled_quantity + execution.quantity
-    if filled_quantity > trade.terms.quantity:
-        return impossible(f"{filled_quantity} shares of {trade.terms.quantity} would be filled")
+    traded_quantity = before.traded_quantity + execution.quantity
+    if traded_quantity > trade.terms.quantity:
+        return impossible(f"{traded_quantity} shares of {trade.terms.quantity} would be filled")
     notional_micros = before.filled_notional_micros + execution.quantity * execution.price_micros
     if notional_micros > _MAX_INT64:
         return impossible("the notional would not fit 64 bits")
@@ -148,7 +152,7 @@ def _fill(trade: Trade, outcome: Executed) -> Verdict:
     standing = after(
         before,
         event,
-        filled_quantity=filled_quantity,
+        filled_quantity=before.filled_quantity + execution.quantity,
         filled_notional_micros=notional_micros,
         executed_at=execution.executed_at,
         in_doubt=False,
@@ -185,7 +189,9 @@ def _end(trade: Trade, outcome: Canceled) -> Verdict:
     return applied(trade, Step(event, standing, asker or unasked))
 
 
-def _answer_replace(trade: Trade, outcome: Replaced | ReplaceRejected) -> Verdict:
+def _answer_request(trade: Trade, outcome: CancelRejected | Replaced | ReplaceRejected) -> Verdict:
+    if isinstance(outcome, CancelRejected):
+        return reject_cancel(trade, outcome)
     wanted = trade.standing.replace
     if wanted is None:
         return REPEATED
@@ -195,7 +201,9 @@ def _answer_replace(trade: Trade, outcome: Replaced | ReplaceRejected) -> Verdic
 
 
 def _doubt(trade: Trade, outcome: InDoubt) -> Verdict:
-    if trade.standing.in_doubt:
+    """Whoever doubted an order that rests had not heard yet that it does."""
+    is_awaited = trade.needs_turn or trade.status.is_pending
+    if trade.standing.in_doubt or not is_awaited:
         return REPEATED
     standing = after(trade.standing, Event.IN_DOUBT, in_doubt=True, reason_text=outcome.reason_text)
     return Verdict(Code.APPLIED, (Step(Event.IN_DOUBT, standing, Cause.HOUSE),))

@@ -64,7 +64,7 @@ def revise(trade: Trade, replacement: Replacement, day: date) -> Step:
         orig_client_order_id=trade.client_order_id,
         asked=replacement.asked,
         old=trade.terms.revision,
-        old_filled_quantity=trade.standing.filled_quantity,
+        old_filled_quantity=trade.standing.traded_quantity,
         new=new,
     )
     event = Event.REPLACE_REQUESTED
@@ -140,7 +140,7 @@ def answer_of(known: Known, told: Replaced | ReplaceRejected) -> Verdict | None:
 
 def replaced(trade: Trade, wanted: Replace) -> Verdict:
     """The trade has the terms that were asked for, and no fewer shares than are filled."""
-    filled = trade.standing.filled_quantity
+    filled = trade.standing.traded_quantity
     done = replace(wanted, new=replace(wanted.new, quantity=max(wanted.new.quantity, filled)))
     is_filled = done.new.quantity == filled
     event = Event.REPLACED_TO_FILLED if is_filled else Event.REPLACED

@@ -53,7 +53,13 @@ class TradeStatus(IntEnum):
         """A trade never leaves such a status."""
         return self in _TERMINAL
 
+    @property
+    def is_pending(self) -> bool:
+        """A request is on its way to the exchange."""
+        return self in _PENDING
 
+
+_PENDING = frozenset({TradeStatus.PENDING_CANCEL, TradeStatus.PENDING_REPLACE})
 _TERMINAL = frozenset(
     {TradeStatus.FILLED, TradeStatus.CANCELED, TradeStatus.REJECTED, TradeStatus.EXPIRED}
 )
@@ -76,6 +82,8 @@ class TradeEventKind(IntEnum):
     REPLACE_REQUESTED = 12
     REPLACED = 13
     REPLACE_REJECTED = 14
+    EXECUTION_BUSTED = 15
+    EXECUTION_CORRECTED = 16
 
 
 class Cause(StrEnum):
@@ -132,7 +140,8 @@ class Revision(msgspec.Struct, frozen=True):
 class Replace(msgspec.Struct, frozen=True, kw_only=True):
     """Other terms for a trade: as asked for, what the trade had then, and what it comes to.
 
-    `orig_client_order_id` and `old_filled_quantity` are the trade's when it was asked for.
+    `orig_client_order_id` is the trade's when it was asked for, `old_filled_quantity` what was used
+    up of it.
     """
 
     replace_id: str
@@ -149,7 +158,8 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 
     `reason` is a number of stockbroker.common.v1.Reason, 0 for none. `in_doubt_since` is set if and
     only if it is in doubt, by the journal. `filled_notional_micros` is the exact sum of price x
-    quantity. `replace`: the one on its way to the exchange.
+    quantity. `replace`: the one on its way to the exchange. `taken_back`: shares that were filled,
+    and then busted or corrected away; they count in neither.
     """
 
     status: TradeStatus = TradeStatus.PLACED
@@ -162,6 +172,12 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     exchange_order_id: str = ""
     executed_at: datetime | None = None
     replace: Replace | None = None
+    taken_back: int = 0
+
+    @property
+    def traded_quantity(self) -> int:
+        """Shares of the order that are used up at the exchange: no bust gives any back to it."""
+        return self.filled_quantity + self.taken_back
 
 
 class AsPlaced(msgspec.Struct, frozen=True):
@@ -202,7 +218,7 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def rests(self) -> bool:
         """Whether it is on the exchange's book, or may be."""
-        is_there = bool(self.standing.exchange_order_id or self.standing.filled_quantity)
+        is_there = bool(self.standing.exchange_order_id or self.standing.traded_quantity)
         return is_there and self.terms.may_rest and not self.status.is_terminal
 
     @property
@@ -227,11 +243,35 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
         return self.venue, self.execution_id
 
 
+class Amendment(msgspec.Struct, frozen=True, kw_only=True):
+    """What a fill was instead: shares and micros per share, 0 of both if it never was."""
+
+    amendment_id: str
+    execution_id: str
+    venue: str
+    quantity: int
+    price_micros: int
+    old_quantity: int
+    old_price_micros: int
+    amended_at: datetime
+    reason_text: str
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Of the fill: it is amended once."""
+        return self.venue, self.execution_id
+
+    @property
+    def is_bust(self) -> bool:
+        """Whether the fill never was."""
+        return self.quantity == 0
+
+
 class TradeEvent(msgspec.Struct, frozen=True, kw_only=True):
     """One entry of a customer's sequence; `trade` is the trade right after it.
 
     `refusal`: the reason a cancel or a replace was rejected for, 0 in every other event. `replace`:
-    the one that was asked for, done or rejected.
+    the one that was asked for, done or rejected. `amendment`: what became of a fill.
     """
 
     trade: Trade
@@ -241,6 +281,13 @@ class TradeEvent(msgspec.Struct, frozen=True, kw_only=True):
     execution: Execution | None = None
     refusal: int = 0
     replace: Replace | None = None
+    amendment: Amendment | None = None
+
+    @property
+    def fill_key(self) -> tuple[str, str]:
+        """Venue and id of the fill it tells of; empty: it tells of none."""
+        told = self.execution or self.amendment
+        return told.key if told is not None else ("", "")
 
     @property
     def seq(self) -> int:

@@ -5,7 +5,15 @@ from enum import IntEnum
 import msgspec
 
 from services.order.domain.lifecycle import Event, after
-from services.order.domain.trade import Cause, Execution, Replace, Standing, Trade, TradeEventKind
+from services.order.domain.trade import (
+    Amendment,
+    Cause,
+    Execution,
+    Replace,
+    Standing,
+    Trade,
+    TradeEventKind,
+)
 
 
 class Code(IntEnum):
@@ -25,6 +33,7 @@ class Step(msgspec.Struct, frozen=True):
     execution: Execution | None = None
     refusal: int = 0
     replace: Replace | None = None
+    amendment: Amendment | None = None
 
     @property
     def kind(self) -> TradeEventKind:

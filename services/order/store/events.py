@@ -59,7 +59,7 @@ class Events:
         """Record events."""
         trades = [event.trade for event in events]
         standings = [trade.standing for trade in trades]
-        fills = [event.execution for event in events]
+        fills = [event.fill_key for event in events]
         await self._connection.execute(
             """
             INSERT INTO trade_event (customer_id, seq, previous_seq, trade_id, kind, cause,
@@ -99,7 +99,7 @@ class Events:
                 "executed_ats": Moments([each.executed_at for each in standings]),
                 "doubted_ats": Moments([each.in_doubt_since for each in standings]),
                 "refusals": Bigints([event.refusal for event in events]),
-                "venues": Texts([fill.venue if fill else "" for fill in fills]),
-                "execution_ids": Texts([fill.execution_id if fill else "" for fill in fills]),
+                "venues": Texts([venue for venue, _ in fills]),
+                "execution_ids": Texts([execution_id for _, execution_id in fills]),
             },
         )

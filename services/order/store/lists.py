@@ -64,7 +64,8 @@ class Lists:
                 e.filled_notional_micros, e.exchange_order_id, e.executed_at, e.in_doubt_since,
                 e.occurred_at, e.seq, t.placed_quantity IS NOT NULL, e.kind, e.cause, e.refusal,
                 e.previous_seq,
-                x.venue, x.execution_id, x.quantity, x.price_micros, x.executed_at, i.number
+                x.venue, x.execution_id, x.quantity, x.price_micros, x.executed_at,
+                a.amendment_id, a.quantity, a.price_micros, a.amended_at, a.reason_text, i.number
             FROM unnest(%(customer_ids)s::text[], %(seqs)s::bigint[])
                 WITH ORDINALITY AS i (customer_id, seq, number)
             CROSS JOIN LATERAL (
@@ -79,6 +80,11 @@ class Lists:
                 WHERE venue = e.venue AND execution_id = e.execution_id
                 LIMIT 1
             ) AS x ON true
+            LEFT JOIN LATERAL (
+                SELECT * FROM execution_amendment
+                WHERE e.kind IN (15, 16) AND venue = e.venue AND execution_id = e.execution_id
+                LIMIT 1
+            ) AS a ON true
             ORDER BY i.number, e.seq
             """,
             {
@@ -128,7 +134,8 @@ class Lists:
                 e.filled_notional_micros, e.exchange_order_id, e.executed_at, e.in_doubt_since,
                 e.occurred_at, e.seq, t.placed_quantity IS NOT NULL, e.kind, e.cause, e.refusal,
                 e.previous_seq,
-                x.venue, x.execution_id, x.quantity, x.price_micros, x.executed_at
+                x.venue, x.execution_id, x.quantity, x.price_micros, x.executed_at,
+                a.amendment_id, a.quantity, a.price_micros, a.amended_at, a.reason_text
             FROM story AS e
             CROSS JOIN LATERAL (SELECT * FROM trade WHERE trade_id = e.trade_id LIMIT 1) AS t
             LEFT JOIN LATERAL (
@@ -136,6 +143,11 @@ class Lists:
                 WHERE venue = e.venue AND execution_id = e.execution_id
                 LIMIT 1
             ) AS x ON true
+            LEFT JOIN LATERAL (
+                SELECT * FROM execution_amendment
+                WHERE e.kind IN (15, 16) AND venue = e.venue AND execution_id = e.execution_id
+                LIMIT 1
+            ) AS a ON true
             ORDER BY e.seq
             """,
             {"trade_id": trade_id},

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from services.order.domain.trade import (
+    Amendment,
     AsPlaced,
     Cause,
     Execution,
@@ -51,7 +52,9 @@ def trade_from(row: Sequence[Any]) -> Trade:
 
 
 def event_from(row: Sequence[Any]) -> TradeEvent:
-    """The columns of a trade, then the 4 of the event, and the 5 of the fill or nulls."""
+    """The columns of a trade, the 4 of the event, the 5 of the fill or nulls, and as many of what
+    amended it.
+    """
     trade = trade_from(row)
     kind, cause, refusal, previous_seq = row[24:28]
     return TradeEvent(
@@ -60,7 +63,40 @@ def event_from(row: Sequence[Any]) -> TradeEvent:
         cause=Cause(cause),
         previous_seq=previous_seq,
         refusal=refusal,
-        execution=execution_from((*row[28:30], trade.trade_id, *row[30:33])) if row[28] else None,
+        execution=_fill_of(trade.trade_id, row[28:38]),
+        amendment=_amendment_of(row[28:38]),
+    )
+
+
+def _fill_of(trade_id: str, row: Sequence[Any]) -> Execution | None:
+    """The fill that an event tells of, unless it tells what became of it."""
+    if row[0] is None or row[5] is not None:
+        return None
+    return execution_from((*row[:2], trade_id, *row[2:5]))
+
+
+def _amendment_of(row: Sequence[Any]) -> Amendment | None:
+    venue, execution_id, old_quantity, old_price_micros = row[:4]
+    amendment_id, quantity, price_micros, amended_at, reason_text = row[5:10]
+    if amendment_id is None:
+        return None
+    old = old_quantity, old_price_micros
+    ids = amendment_id, execution_id, venue
+    return amendment_from((*ids, quantity, price_micros, *old, amended_at, reason_text))
+
+
+def amendment_from(row: Sequence[Any]) -> Amendment:
+    """9 columns: ids (3), what the fill is, what it was, when and why."""
+    return Amendment(
+        amendment_id=row[0],
+        execution_id=row[1],
+        venue=row[2],
+        quantity=row[3],
+        price_micros=row[4],
+        old_quantity=row[5],
+        old_price_micros=row[6],
+        amended_at=row[7],
+        reason_text=row[8],
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import psycopg
+from msgspec.structs import replace
 
 from services.order.domain.trade import Trade
 from services.order.store.arrays import Bigints, Moments, Octets, Texts
@@ -32,14 +33,14 @@ class Trades:
                 coalesce(placed_stop_price_micros, stop_price_micros), time_in_force,
                 status, reason, reason_text, in_doubt, filled_quantity, filled_notional_micros,
                 exchange_order_id, executed_at, in_doubt_since, updated_at, seq,
-                placed_quantity IS NOT NULL
+                placed_quantity IS NOT NULL, taken_back
             FROM trade
             WHERE trade_id = ANY (%(trade_ids)s::uuid[])
             """,
             {"trade_ids": Texts(trade_ids)},
             binary=True,
         )
-        return [trade_from(row) async for row in cursor]
+        return [_with_taken_back(trade_from(row), row[24]) async for row in cursor]
 
     async def by_client_order_ids(
         self, keys: Sequence[tuple[str, str]]
@@ -155,3 +156,9 @@ class Trades:
                 "seqs": Bigints([trade.seq for trade in trades]),
             },
         )
+
+
+def _with_taken_back(trade: Trade, taken_back: int) -> Trade:
+    if not taken_back:
+        return trade
+    return replace(trade, standing=replace(trade.standing, taken_back=taken_back))

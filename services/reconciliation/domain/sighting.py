@@ -40,8 +40,9 @@ def numbered(position: int) -> Place:
 class Sighting(msgspec.Struct, frozen=True, kw_only=True):
     """A source has the execution. `shares` and `cash_micros` are what the customer got.
 
-    `is_fill`: False for what the ledger is corrected by, and for a report the gateway laid aside.
-    A transfer of the ledger that touches several customers or symbols is several `part`s.
+    `is_fill`: False for what the ledger is corrected by, for a report the gateway laid aside, and
+    for what the venue says that the execution is instead. A transfer of the ledger that touches
+    several customers or symbols is several `part`s.
     """
 
     source: Source

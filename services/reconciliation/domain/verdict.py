@@ -56,27 +56,30 @@ class Verdict(msgspec.Struct, frozen=True):
 def judge(sightings: Iterable[Sighting]) -> Verdict:
     """What to say of one execution, of which these are all the sightings.
 
-    The venue's word is what happened. Where the ledger has a correction and with it what the venue
-    says, money and shares are right, and the other records stay as they are: history.
+    The venue's word is what happened; the ledger has to have its last word, busts and corrections
+    counted. Where the ledger has a correction and with it what the venue says, money and shares are
+    right, and the other records stay as they are: history.
     """
     by_source: dict[Source, list[Sighting]] = {}
     for each in sightings:
         by_source.setdefault(each.source, []).append(each)
     told = {source: terms for source, found in by_source.items() if (terms := terms_of(found))}
     venue, ledger = told.get(Source.VENUE), told.get(Source.LEDGER)
+    due = _after_corrections(venue, by_source.get(Source.VENUE, ()))
     customer = _customer(told)
     is_corrected = any(not each.is_fill for each in by_source.get(Source.LEDGER, ()))
-    if is_corrected and _agrees(venue, ledger, customer):
+    if is_corrected and _agrees(due, ledger, customer):
         return Verdict(frozenset(), is_compensated=True)
     copies = {source for source, found in by_source.items() if _is_doubled(found)}
     classes = {BreakClass.DUPLICATE} if copies else set()
     if venue is None:
         return Verdict(frozenset(classes | ({BreakClass.UNKNOWN_TO_VENUE} if told else set())))
-    classes |= {_MISSING[source] for source in _HOUSE if source not in told}
+    wanted = {Source.GATEWAY: venue, Source.ORDER: venue, Source.LEDGER: due}
+    classes |= {_MISSING[each] for each in _HOUSE if each not in told and wanted[each] is not None}
     altered = {
-        source
-        for source in _HOUSE
-        if source in told and source not in copies and not _agrees(venue, told[source], customer)
+        each
+        for each in _HOUSE
+        if each in told and each not in copies and not _agrees(wanted[each], told[each], customer)
     }
     if altered == set(_HOUSE) and _agree_among_themselves(told, customer):
         return Verdict(frozenset(classes | {BreakClass.ALTERED_AT_VENUE}))
@@ -110,6 +113,17 @@ def terms_of(found: list[Sighting]) -> Terms | None:
         shares=sum(owned.values()),
         cash_micros=sum(paid.values()),
     )
+
+
+def _after_corrections(venue: Terms | None, found: Iterable[Sighting]) -> Terms | None:
+    """What is left of an execution by the venue's last word on it; None: nothing."""
+    words = [each for each in found if not each.is_fill]
+    if venue is None or not words:
+        return venue
+    last = max(words, key=lambda each: each.position)
+    if not last.shares:
+        return None
+    return msgspec.structs.replace(venue, shares=last.shares, cash_micros=last.cash_micros)
 
 
 def _customer(told: Mapping[Source, Terms]) -> str:

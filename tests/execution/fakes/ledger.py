@@ -6,18 +6,21 @@ from typing import Any
 import grpc
 
 from stockbroker.common.v1.reason_pb2 import Reason
+from stockbroker.ledger.v1 import correction_pb2 as correction_pb
 from stockbroker.ledger.v1 import ledger_service_pb2 as ledger_pb
 from stockbroker.ledger.v1 import ledger_service_pb2_grpc as ledger_grpc
 from tests.execution.fakes.faults import Faults
+from tests.execution.fakes.replacing import FakeHoldSizes
 
 Context = grpc.aio.ServicerContext[Any, Any]
 _START_CASH = 1_000_000_000_000
 
 
-class FakeLedger(ledger_grpc.LedgerServiceServicer):
+class FakeLedger(FakeHoldSizes, ledger_grpc.LedgerServiceServicer):
     """Cash, and holds that give their first answer again."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.faults = Faults()
         self.cash: dict[str, int] = defaultdict(lambda: _START_CASH)
         self.holds: dict[str, ledger_pb.ItemResult] = {}
@@ -25,6 +28,8 @@ class FakeLedger(ledger_grpc.LedgerServiceServicer):
         self.closed: set[str] = set()
         self.posted: dict[str, ledger_pb.ExecutionPosting] = {}
         self.released: set[str] = set()
+        self.corrected: dict[str, correction_pb.ExecutionCorrection] = {}
+        self.refuses_corrections = Reason.REASON_UNSPECIFIED
         self.log: list[tuple[str, str]] = []
         self.chokes_on: set[str] = set()  # ids of holds and executions answered INTERNAL
 
@@ -76,6 +81,25 @@ class FakeLedger(ledger_grpc.LedgerServiceServicer):
             results.append(ledger_pb.ItemResult(id=posting.execution_id, reason=reason))
         await self.faults.after("PostExecutions")
         return ledger_pb.PostExecutionsResponse(results=results)
+
+    async def CorrectExecutions(
+        self, request: ledger_pb.CorrectExecutionsRequest, context: Context
+    ) -> ledger_pb.CorrectExecutionsResponse:
+        await self.faults.before("CorrectExecutions", request)
+        results = [self._correct(correction) for correction in request.corrections]
+        await self.faults.after("CorrectExecutions")
+        return ledger_pb.CorrectExecutionsResponse(results=results)
+
+    def _correct(self, correction: correction_pb.ExecutionCorrection) -> ledger_pb.ItemResult:
+        reason = Reason.REASON_UNSPECIFIED
+        if correction.execution_id not in self.posted:
+            reason = Reason.REASON_TRANSFER_NOT_FOUND
+        elif correction.correction_id not in self.corrected:
+            reason = self.refuses_corrections
+        if not reason and correction.correction_id not in self.corrected:
+            self.corrected[correction.correction_id] = correction
+            self.log.append(("corrected", self.posted[correction.execution_id].trade_id))
+        return ledger_pb.ItemResult(id=correction.correction_id, reason=reason)
 
     async def ReleaseHolds(
         self, request: ledger_pb.ReleaseHoldsRequest, context: Context

@@ -22,6 +22,7 @@ class Row:
     placed_at: float
     claimed_epoch: int = 0
     attempts: int = 0
+    amended: list[trade_pb.ExecutionAmendment] = field(default_factory=list)
     executions: set[str] = field(default_factory=set)
     faults: int = 0
     fault_text: str = ""

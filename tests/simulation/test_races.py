@@ -1,0 +1,48 @@
+"""Requests that race each other and the market: one true outcome each, and races that see."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+import pytest
+
+from simulation.races import RACES
+from simulation.run import Plan, Tools, Verdict, run
+from tests.simulation.race_mistakes import MISTAKES
+
+pytestmark = pytest.mark.timeout(300)
+_MOST_SEEDS = 30
+
+
+def raced(simulated: Tools, seed: str, **more: object) -> Verdict:
+    """A run of many races, with faults while they last."""
+    plan = Plan(seed, races=RACES, calm_after_seconds=300.0, **more)  # type: ignore[arg-type]
+    return run(plan, simulated)
+
+
+@pytest.mark.parametrize("seed", range(1, 4))
+def test_every_race_ends_in_one_way_and_the_events_tell_which(simulated: Tools, seed: int) -> None:
+    verdict = raced(simulated, str(seed))
+    assert verdict.violation is None, f"make simulate RACES=1 SEED={seed}"
+    assert verdict.coverage.races.total() == RACES
+
+
+def test_with_no_fault_a_race_is_between_the_customer_and_the_market(simulated: Tools) -> None:
+    verdict = raced(simulated, "c2", rates={})
+    assert verdict.violation is None
+    ends = verdict.coverage.races
+    assert any(end.startswith("cancel against fill") and "filled" in end for end in ends)
+    assert any(end.startswith("cancel against fill") and "canceled at" in end for end in ends)
+    assert ends["cancel before its turn: canceled while it waited"]
+
+
+@pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.__name__)
+def test_a_planted_mistake_is_found(
+    simulated: Tools, mistake: Callable[[], AbstractContextManager[None]]
+) -> None:
+    with mistake():
+        for seed in range(1, _MOST_SEEDS + 1):
+            verdict = raced(simulated, f"planted-{seed}")
+            if verdict.violation is not None:
+                assert str(verdict.violation).startswith(MISTAKES[mistake])
+                return
+    pytest.fail(f"{mistake.__name__} was not found within {_MOST_SEEDS} seeds")
