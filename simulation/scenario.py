@@ -102,7 +102,7 @@ class Street:
         self.calls_repeated = 0
 
     async def be(self, customer: Customer) -> None:
-        """Pay in, then place one trade after the other; some twice, some to cancel them again.
+        """Pay in, then place one trade after the other; some twice, some to replace or cancel them.
 
         In the end what may rest is canceled: one cancel is enough to end it.
         """
@@ -113,6 +113,8 @@ class Street:
                 await self.place(customer, wish)
                 if self._world.toss() and self._world.toss():
                     await self.place(customer, wish)
+                if _may_rest(wish) and self._world.toss():
+                    await self.replace(customer, wish, _revised(wish, self._world.toss()))
                 if self._world.toss() and (_may_rest(wish) or self._world.toss()):
                     await self.cancel(customer, wish)
             for wish in filter(_may_rest, customer.wishes):
@@ -192,6 +194,16 @@ class Street:
                     raise Violation(f"{who} is told {error.code()} {error.details()}") from error
                 self.calls_repeated += 1
                 await self._world.pause(*_AGAIN_SECONDS)
+
+
+def _revised(wish: order_pb.PlaceTradeRequest, is_more: bool) -> order_pb.ReplaceTradeRequest:
+    """Twice as many shares at a cent more, or half of them at the same price."""
+    quantity = wish.quantity
+    return order_pb.ReplaceTradeRequest(
+        client_order_id=f"{wish.client_order_id}-again",
+        quantity=2 * quantity if is_more else quantity // 2 + 1,
+        limit_price_micros=wish.limit_price_micros + 10_000 if is_more else 0,
+    )
 
 
 def _may_rest(wish: order_pb.PlaceTradeRequest) -> bool:
