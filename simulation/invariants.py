@@ -14,7 +14,7 @@ from simulation.coverage import Coverage
 from simulation.database import Database
 from simulation.heals import unexplained
 from simulation.races import Race
-from simulation.resting import check_ends, check_rest, moving
+from simulation.resting import check_ends, check_rest, moving, unheard
 from simulation.scenario import Street
 from simulation.stories import check_story, outcome, stories
 from simulation.world import Violation, World
@@ -142,7 +142,9 @@ class Eyes:
 
     def is_at_rest(self) -> bool:
         """Whether nothing is under way but orders that rest."""
-        return not (moving(self._order) or self._behind())
+        if moving(self._order) or self._behind():
+            return False
+        return not unheard(self._gateway, self._exchange)
 
     def look_at_rest(self, races: Iterable[Race]) -> None:
         """What must hold while orders rest; how the races before were decided."""

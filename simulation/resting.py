@@ -15,6 +15,16 @@ _STATUS = {_REJECTED: 8, _CANCELED: 7, _EXPIRED: 9}
 _FILLED = 4
 
 
+def unheard(gateway: Database, exchange: Database) -> bool:
+    """Whether the exchange has said what the gateway has not stored yet."""
+    ((said,),) = exchange.rows("SELECT coalesce(max(next_report_seq), 1) FROM session")
+    ((stored,),) = gateway.rows(
+        "SELECT coalesce(max(p.next_seq - v.report_offset), 1) FROM progress p"
+        " JOIN venue_session v USING (session_id) WHERE p.lane = 'stored'"
+    )
+    return bool(said > stored)
+
+
 def moving(order: Database) -> list[tuple[Any, ...]]:
     """Trades on their way, requests without an answer."""
     return [

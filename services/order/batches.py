@@ -168,11 +168,10 @@ async def apply_outcomes(
     """Record outcomes strictly in order; one answer each."""
     sound = [each for each in told if not fault_of(each)]
     trade_ids = sorted({each.trade_id for each in sound})
-    customers = Customers(connection)
-    await customers.lock_owners(trade_ids)
+    heads = await Customers(connection).lock_owners(trade_ids)
     trades = await Trades(connection).by_ids(trade_ids)
-    customer_ids = sorted({trade.customer_id for trade in trades.values()})
-    journal = Journal(trades, await customers.heads(customer_ids), at=clock.now())
+    customer_ids = sorted(heads)
+    journal = Journal(trades, heads, at=clock.now())
     fills = {each.outcome.execution.key for each in sound if isinstance(each.outcome, Executed)}
     amended = {each.outcome.amendment.key for each in sound if isinstance(each.outcome, Amended)}
     if fills or amended:
@@ -302,17 +301,15 @@ async def claim_trades(
     lost = sorted(partition for partition, epoch in epochs.items() if held.get(partition) != epoch)
     led = epochs.keys() - set(lost)
     wanted = sorted({each for each in customer_ids if partition_of(each) in led})
-    customers = Customers(connection)
-    locked = await customers.lock_known(wanted)
+    locked = await Customers(connection).lock_known(wanted)
     free = [each for each in locked if each not in halted_ids]
     claimed = await Queue(connection).claim(free, epochs)
-    requested = await Requests(connection).claim(locked, epochs)
+    requested = await Requests(connection).claim(list(locked), epochs)
     if not claimed and not requested:
         return Claims([], [], [], lost, frozenset())
     taken_up = {each.trade_id for each in (*claimed, *(each.claimed for each in requested))}
     trades = await Trades(connection).by_ids(sorted(taken_up))
-    heads = await customers.heads(sorted({trade.customer_id for trade in trades.values()}))
-    journal = Journal(trades, heads, at=clock.now())
+    journal = Journal(trades, locked, at=clock.now())
     for each in claimed:
         journal.start(each.trade_id)
     await keep(connection, journal)

@@ -159,6 +159,11 @@ async def test_a_minted_token_verifies_as_who_was_asked_for(house: SmallHouse, r
     assert (customer.subject, customer.role) == ("bob", Role.CUSTOMER)
     principal = verifier.verify(operator["token"])
     assert (principal.subject, principal.role) == ("olivia", Role.OPERATOR)
+    back_end = json.loads((await run("token", "--back-end", "firm", "--json")).stdout)
+    principal = verifier.verify(back_end["token"])
+    assert (principal.subject, principal.role) == ("firm", Role.BACK_END)
+    both = await run("token", "bob", "--back-end", "firm")
+    assert (both.exit_code, both.stdout) == (2, "")
 
 
 async def test_a_token_for_an_impossible_customer_is_refused(run: Run) -> None:

@@ -45,6 +45,9 @@ trade_ids = st.sampled_from(IDS[:5])
 other_ids = st.sampled_from(IDS[4:16])  # one of them is the id of a trade
 executions = st.sampled_from([f"E{number}" for number in range(24)])
 correction_ids = st.sampled_from([f"C{number}" for number in range(6)])
+fresh_trades = st.one_of(
+    st.none(), st.builds(Trade, st.just(""), customers, st.sampled_from(["BUY", "SELL"]), symbols)
+)
 corrections = st.one_of(
     st.builds(lambda id_: Asked("bust", id_), correction_ids),
     st.builds(
@@ -92,6 +95,17 @@ def a_fill(
         last=last,
         saved=saved,
     )
+
+
+def a_whole_trade(trade: Trade, number: int) -> list[Asked]:
+    """What it takes, and its one fill; under ids that follow from `number`."""
+    asset = "USD" if trade.side == "BUY" else trade.symbol
+    trade = trade._replace(id=an_id(10 * number))
+    return [
+        Asked("deposit", an_id(10 * number + 1), trade.who, asset, 12),
+        a_hold(trade, 12),
+        a_fill(f"F{number}", trade, 3, 4, True),
+    ]
 
 
 def a_release(trade_id: str) -> Asked:

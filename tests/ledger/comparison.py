@@ -20,10 +20,13 @@ from services.ledger.domain.books import Result
 from services.ledger.domain.forms import Malformed
 from tests.ledger.asks import (
     BEGINNING,
+    Trade,
+    a_whole_trade,
     an_id,
     batches,
     corrections,
     customers,
+    fresh_trades,
     other_ids,
 )
 from tests.ledger.bench import Bench
@@ -112,18 +115,19 @@ class Comparison(RuleBasedStateMachine):
         which=st.integers(0, 30),
         asked=corrections,
         is_drained=st.booleans(),
-        may_be_refused=st.booleans(),
+        fresh=fresh_trades,
         batch=batches,
     )
     def correct(
-        self, which: int, asked: Asked, is_drained: bool, may_be_refused: bool, batch: list[Asked]
+        self, which: int, asked: Asked, is_drained: bool, fresh: Trade | None, batch: list[Asked]
     ) -> None:
         """The exchange takes back something of a fill, amid other things."""
-        fills = [d for d in self.reference.decided.values() if d.asked.deed == "fill"]
-        fills = [d for d in fills if may_be_refused or not d.answer.reason]
+        if fresh is not None:
+            self.ask(a_whole_trade(fresh, 10_000 + len(self.reference.decided)), writer=which % 2)
+        fills = [d.asked for d in self.reference.decided.values() if d.asked.deed == "fill"]
         if not fills:
             return
-        fill = fills[which % len(fills)].asked
+        fill = fills[-1] if fresh is not None else fills[which % len(fills)]
         asked = asked._replace(who=fill.id, of=fill.recorded_id)
         again = asked._replace(id=f"{asked.id}-again")
         middle = which % (len(batch) + 1)

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
+import pytest
 
 from libs.clock import SystemClock
 from libs.partition import PARTITIONS, partition_of
@@ -259,9 +260,35 @@ async def test_a_customer_whose_first_trade_is_not_committed_cannot_be_locked(
     connect = psycopg.AsyncConnection.connect
     async with await connect(postgres_url) as placing, await connect(postgres_url) as claiming:
         await place_trades(placing, [placement], Guard(SystemClock(), book=Book()))
-        assert await Customers(claiming).lock_known(["alice"]) == []
+        assert await Customers(claiming).lock_known(["alice"]) == {}
         await placing.commit()
-        assert await Customers(claiming).lock_known(["alice"]) == ["alice"]
+        assert await Customers(claiming).lock_known(["alice"]) == {"alice": 1}
+
+
+@pytest.mark.parametrize("by_trade", [False, True])
+async def test_who_waited_for_a_customer_is_told_the_sequence_as_it_is_then(
+    order: Order, postgres_url: str, by_trade: bool
+) -> None:
+    """Not as it was when the waiting began: else a seq would be given out twice."""
+    first = await order.place("alice")
+    terms = Terms(symbol="AAPL", side=Side.BUY, quantity=1)
+    placement = Placement(
+        trade_id="019aa000-0000-7000-8000-000000000001",
+        client_order_id="c-1",
+        customer_id="alice",
+        terms=terms,
+    )
+    connect = psycopg.AsyncConnection.connect
+    async with await connect(postgres_url) as placing, await connect(postgres_url) as other:
+        await place_trades(placing, [placement], Guard(SystemClock(), book=Book()))
+        customers = Customers(other)
+        locking = asyncio.create_task(
+            customers.lock_owners([first.trade_id]) if by_trade else customers.lock_known(["alice"])
+        )
+        locked = "SELECT FROM pg_locks WHERE NOT granted"
+        await until(lambda: rows(postgres_url, locked))
+        await placing.commit()
+        assert await locking == {"alice": 2}
 
 
 async def test_the_sweep_finds_who_waits_longest_first(order: Order) -> None:

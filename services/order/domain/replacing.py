@@ -64,7 +64,7 @@ def revise(trade: Trade, replacement: Replacement, day: date) -> Step:
         orig_client_order_id=trade.client_order_id,
         asked=replacement.asked,
         old=trade.terms.revision,
-        old_filled_quantity=trade.standing.filled_quantity,
+        old_filled_quantity=trade.standing.traded_quantity,
         new=new,
     )
     event = Event.REPLACE_REQUESTED

@@ -140,7 +140,8 @@ class Revision(msgspec.Struct, frozen=True):
 class Replace(msgspec.Struct, frozen=True, kw_only=True):
     """Other terms for a trade: as asked for, what the trade had then, and what it comes to.
 
-    `orig_client_order_id` and `old_filled_quantity` are the trade's when it was asked for.
+    `orig_client_order_id` is the trade's when it was asked for, `old_filled_quantity` what was used
+    up of it.
     """
 
     replace_id: str

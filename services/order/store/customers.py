@@ -24,28 +24,28 @@ class Customers:
             {"customer_ids": Texts(customer_ids)},
         )
 
-    async def lock_known(self, customer_ids: Sequence[str]) -> list[str]:
-        """Lock those of the customers that exist until the end of the transaction; which they are.
+    async def lock_known(self, customer_ids: Sequence[str]) -> dict[str, int]:
+        """Lock those of the customers that exist until the end of the transaction; their heads.
 
         A customer that is being added just now is not among them, and must be left alone.
         """
         cursor = await self._connection.execute(
             """
-            SELECT customer_id FROM customer_head
+            SELECT customer_id, head_seq FROM customer_head
             WHERE customer_id = ANY (%(customer_ids)s::text[])
             ORDER BY customer_id
-            FOR NO KEY UPDATE
+            FOR NO KEY UPDATE -- a row that was waited for is told as it is then
             """,
             {"customer_ids": Texts(customer_ids)},
             binary=True,
         )
-        return [row[0] async for row in cursor]
+        return dict(await cursor.fetchall())
 
-    async def lock_owners(self, trade_ids: Sequence[str]) -> None:
-        """Lock the customers of these trades until the end of the transaction."""
-        await self._connection.execute(
+    async def lock_owners(self, trade_ids: Sequence[str]) -> dict[str, int]:
+        """Lock the customers of these trades until the end of the transaction; their heads."""
+        cursor = await self._connection.execute(
             """
-            SELECT FROM customer_head
+            SELECT customer_id, head_seq FROM customer_head
             WHERE customer_id = ANY (ARRAY(
                 SELECT customer_id FROM trade WHERE trade_id = ANY (%(trade_ids)s::uuid[])
             ))
@@ -53,7 +53,9 @@ class Customers:
             FOR NO KEY UPDATE
             """,
             {"trade_ids": Texts(trade_ids)},
+            binary=True,
         )
+        return dict(await cursor.fetchall())
 
     async def heads(self, customer_ids: Sequence[str]) -> dict[str, int]:
         """The seq of the latest event of each customer that has a head."""

@@ -1,6 +1,7 @@
 """Replaces on record, and what they do to the terms of trades."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import psycopg
 
@@ -18,7 +19,7 @@ class Replaces:
 
     async def by_ids(self, replace_ids: Sequence[str]) -> dict[str, Known]:
         """The replaces with these ids, those that exist, by id."""
-        return await self._known(
+        cursor = await self._connection.execute(
             """
             SELECT replace_id::text, client_order_id, orig_client_order_id,
                 asked_quantity, asked_limit_price_micros, asked_stop_price_micros,
@@ -26,14 +27,16 @@ class Replaces:
                 old_filled_quantity, quantity, limit_price_micros, stop_price_micros,
                 trade_id::text, answered_seq IS NOT NULL, replaced_seq IS NOT NULL
             FROM trade_replace
-            WHERE replace_id = ANY (%(keys)s::uuid[])
+            WHERE replace_id = ANY (%(replace_ids)s::uuid[])
             """,
-            replace_ids,
+            {"replace_ids": Texts(replace_ids)},
+            binary=True,
         )
+        return {row[0]: _known(row) async for row in cursor}
 
     async def by_client_order_ids(self, keys: Sequence[tuple[str, str]]) -> dict[str, Known]:
         """The replaces with these (customer_id, client_order_id), by replace id."""
-        return await self._known(
+        cursor = await self._connection.execute(
             """
             SELECT replace_id::text, client_order_id, orig_client_order_id,
                 asked_quantity, asked_limit_price_micros, asked_stop_price_micros,
@@ -43,8 +46,10 @@ class Replaces:
             FROM trade_replace
             WHERE customer_id || '/' || client_order_id = ANY (%(keys)s::text[])
             """,
-            ["/".join(key) for key in keys],
+            {"keys": Texts(["/".join(key) for key in keys])},
+            binary=True,
         )
+        return {row[0]: _known(row) async for row in cursor}
 
     async def add(self, events: Sequence[TradeEvent]) -> None:
         """Record the replaces that these events ask for."""
@@ -117,11 +122,13 @@ class Replaces:
                     coalesce(t.placed_stop_price_micros, t.stop_price_micros),
                 quantity = i.quantity, limit_price_micros = i.limit_price_micros,
                 stop_price_micros = i.stop_price_micros,
-                status = i.status, filled_quantity = i.filled_quantity
+                status = i.status, filled_quantity = i.filled_quantity,
+                taken_back = i.taken_back
             FROM unnest(%(trade_ids)s::uuid[], %(quantities)s::bigint[], %(limits)s::bigint[],
-                %(stops)s::bigint[], %(statuses)s::bigint[], %(filled)s::bigint[])
+                %(stops)s::bigint[], %(statuses)s::bigint[], %(filled)s::bigint[],
+                %(taken_back)s::bigint[])
                 AS i (trade_id, quantity, limit_price_micros, stop_price_micros, status,
-                    filled_quantity)
+                    filled_quantity, taken_back)
             WHERE t.trade_id = i.trade_id AND t.trade_id = ANY (%(trade_ids)s::uuid[])
             """,
             {
@@ -131,20 +138,17 @@ class Replaces:
                 "stops": Bigints([each.stop_price_micros for each in terms]),
                 "statuses": Bigints([trade.status for trade in trades]),
                 "filled": Bigints([trade.standing.filled_quantity for trade in trades]),
+                "taken_back": Bigints([trade.standing.taken_back for trade in trades]),
             },
         )
 
-    async def _known(self, statement: str, keys: Sequence[str]) -> dict[str, Known]:
-        cursor = await self._connection.execute(
-            statement.encode(), {"keys": Texts(keys)}, binary=True
-        )
-        known = {}
-        async for row in cursor:
-            trade_id, is_answered, is_done = row[13:16]
-            kinds = {True: TradeEventKind.REPLACED, False: TradeEventKind.REPLACE_REJECTED}
-            known[row[0]] = Known(
-                trade_id=trade_id,
-                replace=replace_from(row[:13]),
-                answer=kinds[is_done] if is_answered else None,
-            )
-        return known
+
+def _known(row: Sequence[Any]) -> Known:
+    """The columns of a replace, then trade, whether it is answered, and whether it is done."""
+    trade_id, is_answered, is_done = row[13:16]
+    answer = TradeEventKind.REPLACED if is_done else TradeEventKind.REPLACE_REJECTED
+    return Known(
+        trade_id=trade_id,
+        replace=replace_from(row[:13]),
+        answer=answer if is_answered else None,
+    )

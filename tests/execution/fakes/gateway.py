@@ -11,11 +11,12 @@ from stockbroker.exchange_gateway.v1 import exchange_gateway_service_pb2 as gate
 from stockbroker.exchange_gateway.v1 import exchange_gateway_service_pb2_grpc as gateway_grpc
 from tests.execution.fakes.canceling import FakeWithdrawals
 from tests.execution.fakes.faults import Faults
+from tests.execution.fakes.replacing import FakeRevisions
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
-class FakeGateway(FakeWithdrawals, gateway_grpc.ExchangeGatewayServiceServicer):
+class FakeGateway(FakeRevisions, FakeWithdrawals, gateway_grpc.ExchangeGatewayServiceServicer):
     """Orders, each sent to the exchange once, fenced by epoch."""
 
     def __init__(self) -> None:

@@ -10,15 +10,17 @@ from stockbroker.ledger.v1 import correction_pb2 as correction_pb
 from stockbroker.ledger.v1 import ledger_service_pb2 as ledger_pb
 from stockbroker.ledger.v1 import ledger_service_pb2_grpc as ledger_grpc
 from tests.execution.fakes.faults import Faults
+from tests.execution.fakes.replacing import FakeHoldSizes
 
 Context = grpc.aio.ServicerContext[Any, Any]
 _START_CASH = 1_000_000_000_000
 
 
-class FakeLedger(ledger_grpc.LedgerServiceServicer):
+class FakeLedger(FakeHoldSizes, ledger_grpc.LedgerServiceServicer):
     """Cash, and holds that give their first answer again."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.faults = Faults()
         self.cash: dict[str, int] = defaultdict(lambda: _START_CASH)
         self.holds: dict[str, ledger_pb.ItemResult] = {}

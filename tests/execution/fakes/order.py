@@ -14,16 +14,23 @@ from stockbroker.order.v1 import order_pb2 as trade_pb
 from tests.execution.fakes.canceling import PENDING_CANCEL, FakeCancels
 from tests.execution.fakes.faults import Faults
 from tests.execution.fakes.parking import FakeParking, Row
+from tests.execution.fakes.replacing import PENDING_REPLACE, FakeReplaces
 
 Verdict = tuple[order_pb.OutcomeResult.Code.ValueType, str]
 Context = grpc.aio.ServicerContext[Any, Any]
-_OPEN = {trade_pb.TRADE_STATUS_PLACED, trade_pb.TRADE_STATUS_IN_PROGRESS, PENDING_CANCEL}
+_OPEN = {
+    trade_pb.TRADE_STATUS_PLACED,
+    trade_pb.TRADE_STATUS_IN_PROGRESS,
+    PENDING_CANCEL,
+    PENDING_REPLACE,
+}
 
 
-class FakeOrder(FakeParking, FakeCancels, order_grpc.OrderExecutionServiceServicer):
+class FakeOrder(FakeParking, FakeCancels, FakeReplaces, order_grpc.OrderExecutionServiceServicer):
     """Trades and epochs, by the contract."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.faults = Faults()
         self.rows: dict[str, Row] = {}
         self.by_customer: dict[str, list[Row]] = defaultdict(list)
@@ -108,6 +115,7 @@ class FakeOrder(FakeParking, FakeCancels, order_grpc.OrderExecutionServiceServic
                 self._claim(customer_id, claim.grant, response)
             customers = (*claim.customer_ids, *claim.halted_customer_ids)
             response.cancels.extend(self.claim_cancels(customers, claim.grant))
+            response.replaces.extend(self.claim_replaces(claim.customer_ids, claim.grant))
         await self.faults.after("ClaimTrades")
         return response
 
@@ -151,7 +159,9 @@ class FakeOrder(FakeParking, FakeCancels, order_grpc.OrderExecutionServiceServic
             self.swept_whole |= wanted
         found = [customer for customer in waiting if not wanted or customer.partition in wanted]
         return order_pb.ListOpenCustomersResponse(
-            customers=found[: request.limit or 1000], canceling=self.list_canceling(wanted)
+            customers=found[: request.limit or 1000],
+            canceling=self.list_canceling(wanted),
+            replacing=self.list_replacing(wanted),
         )
 
     async def ApplyOutcomes(
@@ -218,6 +228,8 @@ class FakeOrder(FakeParking, FakeCancels, order_grpc.OrderExecutionServiceServic
                 expired = outcome.canceled.expired
                 ends = (trade_pb.TRADE_STATUS_CANCELED, trade_pb.TRADE_STATUS_EXPIRED)
                 self._end(row, ends[expired])
+            case "replaced" | "replace_rejected":
+                self.answer_replace(row, outcome)
             case "cancel_rejected":
                 row.trade.status = trade_pb.TRADE_STATUS_IN_PROGRESS
             case "in_doubt":
