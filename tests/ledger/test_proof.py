@@ -96,7 +96,8 @@ TAMPERING: list[LiteralString] = [
     "DELETE FROM batch WHERE seq = 2",
     "UPDATE checkpoint SET merkle_root = sha256(merkle_root) WHERE seq = 1",
     "UPDATE checkpoint SET sealed_at = sealed_at - interval '1 day' WHERE seq = 1",
-    "UPDATE checkpoint SET last_transfer_seq = last_transfer_seq + 1",
+    "UPDATE checkpoint SET last_transfer_seq = last_transfer_seq + 1"
+    " WHERE seq = (SELECT max(seq) FROM checkpoint)",
     "DELETE FROM checkpoint WHERE seq = 1",
 ]
 
