@@ -234,17 +234,17 @@ async def test_a_trades_story_is_told_whole_and_oldest_first(order: Order) -> No
         assert len(await order.events("alice", other.trade_id)) == 1
 
 
-async def test_replace_is_not_offered_and_changes_nothing(order: Order) -> None:
+async def test_other_terms_that_cannot_be_are_refused_and_change_nothing(order: Order) -> None:
     trade = await order.place("alice")
     alice = order.as_customer("alice")
-    unimplemented = ("UNIMPLEMENTED", "NOT_IMPLEMENTED")
 
     replace = pb.ReplaceTradeRequest(trade_id=trade.trade_id, quantity=5)
-    assert await refused(order.trades.ReplaceTrade(replace, **alice)) == unimplemented
+    not_at_the_market = ("FAILED_PRECONDITION", "NOT_REPLACEABLE")
+    assert await refused(order.trades.ReplaceTrade(replace, **alice)) == not_at_the_market
     assert await order.get("alice", trade.trade_id) == trade
 
     for changes, reason in (
-        ({"quantity": 0}, "INVALID_QUANTITY"),
+        ({"quantity": -1}, "INVALID_QUANTITY"),
         ({"quantity": 1, "limit_price_micros": -1}, "INVALID_PRICE"),
         ({"quantity": 1, "client_order_id": "x" * 65}, "INVALID_CLIENT_ORDER_ID"),
     ):
