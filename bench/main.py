@@ -69,7 +69,8 @@ async def _measured(
 ) -> list[list[Row]]:
     """The rows of each round."""
     columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
-    with Progress(*columns, console=console, transient=True) as progress:
+    showing = Progress(*columns, console=console, transient=True, refresh_per_second=1)
+    with showing as progress:
         return [rows async for rows in suite(server, scale, progress)]
 
 

@@ -1,12 +1,16 @@
 """New ids as something that is handed in: UUIDv7 text (RFC 9562), rising within a process."""
 
 import secrets
+import struct
 import threading
+from collections.abc import Iterator
 from typing import Protocol
 
 from libs.clock import Clock
 
 _SEQUENCE_BITS = 12
+# How many random numbers are asked of the system at once: asking costs more than the number.
+_AT_ONCE = 512
 
 
 class Ids(Protocol):
@@ -23,13 +27,20 @@ class SystemIds:
         self._clock = clock
         self._lock = threading.Lock()
         self._last = 0
+        self._random: Iterator[tuple[int]] = iter(())
 
     def new(self) -> str:
         ticks = int(self._clock.now().timestamp() * 1000) << _SEQUENCE_BITS
         with self._lock:
             self._last = ticks = max(ticks, self._last + 1)
-        milliseconds, sequence = ticks >> _SEQUENCE_BITS, ticks & 0xFFF
-        high = milliseconds << 16 | 0x7000 | sequence
-        low = 0x8000_0000_0000_0000 | secrets.randbits(62)
-        text = f"{high:016x}{low:016x}"
-        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+            random = self._draw()
+        low = 0x8000_0000_0000_0000 | random >> 2
+        head, tail = f"{ticks >> _SEQUENCE_BITS:012x}", f"{low:016x}"
+        return f"{head[:8]}-{head[8:]}-7{ticks & 0xFFF:03x}-{tail[:4]}-{tail[4:]}"
+
+    def _draw(self) -> int:
+        """64 random bits that nobody else has."""
+        for (random,) in self._random:
+            return random
+        self._random = struct.iter_unpack("Q", secrets.token_bytes(8 * _AT_ONCE))
+        return self._draw()

@@ -76,7 +76,7 @@ def installed(
         (libs.clock.SystemClock, "now", lambda _: clock.now()),
         (libs.clock.SystemClock, "monotonic", lambda _: clock.monotonic()),
         (tenacity, "time", SimpleNamespace(monotonic=clock.monotonic)),
-        (secrets, "randbits", drawn.getrandbits),
+        (secrets, "token_bytes", drawn.randbytes),
         (secrets, "token_hex", lambda size=16: f"{drawn.getrandbits(8 * size):0{2 * size}x}"),
         # Fewer of what there is many of: speed alone.
         (ring, "PARTITIONS", PARTITIONS),
