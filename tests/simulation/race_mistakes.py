@@ -71,7 +71,7 @@ def hold_not_raised() -> Iterator[None]:
 
 # By which promises each is found.
 MISTAKES: Mapping[Callable[[], AbstractContextManager[None]], tuple[str, ...]] = {
-    too_late_taken_for_canceled: ("I5", "I12", "I15", "I17"),
+    too_late_taken_for_canceled: ("I5", "I12", "I15", "I16", "I17"),
     fill_forgets_the_cancel: ("I14", "I15", "I16"),
     last_fill_answers_nothing: ("I14", "I15"),
     replaced_in_name_only: ("I5", "I9", "I12", "I16", "I17"),
