@@ -41,7 +41,6 @@ def test_a_planted_mistake_is_found(
     with mistake():
         for seed in range(1, _MOST_SEEDS + 1):
             verdict = raced(simulated, f"planted-{seed}")
-            if verdict.violation is not None:
-                assert str(verdict.violation).startswith(MISTAKES[mistake])
+            if str(verdict.violation).startswith(MISTAKES[mistake]):
                 return
     pytest.fail(f"{mistake.__name__} was not found within {_MOST_SEEDS} seeds")
