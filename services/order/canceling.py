@@ -45,11 +45,9 @@ async def cancel_trades(
 ) -> list[Trade | Refusal]:
     """Cancel strictly in order; one answer each."""
     trade_ids = sorted({each.trade_id for each in cancellations})
-    customers = Customers(connection)
-    await customers.lock_owners(trade_ids)
+    heads = await Customers(connection).lock_owners(trade_ids)
     trades = await Trades(connection).by_ids(trade_ids)
-    customer_ids = sorted({trade.customer_id for trade in trades.values()})
-    journal = Journal(trades, await customers.heads(customer_ids), at=clock.now())
+    journal = Journal(trades, heads, at=clock.now())
     answers = [_cancel(journal, each) for each in cancellations]
     await keep(connection, journal)
     return answers

@@ -33,12 +33,13 @@ class Prices:
         self._last_prices: Mapping[str, int] = {}
         self._heard_at = 0.0
         self._upkeep: asyncio.Task[None] | None = None
+        self._was_asked = asyncio.Event()
 
     async def need(self) -> None:
         """Ask now, if nobody has before, and keep asking. Waits for the first answer, or none."""
         if self._upkeep is None:
             self._upkeep = asyncio.create_task(self._keep_fresh(), name="prices")
-            await self._ask()
+        await self._was_asked.wait()
 
     async def close(self) -> None:
         """Stop asking."""
@@ -54,8 +55,9 @@ class Prices:
 
     async def _keep_fresh(self) -> None:
         while True:
-            await self._clock.sleep(self._refresh_seconds)
             await self._ask()
+            self._was_asked.set()
+            await self._clock.sleep(self._refresh_seconds)
 
     async def _ask(self) -> None:
         """They stay as they are, and grow old, while the gateway does not answer."""

@@ -47,12 +47,10 @@ async def replace_trades(
 ) -> list[Trade | Refusal]:
     """Replace strictly in order; one answer each."""
     trade_ids = sorted({each.trade_id for each in replacements})
-    customers = Customers(connection)
-    await customers.lock_owners(trade_ids)
+    heads = await Customers(connection).lock_owners(trade_ids)
     trades = await Trades(connection).by_ids(trade_ids)
-    customer_ids = sorted({trade.customer_id for trade in trades.values()})
     gate = guard.gate()
-    journal = Journal(trades, await customers.heads(customer_ids), at=gate.at)
+    journal = Journal(trades, heads, at=gate.at)
     keys = sorted({each.key for each in replacements})
     used = await Trades(connection).by_client_order_ids(keys)
     if used:
