@@ -16,8 +16,9 @@ from libs.clock import SystemClock
 from libs.ids import SystemIds
 from libs.partition import partition_of
 from libs.postgres import migrate
-from services.order.batches import apply_outcomes, claim_trades, place_trades
+from services.order.applying import apply_outcomes
 from services.order.canceling import cancel_trades
+from services.order.claiming import claim_trades
 from services.order.database import MIGRATIONS
 from services.order.domain.asking import Filters
 from services.order.domain.canceling import Cancellation
@@ -37,6 +38,7 @@ from services.order.domain.trade import (
     TradeStatus,
 )
 from services.order.guard import Guard
+from services.order.placing import place_trades
 from services.order.replacing import replace_trades
 from services.order.store import PLANS, READING_PLANS
 from services.order.store.arrays import Bigints, Moments, Octets, Texts

@@ -14,7 +14,7 @@ from services.execution.domain.trade import Held, Submitted, Trade
 from services.execution.neighbours import Gateway
 from services.execution.pipeline import Pipeline
 from services.execution.sweep import Sweeper
-from services.order.batches import Claims, claim_trades
+from services.order.claiming import Claims, claim_trades
 from services.order.store.queue import Partitions
 from stockbroker.common.v1.reason_pb2 import Reason
 
