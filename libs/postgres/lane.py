@@ -70,20 +70,27 @@ class Lane:
         """The answer of `work`, committed. Raises Unavailable when the database stays away."""
         async with self._lock:
             try:
-                async for attempt in AsyncRetrying(
-                    retry=retry_if_exception_type(_PASSING),
-                    wait=wait_random_exponential(multiplier=0.02, max=0.5),
-                    stop=stop_after_delay(self._give_up_seconds),
-                    reraise=True,
-                ):
-                    with attempt:
-                        return await self._attempt(work)
+                try:
+                    return await self._attempt(work)
+                except _PASSING:
+                    return await self._again(work)
             except _PASSING as error:
                 self._is_away = True
                 _log.warning("database_unavailable", lane=self._name, error=str(error).strip())
                 raise Unavailable(
                     Reason.REASON_UNAVAILABLE, "the database does not answer"
                 ) from error
+
+    async def _again(self, work: Callable[[psycopg.AsyncConnection], Awaitable[Answer]]) -> Answer:
+        """At once, and then at growing intervals."""
+        async for attempt in AsyncRetrying(
+            retry=retry_if_exception_type(_PASSING),
+            wait=wait_random_exponential(multiplier=0.02, max=0.5),
+            stop=stop_after_delay(self._give_up_seconds),
+            reraise=True,
+        ):
+            with attempt:
+                return await self._attempt(work)
         raise AssertionError("unreachable")
 
     async def attempt(self, work: Callable[[psycopg.AsyncConnection], Awaitable[Answer]]) -> Answer:
