@@ -26,8 +26,8 @@ class Brought:
     def to_bring(self, open_requests: Mapping[str, str], now: float) -> list[str]:
         """Customers whose requests, trade -> customer, are to be brought to the gateway now.
 
-        Each once. One that the gateway has had for long is brought again. What is not open any more is
-        forgotten.
+        Each once. One that the gateway has had for long is brought again. What is not open any more
+        is forgotten.
         """
         self._brought = {
             trade_id: brought
