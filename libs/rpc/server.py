@@ -1,7 +1,9 @@
 """A gRPC server with health, reflection and a doorkeeper."""
 
+import asyncio
 import importlib
 import pkgutil
+import socket
 
 import grpc
 from google.protobuf import descriptor_pool
@@ -16,7 +18,6 @@ from libs.clock import Clock, SystemClock
 from libs.rpc.doorkeeper import Allow, Doorkeeper
 
 _OPTIONS = [
-    ("grpc.so_reuseport", 0),
     ("grpc.keepalive_time_ms", 60_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
@@ -37,15 +38,20 @@ class RpcServer:
     tells the contracts of the whole house, so that one door can show them all. Health answers
     everybody: "liveness" while the process runs, "" and the names given to `serves` while
     it is ready.
+
+    A server of grpc.aio accepts one call per turn of the event loop, or less: where calls come
+    singly and turns are long, the calls wait unseen. `acceptors` servers that share the port, by
+    connection, accept as many; servicers are then added to each of `servers`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - its parts
         self,
         *,
         listen: str,
         allow: Allow,
         verifier: Verifier,
         quiet: frozenset[str] = frozenset(),
+        acceptors: int = 1,
         clock: Clock | None = None,
     ) -> None:
         reflection = {
@@ -57,11 +63,19 @@ class RpcServer:
             verifier=verifier,
             clock=clock or SystemClock(),
         )
-        self.server = grpc.aio.server(interceptors=[doorkeeper], options=_OPTIONS)
+        options = [*_OPTIONS, ("grpc.so_reuseport", int(acceptors > 1))]
+        self.servers = [
+            grpc.aio.server(interceptors=[doorkeeper], options=options) for _ in range(acceptors)
+        ]
         self._listen = listen
         self._names: list[str] = []
         self._health = HealthServicer()
         self.port = 0
+
+    @property
+    def server(self) -> grpc.aio.Server:
+        """The only one, or the first."""
+        return self.servers[0]
 
     @property
     def address(self) -> str:
@@ -74,15 +88,14 @@ class RpcServer:
 
     async def start(self) -> None:
         """Bind and serve; not ready until set_ready(True). OSError when the port is taken."""
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self.server)
-        _add_reflection(self.server)
-        try:
-            self.port = self.server.add_insecure_port(self._listen)
-        except RuntimeError as error:
-            raise OSError(f"cannot listen on {self._listen}: is the port in use?") from error
+        for server in self.servers:
+            health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+            _add_reflection(server)
+        self._bind()
         await self._health.set(_LIVENESS, health_pb2.HealthCheckResponse.SERVING)
         await self.set_ready(False)
-        await self.server.start()
+        for server in self.servers:
+            await server.start()
 
     async def set_ready(self, is_ready: bool, *names: str) -> None:
         """Say whether calls can be answered now; `names`: of these services alone."""
@@ -97,7 +110,28 @@ class RpcServer:
     async def stop(self, grace_seconds: float = 5.0) -> None:
         """Take no new calls, let those in progress end, then cut off the rest."""
         await self._health.enter_graceful_shutdown()
-        await self.server.stop(grace_seconds)
+        await asyncio.gather(*(server.stop(grace_seconds) for server in self.servers))
+
+    def _bind(self) -> None:
+        """All on one port, which nobody else has. Raises OSError."""
+        host, _, port = self._listen.rpartition(":")
+        try:
+            if len(self.servers) > 1:
+                _check_free(host, int(port))
+            for server in self.servers:
+                self.port = server.add_insecure_port(f"{host}:{self.port or port}")
+        except (OSError, RuntimeError) as error:
+            raise OSError(f"cannot listen on {self._listen}: is the port in use?") from error
+
+
+def _check_free(host: str, port: int) -> None:
+    """Those who share a port do not see that others have it. Raises OSError."""
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        host.strip("[]"), port, type=socket.SOCK_STREAM
+    )[0]
+    with socket.socket(family, kind, protocol) as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        trial.bind(address)
 
 
 def _add_reflection(server: grpc.aio.Server) -> None:

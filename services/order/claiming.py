@@ -26,7 +26,7 @@ class Claims:
     cancels: list[tuple[Claimed, Trade]]
     replaces: list[tuple[Claimed, Trade]]
     lost_partitions: list[int]
-    started: frozenset[str]
+    started: list[str]
 
 
 async def claim_trades(
@@ -54,7 +54,7 @@ async def claim_trades(
     requesting = await Requests(connection).claim(locked, epochs)
     claimed, requested = await claiming.read(), await requesting.read()
     if not claimed and not requested:
-        return Claims([], [], [], lost, frozenset())
+        return Claims([], [], [], lost, [])
     trades = await _trades(connection, [trade for _, trade in claimed], requested)
     journal = Journal(trades, heads, at=clock.now())
     for each, _ in claimed:
@@ -70,7 +70,7 @@ async def claim_trades(
             if each.is_replace and trade.is_to_be_replaced and trade.customer_id not in halted_ids
         ],
         lost,
-        frozenset(event.trade.customer_id for event in journal.events),
+        [event.trade.customer_id for event in journal.events],
     )
 
 

@@ -10,7 +10,7 @@ import psycopg
 
 from services.order.domain.controls.gate import may_be_crossed
 from services.order.domain.journal import Journal
-from services.order.domain.requests import requests_of
+from services.order.domain.requests import Request, requests_of
 from services.order.domain.trade import Cause, Trade, TradeEvent, TradeEventKind
 from services.order.store.amendments import Amendments
 from services.order.store.events import Events
@@ -90,6 +90,10 @@ async def _keep_requests(connection: psycopg.AsyncConnection, journal: Journal) 
     """What the exchange is asked for since this transaction, and what no more."""
     open_requests = requests_of(journal.trades.values())
     if asked := open_requests - journal.requests:
-        await Requests(connection).add(list(asked), at=journal.at)
+        await Requests(connection).add(sorted(asked, key=_by_trade), at=journal.at)
     if answered := journal.requests - open_requests:
-        await Requests(connection).remove(list(answered))
+        await Requests(connection).remove(sorted(answered, key=_by_trade))
+
+
+def _by_trade(request: Request) -> tuple[str, bool]:
+    return request.trade_id, request.is_replace

@@ -94,6 +94,7 @@ _QUIET = frozenset(
     }
 )
 
+_ACCEPTORS = 4
 _MAX_OUTCOMES = 100_000
 _HEALTH_SECONDS = 1.0
 _START_SECONDS = 0.1
@@ -244,12 +245,18 @@ async def _serve(
     clock = SystemClock()
     verifier = Verifier(settings.jwks_file, clock)
     rpc = RpcServer(
-        listen=settings.listen, allow=_ALLOW, quiet=_QUIET, verifier=verifier, clock=clock
+        listen=settings.listen,
+        allow=_ALLOW,
+        quiet=_QUIET,
+        verifier=verifier,
+        clock=clock,
+        acceptors=_ACCEPTORS,
     )
-    add_OrderServiceServicer_to_server(TradesService(desk), rpc.server)
-    add_OrderExecutionServiceServicer_to_server(ExecutionService(office), rpc.server)
     controls = ControlsService(office.database, guard, clock)
-    add_OrderControlServiceServicer_to_server(controls, rpc.server)
+    for server in rpc.servers:
+        add_OrderServiceServicer_to_server(TradesService(desk), server)
+        add_OrderExecutionServiceServicer_to_server(ExecutionService(office), server)
+        add_OrderControlServiceServicer_to_server(controls, server)
     rpc.serves(_TRADES, _EXECUTION, _CONTROLS)
     await rpc.start()
     stack.push_async_callback(rpc.stop)

@@ -47,16 +47,23 @@ class _Orders(pb_grpc.OrderServiceServicer):
         raise NotFound(Reason.REASON_TRADE_NOT_FOUND, "the end")
 
 
-@pytest.fixture
-async def server(keys: Keys) -> AsyncIterator[RpcServer]:
+def _server(keys: Keys, *, listen: str = "127.0.0.1:0", acceptors: int = 1) -> RpcServer:
     methods = ("GetTrade", "WatchTrades")
     server = RpcServer(
-        listen="127.0.0.1:0",
+        listen=listen,
         allow={f"/{SERVICE}/{method}": CUSTOMERS for method in methods},
         verifier=Verifier(keys.jwks_file),
+        acceptors=acceptors,
     )
-    pb_grpc.add_OrderServiceServicer_to_server(_Orders(), server.server)
+    for each in server.servers:
+        pb_grpc.add_OrderServiceServicer_to_server(_Orders(), each)
     server.serves(SERVICE)
+    return server
+
+
+@pytest.fixture
+async def server(keys: Keys) -> AsyncIterator[RpcServer]:
+    server = _server(keys)
     await server.start()
     yield server
     await server.stop(0)
@@ -81,6 +88,23 @@ async def test_a_call_that_is_cut_off_behind_the_servicer_is_answered(
 ) -> None:
     error = await _fails(channel, keys.customer("alice"), "cut off")
     assert (error.code(), reason_of(error)) == (grpc.StatusCode.UNAVAILABLE, "UNAVAILABLE")
+
+
+async def test_a_port_with_several_acceptors_answers_every_connection_and_is_nobody_elses(
+    keys: Keys,
+) -> None:
+    server = _server(keys, acceptors=4)
+    await server.start()
+    own = [("grpc.use_local_subchannel_pool", 1)]
+    for _ in range(20):
+        async with grpc.aio.insecure_channel(server.address, options=own) as channel:
+            assert (await _fails(channel, keys.customer("alice"), "missing")).code() is (
+                grpc.StatusCode.NOT_FOUND
+            )
+    for acceptors in (1, 4):
+        with pytest.raises(OSError, match="is the port in use"):
+            await _server(keys, listen=server.address, acceptors=acceptors).start()
+    await server.stop(0)
 
 
 async def test_the_servicer_learns_who_calls(channel: grpc.aio.Channel, keys: Keys) -> None:
