@@ -88,7 +88,7 @@ def no_fence() -> Iterator[None]:
     async def trusting(
         connection: Any, epochs: Mapping[int, int], customer_ids: Any, clock: Any, **more: Any
     ) -> Claims:
-        now = await Partitions(connection).hold(sorted(epochs))
+        now = await (await Partitions(connection).hold(sorted(epochs))).read()
         return await claim_trades(connection, now, customer_ids, clock, **more)
 
     with mock.patch.object(back_office, "claim_trades", trusting):
