@@ -65,7 +65,8 @@ async def apply_outcomes(
     connection: psycopg.AsyncConnection, told: Sequence[Told], clock: Clock
 ) -> Later[list[Applied]]:
     """Record outcomes strictly in order; one answer each, to be read when it is committed."""
-    sound = [each for each in told if not fault_of(each)]
+    faults = [fault_of(each) for each in told]
+    sound = [each for each, fault in zip(told, faults, strict=True) if not fault]
     trade_ids = sorted({each.trade_id for each in sound})
     locking = await Customers(connection).lock_owners(trade_ids)
     asking = await Trades(connection).ask(trade_ids)
@@ -76,7 +77,10 @@ async def apply_outcomes(
     if known is not None:
         journal.executions = await known.read()
     customer_ids = sorted(heads)
-    judged = [(journal.apply(each), journal.trades.get(each.trade_id)) for each in told]
+    judged = [
+        (journal.apply(each, fault), journal.trades.get(each.trade_id))
+        for each, fault in zip(told, faults, strict=True)
+    ]
     await keep(connection, journal)
     unclaimed = await Queue(connection).unclaimed(customer_ids)
     return unclaimed.then(lambda waiting: _applied_all(judged, waiting))
