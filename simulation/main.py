@@ -24,7 +24,7 @@ from simulation.tools import tools
 
 _ENOUGH = 1_000  # runs after which nothing may be left unmet
 _ENOUGH_RACES = 3_000
-_RACING_SECONDS = 300.0  # in which faults may happen
+RACING_SECONDS = 300.0  # in which faults may happen
 _TELL_SECONDS = 10.0
 _MOST_FAILED = 10
 
@@ -57,7 +57,7 @@ def main(arguments: list[str]) -> int:
 def _plan(seed: str, *, races: bool) -> Plan:
     if not races:
         return Plan(seed)
-    return Plan(seed, races=RACES, calm_after_seconds=_RACING_SECONDS)
+    return Plan(seed, races=RACES, calm_after_seconds=RACING_SECONDS)
 
 
 def _one(plan: Plan, shared: Tools) -> int:

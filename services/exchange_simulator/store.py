@@ -93,7 +93,7 @@ async def read_state(connection: AsyncConnection, epoch: int) -> State:
     cursor = await connection.execute(
         "SELECT session_id, next_command_seq, next_report_seq, acknowledged_seq FROM session"
         " WHERE session_id = ANY(%s)",
-        [list({order.session_id for order in working})],
+        [sorted({order.session_id for order in working})],
     )
     sequences = {row[0]: Sequences(*row[1:]) for row in await cursor.fetchall()}
     days = await read_days(connection)

@@ -1,6 +1,7 @@
 """Bookings of fills, as the contract has them."""
 
 from libs.reasons import Reason
+from libs.stamps import set_moment
 from services.ledger.domain.books import Kind
 from services.ledger.domain.forms import Malformed
 from services.ledger.store.bookings import Booking
@@ -41,6 +42,6 @@ def booked_to(booking: Booking) -> pb.BookedExecution:
             for each in booking.movements
         ],
     )
-    message.effective_at.FromMicroseconds(booking.effective_at)
-    message.recorded_at.FromMicroseconds(booking.recorded_at)
+    set_moment(message.effective_at, booking.effective_at)
+    set_moment(message.recorded_at, booking.recorded_at)
     return message

@@ -5,7 +5,8 @@ stream reads again at its next heartbeat.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from itertools import islice
 from typing import Protocol
 
 import structlog
@@ -40,13 +41,13 @@ class Announcer:
 
     def placed(self, customer_ids: Iterable[str]) -> None:
         """These customers have new trades."""
-        customers = set(customer_ids)
+        customers = list(customer_ids)
         self._to_execution.put(customers)
         self.changed(customers)
 
     def changed(self, customer_ids: Iterable[str]) -> None:
         """These customers have new events."""
-        customers = set(customer_ids)
+        customers = list(customer_ids)
         self._watchers.ring(customers)
         self._to_peers.put(customers)
 
@@ -68,14 +69,14 @@ class _Outlet:
 
     def __init__(self, send: Callable[[Iterable[str]], Awaitable[None]]) -> None:
         self._send = send
-        self._waiting: set[str] = set()
+        self._waiting: dict[str, None] = {}  # the order told in depends on no hash
         self._worker: asyncio.Task[None] | None = None
 
-    def put(self, customer_ids: set[str]) -> None:
+    def put(self, customer_ids: Sequence[str]) -> None:
         if len(self._waiting) + len(customer_ids) > _MOST_WAITING:
             _dropped.inc(len(customer_ids))
             return
-        self._waiting |= customer_ids
+        self._waiting |= dict.fromkeys(customer_ids)
         if self._waiting and (self._worker is None or self._worker.done()):
             self._worker = asyncio.create_task(self._work())
 
@@ -85,8 +86,9 @@ class _Outlet:
 
     async def _work(self) -> None:
         while self._waiting:
-            size = min(len(self._waiting), _MOST_AT_ONCE)
-            batch = [self._waiting.pop() for _ in range(size)]
+            batch = list(islice(self._waiting, _MOST_AT_ONCE))
+            for customer_id in batch:
+                del self._waiting[customer_id]
             try:
                 await self._send(batch)
             except Exception:

@@ -22,7 +22,7 @@ from services.order.domain.controls.gate import Gate, may_be_crossed
 from services.order.domain.journal import Journal, Told, fault_of
 from services.order.domain.news import Amended, Executed, Replaced, ReplaceRejected
 from services.order.domain.placing import Placement, Placing, place
-from services.order.domain.requests import requests_of
+from services.order.domain.requests import Request, requests_of
 from services.order.domain.trade import Cause, Trade, TradeEvent, TradeEventKind, TradeStatus
 from services.order.domain.turns import Applied, Claimed, Waiting
 from services.order.domain.verdicts import Code, Verdict
@@ -268,9 +268,13 @@ async def _keep_requests(connection: psycopg.AsyncConnection, journal: Journal) 
     """What the exchange is asked for since this transaction, and what no more."""
     open_requests = requests_of(journal.trades.values())
     if asked := open_requests - journal.requests:
-        await Requests(connection).add(list(asked), at=journal.at)
+        await Requests(connection).add(sorted(asked, key=_by_trade), at=journal.at)
     if answered := journal.requests - open_requests:
-        await Requests(connection).remove(list(answered))
+        await Requests(connection).remove(sorted(answered, key=_by_trade))
+
+
+def _by_trade(request: Request) -> tuple[str, bool]:
+    return request.trade_id, request.is_replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,7 +285,7 @@ class Claims:
     cancels: list[tuple[Claimed, Trade]]
     replaces: list[tuple[Claimed, Trade]]
     lost_partitions: list[int]
-    started: frozenset[str]
+    started: list[str]
 
 
 async def claim_trades(
@@ -306,7 +310,7 @@ async def claim_trades(
     claimed = await Queue(connection).claim(free, epochs)
     requested = await Requests(connection).claim(list(locked), epochs)
     if not claimed and not requested:
-        return Claims([], [], [], lost, frozenset())
+        return Claims([], [], [], lost, [])
     taken_up = {each.trade_id for each in (*claimed, *(each.claimed for each in requested))}
     trades = await Trades(connection).by_ids(sorted(taken_up))
     journal = Journal(trades, locked, at=clock.now())
@@ -323,5 +327,5 @@ async def claim_trades(
             if each.is_replace and trade.is_to_be_replaced and trade.customer_id not in halted_ids
         ],
         lost,
-        frozenset(event.trade.customer_id for event in journal.events),
+        [event.trade.customer_id for event in journal.events],
     )

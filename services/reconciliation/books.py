@@ -3,14 +3,15 @@
 Each may be run again after a lost connection: it reads what it needs and decides anew.
 """
 
-from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, date, datetime
 
 import msgspec
 from psycopg import AsyncConnection
 
 from libs.ids import Ids
 from libs.postgres import Lane
+from services.reconciliation.domain.agreement import agreed
 from services.reconciliation.domain.case import Closing, Opening, Ruling, rule
 from services.reconciliation.domain.day import (
     DayReport,
@@ -19,9 +20,18 @@ from services.reconciliation.domain.day import (
     seal,
     write,
 )
+from services.reconciliation.domain.held import Held, Told, add, read_so_far
 from services.reconciliation.domain.progress import Progress
-from services.reconciliation.domain.sighting import Key, Page, Sighting, Source, changes
+from services.reconciliation.domain.sighting import (
+    Changes,
+    Key,
+    Page,
+    Sighting,
+    Source,
+    changes,
+)
 from services.reconciliation.domain.verdict import BreakClass
+from services.reconciliation.store.agreements import Agreements
 from services.reconciliation.store.breaks import Breaks
 from services.reconciliation.store.cases import Cases
 from services.reconciliation.store.days import Days
@@ -29,6 +39,7 @@ from services.reconciliation.store.sightings import Sightings
 
 _DUE_AT_ONCE = 500
 _MOST_BREAKS_OF_A_DAY = 1_000
+_NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -40,11 +51,20 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 class Books:
-    """This service's own records."""
+    """This service's own records, and what waits in memory for the sources that have not told it.
+
+    `held` is how many executions wait.
+    """
 
     def __init__(self, lane: Lane, ids: Ids) -> None:
         self._lane = lane
         self._ids = ids
+        self._held: Held = {}
+
+    @property
+    def held(self) -> int:
+        """Executions that not all sources have told, and of which nothing is kept yet."""
+        return len(self._held)
 
     async def begin(self, moment: datetime) -> dict[Source, Progress]:
         """How far the sources were read before this process began at `moment`."""
@@ -56,19 +76,40 @@ class Books:
         return await self._lane.run(work)
 
     async def save(self, sources: Mapping[Source, Progress]) -> None:
-        """Note how far the sources are read; to read again what was not noted does no harm."""
-        await self._lane.run(lambda c: Sightings(c).save_readings(sources))
+        """Note how far all that the sources told is kept; to read more again does no harm."""
+        read = [read_so_far(self._held, source, each.read) for source, each in sources.items()]
+        await self._lane.run(lambda c: Sightings(c).save_readings(sources, read))
 
-    async def take(self, pages: Sequence[Page], *, is_reread: bool, now: datetime) -> Outcome:
-        """Keep what the sources told, and rule about the executions that changed by it."""
+    async def take(
+        self,
+        pages: Sequence[Page],
+        *,
+        is_reread: bool,
+        now: datetime,
+        noticed_before: datetime = _NEVER,
+    ) -> Outcome:
+        """Keep what the sources told, and rule about the executions in which they may differ.
 
-        async def work(connection: AsyncConnection) -> Outcome:
-            keys = await _keep(connection, pages, is_reread=is_reread)
-            if not keys:
-                return Outcome()
-            return await self._rule(connection, keys, is_due=False, now=now)
+        What is new and not told by all of them waits for the others, unless it was
+        `noticed_before`: it is then kept as it is, and a suspect.
+        """
 
-        return await self._lane.run(work)
+        async def work(connection: AsyncConnection) -> tuple[Held, Outcome]:
+            found = await _news(connection, pages, is_reread=is_reread)
+            held = add(self._held, found.fresh, now=now)
+            done, in_doubt = await _settle(connection, held, found)
+            in_doubt |= {k for k, each in held.items() if each.noticed_at < noticed_before} - done
+            outcome = Outcome(is_changed=bool(done))
+            if in_doubt:
+                told = {key: each for key, each in held.items() if key in in_doubt}
+                await _keep(connection, in_doubt, told, gone=found.gone)
+                noticed = {key: each.noticed_at for key, each in told.items()}
+                outcome = await self._rule(connection, in_doubt, noticed, now=now)
+            over = done | in_doubt
+            return {key: each for key, each in held.items() if key not in over}, outcome
+
+        self._held, outcome = await self._lane.run(work)
+        return outcome
 
     async def open_due(self, noticed_by: datetime, *, now: datetime) -> Outcome:
         """Open breaks for suspects noticed by then; call again while there are any."""
@@ -77,7 +118,7 @@ class Books:
             keys = await Cases(connection).due(noticed_by, limit=_DUE_AT_ONCE)
             if not keys:
                 return Outcome()
-            return await self._rule(connection, set(keys), is_due=True, now=now)
+            return await self._rule(connection, set(keys), {}, now=now, is_due=True)
 
         return await self._lane.run(work)
 
@@ -118,12 +159,19 @@ class Books:
         return await self._lane.run(work)
 
     async def _rule(
-        self, connection: AsyncConnection, keys: set[Key], *, is_due: bool, now: datetime
+        self,
+        connection: AsyncConnection,
+        keys: set[Key],
+        noticed: Mapping[Key, datetime],
+        *,
+        now: datetime,
+        is_due: bool = False,
     ) -> Outcome:
+        """Rule about these; `noticed`: since when, where that was before now."""
         cases = Cases(connection)
         found = await cases.load(keys)
         rulings = [rule(case, is_due=is_due, now=now) for case in found]
-        await cases.suspects(rulings, now=now)
+        await cases.suspects(rulings, noticed, now=now)
         opened = [(self._ids.new(), each) for ruling in rulings for each in ruling.openings]
         closed = [each for ruling in rulings for each in ruling.closings]
         if opened:
@@ -136,19 +184,53 @@ class Books:
         return Outcome(True, opened, closed)
 
 
-async def _keep(connection: AsyncConnection, pages: Sequence[Page], *, is_reread: bool) -> set[Key]:
-    """The executions that the pages say something new about."""
-    sightings = Sightings(connection)
-    keys: set[Key] = set()
+async def _news(connection: AsyncConnection, pages: Sequence[Page], *, is_reread: bool) -> Changes:
+    """By what the pages differ from what is on record."""
+    agreements, sightings = Agreements(connection), Sightings(connection)
+    fresh: list[Sighting] = []
+    gone: list[Sighting] = []
     for page in pages:
-        known = await sightings.behind(page, is_reread=is_reread)
+        known = await agreements.behind(page, is_reread=is_reread)
+        known += await sightings.behind(page, is_reread=is_reread)
         found = changes(page, known, is_reread=is_reread)
-        if found.fresh:
-            await sightings.keep(found.fresh)
-        if found.gone:
-            await sightings.forget(found.gone)
-        keys |= found.keys
-    return keys
+        fresh += found.fresh
+        gone += found.gone
+    return Changes(fresh, gone)
+
+
+async def _settle(
+    connection: AsyncConnection, held: Held, found: Changes
+) -> tuple[set[Key], set[Key]]:
+    """Keep what all sources tell alike; the keys of that, and those that are more than new."""
+    agreements = Agreements(connection)
+    lost = {each.key for each in found.gone}
+    whole = {
+        key: whole
+        for key, each in held.items()
+        if key not in lost and (whole := agreed(each.sightings)) is not None
+    }
+    known = await agreements.keep(list(whole.values())) if whole else set()
+    partial = {each.key for each in found.fresh} - whole.keys()
+    if partial:
+        known |= await agreements.on_record(partial)
+    return whole.keys() - known, known | lost
+
+
+async def _keep(
+    connection: AsyncConnection,
+    keys: Collection[Key],
+    told: Mapping[Key, Told],
+    *,
+    gone: Sequence[Sighting],
+) -> None:
+    """Have on record, sighting by sighting, what is known and told now of these executions."""
+    await Agreements(connection).dissolve(keys)
+    sightings = Sightings(connection)
+    fresh = [sighting for each in told.values() for sighting in each.sightings]
+    if fresh:
+        await sightings.keep(fresh)
+    if gone:
+        await sightings.forget(gone)
 
 
 def _stays(

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from types import MappingProxyType
 
 import structlog
@@ -29,6 +29,8 @@ from services.reconciliation.neighbours import Away, Reader
 _SAVE_EVERY = 30  # rounds, where nothing else is written
 _READS_AT_MOST = 200  # pages of a source in one round; the next goes on
 _PAGES_TOGETHER = 8  # of a source, kept in one transaction
+_NEVER = datetime.min.replace(tzinfo=UTC)
+_ALWAYS = datetime.max.replace(tzinfo=UTC)
 _LATE_ROUNDS = 5  # a lag of so many rounds is worth a warning
 
 _read = Counter("reconciliation_executions_read", "Executions that a source told", ["source"])
@@ -75,6 +77,11 @@ class Rounds:
         return MappingProxyType(self._sources)
 
     @property
+    def held(self) -> int:
+        """Executions that wait in memory for the sources that have not told them."""
+        return self._books.held
+
+    @property
     def last_sealed(self) -> date | None:
         """The last day sealed."""
         return self._last_sealed
@@ -108,6 +115,8 @@ class Rounds:
         self._rounds += 1
         is_changed = await self._read_new()
         is_changed |= await self._reread()
+        if self._due_day() is not None:
+            is_changed |= await self._take([], is_reread=False, noticed_before=_ALWAYS)
         await self._open_due()
         await self._seal()
         await self._count()
@@ -117,11 +126,18 @@ class Rounds:
         self._measure()
 
     async def _read_new(self) -> bool:
-        """Every source to its end. Whether anything changed."""
+        """Every source to its end. Whether anything changed.
+
+        What one told in an earlier round the others had until now to tell.
+        """
+        began_at = self.now()
         asked, is_changed = list(self._sources), False
         for _ in range(_READS_AT_MOST // _PAGES_TOGETHER):
             pages = await self._read_ahead(asked)
-            is_changed |= await self._take(pages, is_reread=False)
+            last = {page.source: page for page in pages}
+            asked = [source for source, page in last.items() if page.has_more]
+            waits_since = _NEVER if asked else began_at
+            is_changed |= await self._take(pages, is_reread=False, noticed_before=waits_since)
             for page in pages:
                 if page.forgot:
                     _log.error(
@@ -129,8 +145,6 @@ class Rounds:
                     )
                 self._sources[page.source] = after_read(self._sources[page.source], page)
                 _read.labels(page.source.name).inc(len(page.sightings))
-            last = {page.source: page for page in pages}
-            asked = [source for source, page in last.items() if page.has_more]
             if not asked:
                 break
         return is_changed
@@ -203,8 +217,12 @@ class Rounds:
         found = await asyncio.gather(*map(read, places))
         return [page for page in found if page is not None]
 
-    async def _take(self, pages: list[Page], *, is_reread: bool) -> bool:
-        outcome = await self._books.take(pages, is_reread=is_reread, now=self.now())
+    async def _take(
+        self, pages: list[Page], *, is_reread: bool, noticed_before: datetime = _NEVER
+    ) -> bool:
+        outcome = await self._books.take(
+            pages, is_reread=is_reread, now=self.now(), noticed_before=noticed_before
+        )
         self._tell(outcome)
         return outcome.is_changed
 

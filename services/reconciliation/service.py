@@ -73,7 +73,7 @@ class ReconciliationServicer(ReconciliationServiceServicer):
         rounds = self._rounds
         response = pb.GetReconciliationResponse(
             sources=telling.sources_to(rounds.sources, now=rounds.now()),
-            pending=pending,
+            pending=pending + rounds.held,
             open_breaks=[
                 pb.OpenBreaks(break_class=break_pb2.BreakClass.ValueType(number), count=count)
                 for number, count in sorted(counts.items())

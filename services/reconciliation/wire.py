@@ -1,7 +1,8 @@
 """What the sources' contracts tell, as sightings. No rules."""
 
 from collections.abc import Iterable
-from datetime import UTC, date
+from datetime import date, timedelta
+from functools import lru_cache
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -14,6 +15,7 @@ from stockbroker.order.v1.recorded_execution_pb2 import RecordedExecution
 _CASH = "USD"
 _SIGNS = {1: 1, 2: -1}  # BUY and SELL, by what they do to the customer's shares
 _NO_DAY = date(1970, 1, 1)
+_DAY_SECONDS = 86_400
 
 
 def from_venue(report: ExecutionReport, venue: str) -> Sighting:
@@ -117,9 +119,15 @@ def from_ledger(booked: BookedExecution) -> Iterable[Sighting]:
 
 def _day(at: Timestamp) -> date:
     """The day in UTC; the first there is for a time that is none."""
+    return _day_numbered(at.seconds // _DAY_SECONDS)
+
+
+@lru_cache(64)
+def _day_numbered(number: int) -> date:
+    """The day so many days after the first of 1970."""
     try:
-        return at.ToDatetime(tzinfo=UTC).date()
-    except (ValueError, OverflowError):
+        return _NO_DAY + timedelta(days=number)
+    except OverflowError:
         return _NO_DAY
 
 

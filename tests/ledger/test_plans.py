@@ -14,7 +14,7 @@ import pytest
 
 from libs.postgres import migrate
 from services.ledger.main import MIGRATIONS
-from services.ledger.store import checkpoints, history, journal, portfolio
+from services.ledger.store import bookings, checkpoints, history, journal, portfolio
 
 WRITER: dict[str, LiteralString] = {
     "LOCK_HEAD": journal.LOCK_HEAD,
@@ -39,6 +39,10 @@ READER: dict[str, LiteralString] = {
     "LIST_JOURNAL": history.LIST_ENTRIES,
     "LIST_BATCHES": history.LIST_BATCHES,
     "READ_COVERING": checkpoints.READ_COVERING,
+    "LIST_BOOKED": bookings.LIST_TRANSFERS,
+    "READ_UNDONE": bookings.READ_UNDONE,
+    "LIST_BOOKED_BATCHES": bookings.LIST_BATCHES,
+    "LIST_MOVEMENTS": bookings.LIST_MOVEMENTS,
 }
 GROWN = 20_000
 ACCOUNTS = f"""

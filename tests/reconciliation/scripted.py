@@ -1,9 +1,9 @@
 """Reconciliation on a real database, between sources and a clock that do as they are told."""
 
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import Any, LiteralString
 
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, sql
 
 from libs.ids import SystemIds
 from libs.postgres import Lane
@@ -147,7 +147,14 @@ class Desk:
         async with await AsyncConnection.connect(self._url) as connection:
             return await Days(connection).list(before=None, limit=100)
 
+    async def count_rows(self, table: LiteralString) -> int:
+        """Rows of one of its tables."""
+        async with await AsyncConnection.connect(self._url) as connection:
+            query = sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(table))
+            cursor = await connection.execute(query)
+            return int((await cursor.fetchall())[0][0])
+
     async def count_pending(self) -> int:
         """Executions that differ and are no breaks."""
         async with await AsyncConnection.connect(self._url) as connection:
-            return await Breaks(connection).count_suspects()
+            return await Breaks(connection).count_suspects() + self.rounds.held

@@ -62,6 +62,43 @@ async def test_a_fill_on_its_way_is_pending_and_no_break(desk: Desk) -> None:
     assert await desk.breaks(*BreakState) == []
 
 
+async def test_what_all_sources_tell_alike_takes_one_row_and_a_short_lag_makes_no_suspect(
+    desk: Desk,
+) -> None:
+    for number in range(5):
+        for source in Source:
+            desk.sources[source].add(f"e-{number + 1}")
+            if number % 4 == source.value - 1:
+                await desk.rounds_for(1)
+                assert await desk.count_rows("suspect") == 0
+                assert await desk.count_rows("sighting") == 0
+    await desk.rounds_for(1)
+
+    assert await desk.count_rows("agreed_execution") == 6
+    assert await desk.count_pending() == 0
+    assert await desk.breaks(*BreakState) == []
+
+
+@pytest.mark.parametrize("source", list(Source))
+async def test_what_was_agreed_and_is_told_once_more_is_a_duplicate_until_it_is_gone(
+    desk: Desk, source: Source
+) -> None:
+    desk.everywhere("e-1")
+    await desk.rounds_for(2)
+    again = desk.sources[source].add("e-0")
+    desk.everywhere("e-2")
+    await desk.rounds_for(8)
+    (found,) = await desk.breaks()
+    assert (found.execution_id, found.break_class.name) == ("e-0", "DUPLICATE")
+    told = sorted((each.source, each.position, each.customer_id) for each in found.told)
+    first = [(each, 1, "" if each is Source.VENUE else "alice") for each in Source]
+    assert told == sorted([*first, (source, again, first[source - 1][2])])
+
+    del desk.sources[source].sightings[again]
+    await desk.rounds_for(2)
+    assert await desk.breaks() == []
+
+
 async def test_a_difference_older_than_the_grace_is_a_break_until_it_is_gone(desk: Desk) -> None:
     for source in (Source.VENUE, Source.GATEWAY, Source.ORDER):
         desk.sources[source].add("e-1")
@@ -165,6 +202,25 @@ async def test_a_killed_process_goes_on_where_it_was_and_keeps_its_breaks(desk: 
         ("e-2", "MISSING_AT_ORDER"),
     ]
     assert len(await desk.breaks(*BreakState)) == 4
+
+
+async def test_a_killed_process_forgets_nothing_that_it_held_back(desk: Desk) -> None:
+    for source in (Source.VENUE, Source.GATEWAY, Source.ORDER):
+        desk.sources[source].add("e-1")
+    desk.everywhere("e-2")
+    await desk.rounds_for(1)
+    assert await desk.count_rows("suspect") == 0
+    assert await desk.count_pending() == 1
+
+    desk.start()
+    for scripted in desk.sources.values():
+        scripted.pages.clear()
+    await desk.rounds_for(7)
+
+    read_from = {source: scripted.pages[0][0] for source, scripted in desk.sources.items()}
+    assert [read_from[source].position for source in Source] == [1, 1, 1, 2]
+    assert await desk.open_classes() == [("e-1", "MISSING_AT_LEDGER")]
+    assert await desk.count_rows("agreed_execution") == 2
 
 
 async def test_two_processes_at_once_open_a_break_once(make_desk: MakeDesk) -> None:

@@ -1,10 +1,11 @@
 """The rules: whether sources agree on an execution, and how they differ if not."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
 
+from services.reconciliation.domain.agreement import agreed
 from services.reconciliation.domain.progress import Progress, due_before
 from services.reconciliation.domain.sighting import Sighting, Source
 from services.reconciliation.domain.verdict import judge
@@ -78,6 +79,43 @@ def test_after_a_correction_the_ledger_has_the_last_word_of_the_venue() -> None:
     assert classes([*everywhere(), corrected]) == ["ALTERED_AT_LEDGER"]
     wrong = correction(9, shares=-6, cash_micros=700_000_001)
     assert classes([*everywhere(), corrected, wrong]) == ["ALTERED_AT_LEDGER"]
+
+
+def test_what_one_row_says_is_the_same_fill_told_once_by_all() -> None:
+    whole = agreed(everywhere()[::-1])
+    assert whole is not None
+    assert (whole.trade_id, whole.customer_id, whole.shares) == ("t-1", "alice", 10)
+    assert [whole.venue_position, whole.ledger_position] == [1, 1]
+
+
+@pytest.mark.parametrize("source", [GATEWAY, ORDER, LEDGER])
+@pytest.mark.parametrize(
+    "terms",
+    [
+        {"shares": 11},
+        {"cash_micros": 1},
+        {"symbol": "MSFT"},
+        {"trade_id": ""},
+        {"customer_id": "mallory"},
+        {"customer_id": ""},
+        {"part": 1},
+        {"is_fill": False},
+        {"trade_date": date(2026, 11, 21)},
+    ],
+)
+def test_what_differs_in_anything_is_kept_source_by_source(
+    source: Source, terms: dict[str, Any]
+) -> None:
+    assert agreed(everywhere(**{source.name.lower(): terms})) is None
+
+
+def test_fewer_or_more_than_four_are_kept_source_by_source() -> None:
+    for missing in range(4):
+        told = everywhere()
+        del told[missing]
+        assert agreed(told) is None
+        assert agreed([*told, *told[:1]]) is None
+    assert agreed([*everywhere(), a_sighting(LEDGER, "e-1", 2)]) is None
 
 
 def test_a_house_that_agrees_on_other_terms_than_the_venue() -> None:

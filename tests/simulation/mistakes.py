@@ -1,5 +1,6 @@
 """Six mistakes to plant into the house, one at a time: a simulation that finds none is blind."""
 
+import random
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -20,7 +21,7 @@ from stockbroker.common.v1.reason_pb2 import Reason
 
 
 def _fresh(*_: str) -> str:
-    return str(uuid.uuid4())
+    return str(uuid.UUID(int=random.getrandbits(128)))
 
 
 @contextmanager

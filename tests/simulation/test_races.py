@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 
 import pytest
 
+from simulation.main import RACING_SECONDS
 from simulation.races import RACES
 from simulation.run import Plan, Tools, Verdict, run
 from tests.simulation.race_mistakes import MISTAKES
@@ -15,7 +16,7 @@ _MOST_SEEDS = 30
 
 def raced(simulated: Tools, seed: str, **more: object) -> Verdict:
     """A run of many races, with faults while they last."""
-    plan = Plan(seed, races=RACES, calm_after_seconds=300.0, **more)  # type: ignore[arg-type]
+    plan = Plan(seed, races=RACES, calm_after_seconds=RACING_SECONDS, **more)  # type: ignore[arg-type]
     return run(plan, simulated)
 
 

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from simulation.main import RACING_SECONDS
+from simulation.races import RACES
 from simulation.run import Plan, Tools, run
 from simulation.scenario import many_trades
+from tests.simulation.mistakes import no_idempotency
 
 _ROOT = Path(__file__).parents[2]
 _AT_ONCE = 10
@@ -54,14 +57,19 @@ def test_a_seed_gives_the_same_trace_again(simulated: Tools) -> None:
     assert run(Plan("8"), simulated).digest != first.digest
 
 
-def test_a_seed_gives_the_same_trace_in_another_process(simulated: Tools) -> None:
-    environment = os.environ | {"PYTHONHASHSEED": "1234"}
-    done = subprocess.run(
-        [sys.executable, "-m", "simulation.main", "--seed", "7"],
+def test_a_seed_gives_the_same_trace_whatever_ran_before_and_however_words_are_hashed(
+    simulated: Tools,
+) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "simulation.main", "--races", "1", "--seed", "1"],
         cwd=_ROOT,
-        env=environment,
-        capture_output=True,
+        env=os.environ | {"PYTHONHASHSEED": "1"},
+        stdout=subprocess.PIPE,
         text=True,
-        check=False,
-    )
-    assert run(Plan("7"), simulated).digest in done.stdout.splitlines()[-1], done.stderr
+    ) as alone:
+        with no_idempotency():
+            run(Plan("1"), simulated)
+        here = run(Plan("1", races=RACES, calm_after_seconds=RACING_SECONDS), simulated)
+        there = alone.communicate()[0].splitlines()
+    assert here.violation is None
+    assert here.digest in there[-1]

@@ -57,13 +57,13 @@ class WaitingRoom:
 
     def add(self, postponed: Sequence[Postponed], *, alone: bool = False) -> None:
         """These wait now, or were tried once more in vain."""
-        tried: set[str] = set()
+        tried: dict[str, None] = {}
         for one in postponed:
             trade = self._enter(one.trade_id)
             trade.seqs.add(one.seq)
             trade.is_alone = trade.is_alone or alone
             if one.was_tried:
-                tried.add(one.trade_id)
+                tried[one.trade_id] = None
         now = self._clock.monotonic()
         for trade_id in tried:
             trade = self._trades[trade_id]

@@ -23,22 +23,23 @@ class Brought:
         found = self._brought.get(trade_id, _NEVER)
         return found[:2] == (request_id, epoch) and self._is_fresh(found, now)
 
-    def to_bring(self, open_requests: Mapping[str, str], now: float) -> set[str]:
+    def to_bring(self, open_requests: Mapping[str, str], now: float) -> list[str]:
         """Customers whose requests, trade -> customer, are to be brought to the gateway now.
 
-        One that the gateway has had for long is brought again. What is not open any more is
-        forgotten.
+        Each once. One that the gateway has had for long is brought again. What is not open any more
+        is forgotten.
         """
         self._brought = {
             trade_id: brought
             for trade_id, brought in self._brought.items()
             if trade_id in open_requests or self._is_fresh(brought, now)
         }
-        return {
+        wanted = (
             customer_id
             for trade_id, customer_id in open_requests.items()
             if not self._is_fresh(self._brought.get(trade_id, _NEVER), now)
-        }
+        )
+        return list(dict.fromkeys(wanted))
 
     def _is_fresh(self, brought: tuple[str, int, float], now: float) -> bool:
         return brought[2] > now - self._again_after_seconds

@@ -52,7 +52,7 @@ def asked_to(operations: Sequence[Operation]) -> Columns:
         "lone_hold_ids": uuids([o.hold_id for o in operations if _draws_on_nobody(o)]),
         "names": texts([key.name for key in keys]),
         "assets": texts([key.asset for key in keys]),
-        "whole_names": texts([*restrained]),
+        "whole_names": texts(sorted(restrained)),
         "reverses": uuids([o.reverses for o in operations if o.reverses is not None]),
     }
 

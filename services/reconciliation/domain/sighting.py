@@ -68,11 +68,6 @@ class Sighting(msgspec.Struct, frozen=True, kw_only=True):
         """Where it stands at its source."""
         return Place(self.position, self.venue, self.execution_id)
 
-    @property
-    def name(self) -> tuple[str, str, int, int, int]:
-        """Names this sighting among all."""
-        return self.venue, self.execution_id, self.source, self.position, self.part
-
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
     """Some of a source's executions: all behind `after` up to `next`, and maybe some behind it.
@@ -104,11 +99,6 @@ class Changes(msgspec.Struct, frozen=True):
     fresh: list[Sighting]
     gone: list[Sighting]
 
-    @property
-    def keys(self) -> set[Key]:
-        """The executions that they are about."""
-        return {each.key for each in (*self.fresh, *self.gone)}
-
 
 def upper_bound(page: Page, *, is_reread: bool) -> Place:
     """Up to where what is known bears on the page."""
@@ -132,14 +122,19 @@ def changes(page: Page, known: list[Sighting], *, is_reread: bool) -> Changes:
 
     Only a page that was read anew shows that something is gone.
     """
-    stored = {each.name: each for each in known}
-    told = {each.name: each for each in page.sightings}
+    stored = {_name(each): each for each in known}
+    told = {_name(each): each for each in page.sightings}
     fresh = [each for name, each in told.items() if stored.get(name) != each]
     if not is_reread:
         return Changes(fresh, [])
     end = told_whole(page)
     gone = [each for name, each in stored.items() if name not in told and each.place <= end]
     return Changes(fresh, gone)
+
+
+def _name(each: Sighting) -> tuple[int, str, str, int]:
+    """Names a sighting among all of its source."""
+    return each.position, each.execution_id, each.venue, each.part
 
 
 def bounded(number: int) -> int:

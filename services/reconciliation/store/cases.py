@@ -1,6 +1,6 @@
 """Suspects and breaks as the rules need them: read and written for many executions at once."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -33,8 +33,9 @@ CROSS JOIN LATERAL (
 
 _NOTE = """
 INSERT INTO suspect (venue, execution_id, noticed_at)
-SELECT venue, execution_id, %(now)s
-FROM unnest(%(venues)s::text[], %(execution_ids)s::text[]) AS k (venue, execution_id)
+SELECT venue, execution_id, noticed_at
+FROM unnest(%(venues)s::text[], %(execution_ids)s::text[], %(noticed_ats)s::timestamptz[])
+    AS k (venue, execution_id, noticed_at)
 ON CONFLICT DO NOTHING
 """
 
@@ -112,12 +113,15 @@ class Cases:
             {"moment": moment},
         )
 
-    async def suspects(self, rulings: Sequence[Ruling], *, now: datetime) -> None:
-        """Note who is a suspect now, and who is none any more."""
+    async def suspects(
+        self, rulings: Sequence[Ruling], noticed: Mapping[Key, datetime], *, now: datetime
+    ) -> None:
+        """Note who is a suspect now, or since it was `noticed`, and who is none any more."""
         noted = [ruling.key for ruling in rulings if ruling.is_suspect]
         cleared = [ruling.key for ruling in rulings if not ruling.is_suspect]
         if noted:
-            await self._connection.execute(_NOTE, {**_names(noted), "now": now})
+            noticed_ats = [noticed.get(key, now) for key in noted]
+            await self._connection.execute(_NOTE, {**_names(noted), "noticed_ats": noticed_ats})
         if cleared:
             await self._connection.execute(_CLEAR, _names(cleared))
 

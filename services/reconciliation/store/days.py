@@ -9,12 +9,32 @@ from services.reconciliation.domain.day import FIRST_SEAL, DayOfSource, SealedDa
 from services.reconciliation.domain.sighting import Source
 
 _SUMS = """
-SELECT source, count(*) FILTER (WHERE is_fill),
-    coalesce(sum(abs(shares)) FILTER (WHERE is_fill), 0)::numeric::text,
-    coalesce(sum(abs(cash_micros)) FILTER (WHERE is_fill), 0)::numeric::text,
-    count(DISTINCT position) FILTER (WHERE NOT is_fill)
-FROM sighting WHERE trade_date = %(trade_date)s
-GROUP BY source
+WITH told AS (
+    SELECT source, count(*) FILTER (WHERE is_fill) AS executions,
+        sum(abs(shares)) FILTER (WHERE is_fill) AS shares,
+        sum(abs(cash_micros)) FILTER (WHERE is_fill) AS cash_micros,
+        count(DISTINCT position) FILTER (WHERE NOT is_fill) AS corrections
+    FROM sighting WHERE trade_date = %(trade_date)s
+    GROUP BY source
+), alike AS (
+    SELECT count(*) AS executions, sum(abs(shares)) AS shares, sum(abs(cash_micros)) AS cash_micros
+    FROM agreed_execution WHERE trade_date = %(trade_date)s
+)
+SELECT s.source, coalesce(t.executions, 0) + a.executions,
+    (coalesce(t.shares, 0) + coalesce(a.shares, 0))::numeric::text,
+    (coalesce(t.cash_micros, 0) + coalesce(a.cash_micros, 0))::numeric::text,
+    coalesce(t.corrections, 0)
+FROM alike AS a
+CROSS JOIN generate_series(1, 4) AS s (source)
+LEFT JOIN told AS t USING (source)
+"""
+
+_FIRST_TRADED = """
+SELECT min(trade_date) FROM (
+    SELECT min(trade_date) AS trade_date FROM sighting
+    UNION ALL
+    SELECT min(trade_date) FROM agreed_execution
+) AS first
 """
 
 
@@ -30,7 +50,7 @@ class Days:
 
     async def first_traded(self) -> date | None:
         """The first day of which anything is told. Reads all that is known."""
-        return await self._one("SELECT min(trade_date) FROM sighting")
+        return await self._one(_FIRST_TRADED)
 
     async def sums(self, trade_date: date) -> list[DayOfSource]:
         """What each source has of a day."""

@@ -11,7 +11,7 @@ from libs.postgres.arrays import Bigints, Flags, Packed, Texts
 from services.reconciliation.domain.progress import Progress
 from services.reconciliation.domain.sighting import Key, Page, Place, Sighting, Source, upper_bound
 
-_FIRST_DAY = date(2000, 1, 1)
+FIRST_DAY = date(2000, 1, 1)
 
 _SELECT = """
 SELECT source, position, part, trade_date, shares, cash_micros, is_fill, venue, execution_id,
@@ -83,11 +83,7 @@ class Sightings:
         until = upper_bound(page, is_reread=is_reread)
         cursor = await self._connection.execute(
             _READ_BETWEEN.encode(),
-            {
-                "source": page.source,
-                **{f"after_{name}": value for name, value in _named(page.after).items()},
-                **{f"until_{name}": value for name, value in _named(until).items()},
-            },
+            {"source": page.source, **bounds_of(page.after, until)},
             binary=True,
         )
         return [sighting_from(row) for row in await cursor.fetchall()]
@@ -124,9 +120,10 @@ class Sightings:
             for row in await cursor.fetchall()
         }
 
-    async def save_readings(self, sources: Mapping[Source, Progress]) -> None:
-        """Note how far each source is read."""
-        read = [progress.read for progress in sources.values()]
+    async def save_readings(
+        self, sources: Mapping[Source, Progress], read: Sequence[Place]
+    ) -> None:
+        """Note how far each source is read anew, and up to where all it told is kept: `read`."""
         reread = [progress.reread for progress in sources.values()]
         await self._connection.execute(
             _SAVE_READING,
@@ -167,7 +164,7 @@ def _columns(sightings: Sequence[Sighting]) -> dict[str, Packed]:
         "sources": Bigints([each.source for each in sightings]),
         "positions": Bigints([each.position for each in sightings]),
         "parts": Bigints([each.part for each in sightings]),
-        "trade_days": Bigints([(each.trade_date - _FIRST_DAY).days for each in sightings]),
+        "trade_days": Bigints([(each.trade_date - FIRST_DAY).days for each in sightings]),
         "shares": Bigints([each.shares for each in sightings]),
         "cash_micros": Bigints([each.cash_micros for each in sightings]),
         "are_fills": Flags([each.is_fill for each in sightings]),
@@ -179,11 +176,15 @@ def _columns(sightings: Sequence[Sighting]) -> dict[str, Packed]:
     }
 
 
-def _named(place: Place) -> dict[str, Any]:
+def bounds_of(after: Place, until: Place) -> dict[str, Any]:
+    """Two places, as parameters of a statement."""
     return {
-        "position": place.position,
-        "venue": place.venue,
-        "execution_id": place.execution_id,
+        "after_position": after.position,
+        "after_venue": after.venue,
+        "after_execution_id": after.execution_id,
+        "until_position": until.position,
+        "until_venue": until.venue,
+        "until_execution_id": until.execution_id,
     }
 
 
