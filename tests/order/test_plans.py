@@ -42,6 +42,7 @@ from services.order.placing import place_trades
 from services.order.replacing import replace_trades
 from services.order.store import PLANS, READING_PLANS
 from services.order.store.arrays import Bigints, Moments, Octets, Texts
+from services.order.store.executions import Executions, Place
 from services.order.store.lists import Lists
 from services.order.store.queue import Partitions, Queue
 from services.order.store.requests import Requests
@@ -184,6 +185,7 @@ async def read_once(connection: psycopg.AsyncConnection) -> None:
     await Trades(connection).by_client_order_ids([(HOT, trade.client_order_id) for trade in found])
     await Queue(connection).waiting(range(128), placed_before=datetime.now(UTC), limit=10)
     await Requests(connection).waiting(range(128), asked_before=datetime.now(UTC), limit=10)
+    await Executions(connection).after(Place(0, "", ""), limit=10)
 
 
 FILL = """
