@@ -173,6 +173,8 @@ class Auditor:
                 if not is_full and until > after:
                     bounds = {"after": after, "until": until}
                     await _ask(connection, invariants.IN_RANGE, bounds, breaches)
+                    if await _may_be_amiss(connection, bounds):
+                        await _ask(connection, invariants.OF_ENTRIES, bounds, breaches)
                     await _ask_executions(connection, bounds, breaches)
             if is_full:
                 await self._search_history(connection, until, breaches)
@@ -187,6 +189,7 @@ class Auditor:
             async with connection.transaction():
                 await connection.execute(_ONE_MOMENT)
                 await _ask(connection, invariants.IN_RANGE, bounds, breaches)
+                await _ask(connection, invariants.OF_ENTRIES, bounds, breaches)
                 await _ask_executions(connection, bounds, breaches)
 
     def _judge(self, before: Look | None, breaches: Breaches, until: int, *, is_full: bool) -> Look:
@@ -221,6 +224,12 @@ async def _ask(
             cursor = await connection.execute(query, bounds)
             for (words,) in await cursor.fetchall():
                 breaches.setdefault(rule, []).append(words)
+
+
+async def _may_be_amiss(connection: AsyncConnection, bounds: Mapping[str, Any]) -> bool:
+    """Whether the questions of entries are worth asking; the range is to the journal's end."""
+    cursor = await connection.execute(invariants.MAY_BE_AMISS, bounds)
+    return await cursor.fetchone() is not None
 
 
 async def _ask_executions(

@@ -8,6 +8,7 @@ import pytest
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
+from services.ledger.store import invariants
 from stockbroker.ledger.v1 import invariant_pb2 as pb
 from tests.ledger.desk import USD, Desk, a_fill, a_hold, new_id
 from tests.ledger.test_access import DENIED, refusal
@@ -154,6 +155,55 @@ BREAKS: dict[str, tuple[str, set[str]]] = {
         {"I1", "I3", "I7"},
     ),
 }
+
+
+# Alice's cash has its versions 1, 2 and 3 of the transfers 1, 3 and 5.
+HERS = "(SELECT id FROM account WHERE name = 'customer/alice' AND asset = 'USD')"
+BREAKS_OF_ENTRIES = {
+    **{how: change for how, (change, _) in BREAKS.items()},
+    "an account that is gone": f"DELETE FROM account WHERE id = {HERS}",
+    "an account that stands behind": f"UPDATE account SET version = 2 WHERE id = {HERS}",
+    "an account that stands ahead": f"UPDATE account SET version = 9 WHERE id = {HERS}",
+    "an account with another's hash": f"UPDATE account SET hash = sha256('') WHERE id = {HERS}",
+    "a first version that is gone": f"DELETE FROM entry WHERE account_id = {HERS} AND version = 1",
+    "a latest version that is gone": f"DELETE FROM entry WHERE account_id = {HERS} AND version = 3",
+    "a version left out": f"UPDATE entry SET version = 7 WHERE account_id = {HERS} AND version = 3",
+    "more held than there was": f"UPDATE entry SET held_after = 2000000000"
+    f" WHERE account_id = {HERS} AND version = 3",
+    "a version after its time": f"UPDATE entry SET transfer_seq = 5"
+    f" WHERE account_id = {HERS} AND version = 1",
+    "a first balance out of thin air": f"UPDATE entry SET balance_after = 7"
+    f" WHERE account_id = {HERS} AND version = 1",
+}
+
+
+async def test_nothing_that_is_wrong_with_entries_is_passed_over(
+    watch: Watch, anybody: psycopg.AsyncConnection[Any]
+) -> None:
+    """One question tells whether the others are worth asking, wherever the look before ended."""
+    assert all(invariant.holds for invariant in (await watch.look(full=True)).invariants)
+    assert [await _answers(anybody, after) for after in range(5)] == [(False, False)] * 5
+    wrong = set()
+    for how, change in BREAKS_OF_ENTRIES.items():
+        for after in range(5):
+            async with anybody.transaction(force_rollback=True):
+                await anybody.execute(change.encode())
+                is_wrong, may_be_amiss = await _answers(anybody, after)
+            assert may_be_amiss or not is_wrong, (how, after)
+            if is_wrong:
+                wrong.add(how)
+    assert wrong >= BREAKS_OF_ENTRIES.keys() - BREAKS.keys()
+
+
+async def _answers(connection: psycopg.AsyncConnection[Any], after: int) -> tuple[bool, bool]:
+    """Whether any question of entries has an answer, and whether one may have."""
+    bounds = {"after": after, "until": 5}
+    found = []
+    for questions in (*invariants.OF_ENTRIES.values(), (invariants.MAY_BE_AMISS,)):
+        for question in questions:
+            cursor = await connection.execute(question, bounds)
+            found.append(bool(await cursor.fetchall()))
+    return any(found[:-1]), found[-1]
 
 
 @pytest.mark.parametrize("how", BREAKS)

@@ -1,7 +1,7 @@
 """The invariants of the books as questions whose answers are the places where they are broken.
 
-`IN_RANGE` are asked of the history above `after` up to `until`, `OF_STATE` of what all accounts and
-holds are now, from one moment. Each answer is a row of one text.
+`IN_RANGE` and `OF_ENTRIES` are asked of the history above `after` up to `until`, `OF_STATE` of what
+all accounts and holds are now, from one moment. Each answer is a row of one text.
 """
 
 from collections.abc import Mapping
@@ -14,10 +14,42 @@ IN_RANGE: Mapping[str, tuple[LiteralString, ...]] = {
             e.transfer_seq, a.asset, sum(e.amount))
         FROM entry e JOIN account a ON a.id = e.account_id
         WHERE e.transfer_seq > %(after)s AND e.transfer_seq <= %(until)s
+            AND e.amount <> 0
         GROUP BY e.transfer_seq, a.asset HAVING sum(e.amount) <> 0
         LIMIT 5
         """,
     ),
+    "I6": (
+        """
+        SELECT format('transfers %%s to %%s: %%s of them are there',
+            %(after)s::bigint + 1, %(until)s::bigint, count(*))
+        FROM transfer WHERE seq > %(after)s AND seq <= %(until)s
+        HAVING count(*) <> %(until)s::bigint - %(after)s::bigint
+        """,
+        """
+        SELECT DISTINCT format('transfer %%s has entries and %%s', e.transfer_seq,
+            CASE WHEN t.seq IS NULL THEN 'is not there' ELSE 'was refused' END)
+        FROM entry e LEFT JOIN (
+            SELECT seq, reason FROM transfer WHERE seq > %(after)s AND seq <= %(until)s
+        ) AS t ON t.seq = e.transfer_seq
+        WHERE e.transfer_seq > %(after)s AND e.transfer_seq <= %(until)s
+            AND (t.seq IS NULL OR t.reason <> 0)
+        LIMIT 5
+        """,
+    ),
+    "I7": (
+        """
+        SELECT format('transfer %%s was recorded before transfer %%s', b.first_seq, before.last_seq)
+        FROM batch b JOIN batch before ON before.seq = b.seq - 1
+        WHERE b.last_seq > %(after)s AND b.last_seq <= %(until)s
+            AND b.recorded_at < before.recorded_at
+        LIMIT 5
+        """,
+    ),
+}
+
+# Entry by entry, with the entry before and the account.
+OF_ENTRIES: Mapping[str, tuple[LiteralString, ...]] = {
     "I2": (
         """
         SELECT format('%%s %%s version %%s: balance %%s, held %%s',
@@ -64,22 +96,6 @@ IN_RANGE: Mapping[str, tuple[LiteralString, ...]] = {
         LIMIT 5
         """,
     ),
-    "I6": (
-        """
-        SELECT format('transfers %%s to %%s: %%s of them are there',
-            %(after)s::bigint + 1, %(until)s::bigint, count(*))
-        FROM transfer WHERE seq > %(after)s AND seq <= %(until)s
-        HAVING count(*) <> %(until)s::bigint - %(after)s::bigint
-        """,
-        """
-        SELECT DISTINCT format('transfer %%s has entries and %%s', e.transfer_seq,
-            CASE WHEN t.seq IS NULL THEN 'is not there' ELSE 'was refused' END)
-        FROM entry e LEFT JOIN transfer t ON t.seq = e.transfer_seq
-        WHERE e.transfer_seq > %(after)s AND e.transfer_seq <= %(until)s
-            AND (t.seq IS NULL OR t.reason <> 0)
-        LIMIT 5
-        """,
-    ),
     "I7": (
         """
         SELECT format('account %%s version %%s is of transfer %%s, the one before of %%s',
@@ -92,15 +108,44 @@ IN_RANGE: Mapping[str, tuple[LiteralString, ...]] = {
             AND before.transfer_seq > e.transfer_seq
         LIMIT 5
         """,
-        """
-        SELECT format('transfer %%s was recorded before transfer %%s', b.first_seq, before.last_seq)
-        FROM batch b JOIN batch before ON before.seq = b.seq - 1
-        WHERE b.last_seq > %(after)s AND b.last_seq <= %(until)s
-            AND b.recorded_at < before.recorded_at
-        LIMIT 5
-        """,
     ),
 }
+
+# Whether any of `OF_ENTRIES` may have an answer, in one go over entries up to the end of the
+# journal: where it has no row none of them has. Most entries follow one that is among them; only
+# before the first of an account it is looked for in the history.
+MAY_BE_AMISS = """
+    SELECT FROM (
+        SELECT *,
+            lag(version) OVER of_account AS version_before,
+            lag(balance_after) OVER of_account AS balance_before,
+            lag(transfer_seq) OVER of_account AS transfer_seq_before,
+            lead(version) OVER of_account IS NULL AS is_last
+        FROM entry
+        WHERE transfer_seq > %(after)s AND transfer_seq <= %(until)s
+        WINDOW of_account AS (PARTITION BY account_id ORDER BY version)
+    ) AS e
+    LEFT JOIN account a ON a.id = e.account_id
+    WHERE a.id IS NULL
+        OR e.version > a.version
+        OR (a.has_floor AND e.balance_after < coalesce(e.held_after, 0))
+        OR version_before + 1 <> e.version
+        OR balance_before + e.amount <> e.balance_after
+        OR transfer_seq_before > e.transfer_seq
+        OR (version_before IS NULL AND e.version = 1 AND e.amount <> e.balance_after)
+        OR (version_before IS NULL AND e.version <> 1 AND NOT EXISTS (
+            SELECT FROM entry before
+            WHERE before.account_id = e.account_id
+                AND entry_key(before.account_id, before.version)
+                    = entry_key(e.account_id, e.version - 1)
+                AND before.balance_after + e.amount = e.balance_after
+                AND before.transfer_seq <= e.transfer_seq
+        ))
+        OR (is_last AND (
+            e.version, e.balance_after, coalesce(e.held_after, 0), coalesce(e.cost_after, 0), e.hash
+        ) IS DISTINCT FROM (a.version, a.posted, a.held, a.cost_micros, a.hash))
+    LIMIT 1
+"""
 
 OF_STATE: Mapping[str, tuple[LiteralString, ...]] = {
     "I1": (
