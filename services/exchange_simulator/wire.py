@@ -108,6 +108,7 @@ def command_from_member(message: service_pb.SessionRequest.Command) -> Command |
             wanted.quantity,
             wanted.limit_price_micros,
             wanted.stop_price_micros,
+            wanted.max_notional_micros,
         )
     return None
 
@@ -134,6 +135,7 @@ def report_to(filing: Filing, report: Report, stamp: Stamp) -> pb.ExecutionRepor
         quantity=report.quantity,
         limit_price_micros=report.limit_price_micros,
         stop_price_micros=report.stop_price_micros,
+        max_notional_micros=report.max_notional_micros,
         exec_ref_id=report.exec_ref_id,
     )
 
