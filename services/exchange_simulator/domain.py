@@ -99,7 +99,7 @@ class CancelOrder:
 
 @dataclass(frozen=True, slots=True)
 class ReplaceOrder:
-    """An order is to have other terms: shares in all, filled ones included; an amount of 0 stays."""
+    """An order is to have other terms: shares in all, filled ones too; an amount of 0 stays."""
 
     client_order_id: str
     quantity: int

@@ -15,7 +15,6 @@ from services.execution.domain.replacing import (
     freed,
     raised,
     saved_by,
-    spare_after,
 )
 from services.execution.domain.trade import OrderType, Side
 

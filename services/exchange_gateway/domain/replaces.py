@@ -21,8 +21,8 @@ from services.exchange_gateway.domain.orders import (
 class Revision:
     """Terms that a replace gives an order: whole shares in all, micros per share.
 
-    `max_notional_micros`: the most it may cost in all. An amount of 0: it is kept, where it is asked
-    for; there is none, where it is told.
+    `max_notional_micros`: the most it may cost in all. An amount of 0: it is kept, where it is
+    asked for; there is none, where it is told.
     """
 
     quantity: int
