@@ -160,6 +160,7 @@ class Eyes:
             "SELECT 'reports', s.next_seq, d.next_seq FROM progress s JOIN progress d"
             " ON s.lane = 'stored' AND d.lane = 'delivered' WHERE s.next_seq <> d.next_seq"
             " UNION ALL SELECT 'unanswered', count(*), 0 FROM unanswered_order HAVING count(*) > 0"
+            " UNION ALL SELECT 'later', count(*), 0 FROM later_report HAVING count(*) > 0"
         )
 
     def unsettled(self, work: Iterable[asyncio.Task[Any]]) -> str:

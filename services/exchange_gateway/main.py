@@ -103,6 +103,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     listing_age_seconds: Annotated[
         Seconds, msgspec.Meta(description="The venue's list is asked for again after this.")
     ] = 5.0
+    holds_stops: Annotated[
+        bool, msgspec.Meta(description="True: the house holds stops itself until they are met.")
+    ] = False
 
 
 @asynccontextmanager
@@ -190,6 +193,7 @@ def _outside(
             retry_most_seconds=settings.retry_most_seconds,
             later_most_seconds=settings.later_most_seconds,
         ),
+        holds_stops=settings.holds_stops,
     )
 
 

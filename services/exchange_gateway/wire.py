@@ -18,6 +18,7 @@ from services.exchange_gateway.domain import (
 from services.exchange_gateway.domain.cancels import Cancel, CancelTaken, Target
 from services.exchange_gateway.domain.replaces import Replace, ReplaceTaken, Revision
 from services.exchange_gateway.store.executions import StoredExecution
+from services.exchange_gateway.store.session import Held
 from stockbroker.common.v1 import terms_pb2
 from stockbroker.common.v1.reason_pb2 import Reason as ReasonValue
 from stockbroker.exchange_gateway.v1 import exchange_gateway_service_pb2 as pb
@@ -161,6 +162,16 @@ def order_status_to(
     if created_at is not None:
         set_moment(status.created_at, created_at)
     return status
+
+
+def held_stop_to(held: Held) -> pb.HeldStop:
+    """A stop that the house holds, or held."""
+    message = pb.HeldStop(
+        stop_price_micros=held.stop_price_micros, trigger_price_micros=held.trigger_price_micros
+    )
+    if held.triggered_at is not None:
+        set_moment(message.triggered_at, held.triggered_at)
+    return message
 
 
 def report_to(delivery: Delivery, venue: str) -> execution.Report:

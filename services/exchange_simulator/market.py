@@ -21,6 +21,7 @@ from services.exchange_simulator.domain import (
 from services.exchange_simulator.guard import Guard
 from services.exchange_simulator.maker import Maker, Mood
 from services.exchange_simulator.matching import Event, Matcher, Traded
+from services.exchange_simulator.quotes import Range, both
 from services.exchange_simulator.stops import Stops
 
 MEMBERS = 1 << 63  # the first id of a member's order
@@ -84,6 +85,7 @@ class Market:
         self.maker: Maker | None = None
         self.is_halted = False
         self.volume = 0
+        self.traded: Range = None  # since it was told last
         self.quote = Quote(None, None, 0, 0)
         self.updated_at: datetime
         self._bought = 0  # by others than the maker since it quoted last, less what they sold
@@ -119,6 +121,7 @@ class Market:
     def rollback(self) -> None:
         """Stand as at `begin`."""
         self.volume, self._bought = self._before
+        self.traded = None
         self.guard.rollback()
         if self._maker_before is not None:
             maker, mood = self._maker_before
@@ -229,6 +232,8 @@ class Market:
             if isinstance(event, Traded):
                 traded = sum(fill.quantity for fill in event.fills)
                 self.volume += traded
+                first, last = event.fills[0].price, event.fills[-1].price  # ever worse
+                self.traded = both(self.traded, (min(first, last), max(first, last)))
                 if event.order_id > 0:
                     is_bid = event.fills[0].order.side == SELL
                     self._bought += traded if is_bid else -traded

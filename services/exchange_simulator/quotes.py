@@ -1,7 +1,23 @@
-"""Who watches quotes. Each has a set of symbols that changed, so that a slow one skips ahead."""
+"""Who watches quotes. Each has a set of symbols that changed, so that a slow one skips ahead.
+
+A range is the lowest and the highest price of some trades; None: nothing traded.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
+
+Range = tuple[int, int] | None
+
+
+def both(one: Range, other: Range) -> Range:
+    """The range of all of these trades.
+
+    >>> both((5, 7), (6, 9)), both(None, (6, 9)), both(None, None)
+    ((5, 9), (6, 9), None)
+    """
+    if one is None or other is None:
+        return one or other
+    return min(one[0], other[0]), max(one[1], other[1])
 
 
 class Watcher:
@@ -9,15 +25,15 @@ class Watcher:
 
     def __init__(self, symbols: frozenset[str]) -> None:
         self._symbols = symbols
-        self._changed = dict.fromkeys(sorted(symbols))
+        self._changed: dict[str, Range] = dict.fromkeys(sorted(symbols))
         self._is_ended = False
         self._wake = asyncio.Event()
         self._wake.set()
 
-    def touch(self, symbol: str) -> None:
-        """This symbol has a new quote."""
+    def touch(self, symbol: str, traded: Range) -> None:
+        """This symbol has a new quote, after such trades."""
         if symbol in self._symbols:
-            self._changed[symbol] = None
+            self._changed[symbol] = both(self._changed.get(symbol), traded)
             self._wake.set()
 
     def end(self) -> None:
@@ -25,14 +41,17 @@ class Watcher:
         self._is_ended = True
         self._wake.set()
 
-    async def changes(self) -> AsyncIterator[str]:
-        """Symbols whose quote is to be told, all of them first, until the end."""
+    async def changes(self) -> AsyncIterator[tuple[str, Range]]:
+        """Symbols whose quote is to be told, all of them first, until the end.
+
+        With each what traded since it was told last.
+        """
         while not self._is_ended:
             await self._wake.wait()
             self._wake.clear()
             changed, self._changed = self._changed, {}
-            for symbol in changed:
-                yield symbol
+            for symbol, traded in changed.items():
+                yield symbol, traded
 
 
 class Board:
@@ -56,7 +75,7 @@ class Board:
         for watcher in self._watchers:
             watcher.end()
 
-    def touch(self, symbol: str) -> None:
-        """A quote changed."""
+    def touch(self, symbol: str, traded: Range) -> None:
+        """A quote changed, after such trades."""
         for watcher in self._watchers:
-            watcher.touch(symbol)
+            watcher.touch(symbol, traded)

@@ -46,7 +46,8 @@ class Trading:
         """Tell watchers of those symbols whose quote changed."""
         for symbol in symbols:
             market = self.floor.markets[symbol]
-            quote = market.look()
+            quote, traded = market.look(), market.traded
+            market.traded = None
             if quote != market.quote:
                 market.quote, market.updated_at = quote, self.clock.now()
-                self.board.touch(symbol)
+                self.board.touch(symbol, traded)

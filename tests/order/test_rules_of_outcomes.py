@@ -200,6 +200,30 @@ def test_an_acceptance_counts_once_and_never_under_two_ids(status: TradeStatus) 
 
 
 @pytest.mark.parametrize("status", WORKING)
+def test_a_stop_is_accepted_by_the_house_that_holds_it_and_later_by_the_exchange(
+    status: TradeStatus,
+) -> None:
+    by_house = Accepted(f"HELD-{TRADE_ID}")
+    (held,) = judge(a_trade(status), by_house).steps
+    assert (held.standing.exchange_order_id, held.cause) == (f"HELD-{TRADE_ID}", Cause.HOUSE)
+    trade = replace(a_trade(), standing=held.standing)
+    assert judge(trade, by_house).code is Code.REPEATED
+    (sent,) = judge(trade, Accepted("X-1")).steps
+    assert (sent.standing.exchange_order_id, sent.cause) == ("X-1", Cause.EXCHANGE)
+    trade = replace(a_trade(), standing=sent.standing)
+    for again in (by_house, Accepted("X-1")):
+        assert judge(trade, again).code is Code.REPEATED
+    assert judge(trade, Accepted("X-2")).code is Code.IMPOSSIBLE
+    assert judge(trade, Accepted("HELD-another")).code is Code.IMPOSSIBLE
+
+
+@pytest.mark.parametrize("status", TERMINAL)
+def test_that_the_house_held_it_is_nothing_new_of_what_is_over(status: TradeStatus) -> None:
+    trade = a_trade(status, exchange_order_id="X-1")
+    assert judge(trade, Accepted(f"HELD-{TRADE_ID}")).code is Code.REPEATED
+
+
+@pytest.mark.parametrize("status", WORKING)
 def test_an_acceptance_gives_the_exchange_order_id(status: TradeStatus) -> None:
     (step,) = judge(a_trade(status), Accepted("X-1")).steps
     assert (step.kind, step.standing.status) == (K.ACCEPTED, status)

@@ -71,4 +71,5 @@ def test_a_seed_gives_the_same_trace_whatever_ran_before_and_however_words_are_h
             run(Plan("1"), simulated)
         here = run(Plan("1", races=RACES, calm_after_seconds=RACING_SECONDS), simulated)
         there = alone.communicate()[0].splitlines()
+    assert here.violation is None
     assert here.digest in there[-1]

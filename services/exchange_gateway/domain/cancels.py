@@ -39,13 +39,15 @@ class Cancel:
 class Sent:
     """An order that is stored. `is_withdrawn`: it was canceled before it was ever sent.
 
-    `is_replaced`: a replace of it was sent, so that it may stand under another quantity.
+    `is_replaced`: a replace of it was sent, so that it may stand under another quantity. `held`: 1:
+    a stop that the house holds, 2: it was triggered and sent.
     """
 
     target: Target
     state: State
     is_withdrawn: bool
     is_replaced: bool
+    held: int = 0
 
     def is_of(self, customer_id: str, symbol: str, side: int) -> bool:
         """Whether it is that customer's, that way in that symbol."""
@@ -74,11 +76,15 @@ class CancelTaken:
 
 @dataclass(slots=True)
 class Sorting:
-    """What comes of each cancel, which orders end here, and which cancels go to the venue."""
+    """What comes of each cancel, which orders end here, and which cancels go to the venue.
+
+    `held`: of stops that the house holds; it answers these itself.
+    """
 
     results: list[CancelTaken] = field(default_factory=list)
     withdrawn: dict[str, Cancel] = field(default_factory=dict)
     to_send: dict[str, Cancel] = field(default_factory=dict)
+    held: dict[str, Cancel] = field(default_factory=dict)
 
 
 def fault_of_cancel(cancel: Cancel) -> Reason | None:
@@ -116,6 +122,6 @@ def sort_out_cancels(
         else:
             result = CancelTaken(cancel.trade_id, sent.state, never_sent=sent.is_withdrawn)
             if sent.state is not State.DONE:
-                sorting.to_send[cancel.trade_id] = cancel
+                (sorting.held if sent.held == 1 else sorting.to_send)[cancel.trade_id] = cancel
         sorting.results.append(result)
     return sorting

@@ -23,6 +23,7 @@ from services.exchange_gateway.domain.reports import (
     Parked,
     Report,
     Standing,
+    as_accepted_before,
 )
 
 
@@ -118,7 +119,7 @@ class _Court:
         self._keep(after)
         return Delivery(
             seq,
-            report,
+            as_accepted_before(report) if after.was_held else report,
             after.customer_id,
             is_last=report.kind == Kind.FILLED and after.filled_by_seq == seq,
             is_held=report.kind == Kind.CANCELED and after.is_cut,

@@ -101,7 +101,8 @@ class Order(msgspec.Struct, frozen=True):
 class Known(msgspec.Struct, frozen=True):
     """An order that is stored. `is_withdrawn`: it was canceled before it was ever sent.
 
-    `is_replaced`: a replace of it was sent, so that it may stand under other terms.
+    `is_replaced`: a replace of it was sent, or the house triggered it, so that it may stand under
+    other terms.
     """
 
     terms: Terms

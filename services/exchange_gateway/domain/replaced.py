@@ -48,9 +48,9 @@ def revise(standing: Standing, report: Report, asked: Asked, *, seq: int) -> Sta
 
 
 def _wanted(standing: Standing, asked: Revision) -> Revision:
-    """The terms asked for; a price of 0 keeps what there is."""
+    """The terms asked for; a price of 0 keeps what there is. An order gets no stop price anew."""
     return Revision(
         asked.quantity,
         asked.limit_price_micros or standing.limit_price_micros,
-        asked.stop_price_micros or standing.stop_price_micros,
+        standing.stop_price_micros and (asked.stop_price_micros or standing.stop_price_micros),
     )

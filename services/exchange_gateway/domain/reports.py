@@ -92,6 +92,7 @@ class Standing(msgspec.Struct, frozen=True):
     `filled_by_seq` is the gateway's number of the report that filled it whole; None until then.
     `is_cut`: that was a replace, down to what was filled before. `filled_quantity` is what was
     filled at the venue, and `taken_back` how much of it busts and corrections took away again.
+    `was_held`: it is a stop that the house accepted, held, and sent when it was triggered.
     """
 
     trade_id: str
@@ -107,6 +108,7 @@ class Standing(msgspec.Struct, frozen=True):
     stop_price_micros: int = 0
     is_cut: bool = False
     taken_back: int = 0
+    was_held: bool = False
 
     @property
     def revision(self) -> Revision:
@@ -140,6 +142,16 @@ class Delivery(msgspec.Struct, frozen=True):
     filled_quantity: int = 0
     amended: Fill | None = None
     retries: int = 0
+
+
+def as_accepted_before(report: Report) -> Report:
+    """What a venue's word means for a stop that the house accepted before it sent it.
+
+    What was accepted cannot be rejected any more: it is canceled, for the same reason.
+    """
+    if report.kind != Kind.REJECTED:
+        return report
+    return msgspec.structs.replace(report, kind=Kind.CANCELED)
 
 
 class Amended(msgspec.Struct, frozen=True):

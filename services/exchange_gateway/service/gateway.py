@@ -91,7 +91,12 @@ class GatewayService(Operators, Market, ExchangeGatewayServiceServicer):
                     Reason.REASON_UNAVAILABLE, "the venue cannot be asked for an unknown order"
                 ) from None
             told = {}
-        return pb.GetOrdersResponse(orders=[_status(i, stored, told) for i in trade_ids])
+        orders = [_status(trade_id, stored, told) for trade_id in trade_ids]
+        for status in orders:
+            held = stored[status.trade_id].held if status.trade_id in stored else None
+            if held is not None:
+                status.held_stop.CopyFrom(wire.held_stop_to(held))
+        return pb.GetOrdersResponse(orders=orders)
 
     async def GetSession(
         self, request: pb.GetSessionRequest, context: Context
@@ -110,6 +115,7 @@ class GatewayService(Operators, Market, ExchangeGatewayServiceServicer):
             waiting_reports=summary.waiting_reports,
             order_breaks=summary.order_breaks,
             parked_reports=summary.parked_reports,
+            held_stops=summary.held_stops,
         )
         if summary.waiting_since is not None:
             response.waiting_since.FromDatetime(summary.waiting_since)

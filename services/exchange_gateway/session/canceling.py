@@ -21,6 +21,7 @@ from services.exchange_gateway.session.asking import answer_each
 from services.exchange_gateway.session.floor import Floor
 from services.exchange_gateway.store.cancels import CancelStore
 from services.exchange_gateway.store.commands import CommandStore
+from services.exchange_gateway.store.held import HeldStore
 
 _sent = Counter("gateway_cancels_sent", "Cancels for the venue")
 _withdrawn = Counter("gateway_orders_withdrawn", "Orders canceled before they were ever sent")
@@ -67,6 +68,8 @@ class Canceling:
         _withdrawn.inc(len(sorting.withdrawn))
         _log.info("cancels_kept", sent=len(kept.commands), withdrawn=len(sorting.withdrawn))
         self._floor.commands.announce(kept.head, kept.commands)
+        if sorting.held:
+            self._floor.bell.ring()
         return sorting.results
 
     async def _store(self, connection: psycopg.AsyncConnection, cancels: Sequence[Cancel]) -> _Kept:
@@ -84,6 +87,8 @@ class Canceling:
         ]
         if sorting.withdrawn:
             await store.withdraw(sorting.withdrawn.values())
+        if sorting.held:
+            await HeldStore(connection, self._floor.seat).note_cancels(sorting.held)
         if commands:
             await store.keep(commands)
             await numbers.advance(first + len(commands))

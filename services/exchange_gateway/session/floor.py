@@ -10,6 +10,7 @@ from libs.clock import Clock
 from services.exchange_gateway.domain import Command, Delivery
 from services.exchange_gateway.domain.numbers import Numbers
 from services.exchange_gateway.session.alarms import Alarms
+from services.exchange_gateway.session.bell import Bell
 from services.exchange_gateway.session.tail import Tail, Watermark
 from services.exchange_gateway.session.unanswered import Unanswered
 from services.exchange_gateway.store.progress import Seat
@@ -99,6 +100,8 @@ class Floor:
     """The session as one process holds it. `commands` is sent from, `deliveries` delivered from.
 
     `waiting` and `replaces`: orders, and replaces by their orders, that the venue has not answered.
+    `bell`: rung when something is to be done about stops that the house holds. `holds_stops`: new
+    ones are held.
     """
 
     seat: Seat
@@ -111,3 +114,5 @@ class Floor:
     alarms: Alarms
     commands: Tail[Command]
     deliveries: Tail[Delivery]
+    bell: Bell
+    holds_stops: bool

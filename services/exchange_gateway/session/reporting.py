@@ -80,6 +80,11 @@ class Reporting:
         self._floor.board.stored.raise_to(seq + 1)
         self._floor.deliveries.announce(seq + 1, [delivery] if delivery else ())
 
+    def wrote_all(self, deliveries: Sequence[Delivery]) -> None:
+        """Reports that are the house's were stored and judged, within `still`."""
+        for delivery in deliveries:
+            self.wrote(delivery.seq, delivery)
+
     async def start_over(self) -> None:
         """Forget what is not stored: a new connection brings it again."""
         async with self._is_busy:

@@ -8,11 +8,13 @@ from libs.postgres import Lane, Pool
 from services.exchange_gateway.domain import Command, Delivery
 from services.exchange_gateway.domain.enquiry import about_order, about_replace
 from services.exchange_gateway.session.alarms import Alarms
+from services.exchange_gateway.session.bell import Bell
 from services.exchange_gateway.session.canceling import Canceling
 from services.exchange_gateway.session.comparing import Comparing
 from services.exchange_gateway.session.delivering import Delivering
 from services.exchange_gateway.session.enquiring import Enquiring, Subject
 from services.exchange_gateway.session.floor import Board, Floor, Rhythm
+from services.exchange_gateway.session.holding import Holding
 from services.exchange_gateway.session.keeping import Keeping
 from services.exchange_gateway.session.redelivering import Execution
 from services.exchange_gateway.session.replacing import Replacing
@@ -45,6 +47,7 @@ class Outside:
     execution: Execution
     clock: Clock
     rhythm: Rhythm
+    holds_stops: bool = False
 
 
 class RunningSession:
@@ -66,6 +69,8 @@ class RunningSession:
             alarms=Alarms(waiting, replaces),
             commands=Tail(_load_commands(outside.pool, start.seat), head=head[Step.COMMANDS]),
             deliveries=Tail(_load_deliveries(outside, start.seat), head=head[Step.JUDGED]),
+            bell=Bell(),
+            holds_stops=outside.holds_stops or not outside.venue.takes_stops,
         )
         sequence = ReportSequence(next_seq=head[Step.STORED], offset=start.report_offset)
         self.submission = Submission(floor, outside.submit_lane)
@@ -89,6 +94,7 @@ class RunningSession:
         self._enquiring = [
             Enquiring(floor, self._reporting, subject) for subject in self._subjects()
         ]
+        self._holding = Holding(floor, outside.submit_lane, outside.pool, self._reporting)
         lane = outside.report_lane
         self.resetting = Resetting(floor, lane)
         self.resolving = Resolving(floor, lane, self._reporting)
@@ -103,6 +109,7 @@ class RunningSession:
             self._delivering.run(),
             self._delivering.redelivering.run(),
             self._keeping.run(),
+            self._holding.run(),
             *(enquiring.run() for enquiring in self._enquiring),
         )
 

@@ -17,9 +17,11 @@ from services.exchange_gateway.domain import (
     highest_epochs,
     sort_out,
 )
+from services.exchange_gateway.domain.held import is_stop
 from services.exchange_gateway.session.asking import answer_each
 from services.exchange_gateway.session.floor import Floor
 from services.exchange_gateway.store.commands import CommandStore
+from services.exchange_gateway.store.held import HeldStore
 
 _submitted = Counter("gateway_orders_submitted", "Orders taken, repeats not counted")
 _resent = Counter("gateway_orders_resent", "Orders sent again, the venue having lost them")
@@ -28,11 +30,15 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """What a transaction came to: results for the callers, commands for the sender."""
+    """What a transaction came to: results for the callers, commands for the sender.
+
+    `held`: how many stops the house holds.
+    """
 
     results: Sequence[Submitted]
     commands: Sequence[Command]
     head: int
+    held: int = 0
 
 
 class Submission:
@@ -94,13 +100,19 @@ class Submission:
             )
             known = await store.find([order.trade_id for order in orders])
             results, fresh = sort_out(orders, epochs=epochs, known=known)
+            held = [o for o in fresh if is_stop(o.terms)] if self._floor.holds_stops else []
+            if held:
+                await HeldStore(connection, self._floor.seat).keep(held)
+                fresh = [order for order in fresh if not is_stop(order.terms)]
             commands = self._numbered(fresh, first)
             if fresh:
                 await store.keep(fresh, commands)
                 await store.advance(first + len(fresh))
-            return _Kept(results, commands, first + len(fresh))
+            return _Kept(results, commands, first + len(fresh), len(held))
 
         kept = await self._lane.run(keep)
+        if kept.held:
+            self._floor.bell.ring(is_new=True)
         _submitted.inc(len(kept.commands))
         _log.info("orders_kept", orders=len(orders), fresh=len(kept.commands), head=kept.head)
         self._hand_over(kept)

@@ -9,7 +9,7 @@ from services.exchange_gateway.domain.cancels import Cancel, Sent, Target
 from services.exchange_gateway.store.progress import Seat
 
 _FIND = """
-SELECT trade_id::text, customer_id, symbol, side, quantity, state, is_withdrawn, is_replaced
+SELECT trade_id::text, customer_id, symbol, side, quantity, state, is_withdrawn, is_replaced, held
 FROM venue_order WHERE trade_id = ANY(%(trade_ids)b::uuid[])
 """
 

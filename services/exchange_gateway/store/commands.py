@@ -7,6 +7,7 @@ from psycopg.rows import TupleRow
 
 from libs.postgres.arrays import Bigints, Octets, Texts
 from services.exchange_gateway.domain import Command, Known, Order, State, Terms
+from services.exchange_gateway.domain.held import elected
 from services.exchange_gateway.store.progress import Seat, Step, advance, lock
 
 _RAISE_EPOCHS = """
@@ -28,7 +29,7 @@ SELECT partition, epoch FROM partition_epoch WHERE partition = ANY(%(partitions)
 _FIND = """
 SELECT trade_id::text, customer_id, partition, symbol, side, quantity, order_type,
        limit_price_micros, stop_price_micros, time_in_force, max_notional_micros, epoch, state,
-       is_withdrawn, is_replaced
+       is_withdrawn, is_replaced OR held = 2, held
 FROM venue_order WHERE trade_id = ANY(%(trade_ids)b::uuid[])
 """
 
@@ -108,12 +109,13 @@ class CommandStore:
     async def find(self, trade_ids: Sequence[str]) -> dict[str, Known]:
         """What is stored of these orders."""
         rows = await self._find(trade_ids)
-        return {row[0]: Known(Terms(*row[1:11]), State(row[12]), *row[13:]) for row in rows}
+        return {row[0]: Known(Terms(*row[1:11]), State(row[12]), *row[13:15]) for row in rows}
 
     async def find_pending(self, trade_ids: Sequence[str]) -> list[Order]:
-        """These orders, as far as the venue has not answered them."""
+        """These orders as they were sent, as far as the venue has not answered them."""
         rows = await self._find(trade_ids)
-        return [Order(r[0], r[11], Terms(*r[1:11])) for r in rows if r[12] == State.PENDING]
+        pending = [row for row in rows if row[12] == State.PENDING and row[15] != 1]
+        return [Order(r[0], r[11], _sent(Terms(*r[1:11]), was_held=r[15] == 2)) for r in pending]
 
     async def keep(self, orders: Sequence[Order], commands: Sequence[Command]) -> None:
         """Store new orders, each with its command."""
@@ -169,3 +171,7 @@ class CommandStore:
     async def _find(self, trade_ids: Sequence[str]) -> list[TupleRow]:
         cursor = await self._connection.execute(_FIND, {"trade_ids": Texts(trade_ids)}, binary=True)
         return await cursor.fetchall()
+
+
+def _sent(terms: Terms, *, was_held: bool) -> Terms:
+    return elected(terms) if was_held else terms

@@ -15,7 +15,7 @@ SELECT o.trade_id::text FROM venue_order o
 JOIN (SELECT trade_id FROM unanswered_order WHERE session_id = %(session_id)s
       UNION SELECT trade_id FROM working_order WHERE session_id = %(session_id)s) open
     ON open.trade_id = o.trade_id
-WHERE o.command_seq <= %(kept_seq)s
+WHERE o.command_seq <= %(kept_seq)s AND o.held <> 1
 ORDER BY o.command_seq
 """
 

@@ -7,6 +7,7 @@ import psycopg
 from msgspec.structs import replace
 
 from services.exchange_gateway.domain import Delivery, Fill, Report
+from services.exchange_gateway.domain.reports import as_accepted_before
 
 # The limit of a replaced order is the one before its first replace that came later, or that of now.
 _DELIVERIES = """
@@ -19,7 +20,8 @@ SELECT r.seq, r.raw, coalesce(o.customer_id, ''), coalesce(o.filled_by_seq = r.s
        coalesce(a.replace_id::text, ''), coalesce(a.filled_quantity, 0),
        e.quantity, e.price_micros,
        (SELECT count(*) FROM operator_action x
-        WHERE x.report_seq = r.seq AND x.action = 'RETRY_REPORT' AND p.seq IS NOT NULL)
+        WHERE x.report_seq = r.seq AND x.action = 'RETRY_REPORT' AND p.seq IS NOT NULL),
+       coalesce(o.held = 2, false)
 FROM venue_report r
 LEFT JOIN venue_order o ON o.trade_id = r.trade_id
 LEFT JOIN parked_report p ON p.session_id = r.session_id AND p.seq = r.seq
@@ -62,7 +64,8 @@ class DeliveryStore:
         return [self._delivery(*row) for row in await cursor.fetchall()]
 
     def _delivery(self, seq: int, raw: bytes, *rest: Any) -> Delivery:
-        *known, quantity, price_micros, retries = rest
+        *known, quantity, price_micros, retries, was_held = rest
         amended = Fill(quantity, price_micros) if quantity is not None else None
-        delivery = Delivery(seq, self._decode(raw), *known)
+        report = self._decode(raw)
+        delivery = Delivery(seq, as_accepted_before(report) if was_held else report, *known)
         return replace(delivery, amended=amended, retries=retries)

@@ -49,7 +49,7 @@ SELECT v.quantity, v.limit_price_micros, v.stop_price_micros, v.replace_id::text
        v.trade_id::text, o.customer_id, o.partition, o.epoch, o.symbol, o.side
 FROM venue_replace v JOIN venue_order o ON o.trade_id = v.trade_id
 WHERE v.trade_id = ANY(%(trade_ids)b::uuid[]) AND o.trade_id = ANY(%(trade_ids)b::uuid[])
-    AND v.answered_by_seq IS NULL AND v.command_seq > 0 AND o.state <> %(done)s
+    AND v.answered_by_seq IS NULL AND v.command_seq > 0 AND o.state <> %(done)s AND o.held <> 1
 ORDER BY v.command_seq
 """
 

@@ -27,7 +27,7 @@ ON CONFLICT (session_id, seq) DO NOTHING
 _STANDINGS = """
 SELECT trade_id::text, customer_id, symbol, side, quantity, state, filled_quantity,
        exchange_order_id, filled_by_seq, limit_price_micros, stop_price_micros, is_cut,
-       taken_back
+       taken_back, held = 2
 FROM venue_order WHERE trade_id = ANY(%(trade_ids)b::uuid[])
 """
 

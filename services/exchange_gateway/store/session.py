@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import psycopg
 
@@ -20,12 +21,15 @@ SELECT (SELECT count(*) FROM unanswered_order WHERE session_id = %(session_id)s)
                  WHERE session_id = %(session_id)s AND lane = 'delivered'), 1),
        (SELECT count(*) FROM later_report WHERE session_id = %(session_id)s),
        (SELECT min(since) FROM later_report WHERE session_id = %(session_id)s),
-       (SELECT count(*) FROM order_break WHERE session_id = %(session_id)s AND state = 1)
+       (SELECT count(*) FROM order_break WHERE session_id = %(session_id)s AND state = 1),
+       (SELECT count(*) FROM held_stop WHERE session_id = %(session_id)s AND state IN (1, 2))
 """
 
 _ORDERS = """
-SELECT trade_id::text, state, exchange_order_id, filled_quantity - taken_back, created_at
-FROM venue_order WHERE trade_id = ANY(%(trade_ids)s::uuid[])
+SELECT o.trade_id::text, o.state, o.exchange_order_id, o.filled_quantity - o.taken_back,
+       o.created_at, h.stop_price_micros, h.trigger_price_micros, h.triggered_at
+FROM venue_order o LEFT JOIN held_stop h ON h.trade_id = o.trade_id
+WHERE o.trade_id = ANY(%(trade_ids)s::uuid[])
 """
 
 _SAVE_INSTRUMENTS = """
@@ -56,6 +60,16 @@ class Summary:
     waiting_reports: int
     waiting_since: datetime | None
     order_breaks: int
+    held_stops: int
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A stop that the house holds or held; micros per share, 0 and None: it was not triggered."""
+
+    stop_price_micros: int
+    trigger_price_micros: int
+    triggered_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +81,7 @@ class StoredOrder:
     exchange_order_id: str
     filled_quantity: int
     created_at: datetime
+    held: Held | None
 
 
 class SessionStore:
@@ -104,13 +119,13 @@ class SessionStore:
         """How the session stands."""
         cursor = await self._connection.execute(_SUMMARY, {"session_id": self._session_id})
         row = await cursor.fetchone()
-        return Summary(*row) if row is not None else Summary(0, 0, 1, 1, 1, 0, None, 0)
+        return Summary(*row) if row is not None else Summary(0, 0, 1, 1, 1, 0, None, 0, 0)
 
     async def find_orders(self, trade_ids: Sequence[str]) -> dict[str, StoredOrder]:
         """What is known of these orders."""
         cursor = await self._connection.execute(_ORDERS, {"trade_ids": list(trade_ids)})
         rows = await cursor.fetchall()
-        return {row[0]: StoredOrder(row[0], State(row[1]), *row[2:]) for row in rows}
+        return {row[0]: _stored_order(*row) for row in rows}
 
     async def list_instruments(self) -> list[Instrument]:
         """What was listed when last heard, by symbol."""
@@ -132,3 +147,9 @@ class SessionStore:
                 "are_tradable": [i.is_tradable for i in instruments],
             },
         )
+
+
+def _stored_order(trade_id: str, state: int, *rest: Any) -> StoredOrder:
+    exchange_order_id, filled_quantity, created_at, stop_price_micros, *triggered = rest
+    held = Held(stop_price_micros, *triggered) if stop_price_micros is not None else None
+    return StoredOrder(trade_id, State(state), exchange_order_id, filled_quantity, created_at, held)

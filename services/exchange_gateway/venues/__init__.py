@@ -11,7 +11,7 @@ from typing import Protocol
 
 from services.exchange_gateway.domain import Command, Instrument, Order, Report
 from services.exchange_gateway.domain.comparison import Theirs
-from services.exchange_gateway.domain.market import Book, Quote
+from services.exchange_gateway.domain.market import Book, Hours, Quote, Tick
 from services.exchange_gateway.domain.numbers import Numbers
 from services.exchange_gateway.domain.replaces import Replace
 
@@ -73,8 +73,28 @@ class VenueStream(Protocol):
         """What the venue says, until the connection is lost."""
 
 
+class MarketWatch(Protocol):
+    """A connection for the market alone. Every method raises VenueAway once it is lost."""
+
+    def ticks(self) -> AsyncIterator[Tick]:
+        """Every symbol as it stands, then each change, until the connection is lost."""
+
+    async def hours(self) -> Hours:
+        """As they are now."""
+
+
 class Venue(Protocol):
     """A place that takes orders."""
+
+    @property
+    def takes_stops(self) -> bool:
+        """Whether it waits with stops itself; else the house does."""
+
+    def watch_market(self) -> AbstractAsyncContextManager[MarketWatch]:
+        """Follow the market."""
+
+    async def hours(self) -> Hours:
+        """Whether it is open, as it is now. Raises VenueAway."""
 
     def encode(self, order: Order, seq: int) -> bytes:
         """The bytes of a new order under a number of the session."""

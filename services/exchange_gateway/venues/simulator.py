@@ -25,7 +25,7 @@ from services.exchange_gateway.venues import (
 from services.exchange_gateway.venues.answering import answer_of as _answer
 from services.exchange_gateway.venues.answering import words_of as _words
 from services.exchange_gateway.venues.garbled import Garbled, read_response, seq_of
-from services.exchange_gateway.venues.market import MarketReader
+from services.exchange_gateway.venues.market import MarketReader, MarketWatcher
 from stockbroker.exchange.v1 import exchange_pb2 as market
 from stockbroker.exchange.v1 import exchange_service_pb2 as pb
 from stockbroker.exchange.v1.exchange_service_pb2_grpc import ExchangeServiceStub
@@ -44,7 +44,7 @@ _KINDS = {
     # Says once more that the exchange has the order.
     market.ExecutionReport.EXEC_TYPE_TRIGGERED: Kind.ACCEPTED,
 }
-_EXEC_TYPES = {kind: exec_type for exec_type, kind in _KINDS.items()}
+_EXEC_TYPES = {kind: exec_type for exec_type, kind in reversed(_KINDS.items())}
 _REASONS = {
     market.REJECT_REASON_UNSPECIFIED: None,
     market.REJECT_REASON_UNKNOWN_SYMBOL: Reason.UNKNOWN_SYMBOL,
@@ -86,6 +86,11 @@ class SimulatorVenue(MarketReader):
     async def close(self) -> None:
         """Hang up."""
         await self._channel.close()
+
+    @property
+    def takes_stops(self) -> bool:
+        """It does."""
+        return True
 
     def encode(self, order: Order, seq: int) -> bytes:
         """A Command with the order. Sides, types and times in force have the same numbers."""
@@ -143,9 +148,24 @@ class SimulatorVenue(MarketReader):
             leaves_quantity=report.leaves_quantity,
             reject_reason=_reject_reason(report.reason),
             reason_text=report.reason_text,
+            command_seq=report.command_seq,
         )
+        if report.revision is not None:
+            said.quantity = report.revision.quantity
+            said.limit_price_micros = report.revision.limit_price_micros
+            said.stop_price_micros = report.revision.stop_price_micros
         said.transact_time.FromNanoseconds(report.executed_at_nanos)
         return said.SerializeToString()
+
+    @asynccontextmanager
+    async def watch_market(self) -> AsyncIterator[MarketWatcher]:
+        """A channel for the market alone."""
+        channel = self._dial()
+        try:
+            stub = ExchangeServiceStub(channel)
+            yield MarketWatcher(stub, answer_seconds=self._answer_seconds)
+        finally:
+            await channel.close()
 
     @asynccontextmanager
     async def log_on(self, next_report_seq: int) -> AsyncIterator["SimulatorStream"]:

@@ -86,8 +86,13 @@ class ExchangeService(DropCopy, CalendarReading, grpc_pb.ExchangeServiceServicer
         markets = {market.instrument.symbol: market for market in self._markets(request.symbols)}
         watcher = self._trading.board.watch(markets)
         try:
-            async for symbol in watcher.changes():
-                yield pb.WatchQuotesResponse(quote=wire.quote_to(markets[symbol]))
+            async for symbol, traded in watcher.changes():
+                lowest, highest = traded or (0, 0)
+                yield pb.WatchQuotesResponse(
+                    quote=wire.quote_to(markets[symbol]),
+                    lowest_traded_micros=lowest,
+                    highest_traded_micros=highest,
+                )
         finally:
             self._trading.board.leave(watcher)
 
@@ -119,6 +124,7 @@ class ExchangeService(DropCopy, CalendarReading, grpc_pb.ExchangeServiceServicer
             opens_at=wire.timestamp_to(trading_day.opens_at) if trading_day else None,
             closes_at=wire.timestamp_to(trading_day.closes_at) if trading_day else None,
             now=wire.timestamp_to(now),
+            day_ended_at=wire.timestamp_to(trading.day_ended_at),
         )
 
     def _markets(self, symbols: Iterable[str]) -> list[Market]:

@@ -6,6 +6,7 @@ while a cancel is on its way. What cannot be true of the trade is IMPOSSIBLE and
 
 from collections.abc import Mapping
 
+from libs.held import held_id
 from services.order.domain.amending import amend, event_of
 from services.order.domain.canceling import (
     REASONS,
@@ -108,7 +109,7 @@ def _is_same(trade: Trade, outcome: Outcome) -> bool:
     standing = trade.standing
     match outcome:
         case Accepted(exchange_order_id):
-            return standing.exchange_order_id == exchange_order_id
+            return exchange_order_id in (standing.exchange_order_id, held_id(trade.trade_id))
         case Rejected(reason):
             return standing.reason == reason
         case Canceled(reason):
@@ -123,13 +124,16 @@ def _cannot_be(trade: Trade, why: Still) -> Verdict:
 
 
 def _accept(trade: Trade, outcome: Accepted) -> Verdict:
-    known = trade.standing.exchange_order_id
-    if known and known != outcome.exchange_order_id:
+    """The exchange takes an order once; before that the house may have taken a stop to hold it."""
+    known, by_house = trade.standing.exchange_order_id, held_id(trade.trade_id)
+    is_new = not known or (known == by_house != outcome.exchange_order_id)
+    if not is_new and outcome.exchange_order_id not in (known, by_house):
         return impossible(f"the exchange accepted it before as {known}")
-    if known and not trade.standing.in_doubt:
+    cause = Cause.HOUSE if outcome.exchange_order_id == by_house else Cause.EXCHANGE
+    if not is_new and not trade.standing.in_doubt:
         return REPEATED
-    if known:
-        return Verdict(Code.APPLIED, (resolved(trade, Cause.EXCHANGE),))
+    if not is_new:
+        return Verdict(Code.APPLIED, (resolved(trade, cause),))
     standing = after(
         trade.standing,
         Event.ACCEPTED,
@@ -137,7 +141,7 @@ def _accept(trade: Trade, outcome: Accepted) -> Verdict:
         in_doubt=False,
         reason_text="",
     )
-    return applied(trade, Step(Event.ACCEPTED, standing, Cause.EXCHANGE))
+    return applied(trade, Step(Event.ACCEPTED, standing, cause))
 
 
 def _fill(trade: Trade, outcome: Executed) -> Verdict:
