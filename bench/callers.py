@@ -1,8 +1,9 @@
 """Who places trades: many callers of the unary door, or a back-end with a few streams of batches.
 
 A closed loop has so many callers, each waiting for its answer, and stops placing while too many
-trades are open. An open loop places at a rate whatever becomes of it, and counts from the moment a
-trade was due: so a stall is seen by all who would have come meanwhile (no coordinated omission).
+trades are open; who is refused waits as long as told and goes on with another trade. An open loop
+places at a rate whatever becomes of it, and counts from the moment a trade was due: so a stall is
+seen by all who would have come meanwhile (no coordinated omission).
 """
 
 import asyncio
@@ -17,6 +18,8 @@ from typing import Any
 import grpc
 
 from libs.auth import Role, Signer
+from libs.rpc.status import reason_of, retry_after
+from stockbroker.common.v1.reason_pb2 import Reason
 from stockbroker.common.v1.terms_pb2 import SIDE_BUY
 from stockbroker.order.v1 import order_service_pb2 as pb
 
@@ -36,9 +39,13 @@ Gate = Callable[[], Awaitable[None]]
 
 @dataclass(slots=True)
 class Run:
-    """What was placed. `due`: when by the wall clock each trade was to be placed, by its id."""
+    """What was placed. `due`: when by the wall clock each trade was to be placed, by its id.
+
+    `refused`: how many the house was too busy for; of the others `ack_seconds`, from when due.
+    """
 
     began: float = 0.0
+    refused: int = 0
     due: dict[str, float] = field(default_factory=dict)
     ack_seconds: list[float] = field(default_factory=list)
 
@@ -123,7 +130,7 @@ class UnaryDoor:
                 await gate()
                 if (due := time.time()) >= until:
                     return
-                await self._place(number, due, run)
+                await asyncio.sleep(await self._place(number, due, run))
 
         await asyncio.gather(*(caller(number % _CHANNELS) for number in range(self._callers)))
         return run
@@ -131,7 +138,7 @@ class UnaryDoor:
     async def paced(self, seconds: float, rate: float) -> Run:
         """Open loop."""
         run = Run(began=time.time())
-        calls: set[asyncio.Task[None]] = set()
+        calls: set[asyncio.Task[float]] = set()
         async for number, due in _due(run.began, seconds, rate):
             call = asyncio.create_task(self._place(number % _CHANNELS, due, run))
             calls.add(call)
@@ -139,11 +146,20 @@ class UnaryDoor:
         await asyncio.gather(*calls)
         return run
 
-    async def _place(self, number: int, due: float, run: Run) -> None:
+    async def _place(self, number: int, due: float, run: Run) -> float:
+        """Seconds to wait before the next."""
         request, metadata = self._customers.call()
-        answer = await self._places[number](request, metadata=metadata, timeout=_TIMEOUT_SECONDS)
+        place = self._places[number]
+        try:
+            answer = await place(request, metadata=metadata, timeout=_TIMEOUT_SECONDS)
+        except grpc.aio.AioRpcError as error:
+            if reason_of(error) != "OVERLOADED":
+                raise
+            run.refused += 1
+            return retry_after(error)
         run.ack_seconds.append(time.time() - due)
         run.due[pb.PlaceTradeResponse.FromString(answer).trade.trade_id] = due
+        return 0.0
 
 
 class BatchDoor:
@@ -195,27 +211,36 @@ class BatchDoor:
     async def _stream(
         self, channel: grpc.aio.Channel, batches: AsyncIterator[list[float]], run: Run, window: int
     ) -> None:
+        """`window` batches at a time."""
         place: Any = channel.stream_stream(PLACE_MANY)
         room, sent = asyncio.Semaphore(window), deque[list[float]]()
+        wait_seconds = 0.0
 
         async def requests() -> AsyncIterator[bytes]:
             async for dues in batches:
                 await room.acquire()
+                await asyncio.sleep(wait_seconds if window == WINDOW else 0)
                 sent.append(dues)
                 yield self._customers.batch(len(dues)).SerializeToString()
 
         async for answer in place(requests(), metadata=self._customers.back_end):
+            wait_seconds = _note(pb.PlaceTradesResponse.FromString(answer), sent.popleft(), run)
             room.release()
-            _note(pb.PlaceTradesResponse.FromString(answer), sent.popleft(), run)
 
 
-def _note(response: pb.PlaceTradesResponse, dues: Sequence[float], run: Run) -> None:
-    now = time.time()
+def _note(response: pb.PlaceTradesResponse, dues: Sequence[float], run: Run) -> float:
+    """Seconds to wait before the next."""
+    now, after = time.time(), 0.0
     for result, due in zip(response.results, dues, strict=True):
-        if not result.HasField("placed"):
+        if result.HasField("placed"):
+            run.due[result.placed.trade_id] = due
+            run.ack_seconds.append(now - due)
+        elif result.refused.reason != Reason.REASON_OVERLOADED:
             raise RuntimeError(f"refused: {result.refused}")
-        run.due[result.placed.trade_id] = due
-        run.ack_seconds.append(now - due)
+        else:
+            run.refused += 1
+            after = after or result.refused.retry_after.ToMilliseconds() / 1e3
+    return after
 
 
 async def _due(began: float, seconds: float, rate: float) -> AsyncIterator[tuple[int, float]]:

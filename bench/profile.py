@@ -19,10 +19,10 @@ import typer
 import uvloop
 from rich.console import Console
 
+from bench.desk import Desk, a_desk
 from bench.premises import House, running_house
 from bench.report import RESULTS
 from bench.scale import Scale
-from bench.trades import Desk, a_desk
 
 _DOORS = ("unary", "batches")
 _SERVICES = ("order", "ledger", "execution", "exchange_gateway", "exchange_simulator")

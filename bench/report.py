@@ -53,6 +53,15 @@ def median(rounds: Sequence[Sequence[Row]]) -> list[Row]:
     return found
 
 
+def waits(name: str, seconds: Sequence[float], *, note: str = "") -> list[Row]:
+    """Two rows, of half of all waits and of 99 in 100."""
+    hundredths = statistics.quantiles(seconds, n=100)
+    return [
+        Row(name=f"{name}, {what}", value=hundredths[place] * 1e3, unit="ms", note=note)
+        for what, place in (("p50", 49), ("p99", 98))
+    ]
+
+
 def table(rows: Sequence[Row], *, title: str) -> Table:
     """For people."""
     shown = Table(title=title, title_justify="left")

@@ -13,6 +13,7 @@ from typing import Generic, TypeVar
 
 import structlog
 
+from libs.admission import Admission
 from libs.refusals import Refusal, Throttled
 from stockbroker.common.v1.reason_pb2 import Reason
 
@@ -35,6 +36,8 @@ class Batcher(Generic[Item, Result]):
     A batch lingers for `linger_seconds` only while items come so fast that a few are to be expected
     in that time, and when it has queued behind another for as long as that took. A single item
     waits for nobody.
+
+    More than `max_queued` items are refused, and with an `admission` what would wait too long.
     """
 
     def __init__(
@@ -44,11 +47,13 @@ class Batcher(Generic[Item, Result]):
         max_items: int = 500,
         max_queued: int = 10_000,
         linger_seconds: float = 0.0,
+        admission: Admission | None = None,
     ) -> None:
         self._handle = handle
         self._max_items = max_items
         self._max_queued = max_queued
         self._linger_seconds = linger_seconds
+        self._admission = admission
         self._queue: deque[tuple[Item, _Parcel[Result], int]] = deque()
         self._pace = Pace()
         self._worker: asyncio.Task[None] | None = None
@@ -63,7 +68,7 @@ class Batcher(Generic[Item, Result]):
 
     async def submit(self, item: Item) -> Result:
         """The result of one item. Raises Throttled, or what the item is refused for."""
-        if len(self._queue) >= self._max_queued:
+        if self._room() < 1:
             raise self._overloaded()
         (outcome,) = await self._enqueue([item])
         if isinstance(outcome, Exception):
@@ -71,19 +76,29 @@ class Batcher(Generic[Item, Result]):
         return outcome
 
     async def submit_all(self, items: Sequence[Item]) -> list[Result | Refusal]:
-        """The results, in order; refusals are returned, other errors are raised."""
+        """The results, in order; refusals are returned, other errors are raised.
+
+        Raises Throttled for all of them.
+        """
+        if self._room() < len(items):
+            raise self._overloaded(len(items))
         results: list[Result | Refusal] = []
-        for outcome in await self.outcomes(items):
+        for outcome in await self._enqueue(items):
             if isinstance(outcome, Exception) and not isinstance(outcome, Refusal):
                 raise outcome
             results.append(outcome)
         return results
 
     async def outcomes(self, items: Sequence[Item]) -> "list[Result | Exception]":
-        """The results, in order; errors of an item are returned. Raises Throttled."""
-        if len(self._queue) + len(items) > self._max_queued:
-            raise self._overloaded()
-        return await self._enqueue(items)
+        """The results, in order; errors of an item are returned.
+
+        As many as there is room for are taken, the first of them; the others are Throttled. Raises
+        Throttled once it is closed.
+        """
+        room = max(0, int(min(self._room(), len(items))))
+        refused = self._overloaded(len(items) - room, taken=room) if room < len(items) else None
+        outcomes = await self._enqueue(items[:room])
+        return outcomes if refused is None else [*outcomes, *[refused] * (len(items) - room)]
 
     async def close(self) -> None:
         """Take nothing new and finish what is queued."""
@@ -104,35 +119,49 @@ class Batcher(Generic[Item, Result]):
         await parcel.is_done
         return list(map(parcel.outcomes.__getitem__, range(len(items))))
 
-    def _overloaded(self) -> Throttled:
+    def _room(self) -> float:
+        """How many more are taken now; none or less: no more."""
+        room = self._max_queued - len(self._queue)
+        if self._admission is None:
+            return room
+        return min(room, self._admission.room(len(self._queue)))
+
+    def _overloaded(self, items: int = 1, *, taken: int = 0) -> Throttled:
+        after = 1.0
+        if self._admission is not None:
+            after = self._admission.come_back(items, len(self._queue) + taken, now=_now())
         return Throttled(
             Reason.REASON_OVERLOADED,
             "more work is queued than can be taken",
-            retry_after_seconds=1.0,
+            retry_after_seconds=after,
         )
 
     async def _work(self) -> None:
         """Runs while something is queued; an empty queue ends it."""
-        now, took = asyncio.get_running_loop().time, 0.0
+        took = 0.0
         while self._queue:
             if self._linger_seconds:
                 await self._linger(took)
-            began = now()
-            await self._run(self._next())
-            took = now() - began
+            batch, began = self._next(), _now()
+            if self._admission is not None:
+                self._admission.begins(len(batch))
+            await self._run(batch)
+            took = _now() - began
+            if self._admission is not None:
+                self._admission.ends(took=took)
 
     async def _linger(self, took: float) -> None:
         """Wait for others, if some are to be expected; `took`: the batch they have queued behind.
 
         Where batches take long although they are small, the next is as large as two.
         """
-        is_whole = len(self._queue) >= self._max_items
+        is_whole = len(self._queue) >= self._max_items or self._room() < 1
         many = self._pace.within(self._linger_seconds) >= _WORTH_WAITING_FOR
         behind = min(took, _LONGEST_SECONDS)
         seconds = max(self._linger_seconds, behind) if many else behind
         if seconds and not is_whole:
             await asyncio.sleep(seconds)
-        self._pace.note(len(self._queue), asyncio.get_running_loop().time())
+        self._pace.note(len(self._queue), _now())
 
     def _next(self) -> "Entries[Item, Result]":
         """What has waited longest, and waits no more."""
@@ -158,6 +187,10 @@ class Batcher(Generic[Item, Result]):
             raise AssertionError(f"{len(batch)} items gave {len(results)} results")
         for (_, parcel, place), result in zip(batch, results, strict=True):
             parcel.settle(place, result)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 class Pace:

@@ -42,6 +42,14 @@ def metadata_of(error: grpc.RpcError) -> dict[str, str]:
     return dict(_info_of(error).metadata)
 
 
+def retry_after(error: grpc.RpcError) -> float:
+    """Seconds after which to come back, as an error tells; 0: it does not."""
+    status = rpc_status.from_call(cast(grpc.Call, error))
+    info = error_details_pb2.RetryInfo()
+    told = status is not None and any(detail.Unpack(info) for detail in status.details)
+    return float(info.retry_delay.ToTimedelta().total_seconds()) if told else 0.0
+
+
 def _info_of(error: grpc.RpcError) -> error_details_pb2.ErrorInfo:
     status = rpc_status.from_call(cast(grpc.Call, error))
     for detail in status.details if status is not None else ():

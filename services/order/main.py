@@ -10,6 +10,7 @@ import structlog
 from msgspec import Meta
 
 from libs import process
+from libs.admission import Admission
 from libs.auth import Role, Verifier
 from libs.batcher import Batcher
 from libs.clock import SystemClock
@@ -18,10 +19,12 @@ from libs.nudges import Nudges, NudgeStream
 from libs.refusals import Unavailable
 from libs.rpc import RpcServer, connect
 from services.order import consumer
+from services.order.admitting import Admitting
 from services.order.announcer import Announcer
 from services.order.batches import Applier, Placer
 from services.order.canceling import Canceler
 from services.order.database import Database
+from services.order.domain.backlog import Backlog
 from services.order.domain.canceling import Cancellation
 from services.order.domain.journal import Told
 from services.order.domain.placing import Placement
@@ -127,6 +130,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_queued: Annotated[
         int, Meta(ge=1, description="Trades waiting to be placed; more are refused OVERLOADED.")
     ] = 10_000
+    longest_wait_ms: Annotated[
+        float, Meta(gt=0, description="A trade expected to be placed later is refused OVERLOADED.")
+    ] = 90.0
+    max_backlog: Annotated[
+        int, Meta(ge=1, description="Open trades of all customers; more are refused OVERLOADED.")
+    ] = 20_000
     linger_ms: Annotated[
         float, Meta(ge=0, le=1000, description="While many come, a batch of trades waits so long.")
     ] = 20.0
@@ -160,6 +169,9 @@ async def house(settings: Settings) -> AsyncIterator[RpcServer]:
             max_items=settings.max_batch,
             max_queued=settings.max_queued,
             linger_seconds=settings.linger_ms / 1000,
+            admission=Admission(
+                longest_seconds=settings.longest_wait_ms / 1000, max_items=settings.max_batch
+            ),
         )
         applier: Batcher[Told, Applied] = Batcher(
             Applier(database, announcer, clock).apply, max_queued=_MAX_OUTCOMES
@@ -179,7 +191,7 @@ async def house(settings: Settings) -> AsyncIterator[RpcServer]:
         stack.push_async_callback(replacer.close)
         stack.push_async_callback(applier.close)
         desk = Desk(
-            placer=placer,
+            placer=Admitting(placer, Backlog(settings.max_backlog), clock),
             canceler=canceler,
             replacer=replacer,
             feed=Feed(database, watchers, heartbeat_seconds=settings.heartbeat_seconds),
@@ -193,7 +205,7 @@ async def house(settings: Settings) -> AsyncIterator[RpcServer]:
         office = BackOffice(applier=applier, database=database, announcer=announcer, clock=clock)
         rpc = await _serve(settings, stack, desk, office, guard)
         stack.callback(watchers.close)
-        attending = asyncio.create_task(_attend(database, instruments, guard, rpc), name="attend")
+        attending = asyncio.create_task(_attend(desk, rpc), name="attend")
         attending.add_done_callback(_tell_failure)
         stack.callback(attending.cancel)
         yield rpc
@@ -262,23 +274,23 @@ async def _serve(
     return rpc
 
 
-async def _attend(
-    database: Database, instruments: Instruments, guard: Guard, rpc: RpcServer
-) -> None:
+async def _attend(desk: Desk, rpc: RpcServer) -> None:
     """Everything that waits for the database, so that serving does not.
 
-    What operators set is read all the time, which also tells whether the database answers.
+    What operators set is read all the time, and how many trades are open, which also tells whether
+    the database answers.
     """
-    await database.open()
-    await instruments.start()
+    await desk.database.open()
+    await desk.instruments.start()
     while True:
         try:
-            async with database.connection() as connection:
-                await guard.refresh(connection)
-            await rpc.set_ready(instruments.are_known)
+            async with desk.database.connection() as connection:
+                await desk.guard.refresh(connection)
+                await desk.placer.look(connection)
+            await rpc.set_ready(desk.instruments.are_known)
         except Unavailable:
             await rpc.set_ready(False)
-        await asyncio.sleep(_HEALTH_SECONDS if instruments.are_known else _START_SECONDS)
+        await asyncio.sleep(_HEALTH_SECONDS if desk.instruments.are_known else _START_SECONDS)
 
 
 def _tell_failure(task: asyncio.Task[None]) -> None:

@@ -187,6 +187,14 @@ def client_order_id_reused() -> AlreadyExists:
     )
 
 
+def too_many_open(after_seconds: float) -> Throttled:
+    return Throttled(
+        Reason.REASON_OVERLOADED,
+        "too many trades wait for their turn at the exchange",
+        retry_after_seconds=after_seconds,
+    )
+
+
 def starting() -> Unavailable:
     return Unavailable(
         Reason.REASON_UNAVAILABLE,

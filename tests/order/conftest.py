@@ -136,6 +136,7 @@ def make_house(
         "nudge_stream": name.upper(),
         "nudge_prefix": name,
         "heartbeat_seconds": 0.2,
+        "longest_wait_ms": 60_000,  # however slow the machine
     }
 
     @asynccontextmanager

@@ -115,6 +115,7 @@ async def running(
         "LISTEN": address,
         "NUDGE_STREAM": "KILLED",
         "NUDGE_PREFIX": "killed",
+        "LONGEST_WAIT_MS": "60000",
     }
     prefixed = {f"STOCKBROKER_{name}": value for name, value in settings.items()}
     process = Running({**os.environ, **prefixed})

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from libs.batcher import Batcher
 from libs.clock import Clock
 from libs.ids import Ids
+from services.order.admitting import Admitting
 from services.order.database import Database
 from services.order.domain.canceling import Cancellation
-from services.order.domain.placing import Placement
 from services.order.domain.replacing import Replacement
 from services.order.domain.trade import Trade
 from services.order.feed import Feed
@@ -20,7 +20,7 @@ from services.order.neighbours import Neighbours
 class Desk:
     """What the service works with."""
 
-    placer: Batcher[Placement, Trade]
+    placer: Admitting
     canceler: Batcher[Cancellation, Trade]
     replacer: Batcher[Replacement, Trade]
     feed: Feed

@@ -173,6 +173,19 @@ class Queue:
         )
         return [Waiting(*row) async for row in cursor]
 
+    async def backlog(self, share: int) -> int:
+        """How many trades are open, of each customer's `share` at most."""
+        cursor = await self._connection.execute(
+            """
+            SELECT coalesce(sum(least(queue.length, %(share)s)), 0)::bigint
+            FROM (SELECT count(*) AS length FROM open_trade GROUP BY customer_id) AS queue
+            """,
+            {"share": share},
+            binary=True,
+        )
+        row = await cursor.fetchone()
+        return int(row[0]) if row else 0
+
 
 class Partitions:
     """Who leads which partition."""

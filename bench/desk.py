@@ -1,0 +1,203 @@
+"""What measures a house from end to end: places at its doors, waits until all is done, judges.
+
+Everything is on this machine, the load too. The doors are those of the order service: Envoy, which
+stands before them in a house, is not in the way.
+"""
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import grpc
+import msgspec
+import psycopg
+
+from bench.callers import BATCH, STREAMS, BatchDoor, Customers, Gate, Run, UnaryDoor
+from bench.cpu import busy_seconds
+from bench.judging import check_books, filled_at
+from bench.premises import House
+from bench.report import Row, waits
+from bench.scale import Scale
+from libs.auth import Role, Signer
+from stockbroker.ledger.v1 import ledger_service_pb2 as ledger_pb
+from stockbroker.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
+
+CUSTOMERS = 4_000
+_CASH_MICROS = 10**13
+_MOST_OPEN = 4_000
+_LOOK_SECONDS = 0.2
+_DRAIN_SECONDS = 120.0
+_AT_ONCE = 256
+_LOAD = "load"
+
+Go = Callable[[], Awaitable[Run]]
+
+
+class Taken(msgspec.Struct, frozen=True):
+    """What became of a run that was found sound.
+
+    `filled`: when each trade was, by the wall clock; `cpu_us`: of each process for a trade;
+    `others`: the share of the CPU taken that was of others.
+    """
+
+    run: Run
+    filled: dict[str, float]
+    cpu_us: dict[str, float]
+    others: float
+
+    @property
+    def rate(self) -> float:
+        """Trades filled a second, until the last."""
+        return len(self.filled) / (max(self.filled.values()) - self.run.began)
+
+    @property
+    def fill_seconds(self) -> list[float]:
+        """From when due."""
+        return [self.filled[trade_id] - due for trade_id, due in self.run.due.items()]
+
+
+@asynccontextmanager
+async def a_desk(house: House, scale: Scale) -> AsyncGenerator["Desk", None]:
+    """What measures `house`, at its doors."""
+    customers = Customers(house.signing_key_file, CUSTOMERS)
+    unary = UnaryDoor(house.services["order"], customers, callers=scale.callers)
+    batches = BatchDoor(house.services["order"], customers)
+    async with await psycopg.AsyncConnection.connect(
+        house.databases["order"], autocommit=True
+    ) as connection:
+        yield Desk(house, scale, connection, Doors(customers, unary, batches))
+    await unary.close()
+    await batches.close()
+
+
+class Doors:
+    """Both doors and who goes through them."""
+
+    def __init__(self, customers: Customers, unary: UnaryDoor, batches: BatchDoor) -> None:
+        self.customers = customers
+        self.unary = unary
+        self.batches = batches
+
+
+class Desk:
+    """Measures a house."""
+
+    def __init__(
+        self, house: House, scale: Scale, orders: psycopg.AsyncConnection, doors: Doors
+    ) -> None:
+        self.house = house
+        self.doors = doors
+        self._scale = scale
+        self._orders = orders
+
+    async def endow(self) -> None:
+        """Cash for every customer."""
+        token = Signer(self.house.signing_key_file).mint("bench", Role.OPERATOR)
+        metadata = (("authorization", f"Bearer {token}"),)
+        left = iter(self.doors.customers.ids)
+        async with grpc.aio.insecure_channel(self.house.services["ledger"]) as channel:
+            ledger = LedgerServiceStub(channel)
+
+            async def work() -> None:
+                for customer in left:
+                    request = ledger_pb.DepositRequest(
+                        deposit_id=str(uuid.uuid4()),
+                        customer_id=customer,
+                        amount_micros=_CASH_MICROS,
+                    )
+                    await ledger.Deposit(request, metadata=metadata, timeout=_DRAIN_SECONDS)
+
+            await asyncio.gather(*(work() for _ in range(_AT_ONCE)))
+
+    async def warm_up(self) -> None:
+        """Through both doors, until every token was seen."""
+        await self.doors.unary.greet()
+        await self.doors.batches.run(1.0, self.gate())
+        await self.drained()
+
+    async def unary(self) -> list[Row]:
+        """Many callers, a trade each."""
+        door, scale = self.doors.unary, self._scale
+        if scale.rate:
+            go = lambda: door.paced(scale.seconds, scale.rate)  # noqa: E731
+            return await self._measured("unary door", f"{scale.rate:,.0f}/s", go)
+        go = lambda: door.run(scale.seconds, self.gate())  # noqa: E731
+        return await self._measured("unary door", f"{scale.callers} callers x 1", go)
+
+    async def batches(self) -> list[Row]:
+        """A back-end with batches on streams."""
+        door, scale = self.doors.batches, self._scale
+        if scale.rate:
+            go = lambda: door.paced(scale.seconds, scale.rate)  # noqa: E731
+            return await self._measured("batch door", f"{scale.rate:,.0f}/s", go)
+        go = lambda: door.run(scale.seconds, self.gate())  # noqa: E731
+        return await self._measured("batch door", f"{STREAMS} streams, batches of {BATCH}", go)
+
+    async def take(self, go: Go) -> Taken:
+        """Run a load until all it placed is done. Raises NotTrue."""
+        busy, before = busy_seconds(), self._cpu()
+        run = await go()
+        await self.drained()
+        took = {name: after - before[name] for name, after in self._cpu().items()}
+        busy = busy_seconds() - busy
+        filled = await filled_at(self.house.databases["order"], run)
+        await check_books(self.house.databases["ledger"])
+        each = {name: 1e6 * cpu / len(filled) for name, cpu in took.items()}
+        return Taken(run, filled, each, max(0.0, 1 - sum(took.values()) / busy))
+
+    async def _measured(self, door: str, note: str, go: Go) -> list[Row]:
+        """The rate, the waits, and what each process took. Raises NotTrue."""
+        taken = await self.take(go)
+        refused = f"{taken.run.refused:,} refused"
+        return [
+            Row(
+                name=f"{door}: trades",
+                value=taken.rate,
+                unit="1/s",
+                cpu_us=sum(taken.cpu_us.values()),
+                note=f"{note}; {refused}; {taken.others:.0%} of the CPU taken was others'",
+            ),
+            *waits(f"{door}: answered", taken.run.ack_seconds, note="from when due"),
+            *waits(f"{door}: filled", taken.fill_seconds, note="from when due"),
+            *(
+                Row(name=f"{door}: {name}", value=cost, unit="us", note="CPU per trade")
+                for name, cost in sorted(taken.cpu_us.items(), key=lambda item: -item[1])
+                if cost >= 1
+            ),
+        ]
+
+    def _cpu(self) -> dict[str, float]:
+        return {**self.house.cpu_seconds(), _LOAD: time.process_time()}
+
+    async def _open(self) -> int:
+        cursor = await self._orders.execute("SELECT count(*) FROM open_trade")
+        row = await cursor.fetchone()
+        return int(row[0]) if row else 0
+
+    async def drained(self) -> None:
+        """Until no trade is open any more."""
+        async with asyncio.timeout(_DRAIN_SECONDS):
+            while await self._open():
+                await asyncio.sleep(_LOOK_SECONDS)
+
+    def gate(self) -> Gate:
+        """Lets through while not too many trades are open: looked at now and then."""
+        looked_at, is_open = 0.0, asyncio.Event()
+        looking: asyncio.Task[None] | None = None
+
+        async def look() -> None:
+            while await self._open() > _MOST_OPEN:
+                await asyncio.sleep(_LOOK_SECONDS)
+            is_open.set()
+
+        async def gate() -> None:
+            nonlocal looked_at, looking
+            if time.monotonic() - looked_at > _LOOK_SECONDS and (looking is None or looking.done()):
+                looked_at = time.monotonic()
+                is_open.clear()
+                looking = asyncio.create_task(look())
+            await is_open.wait()
+
+        return gate
