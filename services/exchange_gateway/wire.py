@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from libs.refusals import Invalid
-from libs.stamps import set_moment
+from libs.stamps import set_moment, set_nanos
 from services.exchange_gateway.domain import (
     Delivery,
     Fill,
@@ -27,6 +27,7 @@ from stockbroker.execution.v1 import execution_service_pb2 as execution
 
 _MOST_REPORTS = 5_000
 _REPORTS = 1_000
+_NO_REASON = ReasonValue.REASON_UNSPECIFIED  # an enum of a contract is slow to be looked up in
 _ENDS = {
     Kind.REJECTED: execution.Report.Ended.KIND_REJECTED,
     Kind.CANCELED: execution.Report.Ended.KIND_CANCELED,
@@ -103,7 +104,7 @@ def replace_taken_to(taken: ReplaceTaken) -> pb.ReplaceResult:
 
 def reason_to(reason: Reason | None) -> ReasonValue.ValueType:
     """The house's stable reason."""
-    return ReasonValue.Value(f"REASON_{reason}") if reason else ReasonValue.REASON_UNSPECIFIED
+    return ReasonValue.Value(f"REASON_{reason}") if reason else _NO_REASON
 
 
 def instrument_to(instrument: Instrument) -> pb.Instrument:
@@ -139,7 +140,7 @@ def stored_execution_to(stored: StoredExecution) -> stored_pb.StoredExecution:
         price_micros=said.price_micros,
         is_parked=stored.is_parked,
     )
-    execution.executed_at.FromNanoseconds(said.executed_at_nanos)
+    set_nanos(execution.executed_at, said.executed_at_nanos)
     set_moment(execution.received_at, stored.received_at)
     return execution
 
@@ -189,12 +190,13 @@ def report_to(delivery: Delivery, venue: str) -> execution.Report:
     if said.kind == Kind.ACCEPTED:
         report.accepted.exchange_order_id = said.exchange_order_id
     elif said.kind == Kind.FILLED:
-        report.filled.execution_id = said.execution_id
-        report.filled.quantity = said.quantity
-        report.filled.price_micros = said.price_micros
-        report.filled.executed_at.FromNanoseconds(said.executed_at_nanos)
-        report.filled.is_last = delivery.is_last
-        report.filled.limit_price_micros = delivery.limit_price_micros
+        filled = report.filled
+        filled.execution_id = said.execution_id
+        filled.quantity = said.quantity
+        filled.price_micros = said.price_micros
+        set_nanos(filled.executed_at, said.executed_at_nanos)
+        filled.is_last = delivery.is_last
+        filled.limit_price_micros = delivery.limit_price_micros
     elif said.kind == Kind.CANCEL_REJECTED:
         report.cancel_rejected.reason = reason_to(said.reason)
     elif said.kind == Kind.REPLACED and said.revision is not None:
@@ -232,7 +234,7 @@ def _busted_to(said: Report) -> execution.Report.Busted:
         price_micros=said.price_micros,
         reason_text=said.reason_text,
     )
-    busted.busted_at.FromNanoseconds(said.executed_at_nanos)
+    set_nanos(busted.busted_at, said.executed_at_nanos)
     return busted
 
 
@@ -246,5 +248,5 @@ def _corrected_to(said: Report, was: Fill) -> execution.Report.Corrected:
         old_price_micros=was.price_micros,
         reason_text=said.reason_text,
     )
-    corrected.corrected_at.FromNanoseconds(said.executed_at_nanos)
+    set_nanos(corrected.corrected_at, said.executed_at_nanos)
     return corrected

@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from services.exchange_simulator import wire
 from services.exchange_simulator.domain import Filing, Report, Stamp
 from services.exchange_simulator.keeping import Advance, ReportRow
+from services.exchange_simulator.reports_wire import report_to
 from services.exchange_simulator.sessions import Session
 from services.exchange_simulator.store import Sequences
 from stockbroker.exchange.v1 import exchange_pb2 as pb
@@ -71,17 +71,17 @@ class Clerk:
         progress = self.progress(session_id)
         stamp = Stamp(progress.next_report_seq, self.next_id(), self.now)
         progress.next_report_seq += 1
-        message = wire.report_to(filing, report, stamp)
+        message = report_to(filing, report, stamp)
         progress.told.append(message)
         self.reports.append(
             ReportRow(
-                session_id=session_id,
-                report_seq=stamp.seq,
-                client_order_id=filing.client_order_id,
-                exec_id=stamp.exec_id,
-                exec_type=report.exec_type,
-                last_quantity=report.last_quantity if report.change is None else report.change,
-                last_price_micros=report.last_price_micros,
-                body=message.SerializeToString(),
+                session_id,
+                stamp.seq,
+                filing.client_order_id,
+                stamp.exec_id,
+                report.exec_type,
+                report.last_quantity if report.change is None else report.change,
+                report.last_price_micros,
+                message.SerializeToString(),
             )
         )

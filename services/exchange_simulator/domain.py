@@ -75,8 +75,7 @@ class RejectReason(IntEnum):
     CANCELED_BY_MEMBER = 11
 
 
-@dataclass(frozen=True, slots=True)
-class NewOrder:
+class NewOrder(msgspec.Struct, frozen=True, gc=False):
     """The terms of a member's order as sent; integers that may be any number. 0 is none."""
 
     client_order_id: str
@@ -90,15 +89,13 @@ class NewOrder:
     max_notional_micros: int
 
 
-@dataclass(frozen=True, slots=True)
-class CancelOrder:
+class CancelOrder(msgspec.Struct, frozen=True, gc=False):
     """The rest of an order is to end."""
 
     client_order_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class ReplaceOrder:
+class ReplaceOrder(msgspec.Struct, frozen=True, gc=False):
     """An order is to have other terms: shares in all, filled ones included; a price of 0 stays."""
 
     client_order_id: str
@@ -141,16 +138,14 @@ class Instrument:
     is_calm: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
+class Ending(msgspec.Struct, frozen=True, gc=False):
     """Why an order, or the rest of it, will not fill."""
 
     reason: RejectReason
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True, gc=False):
     """What became of an order: not accepted and why, or fills and why there are no more."""
 
     is_accepted: bool
@@ -158,8 +153,7 @@ class Outcome:
     ending: Ending | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Filing:
+class Filing(msgspec.Struct, frozen=True, gc=False):
     """The order a report is about. Ids and terms that are not known are empty."""
 
     client_order_id: str
@@ -168,8 +162,7 @@ class Filing:
     side: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(msgspec.Struct, frozen=True, gc=False):
     """What is said of an order. Fields as in the contract.
 
     `change`: by how much the shares filled change, where that is not `last_quantity`.
@@ -189,8 +182,7 @@ class Report:
     change: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Stamp:
+class Stamp(msgspec.Struct, frozen=True, gc=False):
     """What makes a report one of a session: its number there, its id, when it was made."""
 
     seq: int

@@ -6,6 +6,7 @@ from datetime import datetime
 from operator import attrgetter
 from typing import Any
 
+import msgspec
 from psycopg import AsyncConnection
 
 from libs.postgres.arrays import Bigints, Flags, Moments, Octets, Texts
@@ -27,8 +28,7 @@ class Advance:
     after: Sequences
 
 
-@dataclass(frozen=True, slots=True)
-class OrderRow:
+class OrderRow(msgspec.Struct, frozen=True, gc=False):
     """A member's order as received, and shares in all as they are now."""
 
     order: NewOrder
@@ -39,8 +39,7 @@ class OrderRow:
     replaced_quantity: int
 
 
-@dataclass(frozen=True, slots=True)
-class ReportRow:
+class ReportRow(msgspec.Struct, frozen=True, gc=False):
     """A report with its wire form. `last_quantity`: by how much it changes the shares filled."""
 
     session_id: str
@@ -78,8 +77,8 @@ class Records:
 
 
 _Columns = Mapping[str, Callable[[Any], object]]
-_TERMS = attrgetter(*NewOrder.__slots__)
-_REPORT = attrgetter(*ReportRow.__slots__)
+_TERMS = attrgetter(*NewOrder.__struct_fields__)
+_REPORT = attrgetter(*ReportRow.__struct_fields__)
 # The type of each column; a statement casts where the table has a narrower one.
 _ORDER: _Columns = {
     "client_order_id": Texts,

@@ -12,7 +12,11 @@ from services.exchange_simulator.domain import (
 _DOLLAR = 1_000_000
 _CENT = 10_000
 _FINE_TICK = 100  # a hundredth of a cent
-_WAITING = (TimeInForce.DAY, TimeInForce.GTC)
+_WAITING = frozenset((TimeInForce.DAY, TimeInForce.GTC))
+_TIMES_IN_FORCE = frozenset(TimeInForce)
+_NAMES: dict[int, str] = {order_type: order_type.name for order_type in OrderType}
+_WITH_LIMIT = frozenset((OrderType.LIMIT, OrderType.STOP_LIMIT))
+_WITH_STOP = frozenset((OrderType.STOP, OrderType.STOP_LIMIT))
 
 
 def tick_of(price: int) -> int:
@@ -32,21 +36,20 @@ def flaw_of(ticket: Ticket) -> str:
         return "side is neither BUY nor SELL"
     if not 1 <= ticket.quantity <= MAX_QUANTITY:
         return f"quantity is not within 1 and {MAX_QUANTITY}"
-    if ticket.time_in_force not in list(TimeInForce):
+    if ticket.time_in_force not in _TIMES_IN_FORCE:
         return "time_in_force is unknown"
-    if ticket.order_type not in list(OrderType):
+    if ticket.order_type not in _NAMES:
         return "order_type is unknown"
     return _flaw_of_prices(ticket) or _flaw_of_type(ticket)
 
 
 def _flaw_of_prices(ticket: Ticket) -> str:
     """Each price is there exactly if the type has it, and is one that can be traded at."""
-    has_limit = ticket.order_type in (OrderType.LIMIT, OrderType.STOP_LIMIT)
-    has_stop = ticket.order_type in (OrderType.STOP, OrderType.STOP_LIMIT)
-    name = OrderType(ticket.order_type).name
+    has_limit = ticket.order_type in _WITH_LIMIT
+    has_stop = ticket.order_type in _WITH_STOP
     for what, price, has in (("limit", ticket.limit, has_limit), ("stop", ticket.stop, has_stop)):
         if not has and price:
-            return f"a {name} order has no {what} price"
+            return f"a {_NAMES[ticket.order_type]} order has no {what} price"
         if has and not 1 <= price <= MAX_PRICE_MICROS:
             return f"the {what} price is not within 1 and {MAX_PRICE_MICROS}"
         if has and price % tick_of(price):

@@ -14,12 +14,8 @@ from services.exchange_simulator.domain import (
     MAX_QUANTITY,
     CancelOrder,
     Command,
-    Filing,
     NewOrder,
-    RejectReason,
     ReplaceOrder,
-    Report,
-    Stamp,
 )
 from services.exchange_simulator.faults import Script
 from services.exchange_simulator.hours import Phase
@@ -110,32 +106,6 @@ def command_from_member(message: service_pb.SessionRequest.Command) -> Command |
             wanted.stop_price_micros,
         )
     return None
-
-
-def report_to(filing: Filing, report: Report, stamp: Stamp) -> pb.ExecutionReport:
-    """A report as a member gets it."""
-    ending = report.ending
-    return pb.ExecutionReport(
-        seq=stamp.seq,
-        client_order_id=filing.client_order_id,
-        exchange_order_id=filing.exchange_order_id,
-        exec_type=pb.ExecutionReport.ExecType.ValueType(report.exec_type),
-        exec_id=stamp.exec_id,
-        symbol=filing.symbol,
-        side=pb.Side.ValueType(filing.side),
-        last_quantity=report.last_quantity,
-        last_price_micros=report.last_price_micros,
-        cumulative_quantity=report.cumulative_quantity,
-        leaves_quantity=report.leaves_quantity,
-        reject_reason=pb.RejectReason.ValueType(ending.reason if ending else RejectReason.NONE),
-        reason_text=ending.text if ending else "",
-        transact_time=timestamp_to(stamp.transact_time),
-        command_seq=report.command_seq,
-        quantity=report.quantity,
-        limit_price_micros=report.limit_price_micros,
-        stop_price_micros=report.stop_price_micros,
-        exec_ref_id=report.exec_ref_id,
-    )
 
 
 def client_order_ids_from(texts: Sequence[str]) -> list[str]:

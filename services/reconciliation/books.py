@@ -86,19 +86,19 @@ class Books:
         *,
         is_reread: bool,
         now: datetime,
-        noticed_before: datetime = _NEVER,
+        noticed_by: datetime = _NEVER,
     ) -> Outcome:
         """Keep what the sources told, and rule about the executions in which they may differ.
 
-        What is new and not told by all of them waits for the others, unless it was
-        `noticed_before`: it is then kept as it is, and a suspect.
+        What is new and not told by all of them waits for the others, unless it was `noticed_by`
+        then: it is kept as it is, and a suspect.
         """
 
         async def work(connection: AsyncConnection) -> tuple[Held, Outcome]:
             found = await _news(connection, pages, is_reread=is_reread)
             held = add(self._held, found.fresh, now=now)
             done, in_doubt = await _settle(connection, held, found)
-            in_doubt |= {k for k, each in held.items() if each.noticed_at < noticed_before} - done
+            in_doubt |= {k for k, each in held.items() if each.noticed_at <= noticed_by} - done
             outcome = Outcome(is_changed=bool(done))
             if in_doubt:
                 told = {key: each for key, each in held.items() if key in in_doubt}

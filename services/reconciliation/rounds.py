@@ -116,7 +116,7 @@ class Rounds:
         is_changed = await self._read_new()
         is_changed |= await self._reread()
         if self._due_day() is not None:
-            is_changed |= await self._take([], is_reread=False, noticed_before=_ALWAYS)
+            is_changed |= await self._take([], is_reread=False, noticed_by=_ALWAYS)
         await self._open_due()
         await self._seal()
         await self._count()
@@ -128,16 +128,15 @@ class Rounds:
     async def _read_new(self) -> bool:
         """Every source to its end. Whether anything changed.
 
-        What one told in an earlier round the others had until now to tell.
+        What one told the others have the grace to tell, before there is a suspect.
         """
-        began_at = self.now()
         asked, is_changed = list(self._sources), False
         for _ in range(_READS_AT_MOST // _PAGES_TOGETHER):
             pages = await self._read_ahead(asked)
             last = {page.source: page for page in pages}
             asked = [source for source, page in last.items() if page.has_more]
-            waits_since = _NEVER if asked else began_at
-            is_changed |= await self._take(pages, is_reread=False, noticed_before=waits_since)
+            noticed_by = _NEVER if asked else self.now() - self._rhythm.grace
+            is_changed |= await self._take(pages, is_reread=False, noticed_by=noticed_by)
             for page in pages:
                 if page.forgot:
                     _log.error(
@@ -218,10 +217,10 @@ class Rounds:
         return [page for page in found if page is not None]
 
     async def _take(
-        self, pages: list[Page], *, is_reread: bool, noticed_before: datetime = _NEVER
+        self, pages: list[Page], *, is_reread: bool, noticed_by: datetime = _NEVER
     ) -> bool:
         outcome = await self._books.take(
-            pages, is_reread=is_reread, now=self.now(), noticed_before=noticed_before
+            pages, is_reread=is_reread, now=self.now(), noticed_by=noticed_by
         )
         self._tell(outcome)
         return outcome.is_changed

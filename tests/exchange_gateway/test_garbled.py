@@ -1,9 +1,12 @@
 """A report that is garbled on the wire is kept for an operator, and the others are read."""
 
+import grpc
 import pytest
 from google.protobuf.message import DecodeError
 
+from services.exchange_gateway.domain import Kind
 from services.exchange_gateway.venues.garbled import Garbled, read_response, seq_of
+from services.exchange_gateway.venues.simulator import SimulatorVenue
 from stockbroker.exchange.v1 import exchange_pb2 as market
 from stockbroker.exchange.v1 import exchange_service_pb2 as pb
 
@@ -47,3 +50,20 @@ def test_what_is_no_message_of_reports_cannot_be_read(content: bytes) -> None:
 def test_a_report_without_a_number_cannot_be_put_in_sequence() -> None:
     with pytest.raises(DecodeError):
         seq_of(market.ExecutionReport(symbol="KO").SerializeToString())
+
+
+@pytest.mark.parametrize(("seconds", "nanos"), [(253_402_300_800, 0), (-(2**63), 0), (1, -1)])
+async def test_a_report_of_no_time_makes_no_sense_and_keeps_its_number(
+    seconds: int, nanos: int
+) -> None:
+    said = market.ExecutionReport(
+        seq=7, client_order_id="order-7", exec_type=market.ExecutionReport.EXEC_TYPE_TRADE
+    )
+    said.transact_time.seconds, said.transact_time.nanos = seconds, nanos
+    venue = SimulatorVenue(lambda: grpc.aio.insecure_channel("127.0.0.1:1"), session_id="s")
+
+    report = venue.decode(said.SerializeToString())
+
+    await venue.close()
+    assert (report.venue_seq, report.kind) == (7, Kind.UNREADABLE)
+    assert report.raw == said.SerializeToString()

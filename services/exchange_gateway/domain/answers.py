@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
+import msgspec
+
 from services.exchange_gateway.domain.reports import Breach, Delivery, Parked
 
 _FIRST_PAUSE_SECONDS = 0.2
@@ -17,8 +19,7 @@ class Verdict(Enum):
     LATER = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """Execution's word on report `seq`."""
 
     seq: int

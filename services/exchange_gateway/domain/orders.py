@@ -41,6 +41,11 @@ class TimeInForce(IntEnum):
     FOK = 4
 
 
+_SIDES = frozenset(Side)
+_ORDER_TYPES = frozenset(OrderType)
+_TIMES_IN_FORCE = frozenset(TimeInForce)
+
+
 class State(IntEnum):
     """Where an order stands. UNKNOWN, neither here nor at the venue, is never stored."""
 
@@ -148,18 +153,25 @@ def fault_of(order: Order) -> Reason | None:
     Such an order is a fault of the sender: the house has checked every trade long before.
     """
     terms = order.terms
-    checks = (
-        (TRADE_ID.fullmatch(order.trade_id), Reason.INVALID_ID),
-        (CUSTOMER_ID.fullmatch(terms.customer_id), Reason.INVALID_CUSTOMER),
-        (is_place(terms.partition, order.epoch), Reason.INVALID_REQUEST),
-        (SYMBOL.fullmatch(terms.symbol), Reason.INVALID_SYMBOL),
-        (Side.BUY <= terms.side <= Side.SELL, Reason.INVALID_SIDE),
-        (is_quantity(terms.quantity), Reason.INVALID_QUANTITY),
-        (OrderType.MARKET <= terms.order_type <= OrderType.STOP_LIMIT, Reason.INVALID_REQUEST),
-        (TimeInForce.DAY <= terms.time_in_force <= TimeInForce.FOK, Reason.INVALID_REQUEST),
-        (_are_amounts(terms), Reason.INVALID_PRICE),
-    )
-    return next((reason for holds, reason in checks if not holds), None)
+    if not TRADE_ID.fullmatch(order.trade_id):
+        return Reason.INVALID_ID
+    if not CUSTOMER_ID.fullmatch(terms.customer_id):
+        return Reason.INVALID_CUSTOMER
+    if not is_place(terms.partition, order.epoch):
+        return Reason.INVALID_REQUEST
+    if not SYMBOL.fullmatch(terms.symbol):
+        return Reason.INVALID_SYMBOL
+    return _fault_of_terms(terms)
+
+
+def _fault_of_terms(terms: Terms) -> Reason | None:
+    if terms.side not in _SIDES:
+        return Reason.INVALID_SIDE
+    if not is_quantity(terms.quantity):
+        return Reason.INVALID_QUANTITY
+    if terms.order_type not in _ORDER_TYPES or terms.time_in_force not in _TIMES_IN_FORCE:
+        return Reason.INVALID_REQUEST
+    return None if _are_amounts(terms) else Reason.INVALID_PRICE
 
 
 def is_place(partition: int, epoch: int) -> bool:
@@ -173,8 +185,11 @@ def is_quantity(quantity: int) -> bool:
 
 
 def _are_amounts(terms: Terms) -> bool:
-    amounts = (terms.limit_price_micros, terms.stop_price_micros, terms.max_notional_micros)
-    return all(0 <= amount <= MAX_MICROS for amount in amounts)
+    return (
+        0 <= terms.limit_price_micros <= MAX_MICROS
+        and 0 <= terms.stop_price_micros <= MAX_MICROS
+        and 0 <= terms.max_notional_micros <= MAX_MICROS
+    )
 
 
 def highest_epochs(places: Iterable[tuple[int, int]]) -> dict[int, int]:

@@ -153,7 +153,9 @@ class Reporting:
         else:
             self._floor.waiting.answered(order.trade_id for order in judgement.standings)
             self._floor.deliveries.announce(head, judgement.deliveries)
-        self._floor.replaces.answered(report.trade_id for report in run if _ends_replace(report))
+        if self._floor.replaces:
+            ended = (report.trade_id for report in run if _ends_replace(report))
+            self._floor.replaces.answered(ended)
         self._next_to_judge = head
         self._tell(run, judgement)
 

@@ -1,8 +1,9 @@
 """The executions among the stored reports, for books to be compared with."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
+
+import msgspec
 
 from libs.postgres import Pool
 from services.exchange_gateway.domain import Report
@@ -22,8 +23,7 @@ ORDER BY r.seq
 """
 
 
-@dataclass(frozen=True, slots=True)
-class StoredExecution:
+class StoredExecution(msgspec.Struct, frozen=True):
     """A fill as it is stored; `customer_id` is empty where no order of ours has its trade id."""
 
     seq: int
@@ -53,7 +53,7 @@ class Executions:
             row = await cursor.fetchone()
             last = row[0] if row is not None else 0
             bounds = {**session, "after": after, "until": min(until, last)}
-            cursor = await connection.execute(_BETWEEN, bounds)
+            cursor = await connection.execute(_BETWEEN, bounds, binary=True)
             rows = await cursor.fetchall()
         found = []
         for seq, venue, customer_id, received_at, is_parked, raw in rows:

@@ -1,6 +1,7 @@
 """What the venue said: stored as heard, judged, delivered, by the report and delivery lanes."""
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import psycopg
@@ -172,6 +173,7 @@ def _standing(trade_id: str, customer_id: str, symbol: str, *rest: Any) -> Stand
     return Standing(trade_id, customer_id, symbol, side, quantity, State(state), *more)
 
 
+@lru_cache(4096)
 def is_ours(trade_id: str) -> bool:
     """Whether it can be a trade's id."""
     return TRADE_ID.fullmatch(trade_id) is not None

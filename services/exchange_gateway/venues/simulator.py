@@ -11,6 +11,7 @@ import structlog
 from google.protobuf.message import DecodeError
 
 from libs.rpc.status import metadata_of
+from libs.stamps import nanos_of
 from services.exchange_gateway.domain import Command, Instrument, Kind, Order, Reason, Report
 from services.exchange_gateway.domain.comparison import Theirs
 from services.exchange_gateway.domain.numbers import Numbers
@@ -58,6 +59,7 @@ _REASONS = {
     market.REJECT_REASON_CANCELED_BY_MEMBER: Reason.CANCELED_BY_CUSTOMER,
 }
 _ENDS = (Kind.REJECTED, Kind.CANCELED, Kind.EXPIRED)
+_WITHOUT_REASON = frozenset((Kind.ACCEPTED, Kind.FILLED))
 
 _Call = grpc.aio.StreamStreamCall[pb.SessionRequest, pb.SessionResponse | Garbled]
 _log = structlog.get_logger()
@@ -130,7 +132,7 @@ class SimulatorVenue(MarketReader):
     def decode(self, raw: bytes) -> Report:
         """A report from its stored bytes."""
         try:
-            return _report(market.ExecutionReport.FromString(raw))
+            return _report(market.ExecutionReport.FromString(raw), raw)
         except DecodeError:
             return _unreadable(raw)
 
@@ -309,28 +311,33 @@ def _unreadable(raw: bytes) -> Report:
     return msgspec.structs.replace(_report(market.ExecutionReport()), raw=raw)
 
 
-def _report(said: market.ExecutionReport) -> Report:
+def _report(said: market.ExecutionReport, raw: bytes | None = None) -> Report:
+    """A report; `raw`: its bytes, where they are at hand. One of no time makes no sense."""
     kind = _KINDS.get(said.exec_type, Kind.UNREADABLE)
+    try:
+        executed_at_nanos = nanos_of(said.transact_time)
+    except ValueError:
+        kind, executed_at_nanos = Kind.UNREADABLE, 0
     return Report(
-        venue_seq=said.seq,
-        trade_id=said.client_order_id,
-        kind=kind,
-        symbol=said.symbol,
-        side=said.side,
-        exchange_order_id=said.exchange_order_id,
-        execution_id=said.exec_id,
-        quantity=said.last_quantity,
-        price_micros=said.last_price_micros,
-        leaves_quantity=said.leaves_quantity,
-        executed_at_nanos=said.transact_time.ToNanoseconds(),
-        reason=_reason(said.reject_reason, kind),
-        reason_text=said.reason_text,
-        raw=said.SerializeToString(),
-        command_seq=said.command_seq,
-        revision=Revision(said.quantity, said.limit_price_micros, said.stop_price_micros)
+        said.seq,
+        said.client_order_id,
+        kind,
+        said.symbol,
+        said.side,
+        said.exchange_order_id,
+        said.exec_id,
+        said.last_quantity,
+        said.last_price_micros,
+        said.leaves_quantity,
+        executed_at_nanos,
+        None if kind in _WITHOUT_REASON else _reason(said.reject_reason, kind),
+        said.reason_text,
+        said.SerializeToString() if raw is None else raw,
+        said.command_seq,
+        Revision(said.quantity, said.limit_price_micros, said.stop_price_micros)
         if kind == Kind.REPLACED
         else None,
-        amends=said.exec_ref_id,
+        said.exec_ref_id,
     )
 
 

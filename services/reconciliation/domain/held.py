@@ -1,8 +1,8 @@
 """What sources told of executions that not all of them have yet, and that is not kept yet.
 
-Most of it is on its way, and complete a round later: it is then kept in one row, and nobody had to
-be suspected. Until then it is in memory alone, and the sources count as read only up to the first
-of it.
+Most of it is on its way, and complete within the grace: it is then kept in one row, and nobody
+had to be suspected. Until then it is in memory alone, and the sources count as read only up to the
+first of it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
