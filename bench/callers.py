@@ -41,13 +41,29 @@ Gate = Callable[[], Awaitable[None]]
 class Run:
     """What was placed. `due`: when by the wall clock each trade was to be placed, by its id.
 
-    `refused`: how many the house was too busy for; of the others `ack_seconds`, from when due.
+    From when due: `ack_seconds` of the same trades in the same order, `refuse_seconds` of those
+    that the house was too busy for.
     """
 
     began: float = 0.0
-    refused: int = 0
     due: dict[str, float] = field(default_factory=dict)
     ack_seconds: list[float] = field(default_factory=list)
+    refuse_seconds: list[float] = field(default_factory=list)
+
+    @property
+    def refused(self) -> int:
+        """How many."""
+        return len(self.refuse_seconds)
+
+
+def merged(runs: Sequence[Run]) -> Run:
+    """One after the other."""
+    whole = Run(began=runs[0].began)
+    for run in runs:
+        whole.due |= run.due
+        whole.ack_seconds += run.ack_seconds
+        whole.refuse_seconds += run.refuse_seconds
+    return whole
 
 
 class Customers:
@@ -64,7 +80,15 @@ class Customers:
 
     def call(self) -> tuple[pb.PlaceTradeRequest, Any]:
         """A request of anybody, and what goes with the call."""
-        return self._request(), self._chance.choice(self._metadata)
+        return self._request(), self.anybody()
+
+    def anybody(self) -> Any:
+        """What goes with a call of one of them."""
+        return self._chance.choice(self._metadata)
+
+    def metadata(self, number: int) -> Any:
+        """What goes with a call of a certain one."""
+        return self._metadata[number]
 
     def calls_of_all(self) -> Iterator[tuple[pb.PlaceTradeRequest, Any]]:
         """One request of each."""
@@ -116,7 +140,8 @@ class UnaryDoor:
 
         async def work(number: int) -> None:
             for request, metadata in calls:
-                await self._places[number](request, metadata=metadata, timeout=_TIMEOUT_SECONDS)
+                while wait := await self._offer(number, request, metadata, Run()):
+                    await asyncio.sleep(wait)
 
         await asyncio.gather(*(work(number % _CHANNELS) for number in range(self._callers)))
 
@@ -146,16 +171,30 @@ class UnaryDoor:
         await asyncio.gather(*calls)
         return run
 
+    async def in_turn(self, seconds: float, gate: Gate) -> Run:
+        """One trade after the other."""
+        run = Run(began=time.time())
+        while (due := time.time()) < run.began + seconds:
+            await self._place(0, due, run)
+            await gate()
+        return run
+
     async def _place(self, number: int, due: float, run: Run) -> float:
-        """Seconds to wait before the next."""
+        """A trade of anybody. Seconds to wait before the next."""
         request, metadata = self._customers.call()
+        return await self._offer(number, request, metadata, run, due)
+
+    async def _offer(
+        self, number: int, request: pb.PlaceTradeRequest, metadata: Any, run: Run, due: float = 0.0
+    ) -> float:
+        """Seconds to wait, where it is refused; 0: it is placed."""
         place = self._places[number]
         try:
             answer = await place(request, metadata=metadata, timeout=_TIMEOUT_SECONDS)
         except grpc.aio.AioRpcError as error:
             if reason_of(error) != "OVERLOADED":
                 raise
-            run.refused += 1
+            run.refuse_seconds.append(time.time() - due)
             return retry_after(error)
         run.ack_seconds.append(time.time() - due)
         run.due[pb.PlaceTradeResponse.FromString(answer).trade.trade_id] = due
@@ -238,7 +277,7 @@ def _note(response: pb.PlaceTradesResponse, dues: Sequence[float], run: Run) -> 
         elif result.refused.reason != Reason.REASON_OVERLOADED:
             raise RuntimeError(f"refused: {result.refused}")
         else:
-            run.refused += 1
+            run.refuse_seconds.append(now - due)
             after = after or result.refused.retry_after.ToMilliseconds() / 1e3
     return after
 

@@ -26,7 +26,7 @@ class Cpu:
 
 def seconds_of(pid: int) -> float:
     """Seconds of CPU that a process and all it started have taken so far."""
-    return sum(_ticks_of(each) for each in _family(pid)) / _TICKS
+    return sum(_ticks_of(each) for each in family(pid)) / _TICKS
 
 
 def busy_seconds() -> float:
@@ -36,7 +36,20 @@ def busy_seconds() -> float:
     return (user + nice + system + irq + softirq) / _TICKS
 
 
-def _family(pid: int) -> Iterator[int]:
+class Others:
+    """Who else is at work: the share of the CPU taken, since it was made, that was not ours."""
+
+    def __init__(self) -> None:
+        self._before = busy_seconds(), seconds_of(os.getpid())
+
+    def share(self) -> float:
+        """0 to 1. What a process took that this one never waited for counts as others'."""
+        busy, ours = busy_seconds() - self._before[0], seconds_of(os.getpid()) - self._before[1]
+        return max(0.0, 1 - ours / busy) if busy else 0.0
+
+
+def family(pid: int) -> Iterator[int]:
+    """A process and all it started that run."""
     yield pid
     try:
         tasks = list(Path(f"/proc/{pid}/task").iterdir())
@@ -44,7 +57,7 @@ def _family(pid: int) -> Iterator[int]:
     except OSError:
         return
     for child in children:
-        yield from _family(int(child))
+        yield from family(int(child))
 
 
 def _ticks_of(pid: int) -> int:

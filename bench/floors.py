@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from pathlib import Path
 
 from bench.cpu import Cpu
 from bench.report import Row
@@ -27,34 +28,42 @@ class PgBench:
     async def prepare(self) -> None:
         """Make its tables."""
         self._postgres.create_role_and_database(_DATABASE)
-        await self._run("-i", "-q", "-s", str(self._scale))
+        await _run(self._url, "-i", "-q", "-s", str(self._scale))
 
     async def row(self, seconds: float) -> Row:
         """Transactions per second."""
         cpu = self._cpu.seconds()
         options = ("-N", "-n", "-M", "prepared", "-c", str(self._clients), "-j", "2")
-        told = await self._run(*options, "-T", str(max(1, round(seconds))))
+        rate, count = await _rate(self._url, seconds, *options)
         cpu = self._cpu.seconds() - cpu
-        rate, count = re.search(r"^tps = ([\d.]+)", told, re.M), re.search(r"ed: (\d+)", told)
-        if rate is None or count is None:
-            raise RuntimeError(f"pgbench told no figures: {told}")
-        return Row(
-            name=NAME,
-            value=float(rate[1]),
-            unit="1/s",
-            cpu_us=1e6 * cpu / int(count[1]),
-            note=self._note,
-        )
+        return Row(name=NAME, value=rate, unit="1/s", cpu_us=1e6 * cpu / count, note=self._note)
 
-    async def _run(self, *options: str) -> str:
-        process = await asyncio.create_subprocess_exec(
-            program("pgbench"),
-            *options,
-            self._url,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        told, complaint = await process.communicate()
-        if process.returncode:
-            raise RuntimeError(f"pgbench: {complaint.decode()}")
-        return told.decode()
+
+async def pgbench_rate(url: str, script: Path, *, clients: int, seconds: float) -> float:
+    """How often a second a script of pgbench is run through, each time by one of the clients."""
+    options = ("-n", "-M", "prepared", "-c", str(clients), "-j", "2", "-f", str(script))
+    rate, _ = await _rate(url, seconds, *options)
+    return rate
+
+
+async def _rate(url: str, seconds: float, *options: str) -> tuple[float, int]:
+    """Transactions a second, and how many."""
+    told = await _run(url, *options, "-T", str(max(1, round(seconds))))
+    rate, count = re.search(r"^tps = ([\d.]+)", told, re.M), re.search(r"ed: (\d+)", told)
+    if rate is None or count is None:
+        raise RuntimeError(f"pgbench told no figures: {told}")
+    return float(rate[1]), int(count[1])
+
+
+async def _run(url: str, *options: str) -> str:
+    process = await asyncio.create_subprocess_exec(
+        program("pgbench"),
+        *options,
+        url,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    told, complaint = await process.communicate()
+    if process.returncode:
+        raise RuntimeError(f"pgbench: {complaint.decode()}")
+    return told.decode()

@@ -9,22 +9,30 @@ from typing import Annotated
 import structlog
 import typer
 import uvloop
+from msgspec.structs import replace
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from bench import ledger, matching, trades
-from bench.report import Row, keep, median, table
+from bench import bounds, house, ledger, matching, pressure, trades
+from bench.cpu import Others
+from bench.report import Row, how_quiet, keep, median, table
 from bench.scale import Scale
 from libs.embedded import Postgres, Tuning
 
 # Each yields the rows of one round after the other, told a place to work in and a server.
 Suite = Callable[[Postgres, Scale, Progress], AsyncGenerator[list[Row], None]]
+# Rows of a round, and what others took of the CPU meanwhile.
+Found = list[tuple[list[Row], float]]
 SUITES: dict[str, Suite] = {
     "trades": trades.rounds,
+    "pressure": pressure.rounds,
+    "house": house.rounds,
+    "bounds": bounds.rounds,
     "ledger": ledger.rounds,
     "matching": matching.rounds,
 }
 
+_MOST_ROUNDS = {"pressure": 1, "house": 1, "bounds": 1}  # they are long
 _FILE_WIDTH = 140
 _app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -32,7 +40,7 @@ _app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 @_app.command()
 def main(  # noqa: PLR0913 - its parameters are its options
     only: Annotated[list[str] | None, typer.Option(help="Suites to run; none: all.")] = None,
-    seconds: Annotated[float, typer.Option(help="How long each figure is measured.")] = 4.0,
+    seconds: Annotated[float, typer.Option(help="How long each figure is measured.")] = 3.0,
     rounds: Annotated[int, typer.Option(help="How often; the median counts.")] = 3,
     accounts: Annotated[int, typer.Option(help="Accounts in the books.")] = 1_000_000,
     callers: Annotated[int, typer.Option(help="Who place a trade at a time each.")] = 256,
@@ -48,10 +56,14 @@ def main(  # noqa: PLR0913 - its parameters are its options
     if not console.is_terminal:
         console = Console(width=_FILE_WIDTH)
     for name in only or SUITES:
+        most = min(rounds, _MOST_ROUNDS.get(name, rounds))
         with _server() as server:
-            found = uvloop.run(_measured(SUITES[name], server, scale, console))
-        console.print(table(median(found), title=f"{name}: medians of {rounds} rounds"))
-        console.print(f"kept in {keep(name, found)}")
+            suite = SUITES[name]
+            found = uvloop.run(_measured(suite, server, replace(scale, rounds=most), console))
+        rows, others = [each for each, _ in found], [share for _, share in found]
+        title = f"{name}: medians of {most} rounds; {how_quiet(others)}"
+        console.print(table(median(rows), title=title))
+        console.print(f"kept in {keep(name, rows, others)}")
 
 
 @contextmanager
@@ -64,14 +76,16 @@ def _server() -> Iterator[Postgres]:
             yield server
 
 
-async def _measured(
-    suite: Suite, server: Postgres, scale: Scale, console: Console
-) -> list[list[Row]]:
+async def _measured(suite: Suite, server: Postgres, scale: Scale, console: Console) -> Found:
     """The rows of each round."""
     columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
     showing = Progress(*columns, console=console, transient=True, refresh_per_second=1)
+    found, others = [], Others()
     with showing as progress:
-        return [rows async for rows in suite(server, scale, progress)]
+        async for rows in suite(server, scale, progress):
+            found.append((rows, others.share()))
+            others = Others()
+    return found
 
 
 if __name__ == "__main__":

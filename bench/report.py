@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 from rich.table import Table
 
+NOISY = 0.15  # of the CPU taken; more is others' makes figures that say little
 RESULTS = Path(__file__).with_name("results")
 
 
@@ -53,12 +54,16 @@ def median(rounds: Sequence[Sequence[Row]]) -> list[Row]:
     return found
 
 
-def waits(name: str, seconds: Sequence[float], *, note: str = "") -> list[Row]:
-    """Two rows, of half of all waits and of 99 in 100."""
-    hundredths = statistics.quantiles(seconds, n=100)
+def waits(
+    name: str, seconds: Sequence[float], *, note: str = "", most_p99: float | None = None
+) -> list[Row]:
+    """Two rows, of half of all waits and of 99 in 100; `most_p99`: a target, in ms."""
+    hundredths = statistics.quantiles(seconds, n=100) if len(seconds) > 1 else [*seconds] * 99
+    target = "" if most_p99 is None else f"<= {most_p99:g}"
+    half, most = (1e3 * hundredths[place] for place in (49, 98))
     return [
-        Row(name=f"{name}, {what}", value=hundredths[place] * 1e3, unit="ms", note=note)
-        for what, place in (("p50", 49), ("p99", 98))
+        Row(name=f"{name}, p50", value=half, unit="ms", note=note),
+        Row(name=f"{name}, p99", value=most, unit="ms", note=note, target=target),
     ]
 
 
@@ -88,6 +93,13 @@ def table(rows: Sequence[Row], *, title: str) -> Table:
     return shown
 
 
+def how_quiet(shares: Sequence[float]) -> str:
+    """In words; `shares`: what others took of the CPU in each round."""
+    worst = max(shares)
+    words = f"others took up to {worst:.0%} of the CPU"
+    return f"{words}: NOISY, compare nothing with it" if worst > NOISY else words
+
+
 def machine() -> dict[str, object]:
     """What the figures were measured on."""
     cpus = [line for line in _lines("/proc/cpuinfo") if line.startswith("model name")]
@@ -100,12 +112,14 @@ def machine() -> dict[str, object]:
     }
 
 
-def keep(suite: str, rounds: Sequence[Sequence[Row]]) -> Path:
-    """Write everything that was measured to a file of its own."""
+def keep(suite: str, rounds: Sequence[Sequence[Row]], others: Sequence[float]) -> Path:
+    """Write everything that was measured to a file of its own; `others`: see `how_quiet`."""
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{suite}-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}.json"
     told = {
         "machine": machine(),
+        "others_share": [round(share, 3) for share in others],
+        "is_noisy": max(others) > NOISY,
         "median": msgspec.to_builtins(median(rounds)),
         "rounds": msgspec.to_builtins(rounds),
     }

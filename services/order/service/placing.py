@@ -17,7 +17,7 @@ from services.order.store.trades import Trades
 from stockbroker.order.v1 import order_service_pb2 as pb
 
 _MOST_ITEMS = 1_000
-_AT_ONCE = 4  # batches of a stream
+_AT_ONCE = 32  # batches of a stream; how many trades wait is not decided here
 _log = structlog.get_logger()
 
 
