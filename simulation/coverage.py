@@ -63,6 +63,7 @@ _LEDGER: Mapping[str, Any] = {
     "PlaceHolds": ledger_pb.PlaceHoldsResponse,
     "ReleaseHolds": ledger_pb.ReleaseHoldsResponse,
     "PostExecutions": ledger_pb.PostExecutionsResponse,
+    "CorrectExecutions": ledger_pb.CorrectExecutionsResponse,
 }
 # What every long enough simulation must have met.
 EXPECTED_CODES = frozenset(
@@ -72,6 +73,11 @@ EXPECTED_CODES = frozenset(
         "PlaceHolds INSUFFICIENT_SHARES",
         "ReleaseHolds DONE",
         "PostExecutions DONE",
+        "CorrectExecutions DONE",
+        "CorrectExecutions INSUFFICIENT_FUNDS",
+        "amendment parked, then booked",
+        "fill busted",
+        "fill corrected",
         "ApplyOutcomes CODE_APPLIED",
         "ApplyOutcomes CODE_REPEATED",
         "ApplyReports CODE_APPLIED",

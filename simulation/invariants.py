@@ -1,6 +1,6 @@
 """The promises, checked from outside: on every commit, on every message, and on all of history.
 
-Written without the services' rules: this is the second opinion. I1 to I17 are those of
+Written without the services' rules: this is the second opinion. I1 to I18 are those of
 docs/SIMULATION.md.
 """
 
@@ -12,6 +12,7 @@ from typing import Any
 from simulation.cancels import check_cancels, under_way
 from simulation.coverage import Coverage
 from simulation.database import Database
+from simulation.fills import check_fills, check_owned, count, told_by
 from simulation.heals import unexplained
 from simulation.races import Race
 from simulation.resting import check_ends, check_rest, moving, unheard
@@ -38,7 +39,9 @@ _NEVER_SAID = (
     "batch_failed_retrying_singly",
     "invariant_broken",
 )
-_TRADE = 2  # ExecType of a fill
+_SAID_OF_PARKED = ("report_impossible", "report_parked")
+_RETRIED = 2
+_AMENDMENTS = (9, 10)  # kinds of reports
 _STARTED, _ACCEPTED, _EXECUTED = 2, 3, 4  # kinds of events
 _ENDED = (4, 7, 8, 9)  # FILLED, CANCELED, REJECTED, EXPIRED
 
@@ -46,6 +49,9 @@ _ENDED = (4, 7, 8, 9)  # FILLED, CANCELED, REJECTED, EXPIRED
 def _must(holds: object, words: str) -> None:
     if not holds:
         raise Violation(words)
+
+
+_PARKED = "SELECT 1 FROM parked_report WHERE state = 1 LIMIT 1"
 
 
 class Eyes:
@@ -138,6 +144,8 @@ class Eyes:
             self._order.rows("SELECT 1 FROM open_trade LIMIT 1")
             or self._behind()
             or under_way(self._order, self._exchange)
+            or unheard(self._gateway, self._exchange)
+            or (self._street.amends and self._gateway.rows(_PARKED))
         )
 
     def is_at_rest(self) -> bool:
@@ -177,18 +185,18 @@ class Eyes:
         """All of history."""
         self._check_books()
         self._check_history()
-        fills = self._check_fills()
-        self._check_trades(fills)
+        told = told_by(self._exchange)
+        check_fills(told, self._order, self._ledger, self._gateway)
+        self._check_trades(told.of_trades())
+        check_owned(told, self._order, self._ledger, self._street.customers)
+        count(told, self.coverage.codes)
         self._check_order_of_trades()
         check_cancels(self._order, self._street, self.coverage)
         check_ends(self._order, self._exchange)
         for trade_id, lines in stories(self._order).items():
             check_story(trade_id, lines)
         self._check_seals()
-        parked = self._gateway.rows("SELECT seq, breach, detail FROM parked_report")
-        _must(not parked, f"I5: parked: {parked}")
-        for event in _NEVER_SAID:
-            _must(not self._world.log[event], f"I12: the log says {event}")
+        self._check_parked()
         faults = self._world.faults
         self.coverage.struck(faults.struck)
         if (words := unexplained(heals, faults, len(self._trades()))) is not None:
@@ -219,46 +227,10 @@ class Eyes:
         still = self._ledger.rows("SELECT id FROM hold WHERE is_open")
         _must(not still, f"I4: all trades are over, holds are open: {still}")
 
-    def _check_fills(self) -> dict[str, list[tuple[int, int]]]:
-        """I5: what the exchange executed, the ledger and the trades say once each. By trade."""
-        told = {
-            exec_id: (trade_id, quantity, price)
-            for exec_id, trade_id, quantity, price in self._exchange.rows(
-                "SELECT exec_id, client_order_id, last_quantity, last_price_micros FROM report"
-                " WHERE exec_type = %s",
-                _TRADE,
-            )
-        }
-        kept = self._order.rows(
-            "SELECT execution_id, trade_id::text, quantity, price_micros FROM execution"
-        )
-        _must(
-            {row[0]: row[1:] for row in kept} == told, "I5: the trades' fills are not the venue's"
-        )
-        posted = self._ledger.rows(
-            "SELECT split_part(t.reference, '/', 2), t.hold_id::text, max(abs(e.amount))"
-            " FILTER (WHERE a.asset <> 'USD'), max(abs(e.amount)) FILTER (WHERE a.asset = 'USD')"
-            " FROM transfer t JOIN entry e ON e.transfer_seq = t.seq"
-            " JOIN account a ON a.id = e.account_id"
-            " WHERE t.kind = 'execution' AND t.reason = 0 AND a.has_floor"
-            " GROUP BY t.seq, t.reference, t.hold_id"
-        )
-        _must(len(posted) == len(told), f"I5: {len(posted)} postings of {len(told)} fills")
-        for exec_id, trade_id, quantity, notional in posted:
-            theirs = told.get(exec_id)
-            _must(theirs is not None, f"I5: {exec_id} is posted, the exchange does not know it")
-            mine = trade_id, quantity, notional
-            assert theirs is not None
-            _must(mine == (theirs[0], theirs[1], theirs[1] * theirs[2]), f"I5: {exec_id} {mine}")
-        fills = defaultdict(list)
-        for trade_id, quantity, price in told.values():
-            fills[trade_id].append((quantity, price))
-        return fills
-
     def _trades(self) -> list[tuple[Any, ...]]:
         return self._order.rows(
             "SELECT trade_id::text, customer_id, client_order_id, status, reason, quantity,"
-            " filled_quantity, filled_notional_micros, in_doubt FROM trade"
+            " filled_quantity, taken_back, filled_notional_micros, in_doubt FROM trade"
         )
 
     def _check_trades(self, fills: Mapping[str, list[tuple[int, int]]]) -> None:
@@ -274,11 +246,14 @@ class Eyes:
         at_exchange = {
             row[0] for row in self._exchange.rows("SELECT client_order_id FROM member_order")
         }
-        for trade_id, customer, _, status, reason, quantity, filled, notional, doubt in trades:
+        for trade_id, customer, _, status, reason, quantity, filled, *more in trades:
+            taken_back, notional, doubt = more
             mine = fills.get(trade_id, [])
             _must(filled == sum(q for q, _ in mine), f"I5: {trade_id} says {filled} of {mine}")
             _must(notional == sum(q * p for q, p in mine), f"I5: the cost of {trade_id}")
-            _must(filled == quantity or reason, f"{trade_id} of {customer} has no reason")
+            _must(
+                filled + taken_back == quantity or reason, f"{trade_id} of {customer} has no reason"
+            )
             _must(not doubt and status in _ENDED, f"I9: {trade_id} is not over")
             _must(not filled or trade_id in at_exchange, f"I5: {trade_id} was never sent")
             self.coverage.trade(status, reason)
@@ -307,6 +282,19 @@ class Eyes:
             is_there = may_rest and kind in (_ACCEPTED, _EXECUTED)
             if (status in _ENDED or is_there) and flying.get(customer) == trade_id:
                 del flying[customer]
+
+    def _check_parked(self) -> None:
+        """I5, I12: only what the exchange takes back may have to wait, and is booked then."""
+        parked = self._gateway.rows(
+            "SELECT p.seq, p.breach, p.detail, p.state, r.kind FROM parked_report p"
+            " JOIN venue_report r USING (session_id, seq)"
+        )
+        wrong = [row for row in parked if row[3] != _RETRIED or row[4] not in _AMENDMENTS]
+        _must(not wrong, f"I5: parked: {wrong}")
+        self.coverage.codes["amendment parked, then booked"] += len(parked)
+        for event in _NEVER_SAID:
+            if not (parked and event in _SAID_OF_PARKED):
+                _must(not self._world.log[event], f"I12: the log says {event}")
 
     def _check_seals(self) -> None:
         """I11: checkpoints follow each other and never run ahead of the journal."""

@@ -68,7 +68,7 @@ def check_ends(order: Database, exchange: Database) -> None:
         )
     )
     for trade_id, status, quantity, filled in order.rows(
-        "SELECT trade_id::text, status, quantity, filled_quantity FROM trade"
+        "SELECT trade_id::text, status, quantity, filled_quantity + taken_back FROM trade"
     ):
         is_filled = filled == quantity
         _must((status == _FILLED) == is_filled, f"I17: {trade_id} is {status}, {filled} filled")

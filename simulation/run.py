@@ -14,6 +14,7 @@ from typing import Any
 from prometheus_client import REGISTRY
 
 from libs.auth import Role, Signer
+from simulation.amending import Amending, amends
 from simulation.course import Course
 from simulation.coverage import Coverage, seeded_strikes
 from simulation.database import Database
@@ -49,7 +50,10 @@ class Tools:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a run is to be. What is None is chosen by the seed. `races`: so many races instead."""
+    """What a run is to be. What is None is chosen by the seed. `races`: so many races instead.
+
+    `amends`: the exchange takes fills back.
+    """
 
     seed: str
     races: int = 0
@@ -58,6 +62,7 @@ class Plan:
     counts: Mapping[str, int] | None = None
     customers: Sequence[Customer] | None = None
     calm_after_seconds: float = 12.0
+    amends: bool | None = None
     keeps_trace: bool = False
 
 
@@ -94,7 +99,9 @@ def run(plan: Plan, tools: Tools) -> Verdict:
     try:
         return _run(plan, tools)
     finally:
-        gc.collect()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            gc.collect()
         sys.unraisablehook = complain
         gc.enable()
 
@@ -114,12 +121,17 @@ def _run(plan: Plan, tools: Tools) -> Verdict:
         world.bus = bus
         races = races_by(plan.seed, plan.races)
         street = Street(world, network, tools.tokens, _customers(plan, races))
+        street.amends = _amends(plan)
         eyes = Eyes(world, tools.databases, street)
         world.seen = eyes
         moves = 0.0 if plan.counts or races else world.choice((0.0, 0.0, 4.0))
         house = House(world, tools.keys, plan.counts or _counts(world), moves=moves)
         course = Course(world, street, tools.databases["order"], races) if races else None
         work = _begin(world, street, course, plan)
+        if street.amends:
+            amending = Amending(world, street, network, tools.databases)
+            work.append(world.spawn(street.process, amending.amend()))
+            world.spawn(street.process, amending.settle())
         _drive(world, Watch(eyes, house, course, work), plan.calm_after_seconds)
         heals = {name: count - before[name] for name, count in _heals().items()}
         _judge(world, eyes, heals)
@@ -147,6 +159,12 @@ def _counts(world: World) -> dict[str, int]:
         "gateway": world.choice((1, 1, 2)),
         "exchange": 1,
     }
+
+
+def _amends(plan: Plan) -> bool:
+    if plan.races or plan.customers:
+        return bool(plan.amends)
+    return amends(plan.seed) if plan.amends is None else plan.amends
 
 
 def _script(plan: Plan) -> Sequence[Strike]:

@@ -1,6 +1,7 @@
 """Customers and what they do, by seed. They repeat every call until it is answered."""
 
 import random
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +22,7 @@ from stockbroker.order.v1 import order_service_pb2 as order_pb
 from stockbroker.order.v1 import order_service_pb2_grpc as order_grpc
 
 NAMES = [name for name in map("c{}".format, range(200)) if partition_of(name) < PARTITIONS]
+_CASH = "USD"
 _CALL_SECONDS = 3.0
 _AGAIN_SECONDS = (0.05, 0.8)
 _LIMITED = 0.35
@@ -36,7 +38,10 @@ _PASSING = {
 
 @dataclass(slots=True)
 class Customer:
-    """One customer: deposits, wishes in order, and what the house answered."""
+    """One customer: deposits, wishes in order, and what the house answered.
+
+    `given`: all that was paid in, by asset, micros or shares.
+    """
 
     name: str
     cash_micros: int
@@ -44,6 +49,7 @@ class Customer:
     wishes: list[order_pb.PlaceTradeRequest]
     answers: dict[str, str] = field(default_factory=dict)
     canceled: set[str] = field(default_factory=set)
+    given: Counter[str] = field(default_factory=Counter)
 
 
 def customers_by(seed: str) -> list[Customer]:
@@ -100,6 +106,7 @@ class Street:
         self._ledger = ledger_grpc.LedgerServiceStub(_channel(network, "ledger"))
         self.control = control_grpc.ExchangeControlServiceStub(_channel(network, "exchange"))
         self.calls_repeated = 0
+        self.amends = False  # the exchange takes fills back
 
     async def be(self, customer: Customer) -> None:
         """Pay in, then place one trade after the other; some twice, some to replace or cancel them.
@@ -130,24 +137,26 @@ class Street:
 
     async def pay_in(self, customer: Customer) -> None:
         """What the customer has at first."""
-        if customer.cash_micros:
-            deposit = ledger_pb.DepositRequest(
-                deposit_id=_uuid(customer.name, "USD"),
-                customer_id=customer.name,
-                amount_micros=customer.cash_micros,
-                reference="wire",
-            )
-            await self.insist("operator", self._ledger.Deposit, deposit)
+        await self.give(customer, _CASH, customer.cash_micros)
         for symbol, quantity in customer.shares.items():
-            if quantity:
-                shares = ledger_pb.DepositSharesRequest(
-                    deposit_id=_uuid(customer.name, symbol),
-                    customer_id=customer.name,
-                    symbol=symbol,
-                    quantity=quantity,
-                    reference="transfer in",
-                )
-                await self.insist("operator", self._ledger.DepositShares, shares)
+            await self.give(customer, symbol, quantity)
+
+    async def give(self, customer: Customer, asset: str, amount: int) -> None:
+        """Cash in micros, or shares."""
+        if not amount:
+            return
+        terms: dict[str, Any] = {
+            "deposit_id": _uuid(customer.name, asset, str(customer.given[asset])),
+            "customer_id": customer.name,
+            "reference": "wire",
+        }
+        customer.given[asset] += amount
+        if asset == _CASH:
+            cash = ledger_pb.DepositRequest(amount_micros=amount, **terms)
+            await self.insist("operator", self._ledger.Deposit, cash)
+        else:
+            shares = ledger_pb.DepositSharesRequest(symbol=asset, quantity=amount, **terms)
+            await self.insist("operator", self._ledger.DepositShares, shares)
 
     async def place(self, customer: Customer, wish: order_pb.PlaceTradeRequest) -> None:
         """Record a wish; the same wish is the same trade."""
@@ -223,6 +232,22 @@ def _uuid(*words: str) -> str:
 def steady_customers() -> list[Customer]:
     """Two who buy, buy for more than they have, sell, and buy again: every path of a trade."""
     return [_steady(name, number) for number, name in enumerate(NAMES[:2])]
+
+
+def who_sell_it_all() -> list[Customer]:
+    """Two who buy and sell all of it, so that they lack what may be taken back."""
+    return [
+        Customer(
+            name,
+            cash_micros=60_000 * 1_000_000,
+            shares={},
+            wishes=[
+                _trade(f"sold-{number}-1", terms.SIDE_BUY, 5),
+                _trade(f"sold-{number}-2", terms.SIDE_SELL, 5),
+            ],
+        )
+        for number, name in enumerate(NAMES[:2])
+    ]
 
 
 def many_trades() -> list[Customer]:

@@ -16,6 +16,8 @@ _CANCELED, _REJECTED, _EXPIRED = 7, 8, 9
 _ENDED = (_FILLED, _CANCELED, _REJECTED, _EXPIRED)
 _STARTED, _ACCEPTED, _EXECUTED, _ASKED, _REFUSED = 2, 3, 4, 10, 11  # kinds of events
 _REVISE, _REVISED, _KEPT = 12, 13, 14  # a replace is asked for, done, refused
+_BUSTED, _CORRECTED = 15, 16
+_AFTER_END = (_REFUSED, _KEPT, _BUSTED, _CORRECTED)
 _CLOSING = {5: _REJECTED, 6: _CANCELED, 7: _EXPIRED}
 
 
@@ -54,12 +56,17 @@ class _Story:
 
     def take(self, line: Line, where: str) -> None:
         """The next event. Raises Violation."""
-        _must(not self.end or line.kind in (_REFUSED, _KEPT), f"{where} it had ended")
+        _must(not self.end or line.kind in _AFTER_END, f"{where} it had ended")
+        _must(not self.end or line.status == self.end, f"{where} it had ended as {self.end}")
         _must(not (line.kind in (_REFUSED, _KEPT) and not line.refusal), f"{where} and no reason")
         if line.kind == _STARTED:
             self.has_started = True
         elif line.kind == _EXECUTED:
             _must(line.filled > self.filled, f"{where} nothing more is filled")
+            self.filled = line.filled
+        elif line.kind in (_BUSTED, _CORRECTED):
+            _must(self.end, f"{where} it works")
+            _must(line.kind == _CORRECTED or line.filled < self.filled, f"{where} as before")
             self.filled = line.filled
         self._ask(line.kind, where)
         _must(line.filled == self.filled, f"{where} {line.filled} are filled, not {self.filled}")

@@ -20,14 +20,15 @@ from services.order.store.queue import Partitions
 from stockbroker.common.v1.reason_pb2 import Reason
 
 
-def _fresh(*_: str) -> str:
+def fresh(*_: str) -> str:
+    """Another id each time."""
     return str(uuid.UUID(int=random.getrandbits(128)))
 
 
 @contextmanager
 def no_idempotency() -> Iterator[None]:
     """Every posting of a fill has an id of its own."""
-    with mock.patch.object(deeds, "derived", _fresh):
+    with mock.patch.object(deeds, "derived", fresh):
         yield
 
 

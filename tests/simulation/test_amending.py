@@ -1,0 +1,47 @@
+"""Fills that the exchange takes back or corrects while everything goes wrong."""
+
+from collections import Counter
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+import pytest
+
+from simulation.run import Plan, Tools, run
+from simulation.scenario import who_sell_it_all
+from tests.simulation.amend_mistakes import MISTAKES
+
+pytestmark = pytest.mark.timeout(300)
+_MOST_SEEDS = 40
+
+
+def test_what_the_exchange_takes_back_is_booked_once_whatever_goes_wrong(simulated: Tools) -> None:
+    met: Counter[str] = Counter()
+    for seed in range(1, 6):
+        verdict = run(Plan(f"amended-{seed}", amends=True), simulated)
+        assert verdict.violation is None
+        met += verdict.coverage.codes
+    assert met["fill busted"]
+    assert met["fill corrected"]
+
+
+def test_what_cannot_be_taken_back_yet_waits_and_is_booked_then(simulated: Tools) -> None:
+    for seed in range(1, _MOST_SEEDS + 1):
+        plan = Plan(f"sold-{seed}", amends=True, customers=who_sell_it_all(), rates={})
+        verdict = run(plan, simulated)
+        assert verdict.violation is None
+        if verdict.coverage.codes["CorrectExecutions INSUFFICIENT_SHARES"]:
+            assert verdict.coverage.codes["amendment parked, then booked"]
+            return
+    pytest.fail(f"within {_MOST_SEEDS} seeds the books could take everything back at once")
+
+
+@pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.__name__)
+def test_a_planted_mistake_is_found(
+    simulated: Tools, mistake: Callable[[], AbstractContextManager[None]]
+) -> None:
+    with mistake():
+        for seed in range(1, _MOST_SEEDS + 1):
+            verdict = run(Plan(f"planted-{seed}", amends=True), simulated)
+            if str(verdict.violation).startswith(MISTAKES[mistake]):
+                return
+    pytest.fail(f"{mistake.__name__} was not found within {_MOST_SEEDS} seeds")
