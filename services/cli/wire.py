@@ -55,8 +55,10 @@ def fills_of(trade: order_pb2.Trade) -> str:
 
 
 def why_of(trade: order_pb2.Trade) -> str:
-    """The reason and its words; empty when there is none."""
+    """The reason and its words; who holds it; empty when there is nothing to say."""
     why = [reason_word(trade.reason), trade.reason_text]
+    if trade.held_by_house:
+        why.append("the house holds it until its price trades")
     return ": ".join(part for part in why if part)
 
 

@@ -79,7 +79,12 @@ def cancel_taken_to(taken: CancelTaken) -> pb.CancelResult:
 
 def replace_from(replace: pb.Replace) -> Replace:
     """A replace as the house gives it."""
-    revision = Revision(replace.quantity, replace.limit_price_micros, replace.stop_price_micros)
+    revision = Revision(
+        replace.quantity,
+        replace.limit_price_micros,
+        replace.stop_price_micros,
+        replace.max_notional_micros,
+    )
     return Replace(
         replace.replace_id,
         replace.trade_id,

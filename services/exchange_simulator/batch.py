@@ -209,6 +209,7 @@ class Batch:
                 quantity=wanted.quantity,
                 limit_price_micros=wanted.limit,
                 stop_price_micros=wanted.stop,
+                max_notional_micros=wanted.max_notional,
             ),
         )
         if wanted.left > 0 and wanted.plan is None:
@@ -266,6 +267,7 @@ def _replaced(working: Working, command: ReplaceOrder) -> Working:
         quantity=command.quantity,
         limit=command.limit_price_micros or working.limit,
         stop=command.stop_price_micros or working.stop,
+        max_notional=command.max_notional_micros or working.max_notional,
     )
 
 

@@ -96,12 +96,13 @@ class CancelOrder(msgspec.Struct, frozen=True, gc=False):
 
 
 class ReplaceOrder(msgspec.Struct, frozen=True, gc=False):
-    """An order is to have other terms: shares in all, filled ones included; a price of 0 stays."""
+    """An order is to have other terms: shares in all, filled ones too; an amount of 0 stays."""
 
     client_order_id: str
     quantity: int
     limit_price_micros: int
     stop_price_micros: int
+    max_notional_micros: int = 0
 
 
 Command = NewOrder | CancelOrder | ReplaceOrder
@@ -178,6 +179,7 @@ class Report(msgspec.Struct, frozen=True, gc=False):
     quantity: int = 0
     limit_price_micros: int = 0
     stop_price_micros: int = 0
+    max_notional_micros: int = 0
     exec_ref_id: str = ""
     change: int | None = None
 

@@ -121,6 +121,7 @@ _WORKING: _Columns = {
     "limit": Bigints,
     "stop": Bigints,
     "is_waiting": Flags,
+    "max_notional": Bigints,
     "plan": list,  # most are null
 }
 _DROPPED: _Columns = {"id": Texts, "quantity": Bigints}
@@ -211,18 +212,19 @@ WITH fence AS (
 ), worked AS (
     INSERT INTO working_order (
         client_order_id, place, quantity, filled, limit_price_micros, stop_price_micros, is_waiting,
-        plan
+        max_notional_micros, plan
     )
     SELECT * FROM unnest(
         %(working_id)s::text[], %(working_place)s::bigint[], %(working_quantity)s::bigint[],
         %(working_filled)s::bigint[], %(working_limit)s::bigint[], %(working_stop)s::bigint[],
-        %(working_is_waiting)s::boolean[], %(working_plan)s::text[]
+        %(working_is_waiting)s::boolean[], %(working_max_notional)s::bigint[],
+        %(working_plan)s::text[]
     )
     ON CONFLICT (client_order_id) DO UPDATE SET
         place = excluded.place, quantity = excluded.quantity, filled = excluded.filled,
         limit_price_micros = excluded.limit_price_micros,
         stop_price_micros = excluded.stop_price_micros, is_waiting = excluded.is_waiting,
-        plan = excluded.plan
+        max_notional_micros = excluded.max_notional_micros, plan = excluded.plan
 ), dropped AS (
     DELETE FROM working_order USING unnest(%(dropped_id)s::text[]) AS gone (client_order_id)
     WHERE working_order.client_order_id = gone.client_order_id
@@ -285,6 +287,7 @@ def _working_of(working: Working) -> tuple[object, ...]:
         working.limit,
         working.stop,
         working.is_waiting,
+        working.max_notional,
         plan_to(working.plan),
     )
 

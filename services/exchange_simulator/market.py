@@ -135,7 +135,11 @@ class Market:
     def replace(self, ticket: Ticket) -> list[Event]:
         """Give a member's order, which works, these terms; what comes of it."""
         events = self.matcher.replace(
-            ticket.order_id, ticket.quantity, limit=ticket.limit, stop=ticket.stop
+            ticket.order_id,
+            ticket.quantity,
+            limit=ticket.limit,
+            stop=ticket.stop,
+            max_notional=ticket.max_notional,
         )
         assert events is not None
         return self._counted(events)

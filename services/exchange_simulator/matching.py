@@ -137,15 +137,15 @@ class Matcher:
         if ticket is None:
             return self.book.reduce(order_id, quantity)
         if quantity < ticket.quantity:
-            self.stops.shrink(order_id, ticket.quantity - quantity)
+            self.stops.change(replace(ticket, quantity=ticket.quantity - quantity))
         else:
             self.stops.remove(order_id)
         return True
 
     def replace(
-        self, order_id: int, quantity: int, *, limit: int = 0, stop: int = 0
+        self, order_id: int, quantity: int, *, limit: int = 0, stop: int = 0, max_notional: int = 0
     ) -> list[Event] | None:
-        """Give an order other terms, `quantity` as what is left of it; a price of 0 stays.
+        """Give an order other terms, `quantity` as what is left of it; a price or bound of 0 stays.
 
         It keeps its place if all it does is shrink; else it comes anew, and what comes of that is
         told as of a new order. An order that rests has no stop price any more: there `stop` has no
@@ -153,9 +153,14 @@ class Matcher:
         """
         ticket = self.stops.find(order_id)
         if ticket is not None:
-            return self._replace_waiting(
-                ticket, quantity, limit or ticket.limit, stop or ticket.stop
+            wanted = replace(
+                ticket,
+                quantity=quantity,
+                limit=limit or ticket.limit,
+                stop=stop or ticket.stop,
+                max_notional=max_notional or ticket.max_notional,
             )
+            return self._replace_waiting(ticket, wanted)
         order = self.book.find(order_id)
         if order is None:
             return None
@@ -190,14 +195,13 @@ class Matcher:
         self.book.rollback()
         self.stops.rollback()
 
-    def _replace_waiting(self, ticket: Ticket, quantity: int, limit: int, stop: int) -> list[Event]:
-        is_same_price = (limit, stop) == (ticket.limit, ticket.stop)
-        if is_same_price and quantity <= ticket.quantity:
-            if quantity < ticket.quantity:
-                self.stops.shrink(ticket.order_id, quantity)
+    def _replace_waiting(self, ticket: Ticket, wanted: Ticket) -> list[Event]:
+        is_same_price = (wanted.limit, wanted.stop) == (ticket.limit, ticket.stop)
+        if is_same_price and wanted.quantity <= ticket.quantity:
+            self.stops.change(wanted)
             return []
         self.stops.remove(ticket.order_id)
-        return self.enter(replace(ticket, quantity=quantity, limit=limit, stop=stop))
+        return self.enter(wanted)
 
     def _execute(self, ticket: Ticket, events: list[Event], *, is_new: bool) -> list[Fill]:
         """Trade, and rest what may rest."""

@@ -37,4 +37,5 @@ def _set_more(told: pb.ExecutionReport, report: Report) -> None:
     told.quantity = report.quantity
     told.limit_price_micros = report.limit_price_micros
     told.stop_price_micros = report.stop_price_micros
+    told.max_notional_micros = report.max_notional_micros
     told.exec_ref_id = report.exec_ref_id

@@ -65,7 +65,7 @@ def end_day(told: Hearing) -> None:
 
 
 def _is_too_much(working: Working, cost: int) -> bool:
-    return 0 < working.order.max_notional_micros < cost
+    return 0 < working.max_notional < cost
 
 
 def _price_of(market: Market, side: int) -> int:

@@ -7,8 +7,6 @@ The steps since `begin` can be undone exactly.
 from bisect import bisect_left, insort
 from collections.abc import Iterator
 
-from msgspec.structs import replace
-
 from services.exchange_simulator.book import BUY
 from services.exchange_simulator.domain import Ticket
 
@@ -65,11 +63,12 @@ class Stops:
         self._take(waiting)
         return waiting[2]
 
-    def shrink(self, order_id: int, quantity: int) -> None:
-        """Leave a waiting order that quantity, at least 1; it keeps its place."""
-        key, came, ticket = waiting = self._waiting[order_id]
-        self._take(waiting)
-        self._put((key, came, replace(ticket, quantity=quantity)))
+    def change(self, ticket: Ticket) -> None:
+        """Give a waiting order these terms at the same stop price; it keeps its place."""
+        key, came, before = waiting = self._waiting[ticket.order_id]
+        if ticket != before:
+            self._take(waiting)
+            self._put((key, came, ticket))
 
     def elect(self, price: int) -> list[Ticket]:
         """Take away the orders that a trade at `price` meets, in the order they came."""

@@ -104,6 +104,7 @@ def command_from_member(message: service_pb.SessionRequest.Command) -> Command |
             wanted.quantity,
             wanted.limit_price_micros,
             wanted.stop_price_micros,
+            wanted.max_notional_micros,
         )
     return None
 

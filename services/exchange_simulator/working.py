@@ -16,6 +16,7 @@ class Working(msgspec.Struct, frozen=True, gc=False):
 
     `place` tells the order in which those came that rest or wait; who loses its place gets a later
     one. `quantity` is shares in all, filled ones included. `is_waiting`: for its stop price.
+    `max_notional`: the most it may cost in all, micros; 0: no bound.
     With a `plan` it goes by script and is on no book.
     """
 
@@ -29,6 +30,7 @@ class Working(msgspec.Struct, frozen=True, gc=False):
     limit: int
     stop: int
     is_waiting: bool
+    max_notional: int = 0
     plan: Plan | None = None
 
     @property
@@ -53,7 +55,7 @@ class Working(msgspec.Struct, frozen=True, gc=False):
             order.time_in_force,
             limit=self.limit,
             stop=self.stop if self.is_waiting else 0,
-            max_notional=order.max_notional_micros,
+            max_notional=self.max_notional,
         )
 
 
@@ -98,6 +100,7 @@ class Blotter:
             limit=order.limit_price_micros,
             stop=order.stop_price_micros,
             is_waiting=order.stop_price_micros != 0,
+            max_notional=order.max_notional_micros,
         )
 
     def next_place(self) -> int:

@@ -1,35 +1,30 @@
-"""A customer's next trade on its way: claim, hold, submit.
+"""Customers' next trades on their way: claim, hold, submit.
 
-Every step is safe to repeat, so work that was cut off is simply done again.
+Customers that are attended to at once make their way together, so that a step costs what a list
+of trades costs. Every step is safe to repeat, so work that was cut off is simply done again.
 """
 
 import asyncio
-from collections.abc import Collection, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
-from prometheus_client import Counter
-
-from libs.refusals import Refusal, Unavailable
+from libs.refusals import Refusal
 from libs.tasks import end
-from services.execution import wire
 from services.execution.canceling import Canceling
-from services.execution.domain.attention import Resting
-from services.execution.domain.booking import Code
-from services.execution.domain.setback import passes
+from services.execution.carrying import Carrying, refused
+from services.execution.domain.replacing import ClaimedReplace
 from services.execution.domain.trade import Held, OpenCustomer, Trade, Turn, rejects
-from services.execution.faults import HouseFault
 from services.execution.lanes import Lanes
 from services.execution.replacing import Replacing
-from services.execution.setbacks import Setbacks
 from services.execution.worker import Worker
-from stockbroker.common.v1.reason_pb2 import Reason
 
 _MAX_IN_FLIGHT = 5_000
+_MOST_TOGETHER = 100
 
-_claimed = Counter("execution_claimed", "Trades taken up")
-_swept = Counter("execution_swept", "Trades taken up that the sweep had found, not a nudge")
-_rejected = Counter("execution_house_rejected", "Trades the ledger refused to hold for")
-_submitted = Counter("execution_submitted", "Orders the gateway has")
+Work = Callable[[], Awaitable[None]]
 
 
 class Bell(Protocol):
@@ -45,17 +40,33 @@ class Bell(Protocol):
         """Somebody else has to do it."""
 
 
+@dataclass(slots=True)
+class _Claimed:
+    """A customer on a flight; `trade`: what is to be carried on, if there is anything."""
+
+    customer_id: str
+    trade: Trade | None = None
+    cancels: Sequence[Trade] = ()
+    replaces: Sequence[ClaimedReplace] = ()
+
+    @property
+    def has_more(self) -> bool:
+        """Whether there is more to do for the customer than to carry on the trade."""
+        return bool(self.cancels or self.replaces)
+
+
 class Pipeline:
-    """Works for customers, each by one flight at a time."""
+    """Works for customers, each by one flight at a time; many fly together."""
 
     def __init__(self, worker: Worker, lanes: Lanes, bell: Bell) -> None:
         self._worker = worker
         self._attention = worker.attention
         self._lanes = lanes
-        self._setbacks = Setbacks(worker, lanes)
+        self._carrying = Carrying(worker, lanes)
         self._canceling = Canceling(worker, lanes)
         self._replacing = Replacing(worker, lanes)
         self._bell = bell
+        self._boarding: list[str] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_closing = False
         lanes.go_on = self.go_on
@@ -70,7 +81,7 @@ class Pipeline:
         if self._is_closing:
             return
         if self._attention.begin(customer_id, ack=ack, is_swept=is_swept):
-            self._start(self._work(customer_id))
+            self._board(customer_id)
 
     def go_on(self, open_customers: Iterable[OpenCustomer]) -> None:
         """Trades have ended: attend to these customers here, or nudge who leads their partition."""
@@ -105,8 +116,10 @@ class Pipeline:
     async def close(self, *, grace_seconds: float) -> None:
         """Take nothing new, give what is under way `grace_seconds`, then cut it off."""
         self._is_closing = True
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=grace_seconds)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(grace_seconds):
+                while self._tasks:
+                    await asyncio.wait(self._tasks)
         self._lanes.end()
         await end(*self._tasks)
 
@@ -122,110 +135,138 @@ class Pipeline:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _work(self, customer_id: str) -> None:
-        """One flight: until a look finds nothing new."""
+    def _board(self, customer_id: str) -> None:
+        """Into the flight that is about to begin: who is attended to at once flies together."""
+        if not self._boarding or len(self._boarding) >= _MOST_TOGETHER:
+            self._boarding = []
+            self._start(self._fly(self._boarding))
+        self._boarding.append(customer_id)
+
+    async def _fly(self, customer_ids: list[str]) -> None:
+        """One look at each, as far as all go the same way.
+
+        What concerns one alone is done apart, and holds up nobody.
+        """
+        if self._boarding is customer_ids:
+            self._boarding = []
+        flight = set(customer_ids)
         try:
-            while True:
-                await self._advance(customer_id)
-                if not self._attention.is_wanted_again(customer_id):
-                    return
+            claims = await self._claim(customer_ids, flight)
+            carried = [claim for claim in claims if claim.trade is not None]
+            self._land(flight, [claim for claim in claims if claim.trade is None])
+            held = await self._hold(carried, flight)
+            self._land(flight, await self._submit(held, flight))
         except Refusal:
             pass  # too much to do, or closing
         finally:
+            for customer_id in flight:
+                self._attention.end(customer_id)
+
+    def _land(self, flight: set[str], claims: Iterable[_Claimed]) -> None:
+        """These leave the flight, done but for cancels and replaces."""
+        for claim in claims:
+            if claim.has_more:
+                self._part(flight, claim)
+            else:
+                flight.discard(claim.customer_id)
+                self._settle(claim.customer_id)
+
+    def _settle(self, customer_id: str) -> None:
+        """Nothing is under way for the customer, unless something came since the last look."""
+        if self._attention.is_wanted_again(customer_id) and not self._is_closing:
+            self._board(customer_id)
+        else:
             self._attention.end(customer_id)
 
-    async def _advance(self, customer_id: str) -> None:
-        """Take the customer's oldest open trade as far as it goes now, and cancels and replaces.
+    def _part(self, flight: set[str], claim: _Claimed, work: Work | None = None) -> None:
+        """The customer leaves the flight: for `work`, then cancels and replaces."""
+        flight.discard(claim.customer_id)
+        self._start(self._apart(claim, work))
 
-        Of a customer who is left alone only cancels.
+    async def _apart(self, claim: _Claimed, work: Work | None) -> None:
+        is_done = False
+        try:
+            if work is not None:
+                await work()
+            await self._canceling.cancel(claim.cancels)
+            await self._replacing.replace(claim.replaces)
+            is_done = True
+        except Refusal:
+            pass
+        finally:
+            if is_done:
+                self._settle(claim.customer_id)
+            else:
+                self._attention.end(claim.customer_id)
+
+    async def _claim(self, customer_ids: Sequence[str], flight: set[str]) -> list[_Claimed]:
+        """Take up the customers' oldest open trades, those that are to be carried on.
+
+        Of a customer who is left alone only what is to be canceled is taken up.
         """
-        acks, is_swept = self._attention.look(customer_id)
-        is_halted = self._is_left_alone(customer_id)
-        try:
-            claim = await self._lanes.claims.submit(Turn(customer_id, is_halted))
-        except Refusal:
-            raise
-        except Exception as error:
-            await self._setbacks.suffer(customer_id, None, error)
-            return
-        if claim.is_lost:
-            await self._bell.back(acks)
-            return
-        await self._bell.done(acks)
-        if claim.trade is not None:
-            await self._go_on_with(claim.trade, is_swept=is_swept)
-        elif not is_halted:
-            self._attention.forget(customer_id)
-        await self._canceling.cancel(claim.cancels)
-        await self._replacing.replace(claim.replaces)
+        looks = [self._attention.look(customer_id) for customer_id in customer_ids]
+        turns = [Turn(each, self._is_left_alone(each)) for each in customer_ids]
+        found = await self._lanes.claims.outcomes(turns)
+        done: list[str] = []
+        back: list[str] = []
+        claims = []
+        for turn, (acks, is_swept), claim in zip(turns, looks, found, strict=True):
+            if isinstance(claim, Exception):
+                self._fail(flight, _Claimed(turn.customer_id), claim)
+            elif claim.is_lost:
+                back += acks
+                claims.append(_Claimed(turn.customer_id))
+            else:
+                done += acks
+                trade = self._carrying.taken_up(turn, claim, is_swept=is_swept)
+                more = claim.cancels, claim.replaces
+                claims.append(_Claimed(turn.customer_id, trade, *more))
+        await self._bell.done(done)
+        await self._bell.back(back)
+        return claims
 
-    async def _go_on_with(self, trade: Trade, *, is_swept: bool) -> None:
-        """What was taken up is carried on, unless it is under way or is to be canceled."""
-        if self._is_out_of_hands(trade):
-            return
-        if trade.is_to_be_canceled:
-            self._rest(trade)
-            return
-        self._count(is_swept)
-        await self._try(trade)
+    async def _hold(
+        self, claims: Sequence[_Claimed], flight: set[str]
+    ) -> list[tuple[_Claimed, Trade, Held]]:
+        """Those of the trades for which there is a hold now."""
+        pairs = [(claim, claim.trade) for claim in claims if claim.trade is not None]
+        answers = await self._lanes.holds.outcomes([trade for _, trade in pairs])
+        held = []
+        for (claim, trade), answer in zip(pairs, answers, strict=True):
+            if isinstance(answer, Exception):
+                self._fail(flight, claim, answer)
+            elif rejects(answer.reason):
+                self._part(flight, claim, partial(self._carrying.reject, trade, answer))
+            elif answer.reason:
+                self._fail(flight, claim, refused("no hold", answer.reason))
+            else:
+                held.append((claim, trade, answer))
+        return held
 
-    async def _try(self, trade: Trade) -> None:
-        """Carry the trade on; whatever is wrong with it is counted against it."""
-        try:
-            await self._carry(trade)
-        except Refusal:
-            raise
-        except Exception as error:
-            await self._setbacks.suffer(trade.customer_id, trade, error)
+    async def _submit(
+        self, held: Sequence[tuple[_Claimed, Trade, Held]], flight: set[str]
+    ) -> list[_Claimed]:
+        """Those whose orders the gateway has, or whose partition somebody else leads."""
+        answers = await self._lanes.submits.outcomes([(trade, hold) for _, trade, hold in held])
+        done = []
+        for (claim, trade, _), answer in zip(held, answers, strict=True):
+            if isinstance(answer, Exception):
+                self._fail(flight, claim, answer)
+            elif answer.is_stale:
+                self._lanes.lose(trade.partition, trade.epoch)
+                done.append(claim)
+            elif answer.reason:
+                self._fail(flight, claim, refused("no submit", answer.reason))
+            else:
+                self._carrying.sent(trade)
+                done.append(claim)
+        return done
 
-    async def _carry(self, trade: Trade) -> None:
-        """Hold and submit. Raises HouseFault; Unavailable if a neighbour is as good as away."""
-        if self._worker.board.current.stops_symbol(trade.symbol):
-            self._rest(trade, is_halted=True)
-            return
-        held = await self._lanes.holds.submit(trade)
-        if rejects(held.reason):
-            await self._reject(trade, held)
-            return
-        if held.reason:
-            raise _refused("no hold", held.reason)
-        answer = await self._lanes.submits.submit((trade, held))
-        if answer.is_stale:
-            self._lanes.lose(trade.partition, trade.epoch)
-        elif answer.reason:
-            raise _refused("no submit", answer.reason)
+    def _fail(self, flight: set[str], claim: _Claimed, error: Exception) -> None:
+        """What passes by itself the sweep comes back to, whatever else is wrong counts."""
+        if isinstance(error, Refusal):
+            flight.discard(claim.customer_id)
+            self._attention.end(claim.customer_id)
         else:
-            _submitted.inc()
-            self._rest(trade)
-
-    async def _reject(self, trade: Trade, held: Held) -> None:
-        """The books do not allow it: that is the trade's end."""
-        _rejected.inc()
-        booking = await self._lanes.outcomes.submit(wire.rejection_to(trade, held))
-        if booking.code is not Code.APPLIED:
-            raise HouseFault(f"no rejection: {booking.detail}")
-
-    def _is_out_of_hands(self, trade: Trade) -> bool:
-        """Whether this very trade, under this epoch, was submitted or held back already."""
-        resting = self._attention.resting_of(trade.customer_id)
-        if resting is None or (resting.trade_id, resting.epoch) != (trade.trade_id, trade.epoch):
-            return False
-        return not resting.is_halted or self._worker.board.current.stops_symbol(trade.symbol)
-
-    def _rest(self, trade: Trade, *, is_halted: bool = False) -> None:
-        now = self._worker.clock.monotonic()
-        resting = Resting(trade.trade_id, trade.epoch, trade.symbol, now, now, is_halted)
-        self._attention.rest(trade.customer_id, resting)
-
-    def _count(self, is_swept: bool) -> None:
-        self._worker.tally.claimed += 1
-        _claimed.inc()
-        if is_swept:
-            self._worker.tally.swept += 1
-            _swept.inc()
-
-
-def _refused(what: str, reason: int) -> Exception:
-    """A neighbour gave a reason it should not need, or one that passes by itself."""
-    words = f"{what}: {wire.name_of(reason)}"
-    return Unavailable(Reason.REASON_UNAVAILABLE, words) if passes(reason) else HouseFault(words)
+            fail = partial(self._carrying.fail, claim.customer_id, claim.trade, error)
+            self._part(flight, claim, fail)

@@ -45,6 +45,7 @@ def replace_to(replace: ClaimedReplace) -> gateway_pb.Replace:
         quantity=terms.new.quantity,
         limit_price_micros=terms.new.limit_price_micros,
         stop_price_micros=terms.new.stop_price_micros,
+        max_notional_micros=terms.max_notional_micros,
     )
 
 

@@ -39,7 +39,10 @@ from stockbroker.ledger.v1 import ledger_service_pb2 as ledger_pb
 from stockbroker.order.v1 import order_execution_service_pb2 as order_pb
 from stockbroker.order.v1 import order_pb2 as trade_pb
 
+_NANOS = 1_000_000_000
+# An enum of Python is looked up here for less than it takes to call it.
 _SIDES: dict[int, Side] = {side.value: side for side in Side}
+_ORDER_TYPES: dict[int, OrderType] = {each.value: each for each in OrderType}
 _END_KINDS: dict[int, EndKind] = {kind.value: kind for kind in EndKind}
 _ORDER_STATES: dict[int, OrderState] = {
     gateway_pb.ORDER_STATE_UNKNOWN: OrderState.UNKNOWN,
@@ -86,9 +89,9 @@ def trade_of(
         is_to_be_canceled=trade.status == trade_pb.TRADE_STATUS_PENDING_CANCEL,
         is_at_exchange=bool(trade.exchange_order_id or trade.filled_quantity),
         symbol=trade.symbol,
-        side=Side(trade.side),
+        side=_SIDES[trade.side],
         quantity=trade.quantity,
-        order_type=OrderType(trade.order_type),
+        order_type=_ORDER_TYPES[trade.order_type],
         limit_price_micros=trade.limit_price_micros,
         stop_price_micros=trade.stop_price_micros,
         time_in_force=trade.time_in_force,
@@ -226,7 +229,7 @@ def report_from(report: pb.Report) -> Report:
                 execution_id=filled.execution_id,
                 quantity=filled.quantity,
                 price_micros=filled.price_micros,
-                executed_at_nanos=filled.executed_at.ToNanoseconds(),
+                executed_at_nanos=filled.executed_at.seconds * _NANOS + filled.executed_at.nanos,
                 is_last=filled.is_last,
                 limit_price_micros=filled.limit_price_micros,
             )
@@ -332,6 +335,5 @@ def _execution_to(report: Report, fill: Fill) -> trade_pb.Execution:
 
 
 def _timestamp(nanos: int) -> Timestamp:
-    timestamp = Timestamp()
-    timestamp.FromNanoseconds(nanos)
-    return timestamp
+    seconds, rest = divmod(nanos, _NANOS)
+    return Timestamp(seconds=seconds, nanos=rest)

@@ -103,6 +103,7 @@ def explained_to(trade: Trade, decision: Decision) -> order_service_pb2.ExplainT
         is_accepted=decision.failed is None,
         settings_version=decision.version,
         checks=map(check_to, decision.checks),
+        held_by_house=trade.is_held_by_house,
     )
     set_moment(message.decided_at, trade.created_at)
     return message

@@ -163,13 +163,6 @@ def not_replaceable() -> Refused:
     )
 
 
-def stop_cannot_grow() -> Refused:
-    return Refused(
-        Reason.REASON_NOT_REPLACEABLE,
-        "a STOP to buy whose turn has come cannot be replaced by one that costs more",
-    )
-
-
 def no_such_trade() -> NotFound:
     """The same words whether it does not exist or is another customer's."""
     return NotFound(Reason.REASON_TRADE_NOT_FOUND, "no such trade")

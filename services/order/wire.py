@@ -2,7 +2,6 @@
 
 import msgspec
 
-from libs.held import held_id
 from libs.stamps import set_moment
 from services.order.domain.parking import Fault, Parked
 from services.order.domain.trade import (
@@ -54,7 +53,7 @@ def trade_to(trade: Trade) -> order_pb2.Trade:
             standing.filled_quantity, standing.filled_notional_micros
         ),
         exchange_order_id=standing.exchange_order_id,
-        held_by_house=standing.exchange_order_id == held_id(trade.trade_id),
+        held_by_house=trade.is_held_by_house,
         seq=trade.seq,
         orig_client_order_id=trade.orig_client_order_id,
         pending_replace=_replace_to(standing.replace),

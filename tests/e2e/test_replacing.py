@@ -1,10 +1,7 @@
 """Orders at the exchange given other terms, on the whole running house; its books are exact."""
 
 import asyncio
-import uuid
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import Iterator
 
 import grpc
 import pytest
@@ -12,13 +9,12 @@ from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixe
 
 from libs.rpc.status import reason_of
 from stockbroker.common.v1.reason_pb2 import Reason
-from stockbroker.exchange.v1.exchange_control_service_pb2 import RestingOrder
-from stockbroker.order.v1 import order_pb2
 from stockbroker.order.v1 import order_service_pb2 as pb
 from stockbroker.order.v1.order_pb2 import TradeEventKind as Kind
 from stockbroker.order.v1.order_pb2 import TradeStatus as Status
-from tests.e2e.test_resting import CASH, CENT, SYMBOL, Scene
-from tests.support import books
+from tests.e2e import stops
+from tests.e2e.changing import Replaces, a_scene
+from tests.e2e.test_resting import CASH, CENT
 from tests.support.app import DEADLINE_SECONDS, SELL
 from tests.support.house import House, running_house
 from tests.support.wait import until
@@ -26,69 +22,13 @@ from tests.support.wait import until
 pytestmark = pytest.mark.xdist_group("kills")
 
 FILLED, CANCELED = Status.TRADE_STATUS_FILLED, Status.TRADE_STATUS_CANCELED
-ANSWERS = {Kind.TRADE_EVENT_KIND_REPLACED, Kind.TRADE_EVENT_KIND_REPLACE_REJECTED}
 
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    """A house of this module's own, parts of which are killed."""
-    with running_house(tmp_path_factory.mktemp("replacing")) as house:
+    """A house of this module's own that holds stops itself, and parts of which are killed."""
+    with running_house(tmp_path_factory.mktemp("replacing"), HOLDS_STOPS="true") as house:
         yield house
-
-
-class Replaces(Scene):
-    """A scene with a customer who changes their mind."""
-
-    async def ask(self, trade_id: str, name: str = "", **asked: Any) -> order_pb2.Trade:
-        """Ask for other terms; the trade as answered."""
-        request = pb.ReplaceTradeRequest(trade_id=trade_id, client_order_id=name, **asked)
-        response = await self.app.orders.ReplaceTrade(
-            request, metadata=self.app.metadata, timeout=DEADLINE_SECONDS
-        )
-        trade: order_pb2.Trade = response.trade
-        return trade
-
-    async def answers(self, trade_id: str) -> list[order_pb2.TradeEvent]:
-        """What became of the trade's replaces so far."""
-        response = await self.app.orders.ListTradeEvents(
-            pb.ListTradeEventsRequest(trade_id=trade_id),
-            metadata=self.app.metadata,
-            timeout=DEADLINE_SECONDS,
-        )
-        return [event for event in response.events if event.kind in ANSWERS]
-
-    async def replace(self, trade_id: str, **asked: Any) -> order_pb2.TradeEvent:
-        """Ask for other terms, and wait for the answer."""
-        before = len(await self.answers(trade_id))
-        await self.ask(trade_id, **asked)
-
-        async def is_answered() -> bool:
-            return len(await self.answers(trade_id)) > before
-
-        await until(is_answered, seconds=60)
-        return (await self.answers(trade_id))[-1]
-
-    async def filled(self, trade_id: str, quantity: int) -> None:
-        """Wait until so many shares are filled."""
-
-        async def are_filled() -> bool:
-            return (await self.app.get(trade_id)).filled_quantity == quantity
-
-        await until(are_filled)
-
-
-@asynccontextmanager
-async def a_scene(house: House) -> AsyncIterator[Replaces]:
-    customer = f"r{uuid.uuid4().hex[:12]}"
-    await house.endow(customer, cash=CASH, shares={SYMBOL: 100})
-    async with house.exchange_operator() as exchange, house.app(customer) as app:
-        book = [
-            RestingOrder(order_id=1, is_bid=False, price_micros=2000 * CENT, quantity=100),
-            RestingOrder(order_id=2, is_bid=True, price_micros=1800 * CENT, quantity=100),
-        ]
-        await exchange.load_book(SYMBOL, book)
-        yield Replaces(app, exchange)
-    books.check(house.database_url("ledger"))
 
 
 async def test_a_bid_is_replaced_up_and_down_and_holds_what_it_can_cost(house: House) -> None:
@@ -266,3 +206,27 @@ async def test_replaces_go_on_after_kill_9(house: House, victim: str) -> None:
         assert {(await scene.app.get(each)).client_order_id for each in trade_ids} == {
             f"new-{each}" for each in trade_ids
         }
+
+
+async def test_a_stop_that_the_house_holds_waits_for_its_price_and_then_sells(house: House) -> None:
+    async with a_scene(house) as scene:
+        await stops.sells_once_its_price_trades(scene, by_house=True)
+
+
+async def test_a_stop_to_buy_is_replaced_by_one_that_costs_more(house: House) -> None:
+    async with a_scene(house) as scene:
+        await stops.is_replaced_and_holds_what_it_may_cost(scene)
+
+
+@pytest.mark.timeout(240)
+async def test_held_stops_are_triggered_once_whenever_the_gateway_is_killed(house: House) -> None:
+    async with a_scene(house) as scene:
+        await stops.calm(scene)
+        trade_ids = [await stops.waits_to_sell(scene, 10) for _ in range(8)]
+        await scene.others(is_bid=True, cents=1850, quantity=1)
+        await scene.others(is_bid=False, cents=1850, quantity=1)
+        house.kill("exchange_gateway")
+        trades = [await scene.end(trade_id) for trade_id in trade_ids]
+        assert [(trade.status, trade.filled_quantity) for trade in trades] == [(FILLED, 10)] * 8
+        position = (await scene.app.portfolio()).positions[0]
+        assert (position.quantity, position.held_quantity) == (20, 0)

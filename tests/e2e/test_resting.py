@@ -17,7 +17,7 @@ from stockbroker.exchange.v1.exchange_control_service_pb2 import RestingOrder, S
 from stockbroker.order.v1 import order_pb2
 from stockbroker.order.v1 import order_service_pb2 as pb
 from tests.support import books
-from tests.support.app import BUY, DEADLINE_SECONDS, SELL, App
+from tests.support.app import BUY, DEADLINE_SECONDS, App
 from tests.support.house import House
 from tests.support.operator import Operator
 from tests.support.wait import until
@@ -174,23 +174,6 @@ async def test_what_was_filled_cannot_be_canceled(house: House) -> None:
         with pytest.raises(grpc.aio.AioRpcError) as refusal:
             await scene.cancel(trade_id)
         assert reason_of(refusal.value) == "TOO_LATE_TO_CANCEL"
-
-
-async def test_a_stop_waits_for_its_price_and_then_sells(house: House) -> None:
-    async with a_scene(house) as scene:
-        trade_id = await scene.place(
-            SELL, 30, order_type=STOP, stop_price_micros=1850 * CENT, time_in_force=GTC
-        )
-        await scene.others(is_bid=True, cents=1950, quantity=5)
-        assert await scene.status(trade_id) == order_pb2.TRADE_STATUS_IN_PROGRESS
-        position = (await scene.app.portfolio()).positions[0]
-        assert (position.quantity, position.held_quantity) == (SHARES, 30)
-
-        await scene.others(is_bid=False, cents=1800, quantity=10)  # trades at 19.50 and at 18.00
-
-        trade = await scene.end(trade_id)
-        assert (trade.status, trade.filled_quantity) == (FILLED, 30)
-        assert trade.filled_notional_micros == 30 * 1800 * CENT
 
 
 async def test_the_largest_stop_there_can_be_is_rejected_for_want_of_cash(house: House) -> None:

@@ -162,3 +162,19 @@ async def test_a_stop_that_would_cost_too_much_is_canceled(pit: Pit) -> None:
         )
     async with pit.gateway() as gateway:
         await until(gateway.has_delivered_all)
+
+
+async def test_a_stop_to_buy_may_be_replaced_by_one_that_costs_more(pit: Pit) -> None:
+    order = a_stop_to_buy(max_notional_micros=1_149 * DOLLAR)
+    async with pit.gateway() as gateway:
+        await pit.place(gateway, order)
+        asked = a_replace(order, quantity=20, stop_price_micros=110 * DOLLAR)
+        asked.limit_price_micros, asked.max_notional_micros = 0, 2_300 * DOLLAR
+        await replace(gateway, asked)
+        await pit.told(order, "accepted", "replaced")
+        await until(gateway.has_delivered_all)
+    async with pit.gateway() as gateway:
+        await pit.trade(110)
+        *_, fill = await pit.told(order, "accepted", "replaced", "accepted", "filled")
+        assert (fill.quantity, fill.price_micros, fill.is_last) == (20, 115 * DOLLAR, True)
+        await until(gateway.has_delivered_all)

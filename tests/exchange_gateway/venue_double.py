@@ -54,6 +54,7 @@ def replaced(order: market.NewOrder, command_seq: int, *, so_far: int = 0) -> Re
         quantity=order.quantity,
         limit_price_micros=order.limit_price_micros,
         stop_price_micros=order.stop_price_micros,
+        max_notional_micros=order.max_notional_micros,
         cumulative_quantity=so_far,
         leaves_quantity=max(0, order.quantity - so_far),
     )
@@ -398,6 +399,7 @@ class VenueDouble(ExchangeServiceServicer):
         order.quantity = wanted.quantity
         order.limit_price_micros = wanted.limit_price_micros or order.limit_price_micros
         order.stop_price_micros = wanted.stop_price_micros or order.stop_price_micros
+        order.max_notional_micros = wanted.max_notional_micros or order.max_notional_micros
         self.say(replaced(order, seq, so_far=filled))
         if order.quantity <= filled:
             reason = market.REJECT_REASON_CANCELED_BY_MEMBER

@@ -58,7 +58,7 @@ def a_cancel(order: pb.NewOrder) -> pb.CancelOrder:
 
 
 def a_replace(
-    order: pb.NewOrder, quantity: int, *, limit: int = 0, stop: int = 0
+    order: pb.NewOrder, quantity: int, *, limit: int = 0, stop: int = 0, max_notional: int = 0
 ) -> pb.ReplaceOrder:
     """The request that an order have other terms."""
     return pb.ReplaceOrder(
@@ -66,6 +66,7 @@ def a_replace(
         quantity=quantity,
         limit_price_micros=limit,
         stop_price_micros=stop,
+        max_notional_micros=max_notional,
     )
 
 

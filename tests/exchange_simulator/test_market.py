@@ -16,8 +16,11 @@ from stockbroker.exchange.v1 import exchange_control_service_pb2 as control_pb
 from stockbroker.exchange.v1 import exchange_pb2
 from stockbroker.exchange.v1 import exchange_service_pb2 as pb
 from tests.exchange_simulator.member import NEW, Exchange, Member, an_order
+from tests.exchange_simulator.others import DOLLAR, do, load, resting, step
 from tests.support.keys import Keys, bearer
 from tests.support.wait import until
+
+NEW_ORDER = control_pb.TapeCommand.KIND_NEW
 
 
 class ClockAt(SystemClock):
@@ -88,6 +91,7 @@ class Watching:
 
     def __init__(self, exchange: Exchange, *symbols: str) -> None:
         self.seen: list[exchange_pb2.Quote] = []
+        self.traded: list[tuple[int, int]] = []  # the lowest and the highest price, where any did
         request = pb.WatchQuotesRequest(symbols=symbols)
         self._call = exchange.service.WatchQuotes(request, metadata=exchange.reader)
         self._task = asyncio.create_task(self._read())
@@ -95,6 +99,9 @@ class Watching:
     async def _read(self) -> None:
         async for response in self._call:
             self.seen.append(response.quote)
+            if response.highest_traded_micros:
+                traded = response.lowest_traded_micros, response.highest_traded_micros
+                self.traded.append(traded)
 
     async def stop(self) -> None:
         self._call.cancel()
@@ -121,6 +128,24 @@ async def test_a_watcher_gets_the_quotes_as_they_stand_and_then_every_change(
 
     assert [q.volume for q in watching.seen if q.symbol == "AAPL"] == [0, 3]
     assert "KO" not in {quote.symbol for quote in watching.seen}
+
+
+async def test_a_watcher_hears_between_which_prices_a_symbol_traded(
+    exchange: Exchange, watching: Watching
+) -> None:
+    assert watching.traded == []
+    await load(exchange, resting(1, 101, 1), resting(2, 99, 1, is_bid=True))
+    buy, sell = resting(3, 101, 1, is_bid=True), resting(4, 99, 1)
+    await do(exchange, step(NEW_ORDER, buy), step(NEW_ORDER, sell))
+    await until(lambda: watching.seen[-1].volume == 2)
+    lowest, highest = zip(*watching.traded, strict=True)
+    assert (min(lowest), max(highest)) == (99 * DOLLAR, 101 * DOLLAR)
+
+    told = len(watching.traded)
+    await do(exchange, step(NEW_ORDER, resting(5, 100, 1)))
+    await do(exchange, step(NEW_ORDER, resting(6, 100, 1, is_bid=True)))
+    await until(lambda: watching.seen[-1].volume == 3)
+    assert watching.traded[told:] == [(100 * DOLLAR, 100 * DOLLAR)], "each is told once"
 
 
 async def test_a_watcher_that_is_behind_skips_to_the_latest(

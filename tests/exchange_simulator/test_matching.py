@@ -186,6 +186,21 @@ def test_an_elected_stop_finds_no_more_than_its_bound_allows() -> None:
     ]
 
 
+def test_a_stop_may_be_given_another_bound_and_keeps_its_place() -> None:
+    matcher = at_100()
+    for order_id in (1, 2):
+        matcher.enter(stop(order_id, BUY, 5, 101, max_notional=504))
+    matcher.enter(limit(3, SELL, 11, 101))
+    assert matcher.replace(1, 5, max_notional=505) == []
+    assert told(matcher.enter(limit(4, BUY, 1, 101))) == [
+        ("traded", 4, [(3, 1, 101)]),
+        ("elected", 1),
+        ("traded", 1, [(3, 5, 101)]),
+        ("elected", 2),
+        ("ended", 2, 5, "MAX_NOTIONAL"),
+    ]
+
+
 def test_a_waiting_order_is_canceled_shrunk_and_replaced() -> None:
     matcher = at_100()
     for order_id in (1, 2, 3):

@@ -44,8 +44,13 @@ async def test_killed_and_started_again_every_order_is_in_its_place(
     first, moved, second, third = (a_limit(100 * DOLLAR, time_in_force=GTC) for _ in range(4))
     low, ended = a_limit(90 * DOLLAR), a_limit(100 * DOLLAR)
     early, late = (
-        an_order(order_type=pb.ORDER_TYPE_STOP, stop_price_micros=200 * DOLLAR, quantity=n)
-        for n in (3, 4)
+        an_order(
+            order_type=pb.ORDER_TYPE_STOP,
+            stop_price_micros=200 * DOLLAR,
+            quantity=quantity,
+            max_notional_micros=bound * DOLLAR,
+        )
+        for quantity, bound in ((3, 0), (4, 803))
     )
     async with process(settings()) as (child, address), Exchange(address, keys) as exchange:
         await exchange.ready()
@@ -53,7 +58,8 @@ async def test_killed_and_started_again_every_order_is_in_its_place(
         async with exchange.member() as member:
             member.send(first, moved, second, low, third, ended, early, late)
             await do(exchange, step(AT_ONCE, resting(1, 100, 4)))
-            member.send(a_replace(moved, 11), a_replace(second, 8), a_cancel(ended))
+            bounded = a_replace(late, 4, max_notional=804 * DOLLAR)
+            member.send(a_replace(moved, 11), a_replace(second, 8), bounded, a_cancel(ended))
             await member.ended(ended)
             child.kill()
             await until(lambda: member.is_ended)
@@ -75,7 +81,8 @@ async def test_killed_and_started_again_every_order_is_in_its_place(
             assert (await member.ended(order))[-1].last_quantity == left
         await do(exchange, step(AT_ONCE, resting(9, 200, 1, is_bid=True)))
         await member.said(early, NEW, TRIGGERED, TRADE)
-        await member.said(late, NEW, TRIGGERED, TRADE)
+        _, replaced, *_ = await member.said(late, NEW, REPLACED, TRIGGERED, TRADE)
+        assert replaced.max_notional_micros == 804 * DOLLAR, "what it costs, and no more"
         assert member.reports_of(early)[-1].seq < member.reports_of(late)[-1].seq
         assert (await member.ask(a_cancel(low))).exec_type == CANCELED
         await member.said(moved, NEW, REPLACED, TRADE)

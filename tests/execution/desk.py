@@ -225,7 +225,7 @@ class Desk:
         stub = pb_grpc.ExecutionServiceStub(self._gateway_channel)
         while True:
             try:
-                return await stub.ApplyReports(pb.ApplyReportsRequest(reports=reports), timeout=5)
+                return await stub.ApplyReports(pb.ApplyReportsRequest(reports=reports), timeout=60)
             except grpc.aio.AioRpcError as error:
                 if error.code() is not grpc.StatusCode.UNAVAILABLE:
                     raise

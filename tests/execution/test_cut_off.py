@@ -49,7 +49,7 @@ async def test_a_killed_workers_trades_go_on_within_seconds(desk: Desk, tmp_path
     doomed = desk.start_process("doomed", tmp_path / "doomed.log")
     customers = [f"customer-{number}" for number in range(200)]
     theirs = await eventually(
-        lambda: [name for name in customers if desk.leader_of(name) == "doomed"], seconds=20
+        lambda: [name for name in customers if desk.leader_of(name) == "doomed"], seconds=60
     )
 
     doomed.signal(SIGKILL)
@@ -68,7 +68,7 @@ async def test_a_terminated_worker_hands_over_at_once(desk: Desk, tmp_path: Path
     leaver = desk.start_process("leaver", tmp_path / "leaver.log")
     customers = [f"customer-{number}" for number in range(200)]
     theirs = await eventually(
-        lambda: [name for name in customers if desk.leader_of(name) == "leaver"], seconds=20
+        lambda: [name for name in customers if desk.leader_of(name) == "leaver"], seconds=60
     )
 
     leaver.signal(SIGTERM)

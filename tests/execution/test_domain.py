@@ -1,8 +1,7 @@
 """The rules of execution, without anything around them."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from libs.partition import PARTITIONS
 from services.execution.domain.attention import Attention, Resting

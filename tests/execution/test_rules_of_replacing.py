@@ -15,7 +15,6 @@ from services.execution.domain.replacing import (
     freed,
     raised,
     saved_by,
-    spare_after,
 )
 from services.execution.domain.trade import OrderType, Side
 
@@ -177,11 +176,20 @@ def test_more_is_held_by_the_least_that_is_enough(
     assert extra_for(asked) == max(0, *needed)
 
 
-def test_a_stop_to_buy_keeps_the_bound_it_was_sent_with() -> None:
-    asked = terms(Side.BUY, Shape(10, 0, 500), Shape(5, 0, 400), order_type=OrderType.STOP)
-    assert (extra_for(asked), spare_after(asked, 0)) == (0, 0)
-    assert raised(asked) is None
-    assert freed(asked, 0) is None
+@given(PRICES, PRICES, QUANTITIES, QUANTITIES)
+def test_a_stop_to_buy_holds_what_it_may_cost_and_may_cost_what_is_held(
+    stop: int, new_stop: int, quantity: int, new_quantity: int
+) -> None:
+    old, new = Shape(quantity, 0, 100 * stop), Shape(new_quantity, 0, 100 * new_stop)
+    asked = terms(Side.BUY, old, new, order_type=OrderType.STOP)
+    held = can_still_take(asked, old, 0)
+    held += extra_for(asked)
+    assert held >= asked.max_notional_micros == 110 * new_stop * new_quantity
+    refused, done, late = (freed(asked, filled) for filled in (None, 0, 1))
+    assert held + (refused.amount if refused else 0) == can_still_take(asked, old, 0)
+    assert held + (done.amount if done else 0) == asked.max_notional_micros
+    assert late is None, "what it paid may be more than its stop price"
+    assert terms(Side.SELL, old, new, order_type=OrderType.STOP).max_notional_micros == 0
 
 
 @pytest.mark.parametrize(("old", "new", "amount"), [(10, 12, 2), (12, 10, None)])

@@ -11,9 +11,9 @@ import services.ledger.domain.deeds as deeds
 import services.order.service.execution as back_office
 from libs.refusals import Unavailable
 from services.exchange_gateway.session.reporting import Reporting
+from services.execution.carrying import Carrying
 from services.execution.domain.trade import Held, Submitted, Trade
 from services.execution.neighbours import Gateway
-from services.execution.pipeline import Pipeline
 from services.execution.sweep import Sweeper
 from services.order.batches import Claims, claim_trades
 from services.order.store.queue import Partitions
@@ -35,7 +35,7 @@ def no_idempotency() -> Iterator[None]:
 @contextmanager
 def timeout_taken_for_rejection() -> Iterator[None]:
     """An order the gateway did not answer for counts as refused."""
-    submit, carry = Gateway.submit, Pipeline._carry
+    submit, fail = Gateway.submit, Carrying.fail
 
     async def once(self: Gateway, orders: Sequence[tuple[Trade, Held]]) -> list[Submitted]:
         try:
@@ -43,15 +43,17 @@ def timeout_taken_for_rejection() -> Iterator[None]:
         except Unavailable as error:
             raise TimeoutError from error
 
-    async def give_up(self: Pipeline, trade: Trade) -> None:
-        try:
-            await carry(self, trade)
-        except TimeoutError:
-            await self._reject(trade, Held(0, Reason.REASON_EXCHANGE_REJECTED))
+    async def give_up(
+        self: Carrying, customer_id: str, trade: Trade | None, error: Exception
+    ) -> None:
+        if isinstance(error, TimeoutError) and trade is not None:
+            await self.reject(trade, Held(0, Reason.REASON_EXCHANGE_REJECTED))
+        else:
+            await fail(self, customer_id, trade, error)
 
     with ExitStack() as stack:
         stack.enter_context(mock.patch.object(Gateway, "submit", once))
-        stack.enter_context(mock.patch.object(Pipeline, "_carry", give_up))
+        stack.enter_context(mock.patch.object(Carrying, "fail", give_up))
         yield
 
 

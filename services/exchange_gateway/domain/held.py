@@ -258,9 +258,15 @@ def _revised(stop: HeldStop, asked: Asked) -> HeldStop:
         quantity=wanted.quantity,
         limit_price_micros=wanted.limit_price_micros or terms.limit_price_micros,
         stop_price_micros=wanted.stop_price_micros or terms.stop_price_micros,
+        max_notional_micros=wanted.max_notional_micros or terms.max_notional_micros,
     )
     return replace(stop, order=msgspec.structs.replace(stop.order, terms=terms))
 
 
 def _revision(terms: Terms) -> Revision:
-    return Revision(terms.quantity, terms.limit_price_micros, terms.stop_price_micros)
+    return Revision(
+        terms.quantity,
+        terms.limit_price_micros,
+        terms.stop_price_micros,
+        terms.max_notional_micros,
+    )

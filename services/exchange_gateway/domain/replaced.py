@@ -1,5 +1,6 @@
 """What a venue answers to replaces, as far as it can be true."""
 
+import dataclasses
 from collections.abc import Mapping
 
 from msgspec.structs import replace
@@ -32,6 +33,8 @@ def revise(standing: Standing, report: Report, asked: Asked, *, seq: int) -> Sta
     if standing.state == State.DONE:
         raise Impossible(Breach.REPLACED_WHEN_ENDED, "REPLACED after the order had ended")
     told, wanted = report.revision, _wanted(standing, asked.revision)
+    if told is not None and not wanted.max_notional_micros:
+        told = dataclasses.replace(told, max_notional_micros=0)  # it was kept
     if told is None or told != wanted:
         raise Impossible(Breach.REPLACED_DIFFERENTLY, f"asked for {wanted}, told of {told}")
     is_cut = told.quantity <= standing.filled_quantity
@@ -53,4 +56,5 @@ def _wanted(standing: Standing, asked: Revision) -> Revision:
         asked.quantity,
         asked.limit_price_micros or standing.limit_price_micros,
         standing.stop_price_micros and (asked.stop_price_micros or standing.stop_price_micros),
+        asked.max_notional_micros,
     )

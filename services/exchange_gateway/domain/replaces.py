@@ -21,12 +21,14 @@ from services.exchange_gateway.domain.orders import (
 class Revision:
     """Terms that a replace gives an order: whole shares in all, micros per share.
 
-    A price of 0: it is kept, where it is asked for; there is none, where it is told.
+    `max_notional_micros`: the most it may cost in all. An amount of 0: it is kept, where it is
+    asked for; there is none, where it is told.
     """
 
     quantity: int
     limit_price_micros: int
     stop_price_micros: int
+    max_notional_micros: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,11 @@ class ReplaceSorting:
 def fault_of_replace(replace: Replace) -> Reason | None:
     """The rule a replace breaks before anything is looked up; a fault of the sender. None: none."""
     revision = replace.revision
-    prices = (revision.limit_price_micros, revision.stop_price_micros)
+    amounts = (
+        revision.limit_price_micros,
+        revision.stop_price_micros,
+        revision.max_notional_micros,
+    )
     checks = (
         (TRADE_ID.fullmatch(replace.replace_id), Reason.INVALID_ID),
         (TRADE_ID.fullmatch(replace.trade_id), Reason.INVALID_ID),
@@ -99,7 +105,7 @@ def fault_of_replace(replace: Replace) -> Reason | None:
         (SYMBOL.fullmatch(replace.symbol), Reason.INVALID_SYMBOL),
         (Side.BUY <= replace.side <= Side.SELL, Reason.INVALID_SIDE),
         (is_quantity(revision.quantity), Reason.INVALID_QUANTITY),
-        (all(0 <= price <= MAX_MICROS for price in prices), Reason.INVALID_PRICE),
+        (all(0 <= amount <= MAX_MICROS for amount in amounts), Reason.INVALID_PRICE),
     )
     return next((reason for holds, reason in checks if not holds), None)
 

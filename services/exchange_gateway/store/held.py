@@ -55,8 +55,8 @@ FROM venue_order WHERE trade_id = ANY(%(trade_ids)b::uuid[])
 """
 
 _REPLACES = """
-SELECT trade_id::text, replace_id::text, quantity, limit_price_micros, stop_price_micros,
-       command_seq
+SELECT trade_id::text, replace_id::text, command_seq,
+       quantity, limit_price_micros, stop_price_micros, max_notional_micros
 FROM venue_replace
 WHERE trade_id = ANY(%(trade_ids)b::uuid[]) AND answered_by_seq IS NULL AND command_seq > 0
 ORDER BY command_seq
@@ -75,6 +75,13 @@ WHERE session_id = %(session_id)s AND term = %(term)s
 """
 
 _SETTLE = """
+WITH bounded AS (
+    UPDATE venue_order o SET max_notional_micros = i.max_notional_micros
+    FROM unnest(%(trade_ids)s::uuid[], %(max_notionals)s::bigint[])
+    AS i (trade_id, max_notional_micros)
+    WHERE o.trade_id = i.trade_id AND o.trade_id = ANY(%(trade_ids)s::uuid[])
+        AND o.max_notional_micros <> i.max_notional_micros
+)
 UPDATE held_stop h
 SET state = i.state, is_replaced = false, stop_price_micros = i.stop_price_micros,
     day_mark = i.day_mark, trigger_price_micros = i.trigger_price_micros,
@@ -228,6 +235,7 @@ class HeldStore:
                 "trade_ids": [stop.order.trade_id for stop in stops],
                 "states": [stop.phase for stop in stops],
                 "stop_prices": [stop.order.terms.stop_price_micros for stop in stops],
+                "max_notionals": [stop.order.terms.max_notional_micros for stop in stops],
                 "day_marks": [_day_mark(stop) for stop in stops],
                 "trigger_prices": [decision.price_micros for decision in decisions],
             },
@@ -257,9 +265,8 @@ class HeldStore:
     async def _replaces(self, trade_ids: Sequence[str]) -> dict[str, list[Asked]]:
         cursor = await self._connection.execute(_REPLACES, {"trade_ids": Texts(trade_ids)})
         found: dict[str, list[Asked]] = {}
-        for trade_id, replace_id, quantity, limit, stop, command_seq in await cursor.fetchall():
-            revision = Revision(quantity, limit, stop)
-            asked = Asked(replace_id, trade_id, revision, command_seq, None)
+        for trade_id, replace_id, command_seq, *revision in await cursor.fetchall():
+            asked = Asked(replace_id, trade_id, Revision(*revision), command_seq, None)
             found.setdefault(trade_id, []).append(asked)
         return found
 

@@ -10,8 +10,8 @@ from services.exchange_gateway.domain.replaces import Asked, Replace, Revision
 from services.exchange_gateway.store.progress import Seat
 
 _FIND = """
-SELECT replace_id::text, trade_id::text, quantity, limit_price_micros, stop_price_micros,
-       command_seq, answered_by_seq
+SELECT replace_id::text, trade_id::text, command_seq, answered_by_seq,
+       quantity, limit_price_micros, stop_price_micros, max_notional_micros
 FROM venue_replace WHERE replace_id = ANY(%(replace_ids)b::uuid[])
 """
 
@@ -19,15 +19,19 @@ _KEEP = """
 WITH fresh AS (
     SELECT * FROM unnest(
         %(replace_ids)b::uuid[], %(trade_ids)b::uuid[], %(seqs)b::bigint[],
-        %(quantities)b::bigint[], %(limit_prices)b::bigint[], %(stop_prices)b::bigint[])
-    AS i (replace_id, trade_id, seq, quantity, limit_price_micros, stop_price_micros)
+        %(quantities)b::bigint[], %(limit_prices)b::bigint[], %(stop_prices)b::bigint[],
+        %(max_notionals)b::bigint[])
+    AS i (replace_id, trade_id, seq, quantity, limit_price_micros, stop_price_micros,
+          max_notional_micros)
 ), marked AS (
     UPDATE venue_order SET is_replaced = true
     WHERE trade_id = ANY(%(sent)b::uuid[]) AND NOT is_replaced
 )
 INSERT INTO venue_replace (
-    replace_id, session_id, trade_id, command_seq, quantity, limit_price_micros, stop_price_micros)
-SELECT replace_id, %(session_id)s, trade_id, seq, quantity, limit_price_micros, stop_price_micros
+    replace_id, session_id, trade_id, command_seq, quantity, limit_price_micros, stop_price_micros,
+    max_notional_micros)
+SELECT replace_id, %(session_id)s, trade_id, seq, quantity, limit_price_micros, stop_price_micros,
+       max_notional_micros
 FROM fresh
 """
 
@@ -45,8 +49,8 @@ WHERE session_id = %(session_id)s AND seq = ANY(%(seqs)b) AND replace_id IS NOT 
 """
 
 _OPEN = """
-SELECT v.quantity, v.limit_price_micros, v.stop_price_micros, v.replace_id::text,
-       v.trade_id::text, o.customer_id, o.partition, o.epoch, o.symbol, o.side
+SELECT v.quantity, v.limit_price_micros, v.stop_price_micros, v.max_notional_micros,
+       v.replace_id::text, v.trade_id::text, o.customer_id, o.partition, o.epoch, o.symbol, o.side
 FROM venue_replace v JOIN venue_order o ON o.trade_id = v.trade_id
 WHERE v.trade_id = ANY(%(trade_ids)b::uuid[]) AND o.trade_id = ANY(%(trade_ids)b::uuid[])
     AND v.answered_by_seq IS NULL AND v.command_seq > 0 AND o.state <> %(done)s AND o.held <> 1
@@ -111,6 +115,7 @@ class ReplaceStore:
                 "quantities": [revision.quantity for revision in revisions],
                 "limit_prices": [revision.limit_price_micros for revision in revisions],
                 "stop_prices": [revision.stop_price_micros for revision in revisions],
+                "max_notionals": [revision.max_notional_micros for revision in revisions],
                 "sent": [command.trade_id for command in commands],
             },
         )
@@ -183,18 +188,12 @@ class ReplaceStore:
 
 
 def _asked(
-    replace_id: str,
-    trade_id: str,
-    quantity: int,
-    limit_price_micros: int,
-    stop_price_micros: int,
-    *rest: int,
+    replace_id: str, trade_id: str, command_seq: int, answered_by_seq: int | None, *revision: int
 ) -> Asked:
-    revision = Revision(quantity, limit_price_micros, stop_price_micros)
-    return Asked(replace_id, trade_id, revision, *rest)
+    return Asked(replace_id, trade_id, Revision(*revision), command_seq, answered_by_seq)
 
 
-def _replace(quantity: int, limit_price_micros: int, stop_price_micros: int, *rest: Any) -> Replace:
-    replace_id, trade_id, customer_id, partition, epoch, symbol, side = rest
-    revision = Revision(quantity, limit_price_micros, stop_price_micros)
+def _replace(*row: Any) -> Replace:
+    replace_id, trade_id, customer_id, partition, epoch, symbol, side = row[4:]
+    revision = Revision(*row[:4])
     return Replace(replace_id, trade_id, customer_id, partition, epoch, symbol, side, revision)

@@ -122,6 +122,7 @@ class SimulatorVenue(MarketReader):
             quantity=replace.revision.quantity,
             limit_price_micros=replace.revision.limit_price_micros,
             stop_price_micros=replace.revision.stop_price_micros,
+            max_notional_micros=replace.revision.max_notional_micros,
         )
         return pb.SessionRequest.Command(seq=seq, replace_order=terms).SerializeToString()
 
@@ -156,6 +157,7 @@ class SimulatorVenue(MarketReader):
             said.quantity = report.revision.quantity
             said.limit_price_micros = report.revision.limit_price_micros
             said.stop_price_micros = report.revision.stop_price_micros
+            said.max_notional_micros = report.revision.max_notional_micros
         said.transact_time.FromNanoseconds(report.executed_at_nanos)
         return said.SerializeToString()
 
@@ -334,10 +336,17 @@ def _report(said: market.ExecutionReport, raw: bytes | None = None) -> Report:
         said.reason_text,
         said.SerializeToString() if raw is None else raw,
         said.command_seq,
-        Revision(said.quantity, said.limit_price_micros, said.stop_price_micros)
-        if kind == Kind.REPLACED
-        else None,
+        _revision(said) if kind == Kind.REPLACED else None,
         said.exec_ref_id,
+    )
+
+
+def _revision(said: market.ExecutionReport) -> Revision:
+    return Revision(
+        said.quantity,
+        said.limit_price_micros,
+        said.stop_price_micros,
+        said.max_notional_micros,
     )
 
 

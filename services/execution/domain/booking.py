@@ -5,8 +5,9 @@ of a trade has to come again, so has every later one of that trade: they stay in
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from enum import IntEnum
+
+import msgspec
 
 from services.execution.domain.report import Fill, Report, flaw_of
 
@@ -22,8 +23,7 @@ class Code(IntEnum):
     LATER = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Booking:
+class Booking(msgspec.Struct, frozen=True, gc=False):
     """What was done with a report, and why it was not booked in words."""
 
     code: Code

@@ -36,9 +36,14 @@ class ReplaceTerms:
     new: Shape
 
     @property
-    def is_bounded_otherwise(self) -> bool:
-        """A STOP to buy: what it may cost is a bound it was sent with, and stays that."""
+    def is_bounded(self) -> bool:
+        """A STOP to buy: what it may cost in all is a bound that the exchange is told."""
         return self.side is Side.BUY and self.order_type is OrderType.STOP
+
+    @property
+    def max_notional_micros(self) -> int:
+        """What a STOP to buy may cost in all from then on, which is held for it; 0: no bound."""
+        return _bound(self.new) if self.is_bounded else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +82,8 @@ def can_still_take(terms: ReplaceTerms, shape: Shape, filled: int) -> int:
 
 def extra_for(terms: ReplaceTerms) -> int:
     """How much more is held before the exchange is asked: enough whatever it fills until then."""
-    if terms.is_bounded_otherwise:
-        return 0
+    if terms.is_bounded:
+        return max(0, _bound(terms.new) - _bound(terms.old))
     old, new, filled = terms.old, terms.new, terms.old_filled_quantity
     held = can_still_take(terms, old, filled)
     replaced_at_once = can_still_take(terms, new, filled)
@@ -88,9 +93,12 @@ def extra_for(terms: ReplaceTerms) -> int:
 
 
 def spare_after(terms: ReplaceTerms, filled: int) -> int:
-    """How much is freed once the exchange replaced the order with so many shares filled."""
-    if terms.is_bounded_otherwise:
-        return 0
+    """How much is freed once the exchange replaced the order with so many shares filled.
+
+    Of a STOP to buy that has fills nothing: these may have cost more than at its stop price.
+    """
+    if terms.is_bounded:
+        return 0 if filled else max(0, _bound(terms.old) - _bound(terms.new))
     held = can_still_take(terms, terms.old, filled) + extra_for(terms)
     return held - can_still_take(terms, terms.new, filled)
 
@@ -129,6 +137,11 @@ def _to_buy(quantity: int, shape: Shape) -> Hold:
 
 def _prices(shape: Shape) -> tuple[int, int]:
     return shape.limit_price_micros, shape.stop_price_micros
+
+
+def _bound(shape: Shape) -> int:
+    """What is held for a STOP to buy, and what it may cost in all."""
+    return _to_buy(shape.quantity, shape).amount
 
 
 def _adjustment(terms: ReplaceTerms, name: str, amount: int) -> Adjustment | None:

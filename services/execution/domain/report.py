@@ -4,18 +4,18 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
+import msgspec
+
 from services.execution.domain.trade import Side
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(msgspec.Struct, frozen=True, gc=False):
     """The exchange took the order."""
 
     exchange_order_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Fill:
+class Fill(msgspec.Struct, frozen=True, gc=False):
     """Shares changed hands. `executed_at_nanos`: since 1970; `is_last`: all is filled.
 
     `limit_price_micros`: the order's when it was filled; 0: none.
@@ -37,8 +37,7 @@ class EndKind(IntEnum):
     EXPIRED = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(msgspec.Struct, frozen=True, gc=False):
     """The order is over."""
 
     kind: EndKind
@@ -99,8 +98,7 @@ class Amended:
 News = Accepted | Fill | Ended | CancelRejected | Replaced | ReplaceRejected | Amended
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(msgspec.Struct, frozen=True, gc=False):
     """One report; `news` is None when it said nothing this house knows."""
 
     report_seq: int

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import Enum, IntEnum
 
+import msgspec
+
 from libs.holds import ALL_AVAILABLE, CASH, Hold, hold_to_buy, hold_to_sell
 
 __all__ = ["ALL_AVAILABLE", "CASH", "Hold"]
@@ -24,8 +26,7 @@ class OrderType(IntEnum):
     STOP_LIMIT = 4
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trade:
+class Trade(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """A trade taken up under an epoch. `attempts` above 1: work on it was cut off before."""
 
     trade_id: str
@@ -49,16 +50,14 @@ class Trade:
         return self.order_type in (OrderType.LIMIT, OrderType.STOP_LIMIT)
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
+class Turn(msgspec.Struct, frozen=True, gc=False):
     """A customer whose trade is to be taken up; `is_halted`: only what is to be canceled."""
 
     customer_id: str
     is_halted: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class OpenCustomer:
+class OpenCustomer(msgspec.Struct, frozen=True, gc=False):
     """A customer with an open trade, the oldest one named."""
 
     customer_id: str
@@ -66,8 +65,7 @@ class OpenCustomer:
     trade_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(msgspec.Struct, frozen=True, gc=False):
     """The ledger's answer to a hold. `reason` 0: `amount` is held; otherwise why nothing is."""
 
     amount: int
@@ -83,8 +81,7 @@ class OrderState(Enum):
     DONE = "done"
 
 
-@dataclass(frozen=True, slots=True)
-class Submitted:
+class Submitted(msgspec.Struct, frozen=True, gc=False):
     """The gateway's answer to an order. `reason` 0: it has the order durably."""
 
     reason: int = 0

@@ -14,10 +14,8 @@ from services.order.domain.placing import check_price, has_limit, has_stop
 from services.order.domain.trade import (
     AsPlaced,
     Cause,
-    OrderType,
     Replace,
     Revision,
-    Side,
     Terms,
     Trade,
     TradeEventKind,
@@ -56,8 +54,6 @@ def revise(trade: Trade, replacement: Replacement, day: date) -> Step:
     says so.
     """
     new = _new_terms(trade, replacement.asked, day)
-    if _costs_more_than_the_exchange_allows(trade, new):
-        raise refusals.stop_cannot_grow()
     wanted = Replace(
         replace_id=replacement.replace_id,
         client_order_id=replacement.client_order_id,
@@ -114,17 +110,6 @@ def revised(terms: Terms, asked: Revision) -> Terms:
             asked.limit_price_micros or terms.limit_price_micros,
             asked.stop_price_micros or terms.stop_price_micros,
         )
-    )
-
-
-def _costs_more_than_the_exchange_allows(trade: Trade, new: Revision) -> bool:
-    """A STOP to buy was sent with a bound of what it may cost, which a replace does not raise."""
-    terms, old = trade.terms, trade.terms.revision
-    return (
-        terms.side is Side.BUY
-        and terms.order_type is OrderType.STOP
-        and trade.status is not TradeStatus.PLACED
-        and new.stop_price_micros * new.quantity > old.stop_price_micros * old.quantity
     )
 
 

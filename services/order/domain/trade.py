@@ -9,6 +9,8 @@ from enum import IntEnum, StrEnum
 
 import msgspec
 
+from libs.held import held_id
+
 
 class Side(IntEnum):
     """Which way shares move for the customer."""
@@ -220,6 +222,12 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True):
         """Whether it is on the exchange's book, or may be."""
         is_there = bool(self.standing.exchange_order_id or self.standing.traded_quantity)
         return is_there and self.terms.may_rest and not self.status.is_terminal
+
+    @property
+    def is_held_by_house(self) -> bool:
+        """Whether it is a stop that the house holds, and that the exchange does not know yet."""
+        is_held = self.standing.exchange_order_id == held_id(self.trade_id)
+        return is_held and not self.status.is_terminal
 
     @property
     def is_to_be_replaced(self) -> bool:

@@ -1,0 +1,94 @@
+"""A trade that was taken up: whether it is to be carried on, and what ends the attempt."""
+
+from prometheus_client import Counter
+
+from libs.refusals import Refusal, Unavailable
+from services.execution import wire
+from services.execution.domain.attention import Resting
+from services.execution.domain.booking import Code
+from services.execution.domain.setback import passes
+from services.execution.domain.trade import Held, Trade, Turn
+from services.execution.faults import HouseFault
+from services.execution.lanes import Claim, Lanes
+from services.execution.setbacks import Setbacks
+from services.execution.worker import Worker
+from stockbroker.common.v1.reason_pb2 import Reason
+
+_claimed = Counter("execution_claimed", "Trades taken up")
+_swept = Counter("execution_swept", "Trades taken up that the sweep had found, not a nudge")
+_rejected = Counter("execution_house_rejected", "Trades the ledger refused to hold for")
+_submitted = Counter("execution_submitted", "Orders the gateway has")
+
+
+class Carrying:
+    """What becomes of single trades on their way."""
+
+    def __init__(self, worker: Worker, lanes: Lanes) -> None:
+        self._worker = worker
+        self._attention = worker.attention
+        self._lanes = lanes
+        self._setbacks = Setbacks(worker, lanes)
+
+    def taken_up(self, turn: Turn, claim: Claim, *, is_swept: bool) -> Trade | None:
+        """The trade that is to be carried on: none that is under way, halted, to be canceled."""
+        trade = claim.trade
+        if trade is None:
+            if not turn.is_halted:
+                self._attention.forget(turn.customer_id)
+            return None
+        if self._is_out_of_hands(trade):
+            return None
+        if trade.is_to_be_canceled:
+            self._rest(trade)
+            return None
+        self._count(is_swept)
+        if self._worker.board.current.stops_symbol(trade.symbol):
+            self._rest(trade, is_halted=True)
+            return None
+        return trade
+
+    def sent(self, trade: Trade) -> None:
+        """The gateway has the order."""
+        _submitted.inc()
+        self._rest(trade)
+
+    async def fail(self, customer_id: str, trade: Trade | None, error: Exception) -> None:
+        """Whatever is wrong with the trade is counted against it. `trade`: None if not known."""
+        await self._setbacks.suffer(customer_id, trade, error)
+
+    async def reject(self, trade: Trade, held: Held) -> None:
+        """The books do not allow it: that is the trade's end. Raises Refusal."""
+        _rejected.inc()
+        try:
+            booking = await self._lanes.outcomes.submit(wire.rejection_to(trade, held))
+            if booking.code is not Code.APPLIED:
+                raise HouseFault(f"no rejection: {booking.detail}")
+        except Refusal:
+            raise
+        except Exception as error:
+            await self.fail(trade.customer_id, trade, error)
+
+    def _is_out_of_hands(self, trade: Trade) -> bool:
+        """Whether this very trade, under this epoch, was submitted or held back already."""
+        resting = self._attention.resting_of(trade.customer_id)
+        if resting is None or (resting.trade_id, resting.epoch) != (trade.trade_id, trade.epoch):
+            return False
+        return not resting.is_halted or self._worker.board.current.stops_symbol(trade.symbol)
+
+    def _rest(self, trade: Trade, *, is_halted: bool = False) -> None:
+        now = self._worker.clock.monotonic()
+        resting = Resting(trade.trade_id, trade.epoch, trade.symbol, now, now, is_halted)
+        self._attention.rest(trade.customer_id, resting)
+
+    def _count(self, is_swept: bool) -> None:
+        self._worker.tally.claimed += 1
+        _claimed.inc()
+        if is_swept:
+            self._worker.tally.swept += 1
+            _swept.inc()
+
+
+def refused(what: str, reason: int) -> Exception:
+    """A neighbour gave a reason it should not need, or one that passes by itself."""
+    words = f"{what}: {wire.name_of(reason)}"
+    return Unavailable(Reason.REASON_UNAVAILABLE, words) if passes(reason) else HouseFault(words)
