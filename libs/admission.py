@@ -10,6 +10,7 @@ from math import inf
 ALWAYS = 100  # items that may be queued however long that takes: one batch of a slow house
 _FORGETS = 0.8  # what a batch counts when the next is known
 _STRANGE = 4.0  # times what was expected: a batch that took longer was held up by something else
+_LEAST_ITEM_SECONDS = 1e-6  # a clock may stand still while a batch fails
 _UNKNOWN_ITEM_SECONDS, _SPREAD = 0.0002, 50.0  # a guess, until batches differ by so many items
 _LEAST_AFTER, _LONGEST_AFTER = 0.01, 5.0
 
@@ -30,7 +31,8 @@ class Tempo:
         return (seconds - self._fixed) / self._item
 
     def note(self, items: int, seconds: float) -> None:
-        """A batch took so long."""
+        """A batch took so long; by a clock that stands still meanwhile: no time."""
+        seconds = max(seconds, items * _LEAST_ITEM_SECONDS)
         if self._weight:
             seconds = min(seconds, _STRANGE * self.seconds(items))
         self._weight = self._weight * _FORGETS + 1

@@ -1,11 +1,13 @@
 """One dedicated connection that does one transaction at a time and comes back when it is lost."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import TypeVar
 
 import psycopg
 import structlog
+from psycopg.pq import TransactionStatus
 from tenacity import (
     AsyncRetrying,
     retry_if_exception_type,
@@ -40,6 +42,10 @@ class Lane:
     The function must be safe to run again: a connection lost at the commit leaves open whether it
     was committed, and the lane then runs it once more. `options` are session settings of this
     lane, for example {"enable_seqscan": "off"} where plans must not depend on statistics.
+
+    In flights, the server gets statements without an answer to the one before: the function waits
+    only where it looks at rows, and what goes wrong with a statement is raised there, or at the
+    commit. So BEGIN goes with the first statements and COMMIT with the last.
     """
 
     def __init__(
@@ -49,11 +55,13 @@ class Lane:
         name: str,
         give_up_seconds: float = 10.0,
         options: dict[str, str] | None = None,
+        in_flights: bool = False,
     ) -> None:
         self._dsn = dsn
         self._name = name
         self._give_up_seconds = give_up_seconds
         self._options = " ".join(f"-c {key}={value}" for key, value in (options or {}).items())
+        self._transaction = _in_flights if in_flights else psycopg.AsyncConnection.transaction
         self._connection: psycopg.AsyncConnection | None = None
         self._lock = asyncio.Lock()
         self._is_away = False  # the last one was given up
@@ -62,20 +70,27 @@ class Lane:
         """The answer of `work`, committed. Raises Unavailable when the database stays away."""
         async with self._lock:
             try:
-                async for attempt in AsyncRetrying(
-                    retry=retry_if_exception_type(_PASSING),
-                    wait=wait_random_exponential(multiplier=0.02, max=0.5),
-                    stop=stop_after_delay(self._give_up_seconds),
-                    reraise=True,
-                ):
-                    with attempt:
-                        return await self._attempt(work)
+                try:
+                    return await self._attempt(work)
+                except _PASSING:
+                    return await self._again(work)
             except _PASSING as error:
                 self._is_away = True
                 _log.warning("database_unavailable", lane=self._name, error=str(error).strip())
                 raise Unavailable(
                     Reason.REASON_UNAVAILABLE, "the database does not answer"
                 ) from error
+
+    async def _again(self, work: Callable[[psycopg.AsyncConnection], Awaitable[Answer]]) -> Answer:
+        """At once, and then at growing intervals."""
+        async for attempt in AsyncRetrying(
+            retry=retry_if_exception_type(_PASSING),
+            wait=wait_random_exponential(multiplier=0.02, max=0.5),
+            stop=stop_after_delay(self._give_up_seconds),
+            reraise=True,
+        ):
+            with attempt:
+                return await self._attempt(work)
         raise AssertionError("unreachable")
 
     async def attempt(self, work: Callable[[psycopg.AsyncConnection], Awaitable[Answer]]) -> Answer:
@@ -100,16 +115,19 @@ class Lane:
     ) -> Answer:
         connection = await self._connected()
         try:
-            async with connection.transaction():
+            async with self._transaction(connection):
                 answer = await work(connection)
         except (*_PASSING, asyncio.CancelledError):
             await self._drop()
             raise
         except psycopg.Error as error:
-            if error.diag.severity_nonlocalized not in _GIVEN_UP:
-                raise
-            await self._drop()
-            raise _GivenUp(str(error)) from error
+            is_lost = connection.closed or error.diag.severity_nonlocalized in _GIVEN_UP
+            # A flight that went wrong may have left the transaction open.
+            if is_lost or not _is_idle(connection):
+                await self._drop()
+            if is_lost:
+                raise _GivenUp(str(error)) from error
+            raise
         if self._is_away:
             self._is_away = False
             _log.info("database_answers_again", lane=self._name)
@@ -135,3 +153,14 @@ class Lane:
         connection, self._connection = self._connection, None
         if connection is not None:
             await connection.close()
+
+
+@asynccontextmanager
+async def _in_flights(connection: psycopg.AsyncConnection) -> AsyncIterator[None]:
+    async with connection.pipeline(), connection.transaction():
+        yield
+
+
+def _is_idle(connection: psycopg.AsyncConnection) -> bool:
+    """Whether it is ready for a transaction."""
+    return connection.info.transaction_status is TransactionStatus.IDLE

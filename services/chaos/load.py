@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 from libs.auth import Signer
 from libs.tasks import end
-from services.chaos.domain.history import CASH, Event, Order
+from services.chaos.domain.history import CASH, SCRIPTED, Event, Order
 from services.chaos.neighbours import Away, Customer, Operator, Refused, insist
 from services.chaos.record import Record
 
@@ -17,6 +17,7 @@ ENDOWMENT = {CASH: 1_000_000_000_000, **dict.fromkeys(SYMBOLS, 10_000)}
 _MOST_SHARES = 9
 _BEYOND_MEANS = 9_000_000
 _BURST = 5
+_SCRIPTED_BELOW = 0.15
 _CHANCE_OF_CANCEL = 0.1
 _PAUSE_SECONDS = 0.1
 _ENDOWING_AT_ONCE = 16
@@ -110,10 +111,17 @@ class Trader:
             self._record.told(self.customer.name, event)
 
     def _next_order(self) -> Order:
-        """Now and then an old one again, or one beyond the customer's means."""
+        """Now and then an old one again, one with a scripted end, or one beyond all means."""
         luck = self._rng.random()
         if self.orders and luck < 0.05:
             return self._rng.choice(self.orders)
+        if luck < _SCRIPTED_BELOW:
+            return Order(
+                client_order_id=f"o-{len(self.orders)}",
+                side="BUY",
+                symbol=self._rng.choice(tuple(SCRIPTED)),
+                quantity=self._rng.randint(1, _MOST_SHARES),
+            )
         return Order(
             client_order_id=f"o-{len(self.orders)}",
             side=self._rng.choice(("BUY", "SELL")),

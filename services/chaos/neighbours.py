@@ -9,7 +9,7 @@ import grpc
 
 from libs.auth import Role, Signer
 from services.chaos import wire
-from services.chaos.domain.history import CASH, Event, Journal, Order
+from services.chaos.domain.history import CASH, Event, Fill, Journal, Order
 from services.chaos.domain.nemesis import Misbehaviour
 from stockbroker.exchange.v1.exchange_control_service_pb2_grpc import ExchangeControlServiceStub
 from stockbroker.ledger.v1 import invariant_pb2
@@ -151,6 +151,18 @@ class Operator:
     async def set_misbehaviour(self, script: Misbehaviour) -> None:
         """What the exchange does wrong from now on. Raises Away or Refused."""
         await self.door.call(self._exchange.SetFaults, wire.faults_to(script))
+
+    async def amend(self, fill: Fill) -> str:
+        """Have the exchange say that a fill was that; 0 shares: it never was. The amendment's id.
+
+        Raises Away or Refused.
+        """
+        if fill.quantity:
+            correction = wire.correction_to(fill)
+            response = await self.door.call(self._exchange.CorrectExecution, correction)
+        else:
+            response = await self.door.call(self._exchange.BustExecution, wire.bust_to(fill))
+        return str(response.report.exec_id)
 
     async def journal(self) -> Journal:
         """All of the books, and what the ledger finds broken in them. Raises Away or Refused."""

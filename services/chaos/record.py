@@ -33,6 +33,7 @@ class Record:
         self.acks: dict[str, list[Ack]] = defaultdict(list)
         self.events: dict[str, list[Event]] = defaultdict(list)
         self.refusals: list[Violation] = []
+        self.amended: set[str] = set()  # ids of what was told to be taken back
         self.outages: dict[str, int] = defaultdict(int)
         self._asked_at: dict[tuple[str, str], float] = {}
         self._timings: list[Timing] = []
@@ -69,11 +70,13 @@ class Record:
         now = self._clock.monotonic()
         self.events[customer].append(event)
         self._changed[customer] = None
+        if event.amendment is not None:
+            self.amended.add(event.amendment.amendment_id)
         if event.in_doubt:
             self._in_doubt.setdefault(event.trade_id, now)
         else:
             self._in_doubt.pop(event.trade_id, None)
-        if not event.is_terminal:
+        if not event.is_terminal or event.trade_id in self._over:
             return
         self._over.add(event.trade_id)
         self._open.pop(event.trade_id, None)

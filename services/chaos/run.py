@@ -11,6 +11,7 @@ from libs.auth import Signer
 from libs.clock import SystemClock
 from libs.tasks import end
 from services.chaos import layout, load, settling
+from services.chaos.amending import Amending
 from services.chaos.board import Board, Look
 from services.chaos.domain.nemesis import Fault, Field, schedule
 from services.chaos.domain.recovery import Recovery, recovery, summaries
@@ -92,28 +93,34 @@ class Run:
         self._drill = drill
         databases = Databases(house.told().databases)
         self._began_at = self._clock.monotonic()
+        amending = Amending(operator, databases, random.Random(f"{self._plan.seed}/amendments"))
         with self._board:
             looking = asyncio.create_task(self._look_on(databases))
             try:
-                await self._trade(drill, faults, customers)
+                await self._trade(drill, faults, customers, amending)
                 self._stage = "settling"
-                settled = await settling.settle(self._record, self._clock)
+                settled = await settling.settle(self._record, self._clock, amending.answered)
                 self._stage = "judging"
                 await customers.ask_again(random.Random(self._plan.seed), count=_ASKED_AGAIN)
                 violations, counts = await self._judge(customers, operator, databases)
             finally:
+                await amending.stop(seconds=0.0)
                 await end(looking)
             self._show(count(violations))
         return self._conclude(faults, settled, violations, counts)
 
-    async def _trade(self, drill: Drill, faults: Sequence[Fault], customers: load.Load) -> None:
+    async def _trade(
+        self, drill: Drill, faults: Sequence[Fault], customers: load.Load, amending: Amending
+    ) -> None:
         """Trading and faults, until both have ended."""
         self._stage = "trading"
         customers.begin()
+        amending.begin()
         began_at = self._clock.monotonic()
         await drill.run(faults, seconds=self._plan.seconds)
         await self._clock.sleep(max(0.0, began_at + self._plan.seconds - self._clock.monotonic()))
         await drill.calm()
+        await amending.stop(seconds=_ANSWER_SECONDS)
         await customers.stop(seconds=_ANSWER_SECONDS)
 
     async def _judge(

@@ -1,7 +1,7 @@
 """After the faults: wait until everything is decided, then read everything anew and judge it."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import replace
 
 from libs.clock import Clock
@@ -19,10 +19,15 @@ _LOOK_SECONDS = 0.1
 _READING_AT_ONCE = 8
 
 
-async def settle(record: Record, clock: Clock) -> float:
-    """Wait until every trade is decided, SETTLE_SECONDS at most; how long it took."""
+async def settle(record: Record, clock: Clock, amended: Set[str]) -> float:
+    """Wait until every trade is decided and all of `amended` is told; how long it took.
+
+    SETTLE_SECONDS at most.
+    """
     began_at = clock.monotonic()
-    while record.standing().open and clock.monotonic() - began_at < SETTLE_SECONDS:
+    while record.standing().open or amended - record.amended:
+        if clock.monotonic() - began_at >= SETTLE_SECONDS:
+            break
         await clock.sleep(_LOOK_SECONDS)
     return clock.monotonic() - began_at
 
@@ -86,6 +91,7 @@ def counts_of(history: History) -> dict[str, int]:
         "decided": len(ends),
         **{status.lower(): ends.count(status) for status in sorted(set(ends))},
         "venue_fills": len(history.venue.fills),
+        "venue_amendments": len(history.venue.amendments),
         "ledger_fills": sum(
             transfer.kind == "execution" and transfer.is_done
             for transfer in history.journal.transfers

@@ -6,6 +6,7 @@ from typing import Any, LiteralString
 import psycopg
 
 from services.chaos.domain.history import Fill, Venue
+from services.chaos.wire import amendment_of
 
 _CONNECT_SECONDS = 3
 # ExecType of the exchange's contract: TRADE, REJECTED, CANCELED, EXPIRED.
@@ -18,6 +19,12 @@ _ENDED = """
         OR sum(last_quantity) FILTER (WHERE exec_type = 2) >= (
             SELECT quantity FROM member_order AS o
             WHERE o.client_order_id = report.client_order_id)"""
+_AMENDMENTS = "SELECT body FROM report WHERE exec_type IN (10, 11) ORDER BY session_id, report_seq"
+# The last fills of buys that have ended.
+_LATEST = """
+    SELECT r.exec_id, r.client_order_id, r.last_quantity, r.last_price_micros
+    FROM report r JOIN member_order o USING (client_order_id)
+    WHERE r.exec_type = 2 AND NOT o.is_open AND o.side = 1 ORDER BY r.report_seq DESC LIMIT 50"""
 _COUNT_FILLS = "SELECT count(*) FROM report WHERE exec_type = 2"
 _COUNT_POSTINGS = "SELECT count(*) FROM transfer WHERE kind = 'execution' AND reason = 0"
 _LEADERS = "SELECT partition, worker FROM execution_partition"
@@ -37,7 +44,16 @@ class Databases:
         """All the exchange did for its members. Raises Away."""
         fills = await self._ask("exchange_simulator", _FILLS)
         ended = await self._ask("exchange_simulator", _ENDED)
-        return Venue([Fill(*row) for row in fills], frozenset(row[0] for row in ended))
+        taken_back = await self._ask("exchange_simulator", _AMENDMENTS)
+        return Venue(
+            [Fill(*row) for row in fills],
+            frozenset(row[0] for row in ended),
+            [amendment_of(row[0]) for row in taken_back],
+        )
+
+    async def latest_buys(self) -> list[Fill]:
+        """Some fills that the exchange may still amend, newest first. Raises Away."""
+        return [Fill(*row) for row in await self._ask("exchange_simulator", _LATEST)]
 
     async def count_fills(self) -> tuple[int, int]:
         """How many fills the exchange made, and how many the ledger has posted. Raises Away."""

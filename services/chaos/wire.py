@@ -2,17 +2,21 @@
 
 from collections.abc import Iterable
 
-from services.chaos.domain.history import Entry, Event, Fill, Order, Transfer
+from services.chaos.domain.history import Amendment, Entry, Event, Fill, Order, Transfer
 from services.chaos.domain.nemesis import Misbehaviour
 from stockbroker.common.v1 import terms_pb2 as terms
 from stockbroker.common.v1.reason_pb2 import Reason
 from stockbroker.exchange.v1 import exchange_control_service_pb2 as control_pb
+from stockbroker.exchange.v1 import exchange_pb2
 from stockbroker.ledger.v1 import invariant_pb2, journal_pb2
 from stockbroker.order.v1 import order_pb2
 from stockbroker.order.v1.order_pb2 import TradeEventKind, TradeStatus
 from stockbroker.order.v1.order_service_pb2 import PlaceTradeRequest
 from stockbroker.reconciliation.v1 import reconciliation_service_pb2 as reconciliation_pb
 from stockbroker.reconciliation.v1.break_pb2 import BreakClass
+
+_EXECUTED = TradeEventKind.TRADE_EVENT_KIND_EXECUTED
+_WORDS = "a drill"
 
 
 def order_to(order: Order) -> PlaceTradeRequest:
@@ -40,12 +44,40 @@ def event_from(event: order_pb2.TradeEvent) -> Event:
         reason=Reason.Name(trade.reason).removeprefix("REASON_") if trade.reason else "",
         in_doubt=trade.in_doubt,
         filled_quantity=trade.filled_quantity,
-        fill=_fill_from(event.execution) if event.HasField("execution") else None,
+        fill=_fill_from(event.execution) if event.kind == _EXECUTED else None,
+        amendment=_amendment_from(event.amendment) if event.HasField("amendment") else None,
     )
 
 
 def _fill_from(fill: order_pb2.Execution) -> Fill:
     return Fill(fill.execution_id, fill.trade_id, fill.quantity, fill.price_micros)
+
+
+def _amendment_from(told: order_pb2.ExecutionAmendment) -> Amendment:
+    return Amendment(told.amendment_id, told.execution_id, told.quantity, told.price_micros)
+
+
+def amendment_of(body: bytes) -> Amendment:
+    """What the exchange took back, by its report."""
+    report = exchange_pb2.ExecutionReport.FromString(body)
+    is_bust = report.exec_type == exchange_pb2.ExecutionReport.EXEC_TYPE_TRADE_CANCEL
+    terms = (0, 0) if is_bust else (report.last_quantity, report.last_price_micros)
+    return Amendment(report.exec_id, report.exec_ref_id, *terms)
+
+
+def correction_to(fill: Fill) -> control_pb.CorrectExecutionRequest:
+    """Say that a fill was that."""
+    return control_pb.CorrectExecutionRequest(
+        exec_id=fill.execution_id,
+        quantity=fill.quantity,
+        price_micros=fill.price_micros,
+        reason_text=_WORDS,
+    )
+
+
+def bust_to(fill: Fill) -> control_pb.BustExecutionRequest:
+    """Say that a fill never was."""
+    return control_pb.BustExecutionRequest(exec_id=fill.execution_id, reason_text=_WORDS)
 
 
 def transfer_from(row: journal_pb2.JournalTransfer) -> Transfer:

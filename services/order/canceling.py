@@ -9,11 +9,11 @@ from libs.clock import Clock
 from libs.refusals import Refusal
 from services.order import refusals
 from services.order.announcer import Announcer
-from services.order.batches import keep
 from services.order.database import Change, Database
 from services.order.domain.canceling import Cancellation, cancel
 from services.order.domain.journal import Journal
 from services.order.domain.trade import Trade
+from services.order.keeping import keep
 from services.order.store.customers import Customers
 from services.order.store.trades import Trades
 
@@ -45,8 +45,9 @@ async def cancel_trades(
 ) -> list[Trade | Refusal]:
     """Cancel strictly in order; one answer each."""
     trade_ids = sorted({each.trade_id for each in cancellations})
-    heads = await Customers(connection).lock_owners(trade_ids)
+    locking = await Customers(connection).lock_owners(trade_ids)
     trades = await Trades(connection).by_ids(trade_ids)
+    heads = await locking.read()
     journal = Journal(trades, heads, at=clock.now())
     answers = [_cancel(journal, each) for each in cancellations]
     await keep(connection, journal)

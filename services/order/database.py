@@ -38,7 +38,8 @@ class Database:
             make_conninfo(url, options=options), size=read_connections, name="order-read"
         )
         self._lanes = {
-            change: Lane(url, name=f"order-{change}", options=PLANS) for change in Change
+            change: Lane(url, name=f"order-{change}", options=PLANS, in_flights=True)
+            for change in Change
         }
         self._is_open = False
 

@@ -21,7 +21,7 @@ from libs.rpc import RpcServer, connect
 from services.order import consumer
 from services.order.admitting import Admitting
 from services.order.announcer import Announcer
-from services.order.batches import Applier, Placer
+from services.order.applying import Applier
 from services.order.canceling import Canceler
 from services.order.database import Database
 from services.order.domain.backlog import Backlog
@@ -35,6 +35,7 @@ from services.order.feed import Feed
 from services.order.guard import Guard
 from services.order.instruments import Instruments
 from services.order.neighbours import Gateway, Ledger, Neighbours
+from services.order.placing import Placer
 from services.order.prices import Prices
 from services.order.replacing import Replacer
 from services.order.service.controls import ControlsService

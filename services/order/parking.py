@@ -18,9 +18,11 @@ async def record_faults(
     connection: psycopg.AsyncConnection, faults: Sequence[Fault], park_after: int, clock: Clock
 ) -> list[Faulted]:
     """Count them, if their epochs are the newest; those that counted."""
-    held = await Partitions(connection).hold(sorted({fault.partition for fault in faults}))
+    partitions = sorted({fault.partition for fault in faults})
+    held = await (await Partitions(connection).hold(partitions)).read()
     current = [fault for fault in faults if held.get(fault.partition) == fault.epoch]
-    known = set(await Customers(connection).lock_known([fault.customer_id for fault in current]))
+    locking = await Customers(connection).lock_known([fault.customer_id for fault in current])
+    known = await locking.read()
     counted = [fault for fault in current if fault.customer_id in known]
     if not counted:
         return []

@@ -9,13 +9,13 @@ from libs.reasons import Reason
 from libs.refusals import Refusal
 from services.order import refusals
 from services.order.announcer import Announcer
-from services.order.batches import keep
 from services.order.database import Change, Database
 from services.order.domain.controls.gate import Gate, likeness
 from services.order.domain.journal import Journal
 from services.order.domain.replacing import Replacement, is_repeat, revise, revised
 from services.order.domain.trade import Trade
 from services.order.guard import Guard, inform
+from services.order.keeping import keep
 from services.order.store.customers import Customers
 from services.order.store.replaces import Replaces
 from services.order.store.trades import Trades
@@ -47,8 +47,9 @@ async def replace_trades(
 ) -> list[Trade | Refusal]:
     """Replace strictly in order; one answer each."""
     trade_ids = sorted({each.trade_id for each in replacements})
-    heads = await Customers(connection).lock_owners(trade_ids)
+    locking = await Customers(connection).lock_owners(trade_ids)
     trades = await Trades(connection).by_ids(trade_ids)
+    heads = await locking.read()
     gate = guard.gate()
     journal = Journal(trades, heads, at=gate.at)
     keys = sorted({each.key for each in replacements})

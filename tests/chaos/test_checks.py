@@ -6,8 +6,17 @@ from dataclasses import replace
 import pytest
 
 from services.chaos.domain.checks import check
-from services.chaos.domain.checks_of_customers import check_told_once
-from services.chaos.domain.history import Ack, Event, Fill, History, Journal, Venue
+from services.chaos.domain.checks_of_customers import check_scripts, check_told_once
+from services.chaos.domain.history import (
+    Ack,
+    Amendment,
+    Entry,
+    Event,
+    Fill,
+    History,
+    Journal,
+    Venue,
+)
 from services.chaos.domain.verdict import Claim, count
 from tests.chaos.stories import (
     ALICE,
@@ -215,3 +224,89 @@ def test_a_fill_told_at_another_price_than_it_was_executed_is_found() -> None:
 def test_an_invariant_the_ledger_finds_broken_is_found() -> None:
     (found,) = check(_with_journal(Journal(TRANSFERS, ENTRIES, ["I4 is broken"])))
     assert (found.claim, found.subject) == (Claim.BOOKS, "I4")
+
+
+BUST = Amendment("B1", "E2", 0, 0)
+_BUSTED_STORY = (
+    *STORY,
+    event(9, "EXECUTION_BUSTED", SECOND, "FILLED", filled_quantity=0, amendment=BUST),
+)
+_BUSTED = replace(
+    GOOD,
+    events={ALICE: _BUSTED_STORY},
+    venue=replace(GOOD.venue, amendments=(BUST,)),
+    journal=Journal(
+        (*TRANSFERS, transfer(7, "bust", "b-1", reference="XSIM/B1")),
+        [
+            *ENTRIES,
+            Entry(
+                seq=7,
+                account=CUSTOMER,
+                asset="KO",
+                version=5,
+                amount=2,
+                balance_after=12,
+                held_after=0,
+            ),
+            Entry(
+                seq=7,
+                account="house/clearing",
+                asset="KO",
+                version=3,
+                amount=-2,
+                balance_after=-2,
+                held_after=0,
+                has_floor=False,
+            ),
+            Entry(
+                seq=7,
+                account=CUSTOMER,
+                asset="USD",
+                version=5,
+                amount=-100,
+                balance_after=880,
+                held_after=0,
+            ),
+            Entry(
+                seq=7,
+                account="house/clearing",
+                asset="USD",
+                version=3,
+                amount=100,
+                balance_after=120,
+                held_after=0,
+                has_floor=False,
+            ),
+        ],
+    ),
+)
+
+
+def test_a_fill_that_was_taken_back_to_the_micro_is_clean() -> None:
+    assert check(_BUSTED) == []
+
+
+def test_a_fill_that_was_taken_back_and_never_told_is_lost() -> None:
+    assert Claim.LOST in _claims(replace(_BUSTED, events={ALICE: STORY}))
+
+
+def test_a_fill_that_was_taken_back_and_is_not_posted_is_lost() -> None:
+    found = _claims(replace(_BUSTED, journal=GOOD.journal))
+    assert found == {Claim.LOST, Claim.BOOKS}
+
+
+def test_a_fill_that_nobody_took_back_may_not_be_told_so() -> None:
+    assert Claim.DOUBLE in _claims(replace(_BUSTED, venue=GOOD.venue))
+
+
+def test_a_fill_that_is_taken_back_twice_is_doubled() -> None:
+    again = replace(_BUSTED_STORY[-1], seq=10)
+    assert Claim.DOUBLE in _claims(replace(_BUSTED, events={ALICE: [*_BUSTED_STORY, again]}))
+
+
+@pytest.mark.parametrize(
+    ("symbol", "is_clean"), [("KO", True), ("TEST.FILL", True), ("TEST.HALF", False)]
+)
+def test_an_order_with_a_script_ends_as_that_says(symbol: str, *, is_clean: bool) -> None:
+    story = [replace(one, symbol=symbol) for one in STORY]
+    assert (list(check_scripts(story)) == []) is is_clean

@@ -126,3 +126,13 @@ def test_one_batch_that_was_held_up_says_little() -> None:
     for items in range(10, 300, 20):
         tempo.note(items, 0.005 + 0.0001 * items)
     assert tempo.seconds(200) == pytest.approx(0.025, rel=0.4)
+
+
+def test_batches_that_took_no_time_by_the_clock_leave_room_for_more() -> None:
+    """As those that fail at once do, before the database is there."""
+    admission = Admission(longest_seconds=LONGEST, max_items=MOST)
+    for _ in range(3):
+        admission.begins(1)
+        admission.ends(took=0.0)
+        assert admission.room(1) > MOST
+        assert admission.come_back(1, 1, now=0.0) > 0

@@ -10,11 +10,12 @@ import pytest
 
 from libs.clock import SystemClock
 from libs.partition import PARTITIONS, partition_of
-from services.order.batches import claim_trades, place_trades
+from services.order.claiming import claim_trades
 from services.order.domain.controls.setting import Book
 from services.order.domain.placing import Placement
 from services.order.domain.trade import Side, Terms
 from services.order.guard import Guard
+from services.order.placing import place_trades
 from services.order.store.customers import Customers
 from stockbroker.order.v1 import order_execution_service_pb2 as pb
 from stockbroker.order.v1.order_pb2 import TradeEventKind as Kind
@@ -260,9 +261,11 @@ async def test_a_customer_whose_first_trade_is_not_committed_cannot_be_locked(
     connect = psycopg.AsyncConnection.connect
     async with await connect(postgres_url) as placing, await connect(postgres_url) as claiming:
         await place_trades(placing, [placement], Guard(SystemClock(), book=Book()))
-        assert await Customers(claiming).lock_known(["alice"]) == {}
+        locking = await Customers(claiming).lock_known(["alice"])
+        assert await locking.read() == {}
         await placing.commit()
-        assert await Customers(claiming).lock_known(["alice"]) == {"alice": 1}
+        locking = await Customers(claiming).lock_known(["alice"])
+        assert await locking.read() == {"alice": 1}
 
 
 @pytest.mark.parametrize("by_trade", [False, True])
@@ -288,7 +291,7 @@ async def test_who_waited_for_a_customer_is_told_the_sequence_as_it_is_then(
         locked = "SELECT FROM pg_locks WHERE NOT granted"
         await until(lambda: rows(postgres_url, locked))
         await placing.commit()
-        assert await locking == {"alice": 2}
+        assert await (await locking).read() == {"alice": 2}
 
 
 async def test_the_sweep_finds_who_waits_longest_first(order: Order) -> None:

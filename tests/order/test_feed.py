@@ -7,13 +7,13 @@ from contextlib import aclosing, asynccontextmanager
 import psycopg
 
 from libs.clock import SystemClock
-from services.order.batches import place_trades
 from services.order.database import Change, Database
 from services.order.domain.controls.setting import Book
 from services.order.domain.placing import Placement
 from services.order.domain.trade import Heartbeat, Side, Terms, TradeEvent
 from services.order.feed import Feed
 from services.order.guard import Guard
+from services.order.placing import place_trades
 from services.order.watchers import Watchers
 
 

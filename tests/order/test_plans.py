@@ -16,8 +16,9 @@ from libs.clock import SystemClock
 from libs.ids import SystemIds
 from libs.partition import partition_of
 from libs.postgres import migrate
-from services.order.batches import apply_outcomes, claim_trades, place_trades
+from services.order.applying import apply_outcomes
 from services.order.canceling import cancel_trades
+from services.order.claiming import claim_trades
 from services.order.database import MIGRATIONS
 from services.order.domain.asking import Filters
 from services.order.domain.canceling import Cancellation
@@ -37,9 +38,11 @@ from services.order.domain.trade import (
     TradeStatus,
 )
 from services.order.guard import Guard
+from services.order.placing import place_trades
 from services.order.replacing import replace_trades
 from services.order.store import PLANS, READING_PLANS
 from services.order.store.arrays import Bigints, Moments, Octets, Texts
+from services.order.store.executions import Executions, Place
 from services.order.store.lists import Lists
 from services.order.store.queue import Partitions, Queue
 from services.order.store.requests import Requests
@@ -182,6 +185,7 @@ async def read_once(connection: psycopg.AsyncConnection) -> None:
     await Trades(connection).by_client_order_ids([(HOT, trade.client_order_id) for trade in found])
     await Queue(connection).waiting(range(128), placed_before=datetime.now(UTC), limit=10)
     await Requests(connection).waiting(range(128), asked_before=datetime.now(UTC), limit=10)
+    await Executions(connection).after(Place(0, "", ""), limit=10)
 
 
 FILL = """

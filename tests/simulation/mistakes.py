@@ -15,7 +15,7 @@ from services.execution.carrying import Carrying
 from services.execution.domain.trade import Held, Submitted, Trade
 from services.execution.neighbours import Gateway
 from services.execution.sweep import Sweeper
-from services.order.batches import Claims, claim_trades
+from services.order.claiming import Claims, claim_trades
 from services.order.store.queue import Partitions
 from stockbroker.common.v1.reason_pb2 import Reason
 
@@ -91,7 +91,7 @@ def no_fence() -> Iterator[None]:
     async def trusting(
         connection: Any, epochs: Mapping[int, int], customer_ids: Any, clock: Any, **more: Any
     ) -> Claims:
-        now = await Partitions(connection).hold(sorted(epochs))
+        now = await (await Partitions(connection).hold(sorted(epochs))).read()
         return await claim_trades(connection, now, customer_ids, clock, **more)
 
     with mock.patch.object(back_office, "claim_trades", trusting):

@@ -16,6 +16,7 @@ def check_customer(customer: str, acks: Sequence[Ack], events: Sequence[Event]) 
         *customers.check_single_flight(customer, events),
         *customers.check_ends(events),
         *customers.check_fills(events),
+        *customers.check_scripts(events),
         *customers.check_acks(customer, acks, events),
         *customers.check_placing(customer, acks, events),
     ]
@@ -34,6 +35,7 @@ def check(history: History) -> list[Violation]:
             for violation in check_customer(name, acks[name], history.events.get(name, ()))
         ),
         *books.check_fills(history),
+        *books.check_amendments(history),
         *books.check_ends(history),
         *books.check_balances(history.journal),
         *books.check_holds(history),

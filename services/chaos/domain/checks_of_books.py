@@ -46,6 +46,32 @@ def _compare(fill: Fill, told: Fill | None, times_posted: int) -> Iterator[Viola
         yield Violation(Claim.DOUBLE, fill.trade_id, words)
 
 
+def check_amendments(history: History) -> Iterator[Violation]:
+    """What the exchange took back is told and posted, once each; nothing else is."""
+    told = {
+        event.amendment.amendment_id: event.amendment
+        for events in history.events.values()
+        for event in events
+        if event.amendment is not None
+    }
+    posted = Counter(
+        transfer.reference.partition("/")[2]
+        for transfer in history.journal.transfers
+        if transfer.kind in ("bust", "correction") and transfer.is_done
+    )
+    there = {amendment.amendment_id: amendment for amendment in history.venue.amendments}
+    for id_, amendment in there.items():
+        if told.get(id_) != amendment:
+            words = f"amended as {amendment}, told as {told.get(id_)}"
+            yield Violation(Claim.LOST, amendment.execution_id, words)
+        if posted[id_] != 1:
+            claim = Claim.DOUBLE if posted[id_] else Claim.LOST
+            words = f"its amendment {id_} is posted {posted[id_]} times"
+            yield Violation(claim, amendment.execution_id, words)
+    for id_ in (told.keys() | posted.keys()) - there.keys():
+        yield Violation(Claim.DOUBLE, id_, "the exchange knows of no such amendment")
+
+
 def check_ends(history: History) -> Iterator[Violation]:
     """When all is settled, a trade is over, or in doubt because the exchange has not ended it."""
     for customer, events in history.events.items():
@@ -114,7 +140,11 @@ def _changes_of_held(journal: Journal) -> dict[int, int]:
 
 
 def check_portfolios(history: History) -> Iterator[Violation]:
-    """A customer has what they were given, less what the exchange's fills cost, to the micro."""
+    """A customer has what they were given, less what the exchange's fills cost, to the micro.
+
+    A fill counts as the exchange amended it.
+    """
+    amended = {amendment.execution_id: amendment for amendment in history.venue.amendments}
     expected = {
         (customer, asset): amount
         for customer, assets in history.endowments.items()
@@ -131,8 +161,9 @@ def check_portfolios(history: History) -> Iterator[Violation]:
         customer, event = terms[fill.trade_id]
         sign = 1 if event.side == "BUY" else -1
         shares, cash = (customer, event.symbol), (customer, CASH)
-        expected[shares] = expected.get(shares, 0) + sign * fill.quantity
-        expected[cash] = expected.get(cash, 0) - sign * fill.quantity * fill.price_micros
+        right = amended.get(fill.execution_id, fill)
+        expected[shares] = expected.get(shares, 0) + sign * right.quantity
+        expected[cash] = expected.get(cash, 0) - sign * right.quantity * right.price_micros
     found = {
         (entry.account.removeprefix(_CUSTOMER), entry.asset): entry.balance_after
         for entry in history.journal.entries

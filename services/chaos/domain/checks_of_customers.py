@@ -3,8 +3,12 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
-from services.chaos.domain.history import ABOUT_CANCELS, Ack, Event
+from services.chaos.domain.history import ABOUT_CANCELS, AMENDING, SCRIPTED, Ack, Event
 from services.chaos.domain.verdict import Claim, Violation
+
+_ANY_TIME = ABOUT_CANCELS | AMENDING
+# Canceled first; beyond means; refused by an exchange that misbehaves.
+_EXCUSES = frozenset({"CANCELED_BY_CUSTOMER", "INSUFFICIENT_FUNDS", "EXCHANGE_REJECTED"})
 
 
 def check_sequence(customer: str, events: Sequence[Event]) -> Iterator[Violation]:
@@ -24,7 +28,7 @@ def check_single_flight(customer: str, events: Sequence[Event]) -> Iterator[Viol
     waiting: list[str] = []
     working: str | None = None
     for event in events:
-        if event.kind in ABOUT_CANCELS:
+        if event.kind in _ANY_TIME:
             continue
         for words in _out_of_order(event, waiting, working):
             yield Violation(Claim.OUT_OF_ORDER, event.trade_id, f"{words} of {customer}")
@@ -56,7 +60,7 @@ def check_ends(events: Sequence[Event]) -> Iterator[Violation]:
     over: dict[str, str] = {}
     for event in events:
         if event.trade_id in over:
-            is_word = event.kind in ABOUT_CANCELS and event.status == over[event.trade_id]
+            is_word = event.kind in _ANY_TIME and event.status == over[event.trade_id]
             if not is_word:
                 yield Violation(Claim.DOUBLE, event.trade_id, f"{event.kind} after its end")
         elif event.is_terminal:
@@ -66,21 +70,39 @@ def check_ends(events: Sequence[Event]) -> Iterator[Violation]:
 
 
 def check_fills(events: Sequence[Event]) -> Iterator[Violation]:
-    """A fill is told once, and a trade fills no more than was ordered."""
-    told: set[str] = set()
+    """A fill is told once and amended once, and a trade fills no more than was ordered."""
+    told: dict[str, int] = {}
+    amended: set[str] = set()
     filled: dict[str, int] = defaultdict(int)
     for event in events:
         if event.fill is not None:
             if event.fill.execution_id in told:
                 words = f"execution {event.fill.execution_id} is told twice"
                 yield Violation(Claim.DOUBLE, event.trade_id, words)
-            told.add(event.fill.execution_id)
+            told[event.fill.execution_id] = event.fill.quantity
             filled[event.trade_id] += event.fill.quantity
+        if event.amendment is not None:
+            named = event.amendment.execution_id
+            if named in amended:
+                yield Violation(Claim.DOUBLE, event.trade_id, f"execution {named} is amended twice")
+            amended.add(named)
+            filled[event.trade_id] += event.amendment.quantity - told.get(named, 0)
         if filled[event.trade_id] != event.filled_quantity:
             words = f"{event.filled_quantity} filled, its fills are {filled[event.trade_id]}"
             yield Violation(Claim.DOUBLE, event.trade_id, words)
         if event.filled_quantity > event.quantity:
             yield Violation(Claim.DOUBLE, event.trade_id, "filled more than was ordered")
+
+
+def check_scripts(events: Iterable[Event]) -> Iterator[Violation]:
+    """An order that the exchange has a script for ends as that says, or as its customer wished."""
+    for event in events:
+        expected = SCRIPTED.get(event.symbol)
+        if expected is None or not event.is_terminal or event.kind in _ANY_TIME:
+            continue
+        if (event.status, event.reason) != expected and event.reason not in _EXCUSES:
+            words = f"{event.symbol} ended {event.status} {event.reason}"
+            yield Violation(Claim.BOOKS, event.trade_id, words)
 
 
 def check_acks(customer: str, acks: Iterable[Ack], events: Sequence[Event]) -> Iterator[Violation]:

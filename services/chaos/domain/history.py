@@ -8,8 +8,19 @@ from dataclasses import dataclass, field
 
 # Events about a customer's wish to cancel, not about the order: they may come any time.
 ABOUT_CANCELS = frozenset({"CANCEL_REQUESTED", "CANCEL_REJECTED"})
+# What the exchange takes back of fills: when the trade is over, whatever else is going on.
+AMENDING = frozenset({"EXECUTION_BUSTED", "EXECUTION_CORRECTED"})
 TERMINAL = frozenset({"FILLED", "CANCELED", "REJECTED", "EXPIRED"})
 CASH = "USD"
+# Symbols whose orders end by a script of the exchange: status and reason.
+SCRIPTED = {
+    "TEST.FILL": ("FILLED", ""),
+    "TEST.PARTS": ("FILLED", ""),
+    "TEST.HALF": ("CANCELED", "NO_LIQUIDITY"),
+    "TEST.EXPIRE": ("EXPIRED", "EXPIRED"),
+    "TEST.REJECT": ("REJECTED", "EXCHANGE_REJECTED"),
+    "TEST.HALTED": ("REJECTED", "SYMBOL_HALTED"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +52,16 @@ class Fill:
     price_micros: int
 
 
+@dataclass(frozen=True, slots=True)
+class Amendment:
+    """A fill was another; 0 shares: it never was."""
+
+    amendment_id: str
+    execution_id: str
+    quantity: int
+    price_micros: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """One entry of a customer's event sequence, with the trade as it stood right after it."""
@@ -57,6 +78,7 @@ class Event:
     in_doubt: bool = False
     filled_quantity: int = 0
     fill: Fill | None = None
+    amendment: Amendment | None = None
 
     @property
     def is_terminal(self) -> bool:
@@ -92,10 +114,11 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Venue:
-    """The exchange's own record: its fills, and the ids of the trades it is done with."""
+    """The exchange's own record: its fills, the trades it is done with, what it took back."""
 
     fills: Sequence[Fill] = ()
     ended: frozenset[str] = frozenset()
+    amendments: Sequence[Amendment] = ()
 
 
 @dataclass(frozen=True, slots=True)

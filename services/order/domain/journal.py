@@ -116,9 +116,10 @@ class Journal:
         if step is not None:
             self.record(trade_id, step)
 
-    def apply(self, told: Told) -> Verdict:
-        """Judge an outcome and record what it means."""
-        verdict = self._judge(told)
+    def apply(self, told: Told, fault: str | None = None) -> Verdict:
+        """Judge an outcome and record what it means; `fault`: what is known to be wrong with it."""
+        fault = fault_of(told) if fault is None else fault
+        verdict = impossible(fault) if fault else self._judge(told)
         for step in verdict.steps:
             self.record(told.trade_id, step)
         return verdict
@@ -156,11 +157,8 @@ class Journal:
         return [self.trades[trade_id] for trade_id in ids]
 
     def _judge(self, told: Told) -> Verdict:
-        fault = fault_of(told)
-        if fault or told.outcome is None:
-            return impossible(fault)
         trade = self.trades.get(told.trade_id)
-        if trade is None:
+        if trade is None or told.outcome is None:
             return impossible("no such trade")
         if isinstance(told.outcome, Executed):
             known = self.executions.get(told.outcome.execution.key)

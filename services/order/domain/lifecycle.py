@@ -32,6 +32,8 @@ class State(Enum):
     REJECTED = (TradeStatus.REJECTED, False, "8")
     EXPIRED = (TradeStatus.EXPIRED, False, "C")
 
+    __hash__ = object.__hash__  # each is one object: the names need not be hashed every time
+
     def __init__(
         self,
         status: TradeStatus | None,
@@ -70,6 +72,8 @@ class Event(Enum):
     REPLACE_REJECTED = (TradeEventKind.REPLACE_REJECTED, "")
     EXECUTION_BUSTED = (TradeEventKind.EXECUTION_BUSTED, "H")
     EXECUTION_CORRECTED = (TradeEventKind.EXECUTION_CORRECTED, "G")
+
+    __hash__ = object.__hash__
 
     def __init__(self, kind: TradeEventKind, fix: str) -> None:
         self.kind = kind

@@ -70,6 +70,9 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True):
         return self.customer_id, self.client_order_id
 
 
+_PLACED = after(None, Event.PLACED)
+
+
 @dataclass(frozen=True, slots=True)
 class Placing:
     """What becomes of a batch of placements.
@@ -241,7 +244,7 @@ def _new_trade(placement: Placement, seq: int, at: datetime) -> Trade:
         terms=placement.terms,
         placed_seq=seq,
         created_at=at,
-        standing=after(None, Event.PLACED),
+        standing=_PLACED,
         seq=seq,
         updated_at=at,
     )
@@ -257,7 +260,7 @@ def as_placed(trade: Trade) -> Trade:
         client_order_id=first.client_order_id,
         orig_client_order_id="",
         terms=trade.terms.revised(first.revision),
-        standing=after(None, Event.PLACED),
+        standing=_PLACED,
         seq=trade.placed_seq,
         updated_at=trade.created_at,
     )

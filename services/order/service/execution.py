@@ -8,7 +8,7 @@ from libs.partition import PARTITIONS
 from libs.refusals import Refusal
 from libs.rpc import Context
 from services.order import wire
-from services.order.batches import Claims, claim_trades
+from services.order.claiming import Claims, claim_trades
 from services.order.database import Change, Connection
 from services.order.domain.asking import is_trade_id
 from services.order.domain.leading import (

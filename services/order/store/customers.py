@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import psycopg
 
 from services.order.store.arrays import Bigints, Texts
+from services.order.store.later import Later
 
 
 class Customers:
@@ -13,18 +14,28 @@ class Customers:
     def __init__(self, connection: psycopg.AsyncConnection) -> None:
         self._connection = connection
 
-    async def lock(self, customer_ids: Sequence[str]) -> None:
-        """Lock customers until the end of the transaction, new ones too. Sorted, each once."""
-        await self._connection.execute(
+    async def reserve(self, counts: Mapping[str, int]) -> Later[dict[str, int]]:
+        """Lock customers until the end of the transaction, new ones too, and raise their heads by
+        `counts`, sorted by customer. The heads as they were.
+
+        Where fewer or more events are recorded then, `set_heads` says so.
+        """
+        cursor = await self._connection.execute(
             """
-            INSERT INTO customer_head (customer_id, head_seq)
-            SELECT customer_id, 0 FROM unnest(%(customer_ids)s::text[]) AS i (customer_id)
-            ON CONFLICT (customer_id) DO UPDATE SET head_seq = 0 WHERE false -- locks, no more
+            INSERT INTO customer_head AS h (customer_id, head_seq)
+            SELECT customer_id, events
+            FROM unnest(%(customer_ids)s::text[], %(counts)s::bigint[]) AS i (customer_id, events)
+            ON CONFLICT (customer_id) DO UPDATE SET head_seq = h.head_seq + excluded.head_seq
+            RETURNING customer_id, head_seq
             """,
-            {"customer_ids": Texts(customer_ids)},
+            {"customer_ids": Texts(list(counts)), "counts": Bigints(list(counts.values()))},
+            binary=True,
+        )
+        return Later(
+            cursor, lambda rows: {customer: head - counts[customer] for customer, head in rows}
         )
 
-    async def lock_known(self, customer_ids: Sequence[str]) -> dict[str, int]:
+    async def lock_known(self, customer_ids: Sequence[str]) -> Later[dict[str, int]]:
         """Lock those of the customers that exist until the end of the transaction; their heads.
 
         A customer that is being added just now is not among them, and must be left alone.
@@ -39,9 +50,9 @@ class Customers:
             {"customer_ids": Texts(customer_ids)},
             binary=True,
         )
-        return dict(await cursor.fetchall())
+        return Later(cursor, dict)
 
-    async def lock_owners(self, trade_ids: Sequence[str]) -> dict[str, int]:
+    async def lock_owners(self, trade_ids: Sequence[str]) -> Later[dict[str, int]]:
         """Lock the customers of these trades until the end of the transaction; their heads."""
         cursor = await self._connection.execute(
             """
@@ -55,7 +66,7 @@ class Customers:
             {"trade_ids": Texts(trade_ids)},
             binary=True,
         )
-        return dict(await cursor.fetchall())
+        return Later(cursor, dict)
 
     async def heads(self, customer_ids: Sequence[str]) -> dict[str, int]:
         """The seq of the latest event of each customer that has a head."""
@@ -69,7 +80,7 @@ class Customers:
         )
         return dict(await cursor.fetchall())
 
-    async def raise_heads(self, heads: Mapping[str, int]) -> None:
+    async def set_heads(self, heads: Mapping[str, int]) -> None:
         """Set the seq of each customer's latest event."""
         await self._connection.execute(
             """

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 import psycopg
 
@@ -9,6 +10,8 @@ from libs.partition import partition_of
 from services.order.domain.trade import Trade
 from services.order.domain.turns import Claimed, Waiting
 from services.order.store.arrays import Bigints, Texts
+from services.order.store.later import Later
+from services.order.store.rows import current_trade_from
 
 
 class Queue:
@@ -20,64 +23,54 @@ class Queue:
     def __init__(self, connection: psycopg.AsyncConnection) -> None:
         self._connection = connection
 
-    async def add(self, trades: Sequence[Trade]) -> None:
-        """Put new trades at the end of their customers' queues. Ordered by seq per customer."""
-        await self._connection.execute(
-            """
-            INSERT INTO open_trade
-                (customer_id, placed_seq, trade_id, partition, placed_at, is_head)
-            SELECT i.customer_id, i.placed_seq, i.trade_id, i.partition, %(at)s,
-                i.is_first = 1 AND older.is_open IS NULL
-            FROM unnest(%(customer_ids)s::text[], %(seqs)s::bigint[], %(trade_ids)s::uuid[],
-                %(partitions)s::bigint[], %(firsts)s::bigint[])
-                AS i (customer_id, placed_seq, trade_id, partition, is_first)
-            LEFT JOIN LATERAL (
-                SELECT true AS is_open FROM open_trade WHERE customer_id = i.customer_id LIMIT 1
-            ) AS older ON true
-            """,
-            {
-                "at": trades[0].created_at,
-                "customer_ids": Texts([trade.customer_id for trade in trades]),
-                "seqs": Bigints([trade.placed_seq for trade in trades]),
-                "trade_ids": Texts([trade.trade_id for trade in trades]),
-                "partitions": Bigints([partition_of(trade.customer_id) for trade in trades]),
-                "firsts": Bigints(_firsts(trades)),
-            },
-        )
-
-    async def claim(self, customer_ids: Sequence[str], epochs: Mapping[int, int]) -> list[Claimed]:
+    async def claim(
+        self, customer_ids: Sequence[str], epochs: Mapping[int, int]
+    ) -> Later[list[tuple[Claimed, Trade]]]:
         """Take up the oldest open trade of each customer whose partition still has the epoch given.
 
         `epochs`: by partition. A trade claimed under the same epoch or an older one is given again;
-        one claimed under a newer epoch, or parked, is not.
+        one claimed under a newer epoch, or parked, is not. The trades are without what replaces
+        made of them; see History.
         """
         partitions = [partition_of(customer_id) for customer_id in customer_ids]
         cursor = await self._connection.execute(
             """
-            UPDATE open_trade AS o
-            SET claimed_epoch = p.epoch, attempts = o.attempts + 1
-            FROM execution_partition AS p
-            WHERE p.partition = o.partition
-                AND p.partition = ANY (%(partitions)s::bigint[])
-                AND o.claimed_epoch <= p.epoch
-                AND o.ctid = ANY (ARRAY(
-                    SELECT head.ctid
-                    FROM unnest(%(customer_ids)s::text[], %(partitions)s::bigint[],
-                        %(epochs)s::bigint[]) AS i (customer_id, partition, epoch)
-                    CROSS JOIN LATERAL (
-                        SELECT FROM execution_partition AS led
-                        WHERE led.partition = i.partition AND led.epoch = i.epoch
-                        LIMIT 1
-                    ) AS fence
-                    CROSS JOIN LATERAL (
-                        SELECT ctid FROM open_trade
-                        WHERE customer_id = i.customer_id
-                        ORDER BY placed_seq
-                        LIMIT 1
-                    ) AS head
-                ))
-                AND o.parked_at IS NULL
-            RETURNING o.trade_id::text, o.partition, o.claimed_epoch, o.attempts
+            WITH claimed AS (
+                UPDATE open_trade AS o
+                SET claimed_epoch = p.epoch, attempts = o.attempts + 1
+                FROM execution_partition AS p
+                WHERE p.partition = o.partition
+                    AND p.partition = ANY (%(partitions)s::bigint[])
+                    AND o.claimed_epoch <= p.epoch
+                    AND o.ctid = ANY (ARRAY(
+                        SELECT head.ctid
+                        FROM unnest(%(customer_ids)s::text[], %(partitions)s::bigint[],
+                            %(epochs)s::bigint[]) AS i (customer_id, partition, epoch)
+                        CROSS JOIN LATERAL (
+                            SELECT FROM execution_partition AS led
+                            WHERE led.partition = i.partition AND led.epoch = i.epoch
+                            LIMIT 1
+                        ) AS fence
+                        CROSS JOIN LATERAL (
+                            SELECT ctid FROM open_trade
+                            WHERE customer_id = i.customer_id
+                            ORDER BY placed_seq
+                            LIMIT 1
+                        ) AS head
+                    ))
+                    AND o.parked_at IS NULL
+                RETURNING o.trade_id, o.partition, o.claimed_epoch, o.attempts
+            )
+            SELECT t.trade_id::text, t.client_order_id, t.customer_id, t.placed_seq, t.created_at,
+                t.symbol, t.side, coalesce(t.placed_quantity, t.quantity), t.order_type,
+                coalesce(t.placed_limit_price_micros, t.limit_price_micros),
+                coalesce(t.placed_stop_price_micros, t.stop_price_micros), t.time_in_force,
+                t.status, t.reason, t.reason_text, t.in_doubt, t.filled_quantity,
+                t.filled_notional_micros, t.exchange_order_id, t.executed_at, t.in_doubt_since,
+                t.updated_at, t.seq, t.placed_quantity IS NOT NULL, t.taken_back,
+                c.partition, c.claimed_epoch, c.attempts
+            FROM claimed AS c
+            CROSS JOIN LATERAL (SELECT * FROM trade WHERE trade_id = c.trade_id LIMIT 1) AS t
             """,
             {
                 "customer_ids": Texts(customer_ids),
@@ -86,7 +79,7 @@ class Queue:
             },
             binary=True,
         )
-        return [Claimed(*row) async for row in cursor]
+        return Later(cursor, lambda rows: list(map(_claimed, rows)))
 
     async def remove(self, trades: Sequence[Trade]) -> None:
         """Take trades that are over out of the queue."""
@@ -131,7 +124,7 @@ class Queue:
             {"customer_ids": Texts(customer_ids)},
         )
 
-    async def unclaimed(self, customer_ids: Sequence[str]) -> list[Waiting]:
+    async def unclaimed(self, customer_ids: Sequence[str]) -> Later[list[Waiting]]:
         """Those of the customers whose oldest open trade nobody has taken up yet."""
         cursor = await self._connection.execute(
             """
@@ -148,7 +141,7 @@ class Queue:
             {"customer_ids": Texts(customer_ids)},
             binary=True,
         )
-        return [Waiting(*row) async for row in cursor]
+        return Later(cursor, lambda rows: [Waiting(*row) for row in rows])
 
     async def waiting(
         self, partitions: Sequence[int], *, placed_before: datetime, limit: int
@@ -215,7 +208,7 @@ class Partitions:
         )
         return dict(await cursor.fetchall())
 
-    async def hold(self, partitions: Sequence[int]) -> dict[int, int]:
+    async def hold(self, partitions: Sequence[int]) -> Later[dict[int, int]]:
         """The epochs, which stay as they are until the transaction ends."""
         cursor = await self._connection.execute(
             """
@@ -227,10 +220,10 @@ class Partitions:
             {"partitions": Bigints(partitions)},
             binary=True,
         )
-        return dict(await cursor.fetchall())
+        return Later(cursor, dict)
 
 
-def _firsts(trades: Sequence[Trade]) -> list[int]:
-    """1 for each customer's first trade of the batch, 0 for the others."""
-    first_seqs = {trade.customer_id: trade.placed_seq for trade in reversed(trades)}
-    return [int(first_seqs[trade.customer_id] == trade.placed_seq) for trade in trades]
+def _claimed(row: Sequence[Any]) -> tuple[Claimed, Trade]:
+    """A trade's columns, then the three of its claim."""
+    trade = current_trade_from(row)
+    return Claimed(trade.trade_id, *row[25:28]), trade

@@ -9,6 +9,7 @@ from libs.partition import partition_of
 from services.order.domain.requests import Request
 from services.order.domain.turns import Claimed, Requested, Waiting
 from services.order.store.arrays import Bigints, Texts
+from services.order.store.later import Later
 
 
 class Requests:
@@ -55,7 +56,7 @@ class Requests:
 
     async def claim(
         self, customer_ids: Sequence[str], epochs: Mapping[int, int]
-    ) -> list[Requested]:
+    ) -> Later[list[Requested]]:
         """Take up all requests of these customers, whose partitions have the epochs given."""
         partitions = [partition_of(customer_id) for customer_id in customer_ids]
         cursor = await self._connection.execute(
@@ -73,7 +74,7 @@ class Requests:
             },
             binary=True,
         )
-        return [Requested(row[0], Claimed(*row[1:])) async for row in cursor]
+        return Later(cursor, lambda rows: [Requested(row[0], Claimed(*row[1:])) for row in rows])
 
     async def waiting(
         self, partitions: Sequence[int], *, asked_before: datetime, limit: int

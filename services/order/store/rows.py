@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from msgspec.structs import replace
+
 from services.order.domain.trade import (
     Amendment,
     AsPlaced,
@@ -49,6 +51,14 @@ def trade_from(row: Sequence[Any]) -> Trade:
         seq=seq,
         as_placed=AsPlaced(client_order_id, terms.revision) if has_history else None,
     )
+
+
+def current_trade_from(row: Sequence[Any]) -> Trade:
+    """The same as the trade stands now: one more column, the shares taken back."""
+    trade = trade_from(row)
+    if not row[24]:
+        return trade
+    return replace(trade, standing=replace(trade.standing, taken_back=row[24]))
 
 
 def event_from(row: Sequence[Any]) -> TradeEvent:

@@ -121,6 +121,8 @@ class Gate:
 
     def note(self, trade: Trade) -> None:
         """This trade was let through."""
+        if not self.book.version:
+            return  # where nothing was ever set, nobody asks
         customer_id, terms = trade.customer_id, trade.terms
         if self.setting(Control.DUPLICATE_ORDER, customer_id, terms) is not None:
             self.guarded.append(trade)
