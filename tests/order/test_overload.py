@@ -7,8 +7,8 @@ from itertools import count
 
 import grpc
 import psycopg
+import pytest
 
-from libs.admission import ALWAYS
 from libs.partition import partition_of
 from libs.rpc.status import reason_of, retry_after
 from stockbroker.order.v1 import order_pb2
@@ -20,8 +20,15 @@ from tests.order.test_placing_many import an_item, place, reasons
 from tests.support.wait import until
 
 CUSTOMERS = [f"c{number}" for number in range(7)]
-CALLS = 3 * ALWAYS
+ALWAYS = 10  # may be queued, so that few calls are too many
+CALLS = 4 * ALWAYS
 Answer = order_pb2.Trade | grpc.aio.AioRpcError
+
+
+@pytest.fixture(autouse=True)
+def few_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The services of these tests run in this process."""
+    monkeypatch.setattr("libs.admission.ALWAYS", ALWAYS)
 
 
 @asynccontextmanager
@@ -63,7 +70,7 @@ async def test_beyond_capacity_some_calls_are_refused_and_all_that_were_answered
         await asyncio.gather(*(order.place(customer) for customer in CUSTOMERS))
         async with standing_still(postgres_url):
             calls = [asyncio.ensure_future(call(order, number)) for number in range(CALLS)]
-            await until(lambda: sum(each.done() for each in calls) >= CALLS // 3)
+            await until(lambda: sum(each.done() for each in calls) >= ALWAYS)
         answers = await asyncio.gather(*calls)
         left = [n for n, answer in enumerate(answers) if not isinstance(answer, order_pb2.Trade)]
         assert ALWAYS <= CALLS - len(left) < CALLS
