@@ -9,10 +9,12 @@ for a while.
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import TransactionStatus
 from psycopg_pool import PoolTimeout
 
 from simulation.process import current_process
@@ -109,6 +111,8 @@ class Cursor:
 
 class Connection:
     """What a service takes for its psycopg.AsyncConnection."""
+
+    info = SimpleNamespace(transaction_status=TransactionStatus.IDLE)  # between transactions
 
     def __init__(self, world: World, database: Database, name: str) -> None:
         self.closed = False

@@ -61,7 +61,7 @@ class Lane:
         self._name = name
         self._give_up_seconds = give_up_seconds
         self._options = " ".join(f"-c {key}={value}" for key, value in (options or {}).items())
-        self._transaction = _in_flights if in_flights else psycopg.AsyncConnection.transaction
+        self._transaction = _in_flights if in_flights else _one_by_one
         self._connection: psycopg.AsyncConnection | None = None
         self._lock = asyncio.Lock()
         self._is_away = False  # the last one was given up
@@ -153,6 +153,12 @@ class Lane:
         connection, self._connection = self._connection, None
         if connection is not None:
             await connection.close()
+
+
+@asynccontextmanager
+async def _one_by_one(connection: psycopg.AsyncConnection) -> AsyncIterator[None]:
+    async with connection.transaction():
+        yield
 
 
 @asynccontextmanager
