@@ -70,9 +70,6 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True):
         return self.customer_id, self.client_order_id
 
 
-_PLACED = after(None, Event.PLACED)
-
-
 @dataclass(frozen=True, slots=True)
 class Placing:
     """What becomes of a batch of placements.
@@ -244,7 +241,7 @@ def _new_trade(placement: Placement, seq: int, at: datetime) -> Trade:
         terms=placement.terms,
         placed_seq=seq,
         created_at=at,
-        standing=_PLACED,
+        standing=after(None, Event.PLACED),
         seq=seq,
         updated_at=at,
     )
@@ -260,7 +257,7 @@ def as_placed(trade: Trade) -> Trade:
         client_order_id=first.client_order_id,
         orig_client_order_id="",
         terms=trade.terms.revised(first.revision),
-        standing=_PLACED,
+        standing=after(None, Event.PLACED),
         seq=trade.placed_seq,
         updated_at=trade.created_at,
     )
