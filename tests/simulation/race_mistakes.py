@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import replace
 from typing import Any
 from unittest import mock
+
+from msgspec import structs
 
 import services.execution.replacing as replacing
 import services.execution.reports as reports
@@ -27,7 +28,7 @@ def too_late_taken_for_canceled() -> Iterator[None]:
         if not isinstance(report.news, CancelRejected):
             return report
         canceled = Ended(EndKind.CANCELED, Reason.REASON_CANCELED_BY_CUSTOMER, "")
-        return replace(report, news=canceled)
+        return structs.replace(report, news=canceled)
 
     with mock.patch.object(wire, "report_from", mistaken):
         yield
