@@ -8,6 +8,7 @@ from typing import Any
 
 import grpc
 
+from libs.rpc.status import reason_of, retry_after
 from stockbroker.common.v1 import terms_pb2 as terms
 from stockbroker.ledger.v1 import portfolio_service_pb2 as portfolio_pb
 from stockbroker.ledger.v1 import portfolio_service_pb2_grpc as portfolio_grpc
@@ -50,12 +51,19 @@ class App:
     async def place(
         self, side: terms.Side.ValueType, quantity: int, symbol: str, **terms: Any
     ) -> order_pb2.Trade:
-        """Place a market order; the trade as recorded."""
+        """Place a market order; the trade as recorded. Comes back when it is told to."""
         request = pb.PlaceTradeRequest(symbol=symbol, side=side, quantity=quantity, **terms)
-        response = await self.orders.PlaceTrade(
-            request, metadata=self.metadata, timeout=DEADLINE_SECONDS
-        )
-        return response.trade
+        while True:
+            try:
+                response = await self.orders.PlaceTrade(
+                    request, metadata=self.metadata, timeout=DEADLINE_SECONDS
+                )
+            except grpc.aio.AioRpcError as error:
+                if reason_of(error) != "OVERLOADED":
+                    raise
+                await asyncio.sleep(retry_after(error))
+            else:
+                return response.trade
 
     async def get(self, trade_id: str) -> order_pb2.Trade:
         """A trade as it stands."""
