@@ -5,6 +5,7 @@ Each pytest-xdist worker has servers of its own, on free ports, in a temporary f
 
 import gc
 import itertools
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -20,6 +21,11 @@ _numbers = itertools.count(1)
 # A claim does not depend on how fast the machine is just now.
 settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("house")
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Of `-n auto`: one more than there are processors, for tests wait as much as they compute."""
+    return (os.cpu_count() or 1) + 1
 
 
 @pytest.fixture
