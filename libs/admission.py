@@ -7,7 +7,7 @@ was: as soon as less is queued, all is taken again.
 
 from math import inf
 
-ALWAYS = 100  # items that may be queued however long that takes: one batch of a slow house
+ALWAYS = 300  # items that may be queued however long that takes: a batch worth its fixed cost
 _FORGETS = 0.8  # what a batch counts when the next is known
 _STRANGE = 4.0  # times what was expected: a batch that took longer was held up by something else
 _LEAST_ITEM_SECONDS = 1e-6  # a clock may stand still while a batch fails
@@ -90,8 +90,8 @@ class Admission:
         As if they stood in line: each who is refused is given a later moment, at the pace at which
         the line is worked off. So they do not all come back at once, to be refused again.
         """
-        size = max(1, self._in_a_third())
-        each = self._tempo.seconds(min(size, self._max_items)) / min(size, self._max_items)
+        size = min(max(ALWAYS, self._in_a_third()), self._max_items)
+        each = self._tempo.seconds(size) / size
         since = max(self._promised_until, now + each * (self._in_flight + queued))
         self._promised_until = min(since + items * each, now + _LONGEST_AFTER)
         return max(_LEAST_AFTER, self._promised_until - now)

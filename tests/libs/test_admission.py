@@ -117,6 +117,17 @@ def test_whoever_is_refused_is_given_a_later_moment_than_those_before() -> None:
     assert moments[0] < moments[-1] <= 5.0
 
 
+def test_the_line_goes_on_by_batches_of_what_is_always_let_in_however_long_each_takes() -> None:
+    admission = Admission(longest_seconds=LONGEST, max_items=MOST)
+    for items in range(10, 300, 10):
+        admission.begins(items)
+        admission.ends(took=0.05 + 0.0001 * items)
+    admission.begins(ALWAYS)
+    # Two batches are before it, and it is one itself.
+    batch = 0.05 + 0.0001 * ALWAYS
+    assert admission.come_back(ALWAYS, ALWAYS, now=0.0) == pytest.approx(3 * batch, rel=0.2)
+
+
 def test_one_batch_that_was_held_up_says_little() -> None:
     tempo = Tempo()
     for items in range(10, 300, 10):
