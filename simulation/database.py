@@ -77,6 +77,17 @@ class Database:
         self._told_at = -1.0
         self._say(b"ROLLBACK TO SAVEPOINT s")
 
+    def nest(self) -> None:
+        """A transaction within the transaction begins."""
+        self._say(b"SAVEPOINT nested")
+
+    def unnest(self, *, is_undone: bool) -> None:
+        """It ends."""
+        if is_undone:
+            self._told_at = -1.0
+            self._say(b"ROLLBACK TO SAVEPOINT nested")
+        self._say(b"RELEASE SAVEPOINT nested")
+
     def leave(self) -> None:
         """The server goes away and takes every connection with it."""
         self.is_away = True
@@ -145,7 +156,16 @@ class Connection:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[None]:
-        """All or nothing."""
+        """All or nothing. Within another it is a part of that, and still nobody else runs."""
+        if self._is_in_transaction:
+            self._database.nest()
+            try:
+                yield
+            except BaseException:
+                self._database.unnest(is_undone=True)
+                raise
+            self._database.unnest(is_undone=False)
+            return
         await self._begin()
         self._database.start(*self._time())
         self._is_in_transaction = True
