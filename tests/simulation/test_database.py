@@ -64,7 +64,7 @@ def test_who_is_undone_takes_no_neighbour_along(ledger: Database, attempt: int) 
             await _say(connection, "outer")
             async with connection.transaction():
                 await _say(connection, "inner")
-            raise ValueError
+            raise ValueError("undone")
 
     ended = _at_once(ledger, undone, _neighbour)
 
@@ -78,14 +78,14 @@ def test_a_part_may_be_undone_alone(ledger: Database, attempt: int) -> None:
         await asyncio.sleep(attempt / 1000)
         async with connection.transaction():
             await _say(connection, "a")
-            with pytest.raises(ValueError):
+            with pytest.raises(ValueError, match="undone"):
                 await _inner(connection)
             await _say(connection, "b")
 
     async def _inner(connection: Connection) -> None:
         async with connection.transaction():
             await _say(connection, "inner")
-            raise ValueError
+            raise ValueError("undone")
 
     ended = _at_once(ledger, partly, _neighbour)
 
