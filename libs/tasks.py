@@ -12,12 +12,20 @@ async def end(*tasks: asyncio.Task[Any] | None, again_seconds: float = _AGAIN_SE
 
     Asks again every `again_seconds` as long as need be: on Python 3.11 `asyncio.wait_for`, and with
     it many a library, forgets a cancellation that comes in the same moment as what it waits for.
+    Who is cancelled meanwhile, is so once the tasks are done: none is left behind.
     """
     left = {task for task in tasks if task is not None}
+    cancelled: asyncio.CancelledError | None = None
     while left:
         for task in left:
             task.cancel()
-        _, left = await asyncio.wait(left, timeout=again_seconds)
+        try:
+            await asyncio.wait(left, timeout=again_seconds)
+        except asyncio.CancelledError as told:
+            cancelled = told
+        left = {task for task in left if not task.done()}
+    if cancelled is not None:
+        raise cancelled
 
 
 def is_cancelled() -> bool:

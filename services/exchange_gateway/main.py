@@ -14,6 +14,7 @@ from libs.auth import Role, Verifier
 from libs.clock import SystemClock
 from libs.postgres import Lane, Pool, migrate
 from libs.rpc import RpcServer, connect
+from libs.tasks import end
 from services.exchange_gateway.neighbours import ExecutionNeighbour
 from services.exchange_gateway.service.gateway import GatewayService
 from services.exchange_gateway.session.floor import Rhythm
@@ -147,8 +148,7 @@ async def house(settings: Settings) -> AsyncIterator[RpcServer]:
             yield rpc
         finally:
             await rpc.stop()
-            work.cancel()
-            await asyncio.wait([work])
+            await end(work)
 
 
 async def _work(database_url: str, pool: Pool, tenure: Tenure) -> None:

@@ -16,6 +16,7 @@ from libs.auth import Role, Verifier
 from libs.clock import Clock, SystemClock
 from libs.refusals import Unavailable
 from libs.rpc import RpcServer
+from libs.tasks import end
 from services.exchange_simulator import tables
 from services.exchange_simulator.amending import Amending
 from services.exchange_simulator.bands import Rule
@@ -176,9 +177,7 @@ async def house(settings: Settings, clock: Clock | None = None) -> AsyncIterator
     try:
         yield rpc
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
+        await end(*tasks)
         trading.board.close()
         await turns.close()
         await venue.close()

@@ -17,6 +17,7 @@ from typing import Any
 from libs.clock import SystemClock
 from libs.embedded import CannotRun
 from libs.settings import load_or_exit
+from libs.tasks import end
 from services.house.demo.tour import Tour, TourFailed
 from services.house.folder import DataFolder
 from services.house.parts import Part
@@ -127,7 +128,7 @@ class _Run:
                 await self._stop.wait()
             return 0
         finally:
-            renewal.cancel()
+            await end(renewal)
 
     async def _renew_tokens(self) -> None:
         while True:
@@ -138,10 +139,9 @@ class _Run:
         """Do `work` until it is done (true) or somebody wants us to stop."""
         task, stopped = asyncio.create_task(work), asyncio.create_task(self._stop.wait())
         await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
-        stopped.cancel()
+        await end(stopped)
         if not task.done():
-            task.cancel()
-            await asyncio.wait({task})
+            await end(task)
             return False
         await task
         return True

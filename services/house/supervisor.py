@@ -7,6 +7,7 @@ from enum import Enum
 
 from libs.clock import Clock
 from libs.embedded import CannotRun
+from libs.tasks import end
 from services.house.parts import Part
 
 _LOOK_SECONDS = 0.05
@@ -59,9 +60,7 @@ class Supervisor:
             try:
                 await asyncio.gather(*starts)
             finally:
-                for start in starts:
-                    start.cancel()
-                await asyncio.gather(*starts, return_exceptions=True)
+                await end(*starts)
         self._keepers = [asyncio.create_task(self._keep(part)) for part in self._parts]
 
     async def stop(self) -> None:
@@ -69,9 +68,7 @@ class Supervisor:
 
         What does not end in time is killed.
         """
-        for keeper in self._keepers:
-            keeper.cancel()
-        await asyncio.gather(*self._keepers, return_exceptions=True)
+        await end(*self._keepers)
         for part in reversed(self._parts):
             await self._stop(part)
 

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
+from libs.tasks import end
+
 
 async def together(*parts: Coroutine[Any, Any, None]) -> None:
     """Run all parts until the first ends or fails, end the others, and raise what it failed by.
@@ -16,9 +18,7 @@ async def together(*parts: Coroutine[Any, Any, None]) -> None:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
         ended = [task for task in tasks if task.done()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
+        await end(*tasks)
     for task in (*ended, *tasks):
         error = None if task.cancelled() else task.exception()
         if error is not None:
