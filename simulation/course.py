@@ -1,7 +1,6 @@
 """Where races are run: customers, and the market that trades against them when it is told to."""
 
 import asyncio
-import contextlib
 from collections.abc import Sequence
 
 import grpc
@@ -109,18 +108,12 @@ class Course:
     async def _trade(self, race: Race, quantity: int) -> None:
         """Somebody trades at the order's price, with it or with one before it. Tried once."""
         wish = race.wish
-        order = control_pb.RestingOrder(
-            order_id=self._world.new_number() + _DEPTH,
+        await self._street.trade(
+            wish.symbol,
+            quantity,
             is_bid=wish.side == terms.SIDE_SELL,
-            quantity=quantity,
             price_micros=wish.limit_price_micros,
         )
-        command = control_pb.TapeCommand(kind=control_pb.TapeCommand.KIND_IOC, order=order)
-        tape = control_pb.PlayTapeRequest(symbol=wish.symbol, commands=[command])
-        with contextlib.suppress(grpc.aio.AioRpcError):
-            await self._street.control.PlayTape(
-                iter([tape]), timeout=1.0, metadata=self._street.credentials("operator")
-            )
 
     async def _quote(self, symbol: str) -> None:
         """Everybody else's orders are far away. Members' may have come in their way: then not."""

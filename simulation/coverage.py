@@ -78,6 +78,7 @@ EXPECTED_CODES = frozenset(
         "amendment parked, then booked",
         "fill busted",
         "fill corrected",
+        "held stop triggered",
         "ApplyOutcomes CODE_APPLIED",
         "ApplyOutcomes CODE_REPEATED",
         "ApplyReports CODE_APPLIED",

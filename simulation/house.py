@@ -23,14 +23,22 @@ class House:
     """Starts every service; `counts` says how many processes of each kind there are.
 
     `moves`: idle price moves of the market, per second.
+    `holds_stops`: it holds stops itself.
     """
 
     def __init__(
-        self, world: World, keys: Path, counts: Mapping[str, int], *, moves: float
+        self,
+        world: World,
+        keys: Path,
+        counts: Mapping[str, int],
+        *,
+        moves: float,
+        holds_stops: bool,
     ) -> None:
         self._world = world
         self._keys = keys
         self._moves = moves
+        self._holds_stops = holds_stops
         self._lives = 0
         self._stopping: dict[Process, asyncio.Event] = {}
         world.on_terminate = self.terminate
@@ -105,6 +113,7 @@ class House:
                     **token,
                     exchange_address=ADDRESSES["exchange"],
                     execution_address=ADDRESSES["execution"],
+                    holds_stops=self._holds_stops,
                 )
             case _:
                 return exchange.Settings(

@@ -1,6 +1,6 @@
 """The promises, checked from outside: on every commit, on every message, and on all of history.
 
-Written without the services' rules: this is the second opinion. I1 to I18 are those of
+Written without the services' rules: this is the second opinion. I1 to I19 are those of
 docs/SIMULATION.md.
 """
 
@@ -17,6 +17,7 @@ from simulation.heals import unexplained
 from simulation.races import Race
 from simulation.resting import check_ends, check_rest, moving, unheard
 from simulation.scenario import Street
+from simulation.stops import check_sent, check_triggered
 from simulation.stories import check_story, outcome, stories
 from simulation.world import Violation, World
 from stockbroker.common.v1 import terms_pb2 as terms
@@ -57,13 +58,21 @@ _PARKED = "SELECT 1 FROM parked_report WHERE state = 1 LIMIT 1"
 class Eyes:
     """Sees everything; raises Violation."""
 
-    def __init__(self, world: World, databases: Mapping[str, Database], street: Street) -> None:
+    def __init__(
+        self,
+        world: World,
+        databases: Mapping[str, Database],
+        street: Street,
+        *,
+        holds_stops: bool,
+    ) -> None:
         self._world = world
         self._order = databases["order"]
         self._ledger = databases["ledger"]
         self._gateway = databases["exchange_gateway"]
         self._exchange = databases["exchange_simulator"]
         self._street = street
+        self._holds_stops = holds_stops
         self.coverage = Coverage()
 
     # Messages.
@@ -92,10 +101,12 @@ class Eyes:
         """Results, for the coverage."""
         self.coverage.answered(method, found)
 
-    def streamed(self, side: str, body: bytes) -> None:
-        """I8: what the exchange is told is stored, is stored."""
-        if side != "up":
+    def streamed(self, method: str, side: str, body: bytes) -> None:
+        """I8: what the exchange is told is stored, is stored. I19."""
+        if (method, side) != ("Session", "up"):
             return
+        if self._holds_stops:
+            self._world.watch(lambda: check_sent(body))
         request = exchange_pb.SessionRequest.FromString(body)
         if request.HasField("acknowledge") and request.acknowledge.report_seq:
             seq = request.acknowledge.report_seq
@@ -192,7 +203,9 @@ class Eyes:
         count(told, self.coverage.codes)
         self._check_order_of_trades()
         check_cancels(self._order, self._street, self.coverage)
-        check_ends(self._order, self._exchange)
+        triggered = check_triggered(self._gateway, self._exchange)
+        self.coverage.codes["held stop triggered"] += len(triggered)
+        check_ends(self._order, self._exchange, triggered=triggered)
         for trade_id, lines in stories(self._order).items():
             check_story(trade_id, lines)
         self._check_seals()

@@ -18,8 +18,9 @@ from pathlib import Path
 
 from libs.embedded import Postgres, Tuning
 from simulation.coverage import Coverage
+from simulation.plan import Plan
 from simulation.races import RACES
-from simulation.run import Plan, Tools, Verdict, run
+from simulation.run import Tools, Verdict, run
 from simulation.tools import tools
 
 _ENOUGH = 1_000  # runs after which nothing may be left unmet

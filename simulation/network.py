@@ -142,8 +142,17 @@ class Channel:
 
         return tell
 
-    def unary_stream(self, *_: Any, **__: Any) -> Any:
-        """Nobody of a simulated house calls one."""
+    def unary_stream(
+        self, method: str, request_serializer: Any, response_deserializer: Any, **_: Any
+    ) -> Any:
+        """A method to listen to."""
+
+        def call(request: Any) -> StreamCall:
+            return StreamCall(
+                self, method, request_serializer, response_deserializer, request=request
+            )
+
+        return call
 
     async def close(self) -> None:
         """Nothing is kept."""

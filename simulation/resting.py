@@ -4,6 +4,7 @@ Written without the services' rules, as all of the invariants.
 """
 
 from collections import defaultdict
+from collections.abc import Container
 from typing import Any
 
 from simulation.database import Database
@@ -55,8 +56,11 @@ def check_rest(order: Database, ledger: Database, exchange: Database) -> None:
     _must(set(working) == known, f"I16: the exchange works {working}, open trades are {known}")
 
 
-def check_ends(order: Database, exchange: Database) -> None:
-    """All trades are over: each as the exchange says, and none otherwise that it knows."""
+def check_ends(order: Database, exchange: Database, *, triggered: Container[str]) -> None:
+    """All trades are over: each as the exchange says, and none otherwise that it knows.
+
+    What the house had accepted and held, and the exchange does not take, is canceled.
+    """
     ends: dict[str, set[int]] = defaultdict(set)
     for trade_id, exec_type in exchange.rows(
         "SELECT client_order_id, exec_type FROM report WHERE exec_type = ANY (%s)", [*_STATUS]
@@ -73,6 +77,8 @@ def check_ends(order: Database, exchange: Database) -> None:
         is_filled = filled == quantity
         _must((status == _FILLED) == is_filled, f"I17: {trade_id} is {status}, {filled} filled")
         told = {_STATUS[end] for end in ends[trade_id]}
+        if trade_id in triggered and told == {_STATUS[_REJECTED]}:
+            told = {_STATUS[_CANCELED]}
         if trade_id in known and not is_filled:
             _must(told == {status}, f"I17: {trade_id} is {status}, the exchange says {told}")
             theirs = known[trade_id]

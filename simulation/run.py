@@ -6,7 +6,7 @@ import gc
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,17 +14,18 @@ from typing import Any
 from prometheus_client import REGISTRY
 
 from libs.auth import Role, Signer
-from simulation.amending import Amending, amends
+from simulation.amending import Amending
 from simulation.course import Course
-from simulation.coverage import Coverage, seeded_strikes
+from simulation.coverage import Coverage
 from simulation.database import Database
-from simulation.faults import Strike
 from simulation.house import House
 from simulation.invariants import Eyes
 from simulation.loop import StuckForEver
-from simulation.races import Race, races_by, strikes_by
-from simulation.scenario import NAMES, Customer, Street, customers_by
+from simulation.plan import Plan
+from simulation.races import races_by
+from simulation.scenario import NAMES, Street
 from simulation.seams import installed
+from simulation.stops import add_stops, trade
 from simulation.world import Violation, World
 from stockbroker.exchange.v1 import exchange_control_service_pb2 as control_pb
 
@@ -46,24 +47,6 @@ class Tools:
     databases: Mapping[str, Database]
     keys: Path
     tokens: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What a run is to be. What is None is chosen by the seed. `races`: so many races instead.
-
-    `amends`: the exchange takes fills back.
-    """
-
-    seed: str
-    races: int = 0
-    rates: dict[str, float] | None = None
-    script: Sequence[Strike] = ()
-    counts: Mapping[str, int] | None = None
-    customers: Sequence[Customer] | None = None
-    calm_after_seconds: float = 12.0
-    amends: bool | None = None
-    keeps_trace: bool = False
 
 
 @dataclass(slots=True)
@@ -111,7 +94,7 @@ def _hush(_: object) -> None:
 
 
 def _run(plan: Plan, tools: Tools) -> Verdict:
-    script = plan.script or (_script(plan) if plan.rates is None else ())
+    script = plan.strikes()
     world = World(plan.seed, rates=plan.rates, script=script)
     world.lines = [] if plan.keeps_trace else None
     for database in tools.databases.values():
@@ -120,14 +103,25 @@ def _run(plan: Plan, tools: Tools) -> Verdict:
     with installed(world, tools.databases, plan.seed) as (network, bus):
         world.bus = bus
         races = races_by(plan.seed, plan.races)
-        street = Street(world, network, tools.tokens, _customers(plan, races))
-        street.amends = _amends(plan)
-        eyes = Eyes(world, tools.databases, street)
+        street = Street(world, network, tools.tokens, plan.customers_with(races))
+        stops = plan.stops()
+        if stops is not None:
+            add_stops(plan.seed, street.customers)
+        street.amends = plan.takes_back()
+        eyes = Eyes(world, tools.databases, street, holds_stops=bool(stops))
         world.seen = eyes
         moves = 0.0 if plan.counts or races else world.choice((0.0, 0.0, 4.0))
-        house = House(world, tools.keys, plan.counts or _counts(world), moves=moves)
+        house = House(
+            world,
+            tools.keys,
+            plan.counts or _counts(world),
+            moves=moves,
+            holds_stops=bool(stops),
+        )
         course = Course(world, street, tools.databases["order"], races) if races else None
         work = _begin(world, street, course, plan)
+        if stops is not None:
+            work.append(world.spawn(street.process, trade(world, street)))
         if street.amends:
             amending = Amending(world, street, network, tools.databases)
             work.append(world.spawn(street.process, amending.amend()))
@@ -159,22 +153,6 @@ def _counts(world: World) -> dict[str, int]:
         "gateway": world.choice((1, 1, 2)),
         "exchange": 1,
     }
-
-
-def _amends(plan: Plan) -> bool:
-    if plan.races or plan.customers:
-        return bool(plan.amends)
-    return amends(plan.seed) if plan.amends is None else plan.amends
-
-
-def _script(plan: Plan) -> Sequence[Strike]:
-    return strikes_by(plan.seed) if plan.races else seeded_strikes(plan.seed)
-
-
-def _customers(plan: Plan, races: Sequence[Race]) -> Sequence[Customer]:
-    if races:
-        return list({race.customer.name: race.customer for race in races}.values())
-    return plan.customers or customers_by(plan.seed)
 
 
 def _begin(

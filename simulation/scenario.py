@@ -1,5 +1,6 @@
 """Customers and what they do, by seed. They repeat every call until it is answered."""
 
+import contextlib
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
@@ -24,6 +25,7 @@ from stockbroker.order.v1 import order_service_pb2_grpc as order_grpc
 NAMES = [name for name in map("c{}".format, range(200)) if partition_of(name) < PARTITIONS]
 _CASH = "USD"
 _CALL_SECONDS = 3.0
+_TAKERS = 1_000_000  # ids of their orders begin here
 _AGAIN_SECONDS = (0.05, 0.8)
 _LIMITED = 0.35
 _TIMES = (terms.TIME_IN_FORCE_IOC, terms.TIME_IN_FORCE_FOK, terms.TIME_IN_FORCE_GTC)
@@ -126,7 +128,7 @@ class Street:
                     await self.cancel(customer, wish)
             for wish in filter(_may_rest, customer.wishes):
                 if wish.client_order_id not in customer.canceled:
-                    await self._world.pause(0.0, 1.5)
+                    await self._world.pause(0.0, 6.0 if wish.stop_price_micros else 1.5)
                     await self.cancel(customer, wish)
         except Violation as violation:
             self._world.broken(violation)
@@ -172,6 +174,24 @@ class Street:
         request = order_pb.CancelTradeRequest(trade_id=customer.answers[wish.client_order_id])
         await self.insist(customer.name, self._order.CancelTrade, request, also=_TOO_LATE)
 
+    async def trade(
+        self, symbol: str, quantity: int, *, is_bid: bool, price_micros: int, rests: bool = False
+    ) -> None:
+        """Somebody else takes what is offered up to that price; the rest may rest. Tried once."""
+        order = control_pb.RestingOrder(
+            order_id=self._world.new_number() + _TAKERS,
+            is_bid=is_bid,
+            quantity=quantity,
+            price_micros=price_micros,
+        )
+        kind = control_pb.TapeCommand.KIND_NEW if rests else control_pb.TapeCommand.KIND_IOC
+        command = control_pb.TapeCommand(kind=kind, order=order)
+        tape = control_pb.PlayTapeRequest(symbol=symbol, commands=[command])
+        with contextlib.suppress(grpc.aio.AioRpcError):
+            await self.control.PlayTape(
+                iter([tape]), timeout=1.0, metadata=self.credentials("operator")
+            )
+
     def credentials(self, who: str) -> tuple[tuple[str, str], ...]:
         """What a call of somebody carries."""
         return (("authorization", f"Bearer {self._tokens[who]}"),)
@@ -208,11 +228,15 @@ class Street:
 def _revised(wish: order_pb.PlaceTradeRequest, is_more: bool) -> order_pb.ReplaceTradeRequest:
     """Twice as many shares at a cent more, or half of them at the same price."""
     quantity = wish.quantity
-    return order_pb.ReplaceTradeRequest(
+    revised = order_pb.ReplaceTradeRequest(
         client_order_id=f"{wish.client_order_id}-again",
         quantity=2 * quantity if is_more else quantity // 2 + 1,
-        limit_price_micros=wish.limit_price_micros + 10_000 if is_more else 0,
     )
+    if is_more and wish.limit_price_micros:
+        revised.limit_price_micros = wish.limit_price_micros + 10_000
+    if is_more and wish.stop_price_micros:
+        revised.stop_price_micros = wish.stop_price_micros + 10_000
+    return revised
 
 
 def _may_rest(wish: order_pb.PlaceTradeRequest) -> bool:

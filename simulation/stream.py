@@ -1,4 +1,4 @@
-"""One bidirectional gRPC stream: messages in order either way, until the wire is cut."""
+"""One gRPC stream: messages in order either way, until the wire is cut."""
 
 import asyncio
 from collections import deque
@@ -32,7 +32,7 @@ class Pipe:
     async def put(self, message: bytes) -> None:
         """Send one message."""
         await self._world.at(f"stream.{self._side}:{self._stream.name}")
-        self._world.seen.streamed(self._side, message)
+        self._world.seen.streamed(self._stream.name, self._side, message)
         self._on_way.append(message)
         place = f"stream.{self._side}:{self._stream.name}"
         slow = self._world.strikes("stream_slow", place)
@@ -61,15 +61,18 @@ class Pipe:
 
 
 class StreamCall:
-    """As grpc.aio.StreamStreamCall: the caller's end."""
+    """As grpc.aio.StreamStreamCall, or UnaryStreamCall with a `request`: the caller's end."""
 
-    def __init__(self, channel: "Channel", method: str, pack: Any, unpack: Any) -> None:
+    def __init__(
+        self, channel: "Channel", method: str, pack: Any, unpack: Any, *, request: Any = None
+    ) -> None:
         self.world = channel.network.world
         self.name = method.rpartition("/")[2]
         self._channel = channel
         self._method = method
         self._pack: Callable[[Any], bytes] = pack
         self._unpack: Callable[[bytes], Any] = unpack
+        self._request = None if request is None else pack(request)
         self._up, self._down = Pipe(self, "up"), Pipe(self, "down")
         self._status: Any = None
         self._handler: asyncio.Task[Any] | None = None
@@ -119,7 +122,8 @@ class StreamCall:
             self._handler.cancel()
 
     async def _dial(self) -> None:
-        metadata = await self._channel.sign("intercept_stream_stream", self._method, None)
+        kind = "stream" if self._request is None else "unary"
+        metadata = await self._channel.sign(f"intercept_{kind}_stream", self._method, None)
         await self.world.pause(*_QUICK)
         server = self._channel.network.choose(self._channel.address)
         if server is None:
@@ -134,11 +138,17 @@ class StreamCall:
         try:
             handler = await server.handler(self._method, metadata)
             context = ServerContext(metadata)
-            requests = self._requests(handler.request_deserializer)
-            async for response in handler.stream_stream(requests, context):
+            read = handler.request_deserializer or bytes
+            if self._request is None:
+                responses = handler.stream_stream(self._requests(read), context)
+            else:
+                responses = handler.unary_stream(read(self._request), context)
+            async for response in responses:
                 await self._down.put(handler.response_serializer(response))
         except Failed as failed:
             status = failed
+        except Exception as broken:
+            status = Failed(grpc.StatusCode.UNKNOWN, repr(broken))
         self.world.later(0.005, 0.01, self._finish, status)
 
     async def _requests(self, unpack: Callable[[bytes], Any]) -> AsyncIterator[Any]:

@@ -36,8 +36,8 @@ class Watcher(Protocol):
     def response(self, method: str, memory: Any, body: bytes) -> None:
         """A caller gets the answer."""
 
-    def streamed(self, side: str, body: bytes) -> None:
-        """A message of a session, up to the exchange or down from it."""
+    def streamed(self, method: str, side: str, body: bytes) -> None:
+        """A message of a stream, up to its server or down from it."""
 
     def committed(self, connection: str) -> None:
         """Something was committed on that connection."""

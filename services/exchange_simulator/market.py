@@ -171,8 +171,9 @@ class Market:
         return self._counted(self.maker.follow(self.matcher, bought))
 
     def drift(self) -> list[Event]:
-        """The maker moves; what comes of it."""
-        assert self.maker is not None
+        """The maker moves, unless it may not any more since that was wanted; what comes of it."""
+        if self.maker is None or not self.is_movable:
+            return []
         return self._counted(self.maker.drift(self.matcher))
 
     def load(self, orders: Iterable[TapeCommand]) -> int:

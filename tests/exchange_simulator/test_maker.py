@@ -8,6 +8,7 @@ from services.exchange_simulator import tables
 from services.exchange_simulator.book import BUY, SELL, Book
 from services.exchange_simulator.domain import Instrument
 from services.exchange_simulator.maker import CENT_MICROS, RUNGS, Maker
+from services.exchange_simulator.market import Market
 from services.exchange_simulator.matching import Matcher
 
 INSTRUMENTS = tables.read_instruments()
@@ -111,3 +112,16 @@ def test_the_price_never_falls_to_nothing() -> None:
     for _ in range(2000):
         maker.follow(matcher, -100 * FORD.depth)
         check(book, FORD)
+
+
+def test_a_market_that_its_maker_left_does_not_move() -> None:
+    ids = count(1)
+    market = Market(FORD)
+    market.reset(Maker(FORD, seed=1, next_id=lambda: -next(ids)))
+    market.is_halted = True
+    before = ladder(market.book)
+    assert market.drift() == []
+    assert ladder(market.book) == before
+    market.is_halted = False
+    market.load([])
+    assert market.drift() == []

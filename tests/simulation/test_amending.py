@@ -6,7 +6,8 @@ from contextlib import AbstractContextManager
 
 import pytest
 
-from simulation.run import Plan, Tools, run
+from simulation.plan import Plan
+from simulation.run import Tools, run
 from simulation.scenario import who_sell_it_all
 from tests.simulation.amend_mistakes import MISTAKES
 

@@ -7,7 +7,8 @@ import pytest
 
 from simulation.coverage import KILL_POINTS
 from simulation.faults import Strike
-from simulation.run import Plan, Tools, run
+from simulation.plan import Plan
+from simulation.run import Tools, run
 from simulation.scenario import steady_customers
 
 ALSO = {

@@ -5,7 +5,8 @@ from contextlib import AbstractContextManager
 
 import pytest
 
-from simulation.run import Plan, Tools, run
+from simulation.plan import Plan
+from simulation.run import Tools, run
 from tests.simulation.mistakes import MISTAKES
 
 _MOST_SEEDS = 60

@@ -6,8 +6,9 @@ from contextlib import AbstractContextManager
 import pytest
 
 from simulation.main import RACING_SECONDS
+from simulation.plan import Plan
 from simulation.races import RACES
-from simulation.run import Plan, Tools, Verdict, run
+from simulation.run import Tools, Verdict, run
 from tests.simulation.race_mistakes import MISTAKES
 
 pytestmark = pytest.mark.timeout(300)

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from simulation.main import RACING_SECONDS
+from simulation.plan import Plan
 from simulation.races import RACES
-from simulation.run import Plan, Tools, run
+from simulation.run import Tools, run
 from simulation.scenario import many_trades
 from tests.simulation.mistakes import no_idempotency
 

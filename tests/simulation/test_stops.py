@@ -1,0 +1,36 @@
+"""Stops that the house holds for an exchange that takes none, while everything goes wrong."""
+
+from collections import Counter
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+import pytest
+
+from simulation.plan import Plan
+from simulation.run import Tools, run
+from tests.simulation.stop_mistakes import MISTAKES
+
+pytestmark = pytest.mark.timeout(300)
+_MOST_SEEDS = 40
+
+
+@pytest.mark.parametrize("is_held", [True, False])
+def test_stops_keep_every_promise_whoever_holds_them(simulated: Tools, is_held: bool) -> None:
+    met: Counter[str] = Counter()
+    for seed in range(1, 9):
+        verdict = run(Plan(f"stop-{seed}", holds_stops=is_held), simulated)
+        assert verdict.violation is None
+        met += verdict.coverage.codes
+    assert bool(met["held stop triggered"]) is is_held
+
+
+@pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.__name__)
+def test_a_planted_mistake_is_found(
+    simulated: Tools, mistake: Callable[[], AbstractContextManager[None]]
+) -> None:
+    with mistake():
+        for seed in range(1, _MOST_SEEDS + 1):
+            verdict = run(Plan(f"stop-{seed}", holds_stops=True), simulated)
+            if str(verdict.violation).startswith(MISTAKES[mistake]):
+                return
+    pytest.fail(f"{mistake.__name__} was not found within {_MOST_SEEDS} seeds")
