@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -11,8 +12,8 @@ from services.chaos.domain.verdict import Claim
 from tests.chaos.stories import ALICE, BOUGHT, FIRST, GOOD, SECOND, STORY, event
 
 _BEFORE, _AFTER = Terms(3, 50, 0), Terms(2, 60, 0)
-_LIMIT = {"order_type": "LIMIT", "time_in_force": "GTC"}
-_REPLACE = {"replace_id": "r-1", "replace_terms": _AFTER}
+_LIMIT: dict[str, Any] = {"order_type": "LIMIT", "time_in_force": "GTC"}
+_REPLACE: dict[str, Any] = {"replace_id": "r-1", "replace_terms": _AFTER}
 
 
 def _first(seq: int, kind: str, status: str, terms: Terms = _BEFORE, **more: object) -> Event:
@@ -73,7 +74,7 @@ def test_a_trade_that_waits_has_other_terms_at_once() -> None:
 
 def test_a_replace_that_was_refused_leaves_the_terms_as_they_were() -> None:
     kept = _first(7, "REPLACE_REJECTED", "IN_PROGRESS", **_REPLACE)
-    filled = {"filled_quantity": 2}
+    filled: dict[str, Any] = {"filled_quantity": 2}
     part = _first(9, "EXECUTED", "PARTIALLY_FILLED", fill=BOUGHT, **filled)
     ended = _first(10, "CANCELED", "CANCELED", reason="CANCELED_BY_CUSTOMER", **filled)
     history = _told([*_REVISED[:6], kept, _REVISED[7], part, ended, _REVISED[9]])
@@ -94,7 +95,7 @@ def test_a_replace_without_an_outcome_is_stuck() -> None:
 
 
 def test_a_replace_with_two_outcomes_is_double() -> None:
-    late = replace(_REVISED[8], kind="REPLACE_REJECTED", fill=None, **_REPLACE)  # type: ignore[arg-type]
+    late = replace(_REVISED[8], kind="REPLACE_REJECTED", fill=None, **_REPLACE)
     assert (Claim.DOUBLE, FIRST) in _found(_told([*_REVISED, late]))
 
 
