@@ -4,7 +4,7 @@ One house is filled in steps. After each step the same is measured, and each fig
 that of the house of the first step, which has few customers and no history:
 
 - what a trade costs at the batch door, by the few customers of the first step and by anyone;
-- how many rows of tables PostgreSQL reads for a trade;
+- how many rows and pages PostgreSQL looks at for a trade;
 - a portfolio and the first page of the trades, each read alone;
 - what the house costs while nothing happens.
 
@@ -126,7 +126,7 @@ class Growth:
         rows = await self._costs(label, f"by {CUSTOMERS:,}", few)
         if anyone is not few:
             rows += await self._costs(label, "by anyone", anyone)
-        rows += await self._rows_read(label, anyone)
+        rows += await self._looked_at(label, anyone)
         await filling.settle(self._house)
         self._step(f"{label}: reads")
         rows += await self._reads(label)
@@ -159,19 +159,16 @@ class Growth:
             ),
         ]
 
-    async def _rows_read(self, label: str, door: BatchDoor) -> list[Row]:
+    async def _looked_at(self, label: str, door: BatchDoor) -> list[Row]:
         """By all there is: a plan that reads a whole table shows, whatever the machine does."""
         desk = self._desk
-        before = await filling.rows_read(self._house)
+        before = await filling.read_so_far(self._house)
         run = await door.run(self._scale.seconds, desk.gate())
         await desk.drained()
-        after = await filling.rows_read(self._house)
-        note = "rows that PostgreSQL read for a trade, by anyone"
+        after = await filling.read_so_far(self._house)
+        note = "looked at by PostgreSQL for a trade, by anyone"
         return [
-            self.against(
-                f"rows read: {name}",
-                Row(name=f"{label}: rows read: {name}", value=count, unit="rows", note=note),
-            )
+            self.against(name, Row(name=f"{label}: {name}", value=count, unit="", note=note))
             for name in before
             if (count := (after[name] - before[name]) / len(run.due)) >= 1
         ]
