@@ -26,7 +26,7 @@ from rich.progress import Progress
 
 from bench import filling
 from bench.callers import BatchDoor, Customers
-from bench.desk import CUSTOMERS, Desk, a_desk
+from bench.desk import Desk, a_desk
 from bench.premises import House, a_folder, running_in
 from bench.report import Row
 from bench.scale import Scale
@@ -41,7 +41,7 @@ _READS = 200
 _IDLE_SECONDS = 5.0
 _TIMEOUT_SECONDS = 60.0
 _LEAST_US = 5.0  # of a process in a trade; less is not shown
-_MANY = 100_000
+_FEW, _MANY = 1_000, 100_000
 _TARGET = "<= 1.3"
 _BYTES_OF_MB = 2**20
 
@@ -62,7 +62,7 @@ async def rounds(
         async with AsyncExitStack() as stack:
             house = stack.enter_context(running_in(folder))
             first_start = time.perf_counter() - started
-            desk = await stack.enter_async_context(a_desk(house, scale))
+            desk = await stack.enter_async_context(a_desk(house, scale, _FEW))
             rows = await Growth(desk, scale, step).measured()
         yield [*rows, *_starts(folder, first_start)]
 
@@ -123,7 +123,7 @@ class Growth:
         await filling.settle(self._house)
         self._step(f"{label}: trades")
         few = self._desk.doors.batches
-        rows = await self._costs(label, f"by {CUSTOMERS:,}", few)
+        rows = await self._costs(label, f"by {_FEW:,}", few)
         if anyone is not few:
             rows += await self._costs(label, "by anyone", anyone)
         rows += await self._looked_at(label, anyone)
