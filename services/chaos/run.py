@@ -32,7 +32,10 @@ _ASKED_AGAIN = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What was asked for. `rate`: orders per second of all customers together."""
+    """What was asked for. `rate`: orders per second of all customers together.
+
+    `holds_stops`: the house waits with stops itself.
+    """
 
     seed: int
     seconds: float
@@ -41,6 +44,7 @@ class Plan:
     customers: int
     families: Sequence[str]
     at_once: int
+    holds_stops: bool
 
 
 class Run:
@@ -62,7 +66,9 @@ class Run:
         """Everything. Raises CannotRun."""
         plan = self._plan
         self._board.say(f"a house starts, its data is in {self._folder}")
-        async with running_house(self._folder, workers=plan.workers) as house:
+        async with running_house(
+            self._folder, workers=plan.workers, holds_stops=plan.holds_stops
+        ) as house:
             told = house.told()
             field = Field(tuple(told.pids), layout.calls(plan.workers))
             faults = schedule(
@@ -175,6 +181,7 @@ class Run:
             workers=plan.workers,
             rate=plan.rate,
             customers=plan.customers,
+            holds_stops=plan.holds_stops,
             versions=versions(),
             schedule=faults,
             settled_seconds=settled,

@@ -7,6 +7,7 @@ from dataclasses import replace
 from libs.clock import Clock
 from services.chaos.domain.checks import check
 from services.chaos.domain.checks_of_customers import check_told_once
+from services.chaos.domain.checks_of_stops import triggered
 from services.chaos.domain.history import Ack, Event, History, Journal
 from services.chaos.domain.verdict import Claim, Violation
 from services.chaos.load import ENDOWMENT, Load
@@ -110,6 +111,9 @@ def counts_of(history: History) -> dict[str, int]:
         "replaces_taken": len(set(history.replaces)),
         "replaced": sum(event.kind == "REPLACED" for event in events),
         "replaces_rejected": sum(event.kind == "REPLACE_REJECTED" for event in events),
+        "stops": len({event.trade_id for event in events if event.is_stop}),
+        "stops_held": len(history.gateway.held),
+        "stops_triggered": len(triggered(history)),
         "venue_fills": len(history.venue.fills),
         "venue_amendments": len(history.venue.amendments),
         "ledger_fills": sum(

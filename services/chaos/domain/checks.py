@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from services.chaos.domain import checks_of_books as books
 from services.chaos.domain import checks_of_customers as customers
 from services.chaos.domain import checks_of_replaces as replaces
+from services.chaos.domain import checks_of_stops as stops
 from services.chaos.domain.history import Ack, Event, History
 from services.chaos.domain.verdict import Violation
 
@@ -40,6 +41,8 @@ def check(history: History) -> list[Violation]:
         *replaces.check_replaces(history),
         *replaces.check_answers(history),
         *replaces.check_agreement(history),
+        *stops.check_held(history),
+        *stops.check_triggers(history),
         *books.check_fills(history),
         *books.check_amendments(history),
         *books.check_ends(history),

@@ -2,23 +2,20 @@
 
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from services.chaos.domain.history import SCRIPTED, Order, Terms
+from services.chaos.domain.history import SCRIPTED, STOPS, Order, Terms
 
 SYMBOLS = ("AAPL", "MSFT", "KO", "NVDA")
 _MOST_SHARES = 9
 _BEYOND_MEANS = 9_000_000
 _CENT = 10_000
 _AGAIN_BELOW, _SCRIPTED_BELOW, _RESTING_BELOW, _BEYOND_ABOVE = 0.05, 0.15, 0.4, 0.95
-_AWAY_CENTS = (
-    -2,
-    0,
-    1,
-    3,
-    8,
-    20,
-    60,
-)  # below the last price for a buy; below 0 it may fill at once
+# Below the last price for a buy; below 0 it may fill at once.
+_AWAY_CENTS = (-2, 0, 1, 3, 8, 20, 60)
+# Above the last price for a buy; below 0 it is met at once.
+_STOP_CENTS = (-2, 1, 2, 4, 10, 60)
+_SLACK_CENTS = (0, 5, 20)
 
 
 class Wishes:
@@ -47,11 +44,13 @@ class Wishes:
         )
 
     def next_terms(self, order: Order) -> Terms:
-        """Other terms for an order that may rest; 0: kept."""
-        terms = Terms(self._shares() if self._rng.random() < 0.7 else 0)
-        if self._rng.random() < 0.3 and terms.quantity:
-            return terms
-        return Terms(terms.quantity, self._price(order.symbol, order.side))
+        """Other terms for an order that may rest; 0: kept. Some change nothing."""
+        other = self._priced(order)
+        return Terms(
+            self._shares() if self._rng.random() < 0.6 else 0,
+            other.limit_price_micros if self._rng.random() < 0.6 else 0,
+            other.stop_price_micros if self._rng.random() < 0.6 else 0,
+        )
 
     def _scripted(self, name: str) -> Order:
         return Order(
@@ -62,22 +61,30 @@ class Wishes:
         )
 
     def _resting(self, name: str, symbol: str) -> Order:
-        """A LIMIT near the market."""
-        side = self._rng.choice(("BUY", "SELL"))
-        return Order(
+        """A LIMIT or a stop near the market."""
+        order = Order(
             client_order_id=name,
-            side=side,
+            side=self._rng.choice(("BUY", "SELL")),
             symbol=symbol,
             quantity=self._shares(),
-            order_type="LIMIT",
-            limit_price_micros=self._price(symbol, side),
+            order_type=self._rng.choice(("LIMIT", "LIMIT", "STOP", "STOP_LIMIT")),
             time_in_force=self._rng.choice(("DAY", "GTC")),
         )
+        return self._priced(order)
 
-    def _price(self, symbol: str, side: str) -> int:
-        """A limit that rests more often than not."""
-        cents = self._rng.choice(_AWAY_CENTS)
-        return self._prices[symbol] + (-cents if side == "BUY" else cents) * _CENT
+    def _priced(self, order: Order) -> Order:
+        """With prices by the last one: a limit rests, and a stop waits, more often than not."""
+        up = _CENT if order.side == "BUY" else -_CENT
+        last, is_stop = self._prices[order.symbol], order.order_type in STOPS
+        stop = last + up * self._rng.choice(_STOP_CENTS)
+        limit = last - up * self._rng.choice(_AWAY_CENTS)
+        if is_stop:
+            limit = stop + up * self._rng.choice(_SLACK_CENTS)
+        return replace(
+            order,
+            limit_price_micros=0 if order.order_type == "STOP" else limit,
+            stop_price_micros=stop if is_stop else 0,
+        )
 
     def _shares(self) -> int:
         return self._rng.randint(1, _MOST_SHARES)
