@@ -22,6 +22,7 @@ from services.chaos.house import House, running_house
 from services.chaos.neighbours import Operator, Refused
 from services.chaos.record import Record
 from services.chaos.report import Report, versions
+from services.chaos.resolving import Resolving
 from services.chaos.store import Away, Databases
 
 _LOOK_SECONDS = 1.0
@@ -55,8 +56,8 @@ class Run:
         self._folder = folder
         self._board = board
         self._clock = SystemClock()
-        self._names = load.names(plan.seed, plan.customers)
-        self._record = Record(self._clock, self._names)
+        patient = load.patient_names(plan.seed)
+        self._record = Record(self._clock, load.names(plan.seed, plan.customers), patient)
         self._fills = (0, 0)
         self._stage = "starting"
         self._began_at = self._clock.monotonic()
@@ -81,7 +82,7 @@ class Run:
             signer = Signer(told.signing_key_file)
             operator = Operator(told.operators, signer)
             async with operator.door:
-                await load.endow(operator, self._names)
+                await load.endow(operator, [*self._record.customers, *self._record.patient])
                 drill = Drill(house, operator, Flood(house.told, signer), self._clock, self._record)
                 async with load.trading(
                     told.public, signer, self._record, rate=plan.rate
@@ -103,14 +104,13 @@ class Run:
         with self._board:
             looking = asyncio.create_task(self._look_on(databases))
             try:
-                await self._trade(drill, faults, customers, amending)
-                self._stage = "settling"
-                settled = await settling.settle(self._record, self._clock, amending.answered)
-                self._stage = "closing"
-                settled += await settling.close(customers, self._record, operator, self._clock)
+                async with Resolving(operator, self._record, self._clock) as resolving:
+                    await self._trade(drill, faults, customers, amending)
+                    settled = await self._settle(customers, operator, amending)
                 self._stage = "judging"
                 await customers.ask_again(random.Random(self._plan.seed), count=_ASKED_AGAIN)
-                violations, counts = await self._judge(customers, operator, databases)
+                books = settling.Books(operator, databases, frozenset(resolving.resolved))
+                violations, counts = await self._judge(customers, books)
             finally:
                 await amending.stop(seconds=0.0)
                 await end(looking)
@@ -122,7 +122,7 @@ class Run:
     ) -> None:
         """Trading and faults, until both have ended."""
         self._stage = "trading"
-        customers.begin()
+        customers.begin(seconds=self._plan.seconds)
         amending.begin()
         began_at = self._clock.monotonic()
         await drill.run(faults, seconds=self._plan.seconds)
@@ -131,11 +131,18 @@ class Run:
         await amending.stop(seconds=_ANSWER_SECONDS)
         await customers.stop(seconds=_ANSWER_SECONDS)
 
+    async def _settle(self, customers: load.Load, operator: Operator, amending: Amending) -> float:
+        """Until all is over; how long it took."""
+        self._stage = "settling"
+        settled = await settling.settle(self._record, self._clock, amending.answered)
+        self._stage = "closing"
+        return settled + await settling.close(customers, self._record, operator, self._clock)
+
     async def _judge(
-        self, customers: load.Load, operator: Operator, databases: Databases
+        self, customers: load.Load, books: settling.Books
     ) -> tuple[list[Violation], dict[str, int]]:
         try:
-            history = await settling.read_all(customers, self._record, operator, databases)
+            history = await settling.read_all(customers, self._record, books)
         except Refused as refused:
             return [settling.unreadable(refused)], {}
         return settling.judge(history, self._record), settling.counts_of(history)

@@ -19,6 +19,7 @@ def check_customer(customer: str, acks: Sequence[Ack], events: Sequence[Event]) 
         *customers.check_ends(events),
         *customers.check_fills(events),
         *customers.check_scripts(events),
+        *customers.check_doubts(events),
         *replaces.check_terms(events),
         *replaces.check_requests(events),
         *customers.check_acks(customer, acks, events),
@@ -38,6 +39,7 @@ def check(history: History) -> list[Violation]:
             for name in names
             for violation in check_customer(name, acks[name], history.events.get(name, ()))
         ),
+        *customers.check_resolved(history),
         *replaces.check_replaces(history),
         *replaces.check_answers(history),
         *replaces.check_agreement(history),

@@ -4,13 +4,22 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from services.chaos.domain.history import SCRIPTED, STOPS, Order, Terms
+from services.chaos.domain.history import SILENT, STOPS, Order, Terms
 
 SYMBOLS = ("AAPL", "MSFT", "KO", "NVDA")
+# By the exchange's scripts: over at once; at rest for a while; held up for seconds.
+_PROMPT = (
+    *("TEST.FILL", "TEST.PARTS", "TEST.HALF"),
+    *("TEST.EXPIRE", "TEST.REJECT", "TEST.HALTED"),
+)
+_LASTING = ("TEST.STEPS", "TEST.REST")
+_SLOW = ("TEST.STEPS", "TEST.SLOW", SILENT, SILENT)
+_LASTING_LIMIT_MICROS = 10_010_000
 _MOST_SHARES = 9
 _BEYOND_MEANS = 9_000_000
 _CENT = 10_000
-_AGAIN_BELOW, _SCRIPTED_BELOW, _RESTING_BELOW, _BEYOND_ABOVE = 0.05, 0.15, 0.4, 0.95
+_AGAIN_BELOW, _SCRIPTED_BELOW, _LASTING_BELOW, _RESTING_BELOW = 0.05, 0.15, 0.18, 0.43
+_BEYOND_ABOVE = 0.95
 # Below the last price for a buy; below 0 it may fill at once.
 _AWAY_CENTS = (-2, 0, 1, 3, 8, 20, 60)
 # Above the last price for a buy; below 0 it is met at once.
@@ -32,7 +41,9 @@ class Wishes:
         if before and luck < _AGAIN_BELOW:
             return self._rng.choice(before)
         if luck < _SCRIPTED_BELOW:
-            return self._scripted(name)
+            return self._market(name, self._rng.choice(_PROMPT))
+        if luck < _LASTING_BELOW:
+            return self._lasting(name)
         symbol = self._rng.choice(SYMBOLS)
         if luck < _RESTING_BELOW and symbol in self._prices:
             return self._resting(name, symbol)
@@ -52,12 +63,24 @@ class Wishes:
             other.stop_price_micros if self._rng.random() < 0.6 else 0,
         )
 
-    def _scripted(self, name: str) -> Order:
+    def next_slow_order(self, before: Sequence[Order]) -> Order:
+        """One that takes seconds, or is never answered; every other one waits behind such a one."""
+        symbols = SYMBOLS if len(before) % 2 else _SLOW
+        return self._market(f"o-{len(before)}", self._rng.choice(symbols))
+
+    def _market(self, name: str, symbol: str) -> Order:
+        return Order(client_order_id=name, side="BUY", symbol=symbol, quantity=self._shares())
+
+    def _lasting(self, name: str) -> Order:
+        """One that works for seconds, or until it is canceled."""
         return Order(
             client_order_id=name,
             side="BUY",
-            symbol=self._rng.choice(tuple(SCRIPTED)),
+            symbol=self._rng.choice(_LASTING),
             quantity=self._shares(),
+            order_type="LIMIT",
+            limit_price_micros=_LASTING_LIMIT_MICROS,
+            time_in_force="GTC",
         )
 
     def _resting(self, name: str, symbol: str) -> Order:
