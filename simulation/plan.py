@@ -13,7 +13,8 @@ from simulation.stops import has_stops, holds_stops
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a run is to be. What is None is chosen by the seed. `races`: so many races instead.
+    """What a run is to be. What is None is chosen by the seed. `races`: so many races instead,
+    of these `kinds` only.
 
     `amends`: the exchange takes fills back. `holds_stops`: customers place stops as well, and the
     house holds them, or the exchange does.
@@ -21,6 +22,7 @@ class Plan:
 
     seed: str
     races: int = 0
+    kinds: Sequence[str] = ()
     rates: dict[str, float] | None = None
     script: Sequence[Strike] = ()
     counts: Mapping[str, int] | None = None

@@ -102,7 +102,7 @@ def _run(plan: Plan, tools: Tools) -> Verdict:
     before = _heals()
     with installed(world, tools.databases, plan.seed) as (network, bus):
         world.bus = bus
-        races = races_by(plan.seed, plan.races)
+        races = races_by(plan.seed, plan.races, only=plan.kinds)
         street = Street(world, network, tools.tokens, plan.customers_with(races))
         stops = plan.stops()
         if stops is not None:

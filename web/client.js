@@ -4,7 +4,7 @@
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createGrpcWebTransport } from "@connectrpc/connect-web";
 
-import { ErrorInfoSchema } from "./gen/google/rpc/error_details_pb.js";
+import { ErrorInfoSchema, RetryInfoSchema } from "./gen/google/rpc/error_details_pb.js";
 import { ExchangeService } from "./gen/stockbroker/exchange/v1/exchange_service_pb.js";
 import { PortfolioService } from "./gen/stockbroker/ledger/v1/portfolio_service_pb.js";
 import { OrderService } from "./gen/stockbroker/order/v1/order_service_pb.js";
@@ -13,8 +13,11 @@ const CALL_TIMEOUT_MS = 10_000;
 const NO_TIMEOUT_MS = 0;
 const FIRST_PAUSE_MS = 200;
 const LONGEST_PAUSE_MS = 5_000;
+const NEVER = new AbortController().signal;
 // A stream that ends so was cut off, and goes on where it was.
 const CUT_OFF = new Set([Code.Unavailable, Code.Internal, Code.Unknown, Code.Aborted]);
+// A call that ends so may have been done: only asking again tells.
+const UNHEARD = new Set([Code.Unavailable, Code.DeadlineExceeded]);
 
 /**
  * The house at `address`, for example http://127.0.0.1:7400.
@@ -43,6 +46,32 @@ export function reasonOf(error) {
   return info?.reason ?? "";
 }
 
+/** Milliseconds after which a refusal asks to come back; 0 when it does not. */
+export function retryAfterMs(error) {
+  const [info] = ConnectError.from(error).findDetails(RetryInfoSchema);
+  const delay = info?.retryDelay;
+  return delay ? Number(delay.seconds) * 1000 + delay.nanos / 1e6 : 0;
+}
+
+/**
+ * The answer to `call`, which is made again for up to `patienceMs` while the house is not heard, or
+ * refuses and says when to come back (OVERLOADED, ORDER_RATE_LIMIT). It must mean the same each time:
+ * PlaceTrade does, as the same clientOrderId is the same trade. Throws every other refusal at once.
+ */
+export async function insist(call, { patienceMs = 30_000, signal = NEVER } = {}) {
+  const until = Date.now() + patienceMs;
+  for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS)) {
+    try {
+      return await call();
+    } catch (error) {
+      const retryMs = retryAfterMs(error);
+      const mayRepeat = retryMs > 0 || UNHEARD.has(ConnectError.from(error).code);
+      if (!mayRepeat || signal.aborted || Date.now() + retryMs >= until) throw error;
+      await pause(Math.max(pauseMs, 2 * retryMs), signal);
+    }
+  }
+}
+
 /**
  * Every event of the caller after `afterSeq`, then live ones, until `signal` is aborted. Connects again
  * when it is cut off, without gap or repeat. Throws what the house refuses.
@@ -65,7 +94,9 @@ export async function* watchEvents(orders, { afterSeq = 0n, signal } = {}) {
         }
       } catch (error) {
         if (ended.aborted) return;
-        if (!CUT_OFF.has(ConnectError.from(error).code)) throw error;
+        const retryMs = retryAfterMs(error);
+        if (!retryMs && !CUT_OFF.has(ConnectError.from(error).code)) throw error;
+        pauseMs = Math.max(pauseMs, 2 * retryMs);
       }
       await pause(pauseMs, ended);
       pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS);

@@ -9,8 +9,8 @@ import { fileURLToPath } from "node:url";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createGrpcWebTransport } from "@connectrpc/connect-web";
 
-import { formatDollars, openHouse, reasonOf, watchEvents } from "./client.js";
-import { BadRequestSchema } from "./gen/google/rpc/error_details_pb.js";
+import { formatDollars, insist, openHouse, reasonOf, watchEvents } from "./client.js";
+import { BadRequestSchema, RetryInfoSchema } from "./gen/google/rpc/error_details_pb.js";
 import { Side } from "./gen/stockbroker/common/v1/terms_pb.js";
 import { LedgerService } from "./gen/stockbroker/ledger/v1/ledger_service_pb.js";
 import { TradeEventKind, TradeStatus } from "./gen/stockbroker/order/v1/order_pb.js";
@@ -128,6 +128,40 @@ test("a watch that is cut off goes on without gap or repeat", { timeout: 10 * SE
   );
   assert.deepEqual([asked, seqs], [[0n, 1n, 2n], [1n, 2n, 3n]]);
   assert.equal(error.code, Code.PermissionDenied, "a refusal is not a cut-off");
+});
+
+test("a call that is safe to repeat is repeated until it is answered", async () => {
+  const busy = new ConnectError("busy", Code.ResourceExhausted, undefined, [
+    { desc: RetryInfoSchema, value: { retryDelay: { seconds: 0n, nanos: 20_000_000 } } },
+  ]);
+  const answers = [new ConnectError("away", Code.Unavailable), busy, "placed"];
+  const call = async () => {
+    const answer = answers.shift();
+    if (answer instanceof Error) throw answer;
+    return answer;
+  };
+  assert.equal(await insist(call), "placed");
+  const placed = terms();
+  const first = await insist(() => house.orders.placeTrade(placed));
+  const again = await insist(() => house.orders.placeTrade(placed));
+  assert.equal(again.trade.tradeId, first.trade.tradeId);
+});
+
+test("what is refused for good is not repeated, nor anything for ever", async () => {
+  let calls = 0;
+  const refused = (code) =>
+    insist(
+      async () => {
+        calls += 1;
+        throw new ConnectError("no", code);
+      },
+      { patienceMs: 0 },
+    );
+  assert.equal((await refusalOf(refused(Code.InvalidArgument))).code, Code.InvalidArgument);
+  assert.equal((await refusalOf(refused(Code.Unavailable))).code, Code.Unavailable);
+  const quota = new ConnectError("too many", Code.ResourceExhausted);
+  assert.equal((await refusalOf(insist(() => Promise.reject(quota)))).code, quota.code);
+  assert.equal(calls, 2);
 });
 
 test("quotes are read by any customer", async () => {

@@ -2,7 +2,7 @@
 //
 //   STOCKBROKER_TOKEN=$(.venv/bin/stockbroker token alice) node web/example.js AAPL BUY 10
 
-import { formatDollars, openHouse, reasonOf, watchEvents } from "./client.js";
+import { formatDollars, insist, openHouse, reasonOf, watchEvents } from "./client.js";
 import { Reason } from "./gen/stockbroker/common/v1/reason_pb.js";
 import { OrderType, Side } from "./gen/stockbroker/common/v1/terms_pb.js";
 import { TradeEventKind, TradeStatus } from "./gen/stockbroker/order/v1/order_pb.js";
@@ -18,13 +18,14 @@ const ENDED = [
 
 const { orders } = openHouse({ address: STOCKBROKER_ADDRESS, token: () => STOCKBROKER_TOKEN });
 try {
-  const { trade } = await orders.placeTrade({
+  const terms = {
     clientOrderId: crypto.randomUUID(),
     symbol,
     side: Side[side],
     quantity: BigInt(quantity),
     orderType: OrderType.MARKET,
-  });
+  };
+  const { trade } = await insist(() => orders.placeTrade(terms));
   for await (const event of watchEvents(orders, { afterSeq: trade.seq - 1n })) {
     if (event.trade.tradeId !== trade.tradeId) continue;
     const { kind, execution } = event;

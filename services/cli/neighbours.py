@@ -12,9 +12,8 @@ from typing import TypeVar, cast
 
 import grpc
 from google.protobuf.message import Message
-from google.rpc import error_details_pb2
-from grpc_status import rpc_status
 
+from libs.rpc.status import reason_of, retry_after
 from services.cli.failures import Failure, refused, unavailable, unreachable
 from services.cli.house_file import read_house
 from services.cli.settings import Settings
@@ -94,9 +93,9 @@ class Door:
         """What a call that ended with `error` means for a person."""
         code = _code(error)
         details = str(cast(grpc.Call, error).details() or "no words were given")
-        reason, retry_after_seconds = _read_details(error)
+        reason = reason_of(error)
         if code not in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
-            return refused(reason or code.name, details, retry_after_seconds)
+            return refused(reason or code.name, details, retry_after(error) or None)
         return unavailable(details) if reason else unreachable(self._name, details)
 
 
@@ -180,16 +179,3 @@ def _pauses() -> Iterator[float]:
 
 def _code(error: grpc.RpcError) -> grpc.StatusCode:
     return cast(grpc.Call, error).code()
-
-
-def _read_details(error: grpc.RpcError) -> tuple[str, float | None]:
-    """The stable reason and when to come back, as far as the error tells them."""
-    reason, retry_after_seconds = "", None
-    status = rpc_status.from_call(cast(grpc.Call, error))
-    for detail in status.details if status is not None else ():
-        info, retry = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo()
-        if detail.Unpack(info):
-            reason = info.reason
-        elif detail.Unpack(retry):
-            retry_after_seconds = retry.retry_delay.ToTimedelta().total_seconds()
-    return reason, retry_after_seconds

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from typing import Any
 from unittest import mock
 
@@ -70,12 +71,21 @@ def hold_not_raised() -> Iterator[None]:
         yield
 
 
-# By which promises each is found.
-MISTAKES: Mapping[Callable[[], AbstractContextManager[None]], tuple[str, ...]] = {
-    too_late_taken_for_canceled: ("I5", "I12", "I15", "I16", "I17"),
-    fill_forgets_the_cancel: ("I14", "I15", "I16"),
-    last_fill_answers_nothing: ("I14", "I15"),
-    replaced_in_name_only: ("I5", "I9", "I12", "I16", "I17"),
-    hold_not_freed_down: ("I4", "I16"),
-    hold_not_raised: ("I4", "I5", "I9", "I12", "I16"),
+@dataclass(frozen=True, slots=True)
+class Found:
+    """By which promises a mistake is found, in races of which kinds."""
+
+    by: tuple[str, ...]
+    among: tuple[str, ...]
+
+
+_CANCELS = ("cancel against fill", "cancel against fills", "cancel over replace")
+_REPLACES = ("replace against fill", "replace against fills", "replace of a replace")
+MISTAKES: Mapping[Callable[[], AbstractContextManager[None]], Found] = {
+    too_late_taken_for_canceled: Found(("I5", "I12", "I15", "I16", "I17"), _CANCELS),
+    fill_forgets_the_cancel: Found(("I14", "I15", "I16"), _CANCELS),
+    last_fill_answers_nothing: Found(("I14", "I15"), _CANCELS),
+    replaced_in_name_only: Found(("I5", "I9", "I12", "I16", "I17"), _REPLACES),
+    hold_not_freed_down: Found(("I4", "I16"), _REPLACES),
+    hold_not_raised: Found(("I4", "I5", "I9", "I12", "I16"), _REPLACES),
 }

@@ -8,6 +8,7 @@ from psycopg.rows import TupleRow
 from libs.postgres.arrays import Bigints, Octets, Texts
 from services.exchange_gateway.domain import Command, Known, Order, State, Terms
 from services.exchange_gateway.domain.held import elected
+from services.exchange_gateway.store.columns import columns_of
 from services.exchange_gateway.store.progress import Seat, Step, advance, lock
 
 _RAISE_EPOCHS = """
@@ -119,25 +120,13 @@ class CommandStore:
 
     async def keep(self, orders: Sequence[Order], commands: Sequence[Command]) -> None:
         """Store new orders, each with its command."""
-        terms = [order.terms for order in orders]
         await self._connection.execute(
             _KEEP,
             {
                 "session_id": self._seat.session_id,
-                "trade_ids": Texts([order.trade_id for order in orders]),
                 "seqs": Bigints([command.seq for command in commands]),
-                "customer_ids": Texts([t.customer_id for t in terms]),
-                "partitions": Bigints([t.partition for t in terms]),
-                "epochs": Bigints([order.epoch for order in orders]),
-                "symbols": Texts([t.symbol for t in terms]),
-                "sides": Bigints([t.side for t in terms]),
-                "quantities": Bigints([t.quantity for t in terms]),
-                "order_types": Bigints([t.order_type for t in terms]),
-                "limit_prices": Bigints([t.limit_price_micros for t in terms]),
-                "stop_prices": Bigints([t.stop_price_micros for t in terms]),
-                "times_in_force": Bigints([t.time_in_force for t in terms]),
-                "max_notionals": Bigints([t.max_notional_micros for t in terms]),
                 "raws": Octets([command.raw for command in commands]),
+                **columns_of(orders),
             },
         )
 

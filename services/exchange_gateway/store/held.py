@@ -10,6 +10,7 @@ from services.exchange_gateway.domain import Command, Order, Report, State, Term
 from services.exchange_gateway.domain.held import Decision, HeldStop, Phase, Waiting
 from services.exchange_gateway.domain.orders import TimeInForce
 from services.exchange_gateway.domain.replaces import Asked, Revision
+from services.exchange_gateway.store.columns import columns_of
 from services.exchange_gateway.store.progress import Deposed, Seat
 
 AUTHOR = "house"
@@ -125,24 +126,8 @@ class HeldStore:
 
     async def keep(self, orders: Sequence[Order]) -> None:
         """Store new stops that are not sent."""
-        terms = [order.terms for order in orders]
         await self._connection.execute(
-            _KEEP,
-            {
-                "session_id": self._seat.session_id,
-                "trade_ids": Texts([order.trade_id for order in orders]),
-                "customer_ids": Texts([t.customer_id for t in terms]),
-                "partitions": Bigints([t.partition for t in terms]),
-                "epochs": Bigints([order.epoch for order in orders]),
-                "symbols": Texts([t.symbol for t in terms]),
-                "sides": Bigints([t.side for t in terms]),
-                "quantities": Bigints([t.quantity for t in terms]),
-                "order_types": Bigints([t.order_type for t in terms]),
-                "limit_prices": Bigints([t.limit_price_micros for t in terms]),
-                "stop_prices": Bigints([t.stop_price_micros for t in terms]),
-                "times_in_force": Bigints([t.time_in_force for t in terms]),
-                "max_notionals": Bigints([t.max_notional_micros for t in terms]),
-            },
+            _KEEP, {"session_id": self._seat.session_id, **columns_of(orders)}
         )
 
     async def note_cancels(self, trade_ids: Collection[str]) -> None:
