@@ -136,5 +136,18 @@ def _recorded(row: tuple[Any, ...]) -> Recorded:
 
 
 def _amendment(row: tuple[Any, ...], amendment_id: str) -> RecordedAmendment:
-    *told, customer_id, side, symbol = row
-    return RecordedAmendment(*told, customer_id or "", side or 0, symbol or "", amendment_id)
+    venue, execution_id, trade_id, quantity, price_micros, amended_at, *rest = row
+    transaction_id, customer_id, side, symbol = rest
+    return RecordedAmendment(
+        venue=venue,
+        execution_id=execution_id,
+        trade_id=trade_id,
+        quantity=quantity,
+        price_micros=price_micros,
+        amended_at=amended_at,
+        transaction_id=transaction_id,
+        customer_id=customer_id or "",
+        side=side or 0,
+        symbol=symbol or "",
+        amendment_id=amendment_id,
+    )
