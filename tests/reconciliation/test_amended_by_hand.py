@@ -1,0 +1,193 @@
+"""Busts and corrections altered by hand in a running house: each is found, classed, and closes."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from stockbroker.exchange.v1.exchange_pb2 import ExecutionReport
+from stockbroker.ledger.v1 import correction_pb2, ledger_service_pb2
+from stockbroker.order.v1 import order_pb2
+from tests.reconciliation.scene import USD, Scene, leg
+from tests.support.house import House, running_house
+
+pytestmark = pytest.mark.xdist_group("amended_reconciliation")
+
+CLEARING = "house/clearing"
+
+
+@pytest.fixture(scope="module")
+def watched_house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """A house whose reconciliation is impatient."""
+    folder = tmp_path_factory.mktemp("amended")
+    with running_house(folder, INTERVAL_SECONDS="0.2", GRACE_SECONDS="0.6") as house:
+        yield house
+
+
+@dataclass(frozen=True, slots=True)
+class Fills:
+    """Of three customers' trades of 10 KO: `busted` by `bust_id`, `corrected`, and left alone."""
+
+    busted: order_pb2.Execution
+    bust_id: str
+    corrected: order_pb2.Execution
+    correction_id: str
+    plain: order_pb2.Execution
+
+
+@pytest.fixture
+async def scene(watched_house: House) -> AsyncIterator[Scene]:
+    """The house and its operators."""
+    scene = Scene(watched_house)
+    yield scene
+    await scene.channel.close()
+
+
+@pytest.fixture
+async def fills(scene: Scene, request: pytest.FixtureRequest) -> Fills:
+    """Fills of this test's own, when all sources have them and what became of them."""
+    names = [f"{kind}-{uuid.uuid4().hex[:8]}" for kind in ("bea", "cora", "paul")]
+    busted, corrected, plain = await asyncio.gather(*map(scene.a_fill, names))
+    bust_id = await scene.bust(busted.execution_id)
+    correction_id = await scene.correct(corrected.execution_id, 4)
+    await scene.compared()
+    for fill in (busted, corrected, plain):
+        assert await scene.open_classes(fill.execution_id) == set()
+    return Fills(busted, bust_id, corrected, correction_id, plain)
+
+
+async def found(scene: Scene, fills: Fills, source: str) -> None:
+    """Wait for the breaks of a bust taken away, a correction altered and a bust that never was."""
+    for fill, kind in ((fills.busted, "MISSING"), (fills.corrected, "ALTERED")):
+        await scene.opened(fill.execution_id, f"AMENDMENT_{kind}_AT_{source}")
+    (extra,) = await scene.opened(fills.plain.execution_id, f"AMENDMENT_EXTRA_AT_{source}")
+    assert extra.trade_id == fills.plain.trade_id
+    assert [each.amendment_id for each in extra.told if each.amendment_id] != []
+
+
+def customer_of(scene: Scene, fill: order_pb2.Execution) -> str:
+    """Whose the fill is."""
+    query = "SELECT customer_id FROM trade WHERE trade_id = %s::uuid"
+    ((customer,),) = scene.change("order", query, fill.trade_id)
+    return str(customer)
+
+
+async def test_at_the_gateway(scene: Scene, fills: Fills) -> None:
+    (lost,) = scene.change(
+        "exchange_gateway",
+        "DELETE FROM venue_report WHERE execution_id = %s"
+        " RETURNING session_id, seq, trade_id, kind, execution_id, raw",
+        fills.bust_id,
+    )
+    ((raw,),) = scene.change(
+        "exchange_gateway",
+        "SELECT raw FROM venue_report WHERE execution_id = %s",
+        fills.correction_id,
+    )
+    corrected = ExecutionReport.FromString(raw)
+    corrected.last_quantity += 1
+    alter = "UPDATE venue_report SET raw = %s WHERE execution_id = %s"
+    altered = corrected.SerializeToString()
+    scene.change("exchange_gateway", alter, altered, fills.correction_id)
+    # The acceptance of an order becomes a bust that was never told.
+    ((seq, *accepted, fill),) = scene.change(
+        "exchange_gateway",
+        "SELECT n.seq, n.kind, n.execution_id, n.raw, f.raw FROM venue_report n, venue_report f"
+        " WHERE n.trade_id = %s::uuid AND n.kind = 1 AND f.execution_id = %s",
+        *(fills.plain.trade_id, fills.plain.execution_id),
+    )
+    bust = ExecutionReport.FromString(fill)
+    bust.exec_type = ExecutionReport.EXEC_TYPE_TRADE_CANCEL
+    bust.exec_id, bust.exec_ref_id = "ghost", fills.plain.execution_id
+    put = "UPDATE venue_report SET kind = %s, execution_id = %s, raw = %s WHERE seq = %s"
+    scene.change("exchange_gateway", put, 9, "ghost", bust.SerializeToString(), seq)
+
+    await found(scene, fills, "GATEWAY")
+
+    scene.change(
+        "exchange_gateway",
+        "INSERT INTO venue_report (session_id, seq, trade_id, kind, execution_id, raw)"
+        " VALUES (%s, %s, %s, %s, %s, %s)",
+        *lost,
+    )
+    scene.change("exchange_gateway", alter, raw, fills.correction_id)
+    scene.change("exchange_gateway", put, *accepted, seq)
+    for fill in (fills.busted, fills.corrected, fills.plain):
+        assert await scene.closed(fill.execution_id) == {"AGREED"}
+
+
+async def test_at_the_order_service(scene: Scene, fills: Fills) -> None:
+    columns = "venue, execution_id, amendment_id, trade_id, quantity, price_micros, amended_at"
+    columns += ", reason_text"
+    (lost,) = scene.change(
+        "order",
+        f"DELETE FROM execution_amendment WHERE execution_id = %s RETURNING {columns}",
+        fills.busted.execution_id,
+    )
+    alter = "UPDATE execution_amendment SET quantity = quantity + %s WHERE execution_id = %s"
+    scene.change("order", alter, 1, fills.corrected.execution_id)
+    put = f"INSERT INTO execution_amendment ({columns}) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"
+    never = "XSIM", fills.plain.execution_id, "ghost", fills.plain.trade_id, 0, 0, lost[6], "never"
+    scene.change("order", put, *never)
+
+    await found(scene, fills, "ORDER")
+
+    scene.change("order", put, *lost)
+    scene.change("order", alter, -1, fills.corrected.execution_id)
+    for fill in (fills.busted, fills.corrected):
+        assert await scene.closed(fill.execution_id) == {"AGREED"}
+    # What stays as it is at the order service is settled by an entry that moves nothing of a
+    # customer: the books are right.
+    entry = leg("house/suspense", "house/suspense/settled", "USD", 1)
+    await scene.transfer(f"break XSIM/{fills.plain.execution_id} was no bust", entry)
+    assert await scene.closed(fills.plain.execution_id) == {"COMPENSATED"}
+
+
+async def test_at_the_ledger_and_compensated_by_transfers(scene: Scene, fills: Fills) -> None:
+    who = {fill.execution_id: customer_of(scene, fill) for fill in _all(fills)}
+    bea, cora, paul = (f"customer/{each}" for each in who.values())
+    await scene.house.endow(who[fills.busted.execution_id], cash=USD, shares={"KO": 10})
+    scene.change("ledger", "DELETE FROM transfer WHERE reference = %s", f"XSIM/{fills.bust_id}")
+    scene.change(
+        "ledger",
+        "UPDATE entry SET amount = amount - 5 WHERE (account_id, version) ="
+        " (SELECT e.account_id, max(e.version) FROM entry e"
+        " JOIN transfer t ON t.seq = e.transfer_seq JOIN account a ON a.id = e.account_id"
+        " WHERE t.reference = %s AND a.name = %s AND a.asset = 'USD' GROUP BY e.account_id)",
+        *(f"XSIM/{fills.correction_id}", cora),
+    )
+    bust = correction_pb2.ExecutionCorrection(
+        correction_id=f"ghost-{uuid.uuid4()}",
+        execution_id=fills.plain.execution_id,
+        venue="XSIM",
+        kind=correction_pb2.CORRECTION_KIND_BUST,
+    )
+    request: Any = ledger_service_pb2.CorrectExecutionsRequest(corrections=[bust])
+    await scene.as_execution("CorrectExecutions", request)
+
+    await found(scene, fills, "LEDGER")
+
+    price = fills.plain.price_micros
+    await scene.transfer(
+        f"break XSIM/{fills.busted.execution_id} busted by hand",
+        leg(bea, CLEARING, "KO", 10),
+        leg(CLEARING, bea, "USD", 10 * fills.busted.price_micros),
+    )
+    await scene.transfer(
+        f"break XSIM/{fills.corrected.execution_id} five micros back",
+        leg(CLEARING, cora, "USD", 5),
+    )
+    await scene.transfer(
+        f"break XSIM/{fills.plain.execution_id} it was",
+        leg(CLEARING, paul, "KO", 10),
+        leg(paul, CLEARING, "USD", 10 * price),
+    )
+    for fill in _all(fills):
+        assert "COMPENSATED" in await scene.closed(fill.execution_id)
+
+
+def _all(fills: Fills) -> tuple[order_pb2.Execution, ...]:
+    return fills.busted, fills.corrected, fills.plain
