@@ -9,7 +9,7 @@ from stockbroker.exchange_gateway.v1 import exchange_gateway_service_pb2 as pb
 from stockbroker.execution.v1 import execution_service_pb2 as execution_pb
 from tests.exchange_gateway.conftest import Gateway, Scene, an_order
 from tests.exchange_gateway.operators_desk import Desk
-from tests.exchange_gateway.venue_double import PRICE, accept, bust, correct, fill
+from tests.exchange_gateway.venue_words import PRICE, accept, bust, correct, fill
 from tests.support.wait import until
 
 Report = execution_pb.Report

@@ -11,7 +11,7 @@ from stockbroker.common.v1.reason_pb2 import Reason
 from stockbroker.exchange_gateway.v1 import exchange_gateway_service_pb2 as pb
 from stockbroker.execution.v1 import execution_service_pb2 as execution_pb
 from tests.exchange_gateway.conftest import Gateway, Scene, an_order
-from tests.exchange_gateway.venue_double import accept
+from tests.exchange_gateway.venue_words import accept
 from tests.support.wait import until
 
 DONE, ACCEPTED = pb.ORDER_STATE_DONE, pb.ORDER_STATE_ACCEPTED

@@ -3,7 +3,7 @@
 from stockbroker.exchange.v1 import exchange_pb2 as market
 from stockbroker.exchange_gateway.v1 import stored_execution_pb2 as pb
 from tests.exchange_gateway.conftest import Gateway, Scene, an_order
-from tests.exchange_gateway.venue_double import PRICE, accept, bust, correct, fill
+from tests.exchange_gateway.venue_words import PRICE, accept, bust, correct, fill
 from tests.support.wait import until
 
 

@@ -21,7 +21,7 @@ from tests.exchange_gateway.operators_desk import CANCELED, Desk
 from tests.exchange_gateway.stops import DOLLAR, a_stop, a_stop_to_buy
 from tests.exchange_gateway.test_cancels import a_cancel, cancel
 from tests.exchange_gateway.test_replaces import a_replace, replace
-from tests.exchange_gateway.venue_double import accept, reject
+from tests.exchange_gateway.venue_words import accept, reject
 from tests.support.wait import until
 
 Ended = execution_pb.Report.Ended

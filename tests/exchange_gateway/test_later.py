@@ -7,7 +7,7 @@ from services.exchange_gateway.domain.answers import Postponed
 from services.exchange_gateway.session.waiting_room import WaitingRoom
 from stockbroker.exchange_gateway.v1 import exchange_gateway_service_pb2 as pb
 from tests.exchange_gateway.conftest import Gateway, Scene, an_order
-from tests.exchange_gateway.venue_double import accept, fill
+from tests.exchange_gateway.venue_words import accept, fill
 from tests.support.wait import until
 
 

@@ -15,7 +15,7 @@ from stockbroker.exchange_gateway.v1.exchange_gateway_service_pb2_grpc import (
 from stockbroker.execution.v1 import execution_service_pb2 as execution
 from tests.exchange_gateway.conftest import Gateway, Scene, an_order
 from tests.exchange_gateway.operators_desk import CANCELED, NOT_KNOWN, Desk, Resolve, a_fill
-from tests.exchange_gateway.venue_double import accept, fill
+from tests.exchange_gateway.venue_words import accept, fill
 from tests.support.keys import Keys, bearer
 from tests.support.wait import until
 

@@ -9,7 +9,7 @@ from stockbroker.exchange_gateway.v1 import exchange_gateway_service_pb2 as pb
 from stockbroker.exchange_gateway.v1 import operators_pb2 as ops
 from tests.exchange_gateway.conftest import Gateway, Scene, an_order
 from tests.exchange_gateway.operators_desk import Desk
-from tests.exchange_gateway.venue_double import accept, fill
+from tests.exchange_gateway.venue_words import accept, fill
 from tests.support.wait import until
 
 

@@ -12,7 +12,7 @@ from stockbroker.exchange.v1 import exchange_pb2 as market
 from stockbroker.exchange_gateway.v1 import exchange_gateway_service_pb2 as pb
 from stockbroker.execution.v1 import execution_service_pb2 as execution_pb
 from tests.exchange_gateway.conftest import Gateway, Scene, an_order
-from tests.exchange_gateway.venue_double import accept, fill, replaced
+from tests.exchange_gateway.venue_words import accept, fill, replaced
 from tests.support.wait import until
 
 DOLLAR = 1_000_000

@@ -11,7 +11,7 @@ from stockbroker.exchange.v1 import exchange_pb2 as market
 from stockbroker.exchange_gateway.v1 import exchange_gateway_service_pb2 as pb
 from stockbroker.execution.v1 import execution_service_pb2 as execution
 from tests.exchange_gateway.conftest import Gateway, Scene, an_order
-from tests.exchange_gateway.venue_double import Report, accept, fill, reject
+from tests.exchange_gateway.venue_words import Report, accept, fill, reject
 from tests.exchange_gateway.way import Way
 from tests.support.wait import until
 

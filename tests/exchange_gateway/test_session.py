@@ -14,7 +14,7 @@ from stockbroker.exchange_gateway.v1.exchange_gateway_service_pb2_grpc import (
     ExchangeGatewayServiceStub,
 )
 from tests.exchange_gateway.conftest import Gateway, Scene, an_order
-from tests.exchange_gateway.venue_double import accept
+from tests.exchange_gateway.venue_words import accept
 from tests.exchange_gateway.way import Way
 from tests.support.keys import bearer
 from tests.support.wait import until

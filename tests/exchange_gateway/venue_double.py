@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import grpc
@@ -12,96 +12,23 @@ from libs.rpc.status import to_status
 from stockbroker.common.v1.reason_pb2 import Reason
 from stockbroker.exchange.v1 import exchange_pb2 as market
 from stockbroker.exchange.v1 import exchange_service_pb2 as pb
-from stockbroker.exchange.v1.exchange_service_pb2_grpc import (
-    ExchangeServiceServicer,
-    add_ExchangeServiceServicer_to_server,
+from stockbroker.exchange.v1.exchange_service_pb2_grpc import add_ExchangeServiceServicer_to_server
+from tests.exchange_gateway.market_double import MarketDouble
+from tests.exchange_gateway.venue_words import (
+    Answer,
+    Report,
+    about,
+    accept_and_fill,
+    replaced,
+    shares,
 )
 
-Report = market.ExecutionReport
-Answer = Callable[[market.NewOrder], Sequence[Report]]
-PRICE = 100_000_000
 
-
-def accept(order: market.NewOrder) -> Report:
-    """The order is taken."""
-    return _about(order, Report.EXEC_TYPE_NEW, leaves_quantity=order.quantity)
-
-
-def fill(order: market.NewOrder, quantity: int = 0, *, so_far: int = 0) -> Report:
-    """A fill of `quantity` shares (0: all), after `so_far` before."""
-    quantity = quantity or order.quantity
-    return _about(
-        order,
-        Report.EXEC_TYPE_TRADE,
-        last_quantity=quantity,
-        last_price_micros=PRICE,
-        cumulative_quantity=so_far + quantity,
-        leaves_quantity=max(0, order.quantity - so_far - quantity),
-    )
-
-
-def reject(order: market.NewOrder, reason: int, text: str = "") -> Report:
-    """The order is refused."""
-    return _about(order, Report.EXEC_TYPE_REJECTED, reject_reason=reason, reason_text=text)
-
-
-def replaced(order: market.NewOrder, command_seq: int, *, so_far: int = 0) -> Report:
-    """The order has these terms now."""
-    return _about(
-        order,
-        Report.EXEC_TYPE_REPLACED,
-        command_seq=command_seq,
-        quantity=order.quantity,
-        limit_price_micros=order.limit_price_micros,
-        stop_price_micros=order.stop_price_micros,
-        max_notional_micros=order.max_notional_micros,
-        cumulative_quantity=so_far,
-        leaves_quantity=max(0, order.quantity - so_far),
-    )
-
-
-def bust(filled: Report, **fields: Any) -> Report:
-    """That fill never was."""
-    report = Report()
-    report.CopyFrom(filled)
-    report.seq, report.exec_id, report.exec_ref_id = 0, "", filled.exec_id
-    report.exec_type = Report.EXEC_TYPE_TRADE_CANCEL
-    report.MergeFrom(Report(**fields))
-    return report
-
-
-def correct(filled: Report, quantity: int, price_micros: int) -> Report:
-    """That fill was another."""
-    report = bust(filled, exec_type=Report.EXEC_TYPE_TRADE_CORRECT)
-    report.last_quantity, report.last_price_micros = quantity, price_micros
-    return report
-
-
-def _counts(report: Report) -> int:
-    """How many shares are filled by it, less than 0 for those that never were."""
-    return report.last_quantity * (-1 if report.exec_ref_id else 1)
-
-
-def accept_and_fill(order: market.NewOrder) -> Sequence[Report]:
-    """Taken and filled at once."""
-    return [accept(order), fill(order)]
-
-
-def _about(order: market.NewOrder, exec_type: int, **fields: Any) -> Report:
-    return Report(
-        client_order_id=order.client_order_id,
-        exchange_order_id=f"X-{order.client_order_id}",
-        symbol=order.symbol,
-        side=order.side,
-        exec_type=Report.ExecType.ValueType(exec_type),
-        **fields,
-    )
-
-
-class VenueDouble(ExchangeServiceServicer):
+class VenueDouble(MarketDouble):
     """Keeps commands and reports as the contract says, in memory; outlives its own connections."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.answer: Answer = accept_and_fill
         self.orders: dict[str, market.NewOrder] = {}
         self.sends: Counter[str] = Counter()
@@ -110,11 +37,6 @@ class VenueDouble(ExchangeServiceServicer):
         self.acknowledged = 0
         self.logons: list[pb.SessionRequest.Logon] = []
         self.asked: list[str] = []
-        self.instruments = [market.Instrument(symbol="AAPL", name="Apple Inc.")]
-        self.quotes: list[market.Quote] = []
-        self.is_open = True
-        self.days_ended = 0
-        self._watchers: list[asyncio.Queue[pb.WatchQuotesResponse | None]] = []
         self.cancels: list[str] = []
         self.replaces: list[tuple[int, market.ReplaceOrder]] = []
         # Faults.
@@ -248,7 +170,7 @@ class VenueDouble(ExchangeServiceServicer):
         if order is None:
             return pb.OrderStanding(client_order_id=trade_id)
         reports = [r for r in self.reports if r.client_order_id == trade_id]
-        filled = sum(_counts(r) for r in reports)
+        filled = sum(shares(r) for r in reports)
         traded = sum(r.last_quantity for r in reports if not r.exec_ref_id)
         ends = (Report.EXEC_TYPE_REJECTED, Report.EXEC_TYPE_CANCELED, Report.EXEC_TYPE_EXPIRED)
         return pb.OrderStanding(
@@ -263,75 +185,6 @@ class VenueDouble(ExchangeServiceServicer):
             limit_price_micros=order.limit_price_micros,
             stop_price_micros=order.stop_price_micros,
         )
-
-    async def ListQuotes(
-        self, request: pb.ListQuotesRequest, context: Any
-    ) -> pb.ListQuotesResponse:
-        """What it was told to say."""
-        return pb.ListQuotesResponse(quotes=self.quotes)
-
-    async def WatchQuotes(
-        self, request: pb.WatchQuotesRequest, context: Any
-    ) -> AsyncIterator[pb.WatchQuotesResponse]:
-        """The quotes, then what is traded."""
-        mine: asyncio.Queue[pb.WatchQuotesResponse | None] = asyncio.Queue()
-        for quote in self.quotes:
-            mine.put_nowait(pb.WatchQuotesResponse(quote=quote))
-        self._watchers.append(mine)
-        try:
-            while (change := await mine.get()) is not None:
-                yield change
-        finally:
-            self._watchers.remove(mine)
-
-    def is_watched(self) -> bool:
-        """Whether somebody follows the quotes."""
-        return bool(self._watchers)
-
-    def trade(self, price_micros: int, *, lowest: int = 0, highest: int = 0) -> None:
-        """Its one symbol trades at this price last, and within these since it was told last."""
-        self.change(last_price_micros=price_micros)
-        self._tell(lowest or price_micros, highest or price_micros)
-
-    def change(self, **fields: Any) -> None:
-        """Its one symbol is quoted like this; nobody is told."""
-        if not self.quotes:
-            self.quotes = [market.Quote(symbol="AAPL")]
-        for name, value in fields.items():
-            setattr(self.quotes[0], name, value)
-
-    def halt(self, *, is_halted: bool) -> None:
-        """Its one symbol is halted, or trades again."""
-        self.change(is_halted=is_halted)
-        self._tell(0, 0)
-
-    def _tell(self, lowest: int, highest: int) -> None:
-        quote = market.Quote()
-        quote.CopyFrom(self.quotes[0])
-        change = pb.WatchQuotesResponse(
-            quote=quote, lowest_traded_micros=lowest, highest_traded_micros=highest
-        )
-        for watcher in self._watchers:
-            watcher.put_nowait(change)
-
-    async def GetMarketStatus(
-        self, request: pb.GetMarketStatusRequest, context: Any
-    ) -> pb.GetMarketStatusResponse:
-        """As it was set."""
-        answer = pb.GetMarketStatusResponse(is_open=self.is_open)
-        answer.day_ended_at.FromSeconds(1_700_000_000 + 86_400 * self.days_ended)
-        return answer
-
-    async def GetBook(self, request: pb.GetBookRequest, context: Any) -> pb.GetBookResponse:
-        """The best of the quotes."""
-        (quote,) = [quote for quote in self.quotes if quote.symbol == request.symbol]
-        return pb.GetBookResponse(bids=[quote.bid], asks=[quote.ask])
-
-    async def ListInstruments(
-        self, request: pb.ListInstrumentsRequest, context: Any
-    ) -> pb.ListInstrumentsResponse:
-        """What is listed."""
-        return pb.ListInstrumentsResponse(instruments=self.instruments)
 
     async def _listen(self, requests: Any, live: Any) -> None:
         async for request in requests:
@@ -381,7 +234,7 @@ class VenueDouble(ExchangeServiceServicer):
             kind, reason = Report.EXEC_TYPE_CANCEL_REJECTED, market.REJECT_REASON_TOO_LATE
         else:
             kind, reason = Report.EXEC_TYPE_CANCELED, market.REJECT_REASON_CANCELED_BY_MEMBER
-        self.say(_about(order, kind, reject_reason=reason))
+        self.say(about(order, kind, reject_reason=reason))
 
     def _replace(self, seq: int, wanted: market.ReplaceOrder) -> None:
         self.replaces.append((seq, wanted))
@@ -394,7 +247,7 @@ class VenueDouble(ExchangeServiceServicer):
         if self.refuses_replaces or mine[-1].leaves_quantity == 0:
             reason = self.refuses_replaces or market.REJECT_REASON_TOO_LATE
             kind = Report.EXEC_TYPE_REPLACE_REJECTED
-            self.say(_about(order, kind, command_seq=seq, reject_reason=reason))
+            self.say(about(order, kind, command_seq=seq, reject_reason=reason))
             return
         order.quantity = wanted.quantity
         order.limit_price_micros = wanted.limit_price_micros or order.limit_price_micros
@@ -403,7 +256,7 @@ class VenueDouble(ExchangeServiceServicer):
         self.say(replaced(order, seq, so_far=filled))
         if order.quantity <= filled:
             reason = market.REJECT_REASON_CANCELED_BY_MEMBER
-            self.say(_about(order, Report.EXEC_TYPE_CANCELED, reject_reason=reason))
+            self.say(about(order, Report.EXEC_TYPE_CANCELED, reject_reason=reason))
 
     def _send(self, reports: Sequence[Report]) -> None:
         if reports:

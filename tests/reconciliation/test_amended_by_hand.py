@@ -2,7 +2,6 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,19 +11,10 @@ from stockbroker.exchange.v1.exchange_pb2 import ExecutionReport
 from stockbroker.ledger.v1 import correction_pb2, ledger_service_pb2
 from stockbroker.order.v1 import order_pb2
 from tests.reconciliation.scene import USD, Scene, leg
-from tests.support.house import House, running_house
 
-pytestmark = pytest.mark.xdist_group("amended_reconciliation")
+pytestmark = pytest.mark.xdist_group("reconciliation")
 
 CLEARING = "house/clearing"
-
-
-@pytest.fixture(scope="module")
-def watched_house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    """A house whose reconciliation is impatient."""
-    folder = tmp_path_factory.mktemp("amended")
-    with running_house(folder, INTERVAL_SECONDS="0.2", GRACE_SECONDS="0.6") as house:
-        yield house
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,23 +29,15 @@ class Fills:
 
 
 @pytest.fixture
-async def scene(watched_house: House) -> AsyncIterator[Scene]:
-    """The house and its operators."""
-    scene = Scene(watched_house)
-    yield scene
-    await scene.channel.close()
-
-
-@pytest.fixture
-async def fills(scene: Scene, request: pytest.FixtureRequest) -> Fills:
+async def fills(watched: Scene) -> Fills:
     """Fills of this test's own, when all sources have them and what became of them."""
     names = [f"{kind}-{uuid.uuid4().hex[:8]}" for kind in ("bea", "cora", "paul")]
-    busted, corrected, plain = await asyncio.gather(*map(scene.a_fill, names))
-    bust_id = await scene.bust(busted.execution_id)
-    correction_id = await scene.correct(corrected.execution_id, 4)
-    await scene.compared()
+    busted, corrected, plain = await asyncio.gather(*map(watched.a_fill, names))
+    bust_id = await watched.bust(busted.execution_id)
+    correction_id = await watched.correct(corrected.execution_id, 4)
+    await watched.compared()
     for fill in (busted, corrected, plain):
-        assert await scene.open_classes(fill.execution_id) == set()
+        assert await watched.open_classes(fill.execution_id) == set()
     return Fills(busted, bust_id, corrected, correction_id, plain)
 
 
@@ -75,14 +57,14 @@ def customer_of(scene: Scene, fill: order_pb2.Execution) -> str:
     return str(customer)
 
 
-async def test_at_the_gateway(scene: Scene, fills: Fills) -> None:
-    (lost,) = scene.change(
+async def test_amendments_altered_at_the_gateway_are_found(watched: Scene, fills: Fills) -> None:
+    (lost,) = watched.change(
         "exchange_gateway",
         "DELETE FROM venue_report WHERE execution_id = %s"
         " RETURNING session_id, seq, trade_id, kind, execution_id, raw",
         fills.bust_id,
     )
-    ((raw,),) = scene.change(
+    ((raw,),) = watched.change(
         "exchange_gateway",
         "SELECT raw FROM venue_report WHERE execution_id = %s",
         fills.correction_id,
@@ -91,9 +73,9 @@ async def test_at_the_gateway(scene: Scene, fills: Fills) -> None:
     corrected.last_quantity += 1
     alter = "UPDATE venue_report SET raw = %s WHERE execution_id = %s"
     altered = corrected.SerializeToString()
-    scene.change("exchange_gateway", alter, altered, fills.correction_id)
+    watched.change("exchange_gateway", alter, altered, fills.correction_id)
     # The acceptance of an order becomes a bust that was never told.
-    ((seq, *accepted, fill),) = scene.change(
+    ((seq, *accepted, fill),) = watched.change(
         "exchange_gateway",
         "SELECT n.seq, n.kind, n.execution_id, n.raw, f.raw FROM venue_report n, venue_report f"
         " WHERE n.trade_id = %s::uuid AND n.kind = 1 AND f.execution_id = %s",
@@ -103,55 +85,59 @@ async def test_at_the_gateway(scene: Scene, fills: Fills) -> None:
     bust.exec_type = ExecutionReport.EXEC_TYPE_TRADE_CANCEL
     bust.exec_id, bust.exec_ref_id = "ghost", fills.plain.execution_id
     put = "UPDATE venue_report SET kind = %s, execution_id = %s, raw = %s WHERE seq = %s"
-    scene.change("exchange_gateway", put, 9, "ghost", bust.SerializeToString(), seq)
+    watched.change("exchange_gateway", put, 9, "ghost", bust.SerializeToString(), seq)
 
-    await found(scene, fills, "GATEWAY")
+    await found(watched, fills, "GATEWAY")
 
-    scene.change(
+    watched.change(
         "exchange_gateway",
         "INSERT INTO venue_report (session_id, seq, trade_id, kind, execution_id, raw)"
         " VALUES (%s, %s, %s, %s, %s, %s)",
         *lost,
     )
-    scene.change("exchange_gateway", alter, raw, fills.correction_id)
-    scene.change("exchange_gateway", put, *accepted, seq)
+    watched.change("exchange_gateway", alter, raw, fills.correction_id)
+    watched.change("exchange_gateway", put, *accepted, seq)
     for fill in (fills.busted, fills.corrected, fills.plain):
-        assert await scene.closed(fill.execution_id) == {"AGREED"}
+        assert await watched.closed(fill.execution_id) == {"AGREED"}
 
 
-async def test_at_the_order_service(scene: Scene, fills: Fills) -> None:
+async def test_amendments_altered_at_the_order_service_are_found(
+    watched: Scene, fills: Fills
+) -> None:
     columns = "venue, execution_id, amendment_id, trade_id, quantity, price_micros, amended_at"
     columns += ", reason_text"
-    (lost,) = scene.change(
+    (lost,) = watched.change(
         "order",
         f"DELETE FROM execution_amendment WHERE execution_id = %s RETURNING {columns}",
         fills.busted.execution_id,
     )
     alter = "UPDATE execution_amendment SET quantity = quantity + %s WHERE execution_id = %s"
-    scene.change("order", alter, 1, fills.corrected.execution_id)
+    watched.change("order", alter, 1, fills.corrected.execution_id)
     put = f"INSERT INTO execution_amendment ({columns}) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"
     never = "XSIM", fills.plain.execution_id, "ghost", fills.plain.trade_id, 0, 0, lost[6], "never"
-    scene.change("order", put, *never)
+    watched.change("order", put, *never)
 
-    await found(scene, fills, "ORDER")
+    await found(watched, fills, "ORDER")
 
-    scene.change("order", put, *lost)
-    scene.change("order", alter, -1, fills.corrected.execution_id)
+    watched.change("order", put, *lost)
+    watched.change("order", alter, -1, fills.corrected.execution_id)
     for fill in (fills.busted, fills.corrected):
-        assert await scene.closed(fill.execution_id) == {"AGREED"}
+        assert await watched.closed(fill.execution_id) == {"AGREED"}
     # What stays as it is at the order service is settled by an entry that moves nothing of a
     # customer: the books are right.
     entry = leg("house/suspense", "house/suspense/settled", "USD", 1)
-    await scene.transfer(f"break XSIM/{fills.plain.execution_id} was no bust", entry)
-    assert await scene.closed(fills.plain.execution_id) == {"COMPENSATED"}
+    await watched.transfer(f"break XSIM/{fills.plain.execution_id} was no bust", entry)
+    assert await watched.closed(fills.plain.execution_id) == {"COMPENSATED"}
 
 
-async def test_at_the_ledger_and_compensated_by_transfers(scene: Scene, fills: Fills) -> None:
-    who = {fill.execution_id: customer_of(scene, fill) for fill in _all(fills)}
+async def test_amendments_altered_at_the_ledger_are_found_and_compensated_by_transfers(
+    watched: Scene, fills: Fills
+) -> None:
+    who = {fill.execution_id: customer_of(watched, fill) for fill in _all(fills)}
     bea, cora, paul = (f"customer/{each}" for each in who.values())
-    await scene.house.endow(who[fills.busted.execution_id], cash=USD, shares={"KO": 10})
-    scene.change("ledger", "DELETE FROM transfer WHERE reference = %s", f"XSIM/{fills.bust_id}")
-    scene.change(
+    await watched.house.endow(who[fills.busted.execution_id], cash=USD, shares={"KO": 10})
+    watched.change("ledger", "DELETE FROM transfer WHERE reference = %s", f"XSIM/{fills.bust_id}")
+    watched.change(
         "ledger",
         "UPDATE entry SET amount = amount - 5 WHERE (account_id, version) ="
         " (SELECT e.account_id, max(e.version) FROM entry e"
@@ -166,27 +152,27 @@ async def test_at_the_ledger_and_compensated_by_transfers(scene: Scene, fills: F
         kind=correction_pb2.CORRECTION_KIND_BUST,
     )
     request: Any = ledger_service_pb2.CorrectExecutionsRequest(corrections=[bust])
-    await scene.as_execution("CorrectExecutions", request)
+    await watched.as_execution("CorrectExecutions", request)
 
-    await found(scene, fills, "LEDGER")
+    await found(watched, fills, "LEDGER")
 
     price = fills.plain.price_micros
-    await scene.transfer(
+    await watched.transfer(
         f"break XSIM/{fills.busted.execution_id} busted by hand",
         leg(bea, CLEARING, "KO", 10),
         leg(CLEARING, bea, "USD", 10 * fills.busted.price_micros),
     )
-    await scene.transfer(
+    await watched.transfer(
         f"break XSIM/{fills.corrected.execution_id} five micros back",
         leg(CLEARING, cora, "USD", 5),
     )
-    await scene.transfer(
+    await watched.transfer(
         f"break XSIM/{fills.plain.execution_id} it was",
         leg(CLEARING, paul, "KO", 10),
         leg(paul, CLEARING, "USD", 10 * price),
     )
     for fill in _all(fills):
-        assert "COMPENSATED" in await scene.closed(fill.execution_id)
+        assert "COMPENSATED" in await watched.closed(fill.execution_id)
 
 
 def _all(fills: Fills) -> tuple[order_pb2.Execution, ...]:
