@@ -12,7 +12,7 @@ from stockbroker.ledger.v1 import correction_pb2, ledger_service_pb2
 from stockbroker.order.v1 import order_pb2
 from tests.reconciliation.scene import USD, Scene, leg
 
-pytestmark = pytest.mark.xdist_group("reconciliation")
+pytestmark = [pytest.mark.xdist_group("reconciliation"), pytest.mark.timeout(300)]
 
 CLEARING = "house/clearing"
 
@@ -130,9 +130,7 @@ async def test_amendments_altered_at_the_order_service_are_found(
     assert await watched.closed(fills.plain.execution_id) == {"COMPENSATED"}
 
 
-async def test_amendments_altered_at_the_ledger_are_found_and_compensated_by_transfers(
-    watched: Scene, fills: Fills
-) -> None:
+async def test_amendments_altered_at_the_ledger_are_found(watched: Scene, fills: Fills) -> None:
     who = {fill.execution_id: customer_of(watched, fill) for fill in _all(fills)}
     bea, cora, paul = (f"customer/{each}" for each in who.values())
     await watched.house.endow(who[fills.busted.execution_id], cash=USD, shares={"KO": 10})

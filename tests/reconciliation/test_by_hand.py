@@ -11,7 +11,7 @@ from stockbroker.reconciliation.v1 import break_pb2
 from stockbroker.reconciliation.v1 import reconciliation_service_pb2 as pb
 from tests.reconciliation.scene import USD, Scene, leg
 
-pytestmark = pytest.mark.xdist_group("reconciliation")
+pytestmark = [pytest.mark.xdist_group("reconciliation"), pytest.mark.timeout(300)]
 
 CLEARING = "house/clearing"
 
