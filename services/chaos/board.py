@@ -71,6 +71,7 @@ class Board:
         if look.at >= self._next_line_at:
             self._next_line_at = look.at + _LINE_SECONDS
             self.say(f"{clock_of(look.at)}  {trades_line(look)}; {violations_line(look)}")
+            self.say(f"       resting {resting_line(look)}")
 
     def conclude(self, report: Report) -> None:
         """What it came to."""
@@ -108,6 +109,12 @@ def trades_line(look: Look) -> str:
     return f"{line}  fills: exchange {look.fills[0]:,}, ledger {look.fills[1]:,}"
 
 
+def resting_line(look: Look) -> str:
+    """What waits at the exchange, and what became of replaces."""
+    words = (f"{what.lower()} {n:,}" for what, n in look.standing.replaces.items())
+    return "  ".join([f"{look.standing.resting:,}", *words])
+
+
 def violations_line(look: Look) -> str:
     """What is broken."""
     return "  ".join(f"{count} {claim.value}" for claim, count in look.violations.items())
@@ -130,6 +137,7 @@ def _picture(look: Look) -> RenderableType:
     is_broken = any(look.violations.values())
     lines.add_row(look.stage, Text(clock_of(look.at)))
     lines.add_row("trades", Text(trades_line(look)))
+    lines.add_row("resting", Text(resting_line(look)))
     lines.add_row("violations", Text(violations_line(look), style="bold red" if is_broken else ""))
     faults = [
         f"{words_of(fault)} ({look.at - since:.1f} s in)" for fault, since in look.in_force.items()

@@ -2,23 +2,23 @@
 
 import asyncio
 import contextlib
+import functools
 import random
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from libs.auth import Signer
 from libs.tasks import end
-from services.chaos.domain.history import CASH, SCRIPTED, Event, Order
+from services.chaos.domain.history import CASH, Event, Order
+from services.chaos.domain.wishes import SYMBOLS, Wishes
 from services.chaos.neighbours import Away, Customer, Operator, Refused, insist
 from services.chaos.record import Record
+from services.chaos.revising import Revising
 
-SYMBOLS = ("AAPL", "MSFT", "KO", "NVDA")
 ENDOWMENT = {CASH: 1_000_000_000_000, **dict.fromkeys(SYMBOLS, 10_000)}
-_MOST_SHARES = 9
-_BEYOND_MEANS = 9_000_000
 _BURST = 5
-_SCRIPTED_BELOW = 0.15
 _CHANCE_OF_CANCEL = 0.1
+_CHANCE_OF_REPLACES = 0.4
 _PAUSE_SECONDS = 0.1
 _ENDOWING_AT_ONCE = 16
 
@@ -52,6 +52,9 @@ class Trader:
         self.orders: list[Order] = []
         self._record = record
         self._rng = rng
+        self._wishes = Wishes(rng, record.prices)
+        self._revising = Revising(customer, record, self._wishes, rng)
+        self._resting: dict[str, Order] = {}  # that may rest, by trade
         self._rate = rate
         self._seq = 0
         self._has_stopped = asyncio.Event()
@@ -61,15 +64,26 @@ class Trader:
         self._has_stopped.set()
 
     async def trade(self) -> None:
-        """Until stopped."""
-        while not await self._rests(self._rng.expovariate(self._rate)):
-            trade_id = ""
-            for _ in range(self._rng.choice((1, 1, 1, 1, _BURST))):
-                order = self._next_order()
-                self.orders.append(order)
-                trade_id = await self.place(order)
-            if trade_id and self._rng.random() < _CHANCE_OF_CANCEL:
-                await self._cancel(trade_id)
+        """Until stopped; replaces go on beside it."""
+        async with asyncio.TaskGroup() as beside:
+            while not await self._rests(self._rng.expovariate(self._rate)):
+                trade_id = await self._place_some()
+                if trade_id and self._rng.random() < _CHANCE_OF_CANCEL:
+                    await self._cancel(trade_id)
+                if self._resting and self._rng.random() < _CHANCE_OF_REPLACES:
+                    trade_id = self._rng.choice(tuple(self._resting))
+                    beside.create_task(self._revising.revise(trade_id, self._resting[trade_id]))
+
+    async def _place_some(self) -> str:
+        """One order, now and then a burst; the id of the last trade."""
+        trade_id = ""
+        for _ in range(self._rng.choice((1, 1, 1, 1, _BURST))):
+            order = self._wishes.next_order(self.orders)
+            self.orders.append(order)
+            trade_id = await self.place(order)
+            if order.may_rest and self._record.is_open(trade_id):
+                self._resting[trade_id] = order
+        return trade_id
 
     async def place(self, order: Order) -> str:
         """The trade's id, once it is answered; empty: it was refused.
@@ -95,6 +109,13 @@ class Trader:
         with contextlib.suppress(Away, Refused):
             await self.customer.cancel(trade_id)
 
+    async def cancel_resting(self) -> None:
+        """Have all that rests until it is canceled canceled; insist on an answer."""
+        for trade_id, order in tuple(self._resting.items()):
+            if order.time_in_force == "GTC":
+                with contextlib.suppress(Refused):
+                    await insist(functools.partial(self.customer.cancel, trade_id))
+
     async def watch(self) -> None:
         """Every event, over any number of cut-offs."""
         while True:
@@ -109,25 +130,8 @@ class Trader:
         if event is not None:
             self._seq = event.seq
             self._record.told(self.customer.name, event)
-
-    def _next_order(self) -> Order:
-        """Now and then an old one again, one with a scripted end, or one beyond all means."""
-        luck = self._rng.random()
-        if self.orders and luck < 0.05:
-            return self._rng.choice(self.orders)
-        if luck < _SCRIPTED_BELOW:
-            return Order(
-                client_order_id=f"o-{len(self.orders)}",
-                side="BUY",
-                symbol=self._rng.choice(tuple(SCRIPTED)),
-                quantity=self._rng.randint(1, _MOST_SHARES),
-            )
-        return Order(
-            client_order_id=f"o-{len(self.orders)}",
-            side=self._rng.choice(("BUY", "SELL")),
-            symbol=self._rng.choice(SYMBOLS),
-            quantity=_BEYOND_MEANS if luck > 0.95 else self._rng.randint(1, _MOST_SHARES),
-        )
+            if event.is_terminal:
+                self._resting.pop(event.trade_id, None)
 
     async def _rests(self, seconds: float) -> bool:
         """Wait; whether it was told to stop."""

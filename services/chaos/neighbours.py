@@ -9,7 +9,7 @@ import grpc
 
 from libs.auth import Role, Signer
 from services.chaos import wire
-from services.chaos.domain.history import CASH, Event, Fill, Journal, Order
+from services.chaos.domain.history import CASH, Event, Fill, Journal, Order, Terms
 from services.chaos.domain.nemesis import Misbehaviour
 from stockbroker.exchange.v1.exchange_control_service_pb2_grpc import ExchangeControlServiceStub
 from stockbroker.ledger.v1 import invariant_pb2
@@ -53,7 +53,12 @@ class Away(Exception):
 
 
 class Refused(Exception):
-    """The house said no; the text says why."""
+    """The house said no; the text is the code and says why."""
+
+    @property
+    def is_passed(self) -> bool:
+        """Whether it would have been right at another time: it came too late, or too early."""
+        return str(self).startswith(grpc.StatusCode.FAILED_PRECONDITION.name)
 
 
 class Door:
@@ -108,6 +113,11 @@ class Customer:
         request = order_pb.CancelTradeRequest(trade_id=trade_id)
         await self.door.call(self._orders.CancelTrade, request)
 
+    async def replace(self, trade_id: str, client_order_id: str, asked: Terms) -> None:
+        """Ask for other terms. Raises Away, or Refused when nothing of it is recorded."""
+        request = wire.replace_to(trade_id, client_order_id, asked)
+        await self.door.call(self._orders.ReplaceTrade, request)
+
     async def watch(self, after_seq: int) -> AsyncIterator[Event | None]:
         """Events as they come, and None where all is told. Raises Away or Refused."""
         request = order_pb.WatchTradesRequest(after_seq=after_seq)
@@ -151,6 +161,10 @@ class Operator:
     async def set_misbehaviour(self, script: Misbehaviour) -> None:
         """What the exchange does wrong from now on. Raises Away or Refused."""
         await self.door.call(self._exchange.SetFaults, wire.faults_to(script))
+
+    async def close_exchange(self) -> None:
+        """Its day ends: DAY orders expire. Raises Away or Refused."""
+        await self.door.call(self._exchange.SetPhase, wire.close_to())
 
     async def amend(self, fill: Fill) -> str:
         """Have the exchange say that a fill was that; 0 shares: it never was. The amendment's id.

@@ -1,19 +1,25 @@
 """Everything customers asked for and were told, as it comes in. Times are seconds of one clock."""
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from libs.clock import Clock
 from services.chaos.domain.checks import check_customer
-from services.chaos.domain.history import Ack, Event
+from services.chaos.domain.history import Ack, Event, ReplaceAck
 from services.chaos.domain.recovery import Timing
 from services.chaos.domain.verdict import Claim, Violation
+
+_LOOK_SECONDS = 0.1
+_OF_REPLACES = ("REPLACE_REQUESTED", "REPLACED", "REPLACE_REJECTED")
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How trading stands now; ages in seconds, of the oldest."""
+    """How trading stands now; ages in seconds, of the oldest.
+
+    `open`: on its way; what rests at the exchange is counted beside it. `replaces`: their events.
+    """
 
     placed: int
     decided: int
@@ -22,6 +28,8 @@ class Standing:
     oldest_open: float
     in_doubt: int
     oldest_in_doubt: float
+    resting: int
+    replaces: Mapping[str, int]
 
 
 class Record:
@@ -32,6 +40,9 @@ class Record:
         self._clock = clock
         self.acks: dict[str, list[Ack]] = defaultdict(list)
         self.events: dict[str, list[Event]] = defaultdict(list)
+        self.replaces: list[ReplaceAck] = []
+        self.prices: dict[str, int] = {}  # by symbol, of the last fill told
+        self.resting: dict[str, Event] = {}  # as told last, by trade
         self.refusals: list[Violation] = []
         self.amended: set[str] = set()  # ids of what was told to be taken back
         self.outages: dict[str, int] = defaultdict(int)
@@ -41,6 +52,7 @@ class Record:
         self._open: dict[str, float] = {}
         self._in_doubt: dict[str, float] = {}
         self._over: set[str] = set()
+        self._told: Counter[str] = Counter()
         self._changed: dict[str, None] = {}
         self._found: dict[str, list[Violation]] = {}
 
@@ -53,8 +65,12 @@ class Record:
         self.acks[customer].append(Ack(customer, client_order_id, trade_id))
         self._acked.add(trade_id)
         self._changed[customer] = None
-        if trade_id not in self._over:
+        if trade_id not in self._over and trade_id not in self.resting:
             self._open.setdefault(trade_id, self._clock.monotonic())
+
+    def replaced(self, ack: ReplaceAck) -> None:
+        """A customer was answered that other terms are asked for."""
+        self.replaces.append(ack)
 
     def refused(self, customer: str, client_order_id: str, words: str) -> None:
         """The house refused what it must take."""
@@ -76,13 +92,35 @@ class Record:
             self._in_doubt.setdefault(event.trade_id, now)
         else:
             self._in_doubt.pop(event.trade_id, None)
-        if not event.is_terminal or event.trade_id in self._over:
+        if event.fill is not None:
+            self.prices[event.symbol] = event.fill.price_micros
+        self._told[event.kind] += 1
+        if event.trade_id not in self._over:
+            self._move(customer, event, now)
+
+    def _move(self, customer: str, event: Event, now: float) -> None:
+        """The trade is over, rests, or is on its way. Who rests fills in its own time."""
+        self.resting.pop(event.trade_id, None)
+        if not event.is_terminal and not event.rests:
+            self._open.setdefault(event.trade_id, now)
+            return
+        self._open.pop(event.trade_id, None)
+        if event.rests:
+            self.resting[event.trade_id] = event
             return
         self._over.add(event.trade_id)
-        self._open.pop(event.trade_id, None)
         asked_at = self._asked_at.get((customer, event.client_order_id))
-        if event.status == "FILLED" and asked_at is not None:
+        if event.status == "FILLED" and asked_at is not None and not event.may_rest:
             self._timings.append(Timing(customer, asked_at, now))
+
+    def is_open(self, trade_id: str) -> bool:
+        """Whether the trade is not over, as far as was told."""
+        return bool(trade_id) and trade_id not in self._over
+
+    async def until_settled(self, trade_id: str) -> None:
+        """Wait while it is on its way, or something asked for it has no answer."""
+        while trade_id in self._open:
+            await self._clock.sleep(_LOOK_SECONDS)
 
     @property
     def timings(self) -> Sequence[Timing]:
@@ -104,6 +142,8 @@ class Record:
             oldest_open=max((now - since for since in self._open.values()), default=0.0),
             in_doubt=len(self._in_doubt),
             oldest_in_doubt=max((now - since for since in self._in_doubt.values()), default=0.0),
+            resting=len(self.resting),
+            replaces={kind: self._told[kind] for kind in _OF_REPLACES},
         )
 
     def look(self, *, most: int) -> list[Violation]:

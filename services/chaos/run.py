@@ -100,6 +100,8 @@ class Run:
                 await self._trade(drill, faults, customers, amending)
                 self._stage = "settling"
                 settled = await settling.settle(self._record, self._clock, amending.answered)
+                self._stage = "closing"
+                settled += await settling.close(customers, self._record, operator, self._clock)
                 self._stage = "judging"
                 await customers.ask_again(random.Random(self._plan.seed), count=_ASKED_AGAIN)
                 violations, counts = await self._judge(customers, operator, databases)

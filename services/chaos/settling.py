@@ -1,7 +1,7 @@
 """After the faults: wait until everything is decided, then read everything anew and judge it."""
 
 import asyncio
-from collections.abc import Sequence, Set
+from collections.abc import Callable, Sequence, Set
 from dataclasses import replace
 
 from libs.clock import Clock
@@ -20,12 +20,26 @@ _READING_AT_ONCE = 8
 
 
 async def settle(record: Record, clock: Clock, amended: Set[str]) -> float:
-    """Wait until every trade is decided and all of `amended` is told; how long it took.
+    """Wait until every trade is decided, or rests, and all of `amended` is told; how long it took.
 
     SETTLE_SECONDS at most.
     """
+    return await _until(lambda: not (record.standing().open or amended - record.amended), clock)
+
+
+async def close(load: Load, record: Record, operator: Operator, clock: Clock) -> float:
+    """The exchange's day ends, and what rests until it is canceled is; how long it took.
+
+    SETTLE_SECONDS at most from the answers on. Raises Refused.
+    """
+    await insist(operator.close_exchange)
+    await asyncio.gather(*(trader.cancel_resting() for trader in load.traders))
+    return await _until(lambda: not (record.standing().open or record.resting), clock)
+
+
+async def _until(is_so: Callable[[], bool], clock: Clock) -> float:
     began_at = clock.monotonic()
-    while record.standing().open or amended - record.amended:
+    while not is_so():
         if clock.monotonic() - began_at >= SETTLE_SECONDS:
             break
         await clock.sleep(_LOOK_SECONDS)
@@ -48,6 +62,9 @@ async def read_all(load: Load, record: Record, operator: Operator, databases: Da
         events=dict(zip((customer.name for customer in customers), stories, strict=True)),
         venue=await databases.venue(),
         journal=await _books(operator),
+        gateway=await databases.gateway(),
+        replaces=record.replaces,
+        unanswered=await databases.unanswered(),
     )
 
 
@@ -90,6 +107,9 @@ def counts_of(history: History) -> dict[str, int]:
         "events": len(events),
         "decided": len(ends),
         **{status.lower(): ends.count(status) for status in sorted(set(ends))},
+        "replaces_taken": len(set(history.replaces)),
+        "replaced": sum(event.kind == "REPLACED" for event in events),
+        "replaces_rejected": sum(event.kind == "REPLACE_REJECTED" for event in events),
         "venue_fills": len(history.venue.fills),
         "venue_amendments": len(history.venue.amendments),
         "ledger_fills": sum(

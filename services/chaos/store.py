@@ -1,12 +1,12 @@
 """SQL: the databases of others, read past the services under test. Nothing is written."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, LiteralString
 
 import psycopg
 
-from services.chaos.domain.history import Fill, Venue
-from services.chaos.wire import amendment_of
+from services.chaos.domain.history import Fill, Gateway, Terms, Venue
+from services.chaos.wire import amendment_of, revision_of
 
 _CONNECT_SECONDS = 3
 # ExecType of the exchange's contract: TRADE, REJECTED, CANCELED, EXPIRED.
@@ -17,9 +17,25 @@ _ENDED = """
     SELECT client_order_id FROM report GROUP BY client_order_id
     HAVING bool_or(exec_type IN (3, 4, 5))
         OR sum(last_quantity) FILTER (WHERE exec_type = 2) >= (
-            SELECT quantity FROM member_order AS o
+            SELECT coalesce(replaced_quantity, quantity) FROM member_order AS o
             WHERE o.client_order_id = report.client_order_id)"""
 _AMENDMENTS = "SELECT body FROM report WHERE exec_type IN (10, 11) ORDER BY session_id, report_seq"
+_SENT = """
+    SELECT client_order_id, quantity, limit_price_micros, stop_price_micros FROM member_order"""
+_REVISIONS = "SELECT body FROM report WHERE exec_type = 7 ORDER BY session_id, report_seq"
+_ORDERS = """
+    SELECT trade_id::text, quantity, limit_price_micros, stop_price_micros FROM venue_order
+    WHERE NOT is_withdrawn"""
+# By service: what has no answer, as trade and words.
+_UNANSWERED: Mapping[str, LiteralString] = {
+    "order": """
+        SELECT trade_id::text, 'order: a request is open' FROM open_request
+        UNION ALL SELECT trade_id::text, 'order: replace ' || client_order_id || ' has no answer'
+        FROM trade_replace WHERE answered_seq IS NULL""",
+    "exchange_gateway": """
+        SELECT trade_id::text, 'exchange_gateway: replace ' || replace_id || ' has no answer'
+        FROM venue_replace WHERE answered_by_seq IS NULL AND command_seq > 0""",
+}
 # The last fills of buys that have ended.
 _LATEST = """
     SELECT r.exec_id, r.client_order_id, r.last_quantity, r.last_price_micros
@@ -45,11 +61,26 @@ class Databases:
         fills = await self._ask("exchange_simulator", _FILLS)
         ended = await self._ask("exchange_simulator", _ENDED)
         taken_back = await self._ask("exchange_simulator", _AMENDMENTS)
+        sent = await self._ask("exchange_simulator", _SENT)
+        revised = await self._ask("exchange_simulator", _REVISIONS)
         return Venue(
             [Fill(*row) for row in fills],
             frozenset(row[0] for row in ended),
             [amendment_of(row[0]) for row in taken_back],
+            _terms_of(sent) | dict(revision_of(row[0]) for row in revised),
         )
+
+    async def gateway(self) -> Gateway:
+        """All the house's door to the exchange was given. Raises Away."""
+        return Gateway(_terms_of(await self._ask("exchange_gateway", _ORDERS)))
+
+    async def unanswered(self) -> list[tuple[str, str]]:
+        """Requests without an answer: trade, and words. Raises Away."""
+        return [
+            (trade_id, words)
+            for service, question in _UNANSWERED.items()
+            for trade_id, words in await self._ask(service, question)
+        ]
 
     async def latest_buys(self) -> list[Fill]:
         """Some fills that the exchange may still amend, newest first. Raises Away."""
@@ -83,3 +114,7 @@ class Databases:
                 return await cursor.fetchall()
         except psycopg.OperationalError as error:
             raise Away(str(error)) from None
+
+
+def _terms_of(rows: Iterable[tuple[Any, ...]]) -> dict[str, Terms]:
+    return {row[0]: Terms(*row[1:]) for row in rows}

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from services.chaos.domain.history import Amendment, Entry, Event, Fill, Order, Transfer
+from services.chaos.domain.history import Amendment, Entry, Event, Fill, Order, Terms, Transfer
 from services.chaos.domain.nemesis import Misbehaviour
 from stockbroker.common.v1 import terms_pb2 as terms
 from stockbroker.common.v1.reason_pb2 import Reason
@@ -11,7 +11,7 @@ from stockbroker.exchange.v1 import exchange_pb2
 from stockbroker.ledger.v1 import invariant_pb2, journal_pb2
 from stockbroker.order.v1 import order_pb2
 from stockbroker.order.v1.order_pb2 import TradeEventKind, TradeStatus
-from stockbroker.order.v1.order_service_pb2 import PlaceTradeRequest
+from stockbroker.order.v1.order_service_pb2 import PlaceTradeRequest, ReplaceTradeRequest
 from stockbroker.reconciliation.v1 import reconciliation_service_pb2 as reconciliation_pb
 from stockbroker.reconciliation.v1.break_pb2 import BreakClass
 
@@ -20,12 +20,27 @@ _WORDS = "a drill"
 
 
 def order_to(order: Order) -> PlaceTradeRequest:
-    """A market order."""
+    """An order."""
     return PlaceTradeRequest(
         client_order_id=order.client_order_id,
         symbol=order.symbol,
         side=terms.Side.Value(f"SIDE_{order.side}"),
         quantity=order.quantity,
+        order_type=terms.OrderType.Value(f"ORDER_TYPE_{order.order_type}"),
+        limit_price_micros=order.limit_price_micros,
+        stop_price_micros=order.stop_price_micros,
+        time_in_force=terms.TimeInForce.Value(f"TIME_IN_FORCE_{order.time_in_force}"),
+    )
+
+
+def replace_to(trade_id: str, client_order_id: str, asked: Terms) -> ReplaceTradeRequest:
+    """Other terms for a trade."""
+    return ReplaceTradeRequest(
+        trade_id=trade_id,
+        client_order_id=client_order_id,
+        quantity=asked.quantity,
+        limit_price_micros=asked.limit_price_micros,
+        stop_price_micros=asked.stop_price_micros,
     )
 
 
@@ -46,7 +61,18 @@ def event_from(event: order_pb2.TradeEvent) -> Event:
         filled_quantity=trade.filled_quantity,
         fill=_fill_from(event.execution) if event.kind == _EXECUTED else None,
         amendment=_amendment_from(event.amendment) if event.HasField("amendment") else None,
+        order_type=terms.OrderType.Name(trade.order_type).removeprefix("ORDER_TYPE_"),
+        time_in_force=terms.TimeInForce.Name(trade.time_in_force).removeprefix("TIME_IN_FORCE_"),
+        limit_price_micros=trade.limit_price_micros,
+        stop_price_micros=trade.stop_price_micros,
+        is_accepted=bool(trade.exchange_order_id),
+        replace_id=event.replace.client_order_id,
+        replace_terms=_terms_from(event.replace) if event.HasField("replace") else None,
     )
+
+
+def _terms_from(told: order_pb2.Replace | exchange_pb2.ExecutionReport) -> Terms:
+    return Terms(told.quantity, told.limit_price_micros, told.stop_price_micros)
 
 
 def _fill_from(fill: order_pb2.Execution) -> Fill:
@@ -61,8 +87,14 @@ def amendment_of(body: bytes) -> Amendment:
     """What the exchange took back, by its report."""
     report = exchange_pb2.ExecutionReport.FromString(body)
     is_bust = report.exec_type == exchange_pb2.ExecutionReport.EXEC_TYPE_TRADE_CANCEL
-    terms = (0, 0) if is_bust else (report.last_quantity, report.last_price_micros)
-    return Amendment(report.exec_id, report.exec_ref_id, *terms)
+    figures = (0, 0) if is_bust else (report.last_quantity, report.last_price_micros)
+    return Amendment(report.exec_id, report.exec_ref_id, *figures)
+
+
+def revision_of(body: bytes) -> tuple[str, Terms]:
+    """The order that the exchange gave other terms, and these, by its report."""
+    report = exchange_pb2.ExecutionReport.FromString(body)
+    return report.client_order_id, _terms_from(report)
 
 
 def correction_to(fill: Fill) -> control_pb.CorrectExecutionRequest:
@@ -126,6 +158,11 @@ def complaints_from(found: reconciliation_pb.GetReconciliationResponse) -> list[
     if found.parked_reports > 0:
         words.append(f"exchange_gateway has parked {found.parked_reports} reports")
     return words
+
+
+def close_to() -> control_pb.SetPhaseRequest:
+    """The close."""
+    return control_pb.SetPhaseRequest(phase=control_pb.SetPhaseRequest.PHASE_CLOSED)
 
 
 def faults_to(script: Misbehaviour) -> control_pb.SetFaultsRequest:

@@ -57,6 +57,7 @@ def test_every_promise_is_kept_while_everything_fails(tmp_path: Path) -> None:
     counts = told["counts"]
     assert counts["orders_answered"] == counts["trades"] == counts["decided"] > 50
     assert counts["venue_fills"] == counts["ledger_fills"] > 50
+    assert counts["replaces_taken"] == counts["replaced"] + counts["replaces_rejected"] > 0
     assert told["violation_counts"] == {claim.value: 0 for claim in Claim}
     kinds = [fault["kind"] for fault in told["schedule"] if fault["kind"] != "misbehave"]
     assert kinds[:3] == ["full disk", "kill", "cut"], "other faults now: choose another seed"

@@ -3,10 +3,10 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
-from services.chaos.domain.history import ABOUT_CANCELS, AMENDING, SCRIPTED, Ack, Event
+from services.chaos.domain.history import ABOUT_WISHES, AMENDING, SCRIPTED, Ack, Event
 from services.chaos.domain.verdict import Claim, Violation
 
-_ANY_TIME = ABOUT_CANCELS | AMENDING
+_ANY_TIME = ABOUT_WISHES | AMENDING
 # Canceled first; beyond means; refused by an exchange that misbehaves.
 _EXCUSES = frozenset({"CANCELED_BY_CUSTOMER", "INSUFFICIENT_FUNDS", "EXCHANGE_REJECTED"})
 
@@ -21,14 +21,15 @@ def check_sequence(customer: str, events: Sequence[Event]) -> Iterator[Violation
 
 
 def check_single_flight(customer: str, events: Sequence[Event]) -> Iterator[Violation]:
-    """Trades start in the order placed, each after the end of the one before.
+    """Trades start in the order placed, each when the one before is over, or rests.
 
     One that is canceled while it waits never starts.
     """
     waiting: list[str] = []
     working: str | None = None
+    resting: set[str] = set()
     for event in events:
-        if event.kind in _ANY_TIME:
+        if event.kind in _ANY_TIME or (event.trade_id in resting and event.kind != "STARTED"):
             continue
         for words in _out_of_order(event, waiting, working):
             yield Violation(Claim.OUT_OF_ORDER, event.trade_id, f"{words} of {customer}")
@@ -38,8 +39,14 @@ def check_single_flight(customer: str, events: Sequence[Event]) -> Iterator[Viol
             waiting.remove(event.trade_id)
         if event.kind == "STARTED":
             working = event.trade_id
-        if event.is_terminal and event.trade_id == working:
+        if event.trade_id == working and _lets_go(event):
+            resting |= set() if event.is_terminal else {event.trade_id}
             working = None
+
+
+def _lets_go(event: Event) -> bool:
+    """Whether the next trade may start."""
+    return event.is_terminal or (event.may_rest and event.kind in ("ACCEPTED", "EXECUTED"))
 
 
 def _out_of_order(event: Event, waiting: Sequence[str], working: str | None) -> Iterator[str]:

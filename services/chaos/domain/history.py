@@ -6,11 +6,21 @@ Words are those of the contracts without their prefixes: FILLED, STARTED, INSUFF
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-# Events about a customer's wish to cancel, not about the order: they may come any time.
-ABOUT_CANCELS = frozenset({"CANCEL_REQUESTED", "CANCEL_REJECTED"})
+# Events about what a customer wishes for an order, not about the order: they may come any time.
+ABOUT_WISHES = frozenset(
+    {
+        "CANCEL_REQUESTED",
+        "CANCEL_REJECTED",
+        "REPLACE_REQUESTED",
+        "REPLACED",
+        "REPLACE_REJECTED",
+    }
+)
 # What the exchange takes back of fills: when the trade is over, whatever else is going on.
 AMENDING = frozenset({"EXECUTION_BUSTED", "EXECUTION_CORRECTED"})
 TERMINAL = frozenset({"FILLED", "CANCELED", "REJECTED", "EXPIRED"})
+WORKING = frozenset({"IN_PROGRESS", "PARTIALLY_FILLED"})
+STOPS = frozenset({"STOP", "STOP_LIMIT"})
 CASH = "USD"
 # Symbols whose orders end by a script of the exchange: status and reason.
 SCRIPTED = {
@@ -23,14 +33,28 @@ SCRIPTED = {
 }
 
 
+def may_rest(order_type: str, time_in_force: str) -> bool:
+    """Whether such an order may wait at the exchange."""
+    return order_type != "MARKET" and time_in_force in ("DAY", "GTC")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What a customer asks for; `side` is BUY or SELL."""
+    """What a customer asks for; `side` is BUY or SELL. Prices are micros; 0: none."""
 
     client_order_id: str
     side: str
     symbol: str
     quantity: int
+    order_type: str = "MARKET"
+    limit_price_micros: int = 0
+    stop_price_micros: int = 0
+    time_in_force: str = "DAY"
+
+    @property
+    def may_rest(self) -> bool:
+        """Whether it may wait at the exchange, and have other terms."""
+        return may_rest(self.order_type, self.time_in_force)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +64,25 @@ class Ack:
     customer: str
     client_order_id: str
     trade_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a replace may change. Prices are micros; 0: none, or kept."""
+
+    quantity: int
+    limit_price_micros: int = 0
+    stop_price_micros: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ReplaceAck:
+    """ReplaceTrade was answered: the replace of that id is taken."""
+
+    customer: str
+    client_order_id: str
+    trade_id: str
+    asked: Terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +122,38 @@ class Event:
     filled_quantity: int = 0
     fill: Fill | None = None
     amendment: Amendment | None = None
+    order_type: str = "MARKET"
+    time_in_force: str = "DAY"
+    limit_price_micros: int = 0
+    stop_price_micros: int = 0
+    is_accepted: bool = False
+    replace_id: str = ""  # the customer's id of the replace it tells of
+    replace_terms: Terms | None = None
 
     @property
     def is_terminal(self) -> bool:
         """Whether the trade is over."""
         return self.status in TERMINAL
+
+    @property
+    def may_rest(self) -> bool:
+        """Whether it may wait at the exchange, so that it holds up no other once it is there."""
+        return may_rest(self.order_type, self.time_in_force)
+
+    @property
+    def rests(self) -> bool:
+        """Whether it waits at the exchange, and nothing of its customer's waits for an answer."""
+        return self.may_rest and self.is_accepted and self.status in WORKING
+
+    @property
+    def is_stop(self) -> bool:
+        """Whether it waits for a price first."""
+        return self.order_type in STOPS
+
+    @property
+    def terms(self) -> Terms:
+        """What a replace may change, as it stands."""
+        return Terms(self.quantity, self.limit_price_micros, self.stop_price_micros)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,11 +184,35 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Venue:
-    """The exchange's own record: its fills, the trades it is done with, what it took back."""
+    """The exchange's own record: its fills, the trades it is done with, what it took back.
+
+    `terms`: the orders it was sent, as they stand last; `triggered`: stops whose price was met.
+    """
 
     fills: Sequence[Fill] = ()
     ended: frozenset[str] = frozenset()
     amendments: Sequence[Amendment] = ()
+    terms: Mapping[str, Terms] = field(default_factory=dict)
+    triggered: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class HeldStop:
+    """A stop that the house held. `trigger_price_micros`: 0: no price is recorded that met it."""
+
+    trade_id: str
+    side: str
+    stop_price_micros: int
+    is_triggered: bool
+    trigger_price_micros: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """The record of the house's door to the exchange: orders by trade, stops it held."""
+
+    terms: Mapping[str, Terms] = field(default_factory=dict)
+    held: Sequence[HeldStop] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,10 +226,16 @@ class Journal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
-    """All of it. `endowments`: customer -> asset -> what they were given at the start."""
+    """All of it. `endowments`: customer -> asset -> what they were given at the start.
+
+    `unanswered`: trade and words for each request that a service has no answer to.
+    """
 
     endowments: Mapping[str, Mapping[str, int]]
     acks: Sequence[Ack]
     events: Mapping[str, Sequence[Event]]
     venue: Venue = field(default_factory=Venue)
     journal: Journal = field(default_factory=Journal)
+    gateway: Gateway = field(default_factory=Gateway)
+    replaces: Sequence[ReplaceAck] = ()
+    unanswered: Sequence[tuple[str, str]] = ()
