@@ -342,6 +342,7 @@ async def test_a_bust_that_does_not_get_through_is_a_break_until_it_does(
 @pytest.mark.parametrize("source", [s for s in Source if s is not Source.VENUE])
 async def test_an_old_bust_altered_or_removed_in_place_is_found(desk: Desk, source: Source) -> None:
     places = {each: add_bust(desk, each) for each in Source}
+    desk.everywhere("e-1")
     await desk.rounds_for(8)
     records = desk.sources[source].sightings
     bust = records[places[source]]
