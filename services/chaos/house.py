@@ -96,7 +96,7 @@ async def _listens(address: str) -> bool:
 
 
 @contextlib.asynccontextmanager
-async def running_house(folder: Path, *, workers: int) -> AsyncIterator[House]:
+async def running_house(folder: Path, *, workers: int, holds_stops: bool) -> AsyncIterator[House]:
     """Start it, wait until it takes calls, stop it. Raises CannotRun."""
     ports = {part: free_port() for part in layout.listening(workers)}
     ways = Ways(
@@ -107,8 +107,14 @@ async def running_house(folder: Path, *, workers: int) -> AsyncIterator[House]:
     )
     routes = folder / "routes.json"
     routes.write_text(json.dumps({"ports": ports, "ways": ways.addresses()}))
+    settings = {
+        "DATA_FOLDER": folder,
+        "ROUTES": routes,
+        "EXECUTION_WORKERS": workers,
+        "HOLDS_STOPS": holds_stops,
+    }
     async with ways:
-        process = _start(folder, routes, workers)
+        process = _start(folder, settings)
         try:
             house = House(folder, process, ways)
             await _wait_ready(house)
@@ -117,16 +123,11 @@ async def running_house(folder: Path, *, workers: int) -> AsyncIterator[House]:
             await asyncio.to_thread(_stop, process)
 
 
-def _start(folder: Path, routes: Path, workers: int) -> "subprocess.Popen[bytes]":
+def _start(folder: Path, settings: Mapping[str, Any]) -> "subprocess.Popen[bytes]":
     """The supervisor, which ends when we do."""
     command = [sys.executable, "-m", _SUPERVISOR, "--no-demo"]
-    settings: dict[str, Any] = {
-        **_SETTINGS,
-        "DATA_FOLDER": folder,
-        "ROUTES": routes,
-        "EXECUTION_WORKERS": workers,
-    }
-    own = {f"STOCKBROKER_{name}": str(value) for name, value in settings.items()}
+    all_settings = {**_SETTINGS, **settings}
+    own = {f"STOCKBROKER_{name}": str(value) for name, value in all_settings.items()}
     with (folder / "supervisor.log").open("ab") as log:
         return subprocess.Popen(
             launched(command, dies_by=signal.SIGTERM),

@@ -1,31 +1,34 @@
 """Customers who trade all the time, each with an app of their own."""
 
 import asyncio
-import contextlib
-import functools
 import random
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from libs.auth import Signer
 from libs.tasks import end
-from services.chaos.domain.history import CASH, Event, Order
-from services.chaos.domain.wishes import SYMBOLS, Wishes
-from services.chaos.neighbours import Away, Customer, Operator, Refused, insist
+from services.chaos.domain.history import CASH
+from services.chaos.domain.wishes import SYMBOLS
+from services.chaos.neighbours import Customer, Operator, insist
 from services.chaos.record import Record
-from services.chaos.revising import Revising
+from services.chaos.trader import PatientTrader, Trader
 
 ENDOWMENT = {CASH: 1_000_000_000_000, **dict.fromkeys(SYMBOLS, 10_000)}
-_BURST = 5
-_CHANCE_OF_CANCEL = 0.1
-_CHANCE_OF_REPLACES = 0.4
-_PAUSE_SECONDS = 0.1
 _ENDOWING_AT_ONCE = 16
+_PATIENT = 2
+_PATIENT_RATE = 1.0
+# What is never answered is in doubt after five seconds.
+_PATIENT_REST_SECONDS = 8.0
 
 
 def names(seed: int, count: int) -> list[str]:
     """The customers of a drill."""
     return [f"c{seed}-{number}" for number in range(count)]
+
+
+def patient_names(seed: int) -> list[str]:
+    """Those beside them whose orders take their time by the exchange's scripts."""
+    return [f"p{seed}-{number}" for number in range(_PATIENT)]
 
 
 async def endow(operator: Operator, customers: Sequence[str]) -> None:
@@ -42,107 +45,6 @@ async def endow(operator: Operator, customers: Sequence[str]) -> None:
                 group.create_task(give(customer, asset, amount))
 
 
-class Trader:
-    """One customer: places orders at `rate` per second until told to stop, and watches."""
-
-    def __init__(
-        self, customer: Customer, record: Record, rng: random.Random, *, rate: float
-    ) -> None:
-        self.customer = customer
-        self.orders: list[Order] = []
-        self._record = record
-        self._rng = rng
-        self._wishes = Wishes(rng, record.prices)
-        self._revising = Revising(customer, record, self._wishes, rng)
-        self._resting: dict[str, Order] = {}  # that may rest, by trade
-        self._rate = rate
-        self._seq = 0
-        self._has_stopped = asyncio.Event()
-
-    def stop(self) -> None:
-        """Place nothing new; what was begun is brought to its answer."""
-        self._has_stopped.set()
-
-    async def trade(self) -> None:
-        """Until stopped; replaces go on beside it."""
-        async with asyncio.TaskGroup() as beside:
-            while not await self._rests(self._rng.expovariate(self._rate)):
-                trade_id = await self._place_some()
-                if trade_id and self._rng.random() < _CHANCE_OF_CANCEL:
-                    await self._cancel(trade_id)
-                if self._resting and self._rng.random() < _CHANCE_OF_REPLACES:
-                    trade_id = self._rng.choice(tuple(self._resting))
-                    beside.create_task(self._revising.revise(trade_id, self._resting[trade_id]))
-
-    async def _place_some(self) -> str:
-        """One order, now and then a burst; the id of the last trade."""
-        trade_id = ""
-        for _ in range(self._rng.choice((1, 1, 1, 1, _BURST))):
-            order = self._wishes.next_order(self.orders)
-            self.orders.append(order)
-            trade_id = await self.place(order)
-            if order.may_rest and self._record.is_open(trade_id):
-                self._resting[trade_id] = order
-        return trade_id
-
-    async def place(self, order: Order) -> str:
-        """The trade's id, once it is answered; empty: it was refused.
-
-        The same id makes it one trade, however often it is sent.
-        """
-        self._record.asked(self.customer.name, order.client_order_id)
-        while True:
-            try:
-                trade_id = await self.customer.place(order)
-            except Away as away:
-                self._record.unanswered(str(away))
-                await asyncio.sleep(_PAUSE_SECONDS)
-            except Refused as refused:
-                self._record.refused(self.customer.name, order.client_order_id, str(refused))
-                return ""
-            else:
-                self._record.answered(self.customer.name, order.client_order_id, trade_id)
-                return trade_id
-
-    async def _cancel(self, trade_id: str) -> None:
-        """Ask once: whether it was in time is told by its events."""
-        with contextlib.suppress(Away, Refused):
-            await self.customer.cancel(trade_id)
-
-    async def cancel_resting(self) -> None:
-        """Have all that rests until it is canceled canceled; insist on an answer."""
-        for trade_id, order in tuple(self._resting.items()):
-            if order.time_in_force == "GTC":
-                with contextlib.suppress(Refused):
-                    await insist(functools.partial(self.customer.cancel, trade_id))
-
-    async def watch(self) -> None:
-        """Every event, over any number of cut-offs."""
-        while True:
-            try:
-                async for event in self.customer.watch(self._seq):
-                    self._note(event)
-            except (Away, Refused) as away:
-                self._record.unanswered(f"WATCH {away}")
-            await asyncio.sleep(_PAUSE_SECONDS)
-
-    def _note(self, event: Event | None) -> None:
-        if event is not None:
-            self._seq = event.seq
-            self._record.told(self.customer.name, event)
-            if event.is_terminal:
-                self._resting.pop(event.trade_id, None)
-
-    async def _rests(self, seconds: float) -> bool:
-        """Wait; whether it was told to stop."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._has_stopped.wait()
-        except TimeoutError:
-            return False
-        return True
-
-
 class Load:
     """All customers."""
 
@@ -150,9 +52,13 @@ class Load:
         self.traders = traders
         self._trading: list[asyncio.Task[None]] = []
 
-    def begin(self) -> None:
-        """Everybody begins to trade."""
+    def begin(self, *, seconds: float) -> None:
+        """Everybody begins to trade, for so long; who is patient ends before the others."""
         self._trading = [asyncio.create_task(trader.trade()) for trader in self.traders]
+        for trader in self.traders:
+            if isinstance(trader, PatientTrader):
+                rests_after = max(0.0, seconds - _PATIENT_REST_SECONDS)
+                asyncio.get_running_loop().call_later(rests_after, trader.stop)
 
     async def stop(self, *, seconds: float) -> None:
         """Nothing new; wait until everything asked for is answered, so long at most."""
@@ -177,14 +83,16 @@ async def trading(
     address: str, signer: Signer, record: Record, *, rate: float
 ) -> AsyncIterator[Load]:
     """Customers who watch already; `rate` is that of all together, orders per second."""
+    each = rate / len(record.customers) / 1.8  # orders per decision, bursts included
     traders = [
-        Trader(
-            Customer(address, signer, name),
-            record,
-            random.Random(name),
-            rate=rate / len(record.customers) / 1.8,  # orders per decision, bursts included
-        )
-        for name in record.customers
+        *(
+            _trader(Trader, Customer(address, signer, name), record, each)
+            for name in record.customers
+        ),
+        *(
+            _trader(PatientTrader, Customer(address, signer, name), record, _PATIENT_RATE)
+            for name in record.patient
+        ),
     ]
     watching = [asyncio.create_task(trader.watch()) for trader in traders]
     load = Load(traders)
@@ -195,3 +103,7 @@ async def trading(
         await end(*watching)
         for trader in traders:
             await trader.customer.door.channel.close()
+
+
+def _trader(kind: type[Trader], customer: Customer, record: Record, rate: float) -> Trader:
+    return kind(customer, record, random.Random(customer.name), rate=rate)

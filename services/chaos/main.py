@@ -13,17 +13,23 @@ import shutil
 import signal
 import sys
 import tempfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import uvloop
 
 from libs.embedded import CannotRun
 from services.chaos.board import Board
-from services.chaos.domain.nemesis import FAMILIES
+from services.chaos.domain.nemesis import FAMILIES, holds_stops
 from services.chaos.report import Report
 from services.chaos.run import Plan, Run
 
 _BROKEN, _INTERRUPTED = 3, 130
+_HOLDERS: Mapping[str, Callable[[int], bool]] = {
+    "seed": holds_stops,
+    "house": lambda _: True,
+    "exchange": lambda _: False,
+}
 
 
 def main(arguments: list[str]) -> int:
@@ -37,6 +43,7 @@ def main(arguments: list[str]) -> int:
         customers=options.customers,
         families=options.faults,
         at_once=options.at_once,
+        holds_stops=_HOLDERS[options.stops_held_by](options.seed),
     )
     folder = Path(tempfile.mkdtemp(prefix="stockbroker-chaos-"))
     folder.chmod(0o711)  # PostgreSQL may run as another user
@@ -82,6 +89,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     add("--customers", type=int, default=40, help="who trade")
     add("--faults", type=_families, default=tuple(FAMILIES), help=", ".join(FAMILIES))
     add("--at-once", type=int, choices=range(1, 9), default=1, help="faults in force at a time")
+    add("--stops-held-by", choices=_HOLDERS, default="seed", help="who waits with stops")
     add("--report", type=Path, help="a file of JSON for what it came to")
     add("--keep", action="store_true", help="keep the data and logs also when all is well")
     return parser.parse_args(arguments)

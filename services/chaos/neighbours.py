@@ -12,6 +12,9 @@ from services.chaos import wire
 from services.chaos.domain.history import CASH, Event, Fill, Journal, Order, Terms
 from services.chaos.domain.nemesis import Misbehaviour
 from stockbroker.exchange.v1.exchange_control_service_pb2_grpc import ExchangeControlServiceStub
+from stockbroker.exchange_gateway.v1.exchange_gateway_service_pb2_grpc import (
+    ExchangeGatewayServiceStub,
+)
 from stockbroker.ledger.v1 import invariant_pb2
 from stockbroker.ledger.v1 import journal_pb2 as journal_pb
 from stockbroker.ledger.v1 import ledger_service_pb2 as ledger_pb
@@ -141,6 +144,7 @@ class Operator:
     def __init__(self, address: str, signer: Signer) -> None:
         self.door = Door(address, signer.mint("chaos", Role.OPERATOR, _TOKEN_SECONDS))
         self._ledger: Any = LedgerServiceStub(self.door.channel)
+        self._gateway: Any = ExchangeGatewayServiceStub(self.door.channel)
         self._exchange: Any = ExchangeControlServiceStub(self.door.channel)
         self._reconciliation: Any = ReconciliationServiceStub(self.door.channel)
 
@@ -177,6 +181,10 @@ class Operator:
         else:
             response = await self.door.call(self._exchange.BustExecution, wire.bust_to(fill))
         return str(response.report.exec_id)
+
+    async def resolve(self, trade_id: str) -> None:
+        """Say of an order in doubt that the exchange never had it. Raises Away or Refused."""
+        await self.door.call(self._gateway.ResolveOrder, wire.not_known_to(trade_id))
 
     async def journal(self) -> Journal:
         """All of the books, and what the ledger finds broken in them. Raises Away or Refused."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from libs.clock import Clock
 from services.chaos.domain.checks import check_customer
-from services.chaos.domain.history import Ack, Event, ReplaceAck
+from services.chaos.domain.history import SILENT, Ack, Event, ReplaceAck
 from services.chaos.domain.recovery import Timing
 from services.chaos.domain.verdict import Claim, Violation
 
@@ -35,8 +35,10 @@ class Standing:
 class Record:
     """Kept in memory; one per drill."""
 
-    def __init__(self, clock: Clock, customers: Sequence[str]) -> None:
+    def __init__(self, clock: Clock, customers: Sequence[str], patient: Sequence[str]) -> None:
+        """`patient`: customers whose trades take their time, and hold up theirs alone."""
         self.customers = customers
+        self.patient = patient
         self._clock = clock
         self.acks: dict[str, list[Ack]] = defaultdict(list)
         self.events: dict[str, list[Event]] = defaultdict(list)
@@ -52,6 +54,7 @@ class Record:
         self._open: dict[str, float] = {}
         self._in_doubt: dict[str, float] = {}
         self._over: set[str] = set()
+        self._slow: dict[str, str] = {}  # symbols of the patient customers' trades
         self._told: Counter[str] = Counter()
         self._changed: dict[str, None] = {}
         self._found: dict[str, list[Violation]] = {}
@@ -92,6 +95,8 @@ class Record:
             self._in_doubt.setdefault(event.trade_id, now)
         else:
             self._in_doubt.pop(event.trade_id, None)
+        if customer in self.patient:
+            self._slow[event.trade_id] = event.symbol
         if event.fill is not None:
             self.prices[event.symbol] = event.fill.price_micros
         self._told[event.kind] += 1
@@ -110,7 +115,8 @@ class Record:
             return
         self._over.add(event.trade_id)
         asked_at = self._asked_at.get((customer, event.client_order_id))
-        if event.status == "FILLED" and asked_at is not None and not event.may_rest:
+        is_prompt = not event.may_rest and event.trade_id not in self._slow
+        if event.status == "FILLED" and asked_at is not None and is_prompt:
             self._timings.append(Timing(customer, asked_at, now))
 
     def is_open(self, trade_id: str) -> bool:
@@ -128,8 +134,19 @@ class Record:
         return self._timings
 
     def is_behind(self, moment: float) -> bool:
-        """Whether a trade from before `moment` is still open."""
-        return any(since < moment for since in self._open.values())
+        """Whether a trade from before `moment` is still open that does not take its time."""
+        return any(
+            since < moment and trade_id not in self._slow for trade_id, since in self._open.items()
+        )
+
+    def silent(self, *, seconds: float) -> list[str]:
+        """Trades that the exchange never answers, in doubt for so long."""
+        before = self._clock.monotonic() - seconds
+        return [
+            trade_id
+            for trade_id, since in self._in_doubt.items()
+            if since <= before and self._slow.get(trade_id) == SILENT
+        ]
 
     def standing(self) -> Standing:
         """How trading stands now."""

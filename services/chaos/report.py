@@ -31,6 +31,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     workers: int
     rate: float
     customers: int
+    holds_stops: bool
     versions: Mapping[str, str]
     schedule: Sequence[Fault]
     settled_seconds: float

@@ -22,6 +22,7 @@ from services.chaos.house import House, running_house
 from services.chaos.neighbours import Operator, Refused
 from services.chaos.record import Record
 from services.chaos.report import Report, versions
+from services.chaos.resolving import Resolving
 from services.chaos.store import Away, Databases
 
 _LOOK_SECONDS = 1.0
@@ -32,7 +33,10 @@ _ASKED_AGAIN = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What was asked for. `rate`: orders per second of all customers together."""
+    """What was asked for. `rate`: orders per second of all customers together.
+
+    `holds_stops`: the house waits with stops itself.
+    """
 
     seed: int
     seconds: float
@@ -41,6 +45,7 @@ class Plan:
     customers: int
     families: Sequence[str]
     at_once: int
+    holds_stops: bool
 
 
 class Run:
@@ -51,8 +56,8 @@ class Run:
         self._folder = folder
         self._board = board
         self._clock = SystemClock()
-        self._names = load.names(plan.seed, plan.customers)
-        self._record = Record(self._clock, self._names)
+        patient = load.patient_names(plan.seed)
+        self._record = Record(self._clock, load.names(plan.seed, plan.customers), patient)
         self._fills = (0, 0)
         self._stage = "starting"
         self._began_at = self._clock.monotonic()
@@ -62,7 +67,9 @@ class Run:
         """Everything. Raises CannotRun."""
         plan = self._plan
         self._board.say(f"a house starts, its data is in {self._folder}")
-        async with running_house(self._folder, workers=plan.workers) as house:
+        async with running_house(
+            self._folder, workers=plan.workers, holds_stops=plan.holds_stops
+        ) as house:
             told = house.told()
             field = Field(tuple(told.pids), layout.calls(plan.workers))
             faults = schedule(
@@ -75,7 +82,7 @@ class Run:
             signer = Signer(told.signing_key_file)
             operator = Operator(told.operators, signer)
             async with operator.door:
-                await load.endow(operator, self._names)
+                await load.endow(operator, [*self._record.customers, *self._record.patient])
                 drill = Drill(house, operator, Flood(house.told, signer), self._clock, self._record)
                 async with load.trading(
                     told.public, signer, self._record, rate=plan.rate
@@ -97,14 +104,13 @@ class Run:
         with self._board:
             looking = asyncio.create_task(self._look_on(databases))
             try:
-                await self._trade(drill, faults, customers, amending)
-                self._stage = "settling"
-                settled = await settling.settle(self._record, self._clock, amending.answered)
-                self._stage = "closing"
-                settled += await settling.close(customers, self._record, operator, self._clock)
+                async with Resolving(operator, self._record, self._clock) as resolving:
+                    await self._trade(drill, faults, customers, amending)
+                    settled = await self._settle(customers, operator, amending)
                 self._stage = "judging"
                 await customers.ask_again(random.Random(self._plan.seed), count=_ASKED_AGAIN)
-                violations, counts = await self._judge(customers, operator, databases)
+                books = settling.Books(operator, databases, frozenset(resolving.resolved))
+                violations, counts = await self._judge(customers, books)
             finally:
                 await amending.stop(seconds=0.0)
                 await end(looking)
@@ -116,7 +122,7 @@ class Run:
     ) -> None:
         """Trading and faults, until both have ended."""
         self._stage = "trading"
-        customers.begin()
+        customers.begin(seconds=self._plan.seconds)
         amending.begin()
         began_at = self._clock.monotonic()
         await drill.run(faults, seconds=self._plan.seconds)
@@ -125,11 +131,18 @@ class Run:
         await amending.stop(seconds=_ANSWER_SECONDS)
         await customers.stop(seconds=_ANSWER_SECONDS)
 
+    async def _settle(self, customers: load.Load, operator: Operator, amending: Amending) -> float:
+        """Until all is over; how long it took."""
+        self._stage = "settling"
+        settled = await settling.settle(self._record, self._clock, amending.answered)
+        self._stage = "closing"
+        return settled + await settling.close(customers, self._record, operator, self._clock)
+
     async def _judge(
-        self, customers: load.Load, operator: Operator, databases: Databases
+        self, customers: load.Load, books: settling.Books
     ) -> tuple[list[Violation], dict[str, int]]:
         try:
-            history = await settling.read_all(customers, self._record, operator, databases)
+            history = await settling.read_all(customers, self._record, books)
         except Refused as refused:
             return [settling.unreadable(refused)], {}
         return settling.judge(history, self._record), settling.counts_of(history)
@@ -175,6 +188,7 @@ class Run:
             workers=plan.workers,
             rate=plan.rate,
             customers=plan.customers,
+            holds_stops=plan.holds_stops,
             versions=versions(),
             schedule=faults,
             settled_seconds=settled,

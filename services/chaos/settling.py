@@ -1,12 +1,14 @@
 """After the faults: wait until everything is decided, then read everything anew and judge it."""
 
 import asyncio
+import math
 from collections.abc import Callable, Sequence, Set
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from libs.clock import Clock
 from services.chaos.domain.checks import check
 from services.chaos.domain.checks_of_customers import check_told_once
+from services.chaos.domain.checks_of_stops import triggered
 from services.chaos.domain.history import Ack, Event, History, Journal
 from services.chaos.domain.verdict import Claim, Violation
 from services.chaos.load import ENDOWMENT, Load
@@ -19,12 +21,22 @@ _LOOK_SECONDS = 0.1
 _READING_AT_ONCE = 8
 
 
+@dataclass(frozen=True, slots=True)
+class Books:
+    """Where to read. `resolved`: the trades that an operator has resolved."""
+
+    operator: Operator
+    databases: Databases
+    resolved: frozenset[str]
+
+
 async def settle(record: Record, clock: Clock, amended: Set[str]) -> float:
     """Wait until every trade is decided, or rests, and all of `amended` is told; how long it took.
 
-    SETTLE_SECONDS at most.
+    SETTLE_SECONDS at most, and as long again for what takes its time.
     """
-    return await _until(lambda: not (record.standing().open or amended - record.amended), clock)
+    took = await _until(lambda: not (record.is_behind(math.inf) or amended - record.amended), clock)
+    return took + await _until(lambda: not record.standing().open, clock)
 
 
 async def close(load: Load, record: Record, operator: Operator, clock: Clock) -> float:
@@ -46,7 +58,7 @@ async def _until(is_so: Callable[[], bool], clock: Clock) -> float:
     return clock.monotonic() - began_at
 
 
-async def read_all(load: Load, record: Record, operator: Operator, databases: Databases) -> History:
+async def read_all(load: Load, record: Record, books: Books) -> History:
     """Everything there is to know, read once more from the beginning. Raises Refused."""
     gate = asyncio.Semaphore(_READING_AT_ONCE)
 
@@ -60,11 +72,12 @@ async def read_all(load: Load, record: Record, operator: Operator, databases: Da
         endowments={customer.name: ENDOWMENT for customer in customers},
         acks=[ack for acks in record.acks.values() for ack in acks],
         events=dict(zip((customer.name for customer in customers), stories, strict=True)),
-        venue=await databases.venue(),
-        journal=await _books(operator),
-        gateway=await databases.gateway(),
+        venue=await books.databases.venue(),
+        journal=await _books(books.operator),
+        gateway=await books.databases.gateway(),
         replaces=record.replaces,
-        unanswered=await databases.unanswered(),
+        unanswered=await books.databases.unanswered(),
+        resolved=books.resolved,
     )
 
 
@@ -110,6 +123,10 @@ def counts_of(history: History) -> dict[str, int]:
         "replaces_taken": len(set(history.replaces)),
         "replaced": sum(event.kind == "REPLACED" for event in events),
         "replaces_rejected": sum(event.kind == "REPLACE_REJECTED" for event in events),
+        "stops": len({event.trade_id for event in events if event.is_stop}),
+        "stops_held": len(history.gateway.held),
+        "stops_triggered": len(triggered(history)),
+        "resolved": len(history.resolved),
         "venue_fills": len(history.venue.fills),
         "venue_amendments": len(history.venue.amendments),
         "ledger_fills": sum(

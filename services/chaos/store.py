@@ -5,7 +5,7 @@ from typing import Any, LiteralString
 
 import psycopg
 
-from services.chaos.domain.history import Fill, Gateway, Terms, Venue
+from services.chaos.domain.history import Fill, Gateway, HeldStop, Terms, Venue
 from services.chaos.wire import amendment_of, revision_of
 
 _CONNECT_SECONDS = 3
@@ -23,10 +23,15 @@ _AMENDMENTS = "SELECT body FROM report WHERE exec_type IN (10, 11) ORDER BY sess
 _SENT = """
     SELECT client_order_id, quantity, limit_price_micros, stop_price_micros FROM member_order"""
 _REVISIONS = "SELECT body FROM report WHERE exec_type = 7 ORDER BY session_id, report_seq"
+_TRIGGERED = "SELECT DISTINCT client_order_id FROM report WHERE exec_type = 9"
 _ORDERS = """
     SELECT trade_id::text, quantity, limit_price_micros, stop_price_micros FROM venue_order
     WHERE NOT is_withdrawn"""
-# By service: what has no answer, as trade and words.
+_HELD = """
+    SELECT trade_id::text, CASE side WHEN 1 THEN 'BUY' ELSE 'SELL' END, h.stop_price_micros,
+        h.state = 3, h.trigger_price_micros
+    FROM held_stop h JOIN venue_order USING (trade_id)"""
+# By service: what has no answer, as trade and words. At the gateway an end is one.
 _UNANSWERED: Mapping[str, LiteralString] = {
     "order": """
         SELECT trade_id::text, 'order: a request is open' FROM open_request
@@ -34,7 +39,10 @@ _UNANSWERED: Mapping[str, LiteralString] = {
         FROM trade_replace WHERE answered_seq IS NULL""",
     "exchange_gateway": """
         SELECT trade_id::text, 'exchange_gateway: replace ' || replace_id || ' has no answer'
-        FROM venue_replace WHERE answered_by_seq IS NULL AND command_seq > 0""",
+        FROM venue_replace JOIN venue_order USING (trade_id)
+        WHERE answered_by_seq IS NULL AND venue_replace.command_seq > 0 AND state <> 4
+        UNION ALL SELECT trade_id::text, 'exchange_gateway: it is held still'
+        FROM held_stop WHERE state IN (1, 2)""",
 }
 # The last fills of buys that have ended.
 _LATEST = """
@@ -63,16 +71,20 @@ class Databases:
         taken_back = await self._ask("exchange_simulator", _AMENDMENTS)
         sent = await self._ask("exchange_simulator", _SENT)
         revised = await self._ask("exchange_simulator", _REVISIONS)
+        triggered = await self._ask("exchange_simulator", _TRIGGERED)
         return Venue(
             [Fill(*row) for row in fills],
             frozenset(row[0] for row in ended),
             [amendment_of(row[0]) for row in taken_back],
             _terms_of(sent) | dict(revision_of(row[0]) for row in revised),
+            frozenset(row[0] for row in triggered),
         )
 
     async def gateway(self) -> Gateway:
         """All the house's door to the exchange was given. Raises Away."""
-        return Gateway(_terms_of(await self._ask("exchange_gateway", _ORDERS)))
+        orders = await self._ask("exchange_gateway", _ORDERS)
+        held = await self._ask("exchange_gateway", _HELD)
+        return Gateway(_terms_of(orders), [HeldStop(*row) for row in held])
 
     async def unanswered(self) -> list[tuple[str, str]]:
         """Requests without an answer: trade, and words. Raises Away."""

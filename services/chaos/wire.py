@@ -8,6 +8,7 @@ from stockbroker.common.v1 import terms_pb2 as terms
 from stockbroker.common.v1.reason_pb2 import Reason
 from stockbroker.exchange.v1 import exchange_control_service_pb2 as control_pb
 from stockbroker.exchange.v1 import exchange_pb2
+from stockbroker.exchange_gateway.v1 import operators_pb2 as operators_pb
 from stockbroker.ledger.v1 import invariant_pb2, journal_pb2
 from stockbroker.order.v1 import order_pb2
 from stockbroker.order.v1.order_pb2 import TradeEventKind, TradeStatus
@@ -58,6 +59,7 @@ def event_from(event: order_pb2.TradeEvent) -> Event:
         status=TradeStatus.Name(trade.status).removeprefix("TRADE_STATUS_"),
         reason=Reason.Name(trade.reason).removeprefix("REASON_") if trade.reason else "",
         in_doubt=trade.in_doubt,
+        in_doubt_since=trade.in_doubt_since.ToNanoseconds() / 1e9,
         filled_quantity=trade.filled_quantity,
         fill=_fill_from(event.execution) if event.kind == _EXECUTED else None,
         amendment=_amendment_from(event.amendment) if event.HasField("amendment") else None,
@@ -95,6 +97,17 @@ def revision_of(body: bytes) -> tuple[str, Terms]:
     """The order that the exchange gave other terms, and these, by its report."""
     report = exchange_pb2.ExecutionReport.FromString(body)
     return report.client_order_id, _terms_from(report)
+
+
+def not_known_to(trade_id: str) -> operators_pb.ResolveOrderRequest:
+    """Say that the exchange never had an order."""
+    return operators_pb.ResolveOrderRequest(
+        trade_id=trade_id,
+        evidence=_WORDS,
+        reason_text=_WORDS,
+        despite_exchange="it is never answered",
+        not_known=operators_pb.ResolveOrderRequest.NotKnown(),
+    )
 
 
 def correction_to(fill: Fill) -> control_pb.CorrectExecutionRequest:

@@ -9,8 +9,6 @@ from services.chaos.domain.checks import check
 from services.chaos.domain.checks_of_customers import check_scripts, check_told_once
 from services.chaos.domain.history import (
     Ack,
-    Amendment,
-    Entry,
     Event,
     Fill,
     History,
@@ -166,6 +164,7 @@ def test_a_story_told_otherwise_than_while_it_happened_is_a_breach() -> None:
 def _with_second_open(*, in_doubt: bool, has_ended: bool) -> History:
     """The second trade has not come to its end."""
     story = [*STORY[:-1], event(8, "IN_DOUBT", SECOND, "IN_PROGRESS", in_doubt=in_doubt)]
+    story[-1] = replace(story[-1], in_doubt_since=1.0 if in_doubt else 0.0)
     ended = {FIRST, SECOND} if has_ended else {FIRST}
     return replace(
         GOOD,
@@ -226,86 +225,9 @@ def test_an_invariant_the_ledger_finds_broken_is_found() -> None:
     assert (found.claim, found.subject) == (Claim.BOOKS, "I4")
 
 
-BUST = Amendment("B1", "E2", 0, 0)
-_BUSTED_STORY = (
-    *STORY,
-    event(9, "EXECUTION_BUSTED", SECOND, "FILLED", filled_quantity=0, amendment=BUST),
-)
-_BUSTED = replace(
-    GOOD,
-    events={ALICE: _BUSTED_STORY},
-    venue=replace(GOOD.venue, amendments=(BUST,)),
-    journal=Journal(
-        (*TRANSFERS, transfer(7, "bust", "b-1", reference="XSIM/B1")),
-        [
-            *ENTRIES,
-            Entry(
-                seq=7,
-                account=CUSTOMER,
-                asset="KO",
-                version=5,
-                amount=2,
-                balance_after=12,
-                held_after=0,
-            ),
-            Entry(
-                seq=7,
-                account="house/clearing",
-                asset="KO",
-                version=3,
-                amount=-2,
-                balance_after=-2,
-                held_after=0,
-                has_floor=False,
-            ),
-            Entry(
-                seq=7,
-                account=CUSTOMER,
-                asset="USD",
-                version=5,
-                amount=-100,
-                balance_after=880,
-                held_after=0,
-            ),
-            Entry(
-                seq=7,
-                account="house/clearing",
-                asset="USD",
-                version=3,
-                amount=100,
-                balance_after=120,
-                held_after=0,
-                has_floor=False,
-            ),
-        ],
-    ),
-)
-
-
-def test_a_fill_that_was_taken_back_to_the_micro_is_clean() -> None:
-    assert check(_BUSTED) == []
-
-
-def test_a_fill_that_was_taken_back_and_never_told_is_lost() -> None:
-    assert Claim.LOST in _claims(replace(_BUSTED, events={ALICE: STORY}))
-
-
-def test_a_fill_that_was_taken_back_and_is_not_posted_is_lost() -> None:
-    found = _claims(replace(_BUSTED, journal=GOOD.journal))
-    assert found == {Claim.LOST, Claim.BOOKS}
-
-
-def test_a_fill_that_nobody_took_back_may_not_be_told_so() -> None:
-    assert Claim.DOUBLE in _claims(replace(_BUSTED, venue=GOOD.venue))
-
-
-def test_a_fill_that_is_taken_back_twice_is_doubled() -> None:
-    again = replace(_BUSTED_STORY[-1], seq=10)
-    assert Claim.DOUBLE in _claims(replace(_BUSTED, events={ALICE: [*_BUSTED_STORY, again]}))
-
-
 @pytest.mark.parametrize(
-    ("symbol", "is_clean"), [("KO", True), ("TEST.FILL", True), ("TEST.HALF", False)]
+    ("symbol", "is_clean"),
+    [("KO", True), ("TEST.FILL", True), ("TEST.HALF", False), ("TEST.SILENT", False)],
 )
 def test_an_order_with_a_script_ends_as_that_says(symbol: str, *, is_clean: bool) -> None:
     story = [replace(one, symbol=symbol) for one in STORY]

@@ -95,6 +95,19 @@ async def test_replaced_down_to_what_is_filled_it_ends_filled(order: Order, quan
     )
 
 
+async def test_what_was_told_of_a_replace_is_told_again_in_the_same_words(order: Order) -> None:
+    """Also when more was filled, before the exchange answered, than it asks for."""
+    trade = await resting(order)
+    asked = await replace(order, trade.trade_id, quantity=20)
+    await order.apply(filled(trade.trade_id, 30))
+    before = await order.events("alice", trade.trade_id)
+    await order.apply(replaced(asked))
+
+    after = await order.events("alice", trade.trade_id)
+    assert after[:-1] == before
+    assert [event.replace.quantity for event in after if event.HasField("replace")] == [20, 30]
+
+
 async def test_a_cancel_goes_before_a_replace(order: Order) -> None:
     trade = await resting(order)
     asked = await replace(order, trade.trade_id, quantity=120)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from services.chaos.domain import checks_of_books as books
 from services.chaos.domain import checks_of_customers as customers
 from services.chaos.domain import checks_of_replaces as replaces
+from services.chaos.domain import checks_of_stops as stops
 from services.chaos.domain.history import Ack, Event, History
 from services.chaos.domain.verdict import Violation
 
@@ -18,6 +19,7 @@ def check_customer(customer: str, acks: Sequence[Ack], events: Sequence[Event]) 
         *customers.check_ends(events),
         *customers.check_fills(events),
         *customers.check_scripts(events),
+        *customers.check_doubts(events),
         *replaces.check_terms(events),
         *replaces.check_requests(events),
         *customers.check_acks(customer, acks, events),
@@ -37,9 +39,12 @@ def check(history: History) -> list[Violation]:
             for name in names
             for violation in check_customer(name, acks[name], history.events.get(name, ()))
         ),
+        *customers.check_resolved(history),
         *replaces.check_replaces(history),
         *replaces.check_answers(history),
         *replaces.check_agreement(history),
+        *stops.check_held(history),
+        *stops.check_triggers(history),
         *books.check_fills(history),
         *books.check_amendments(history),
         *books.check_ends(history),

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
-from services.chaos.domain.history import ABOUT_WISHES, AMENDING, SCRIPTED, Ack, Event
+from services.chaos.domain.history import ABOUT_WISHES, AMENDING, SCRIPTED, Ack, Event, History
 from services.chaos.domain.verdict import Claim, Violation
 
 _ANY_TIME = ABOUT_WISHES | AMENDING
@@ -110,6 +110,26 @@ def check_scripts(events: Iterable[Event]) -> Iterator[Violation]:
         if (event.status, event.reason) != expected and event.reason not in _EXCUSES:
             words = f"{event.symbol} ended {event.status} {event.reason}"
             yield Violation(Claim.BOOKS, event.trade_id, words)
+
+
+def check_doubts(events: Iterable[Event]) -> Iterator[Violation]:
+    """What is in doubt says since when."""
+    for event in events:
+        if event.in_doubt != (event.in_doubt_since > 0):
+            words = f"{event.kind}: in doubt {event.in_doubt}, since {event.in_doubt_since}"
+            yield Violation(Claim.STUCK, event.trade_id, words)
+
+
+def check_resolved(history: History) -> Iterator[Violation]:
+    """What an operator said the exchange never had was in doubt until then, and is over."""
+    kinds: dict[str, list[str]] = defaultdict(list)
+    for events in history.events.values():
+        for event in events:
+            kinds[event.trade_id].append(event.kind)
+    for trade_id in history.resolved:
+        if kinds[trade_id][-3:] != ["IN_DOUBT", "RESOLVED", "REJECTED"]:
+            words = f"resolved by an operator, and its story is {kinds[trade_id]}"
+            yield Violation(Claim.STUCK, trade_id, words)
 
 
 def check_acks(customer: str, acks: Iterable[Ack], events: Sequence[Event]) -> Iterator[Violation]:

@@ -22,7 +22,8 @@ TERMINAL = frozenset({"FILLED", "CANCELED", "REJECTED", "EXPIRED"})
 WORKING = frozenset({"IN_PROGRESS", "PARTIALLY_FILLED"})
 STOPS = frozenset({"STOP", "STOP_LIMIT"})
 CASH = "USD"
-# Symbols whose orders end by a script of the exchange: status and reason.
+# Symbols whose orders end by a script of the exchange: status and reason. What rests is canceled by
+# its customer, and what is never answered is resolved by an operator.
 SCRIPTED = {
     "TEST.FILL": ("FILLED", ""),
     "TEST.PARTS": ("FILLED", ""),
@@ -30,7 +31,12 @@ SCRIPTED = {
     "TEST.EXPIRE": ("EXPIRED", "EXPIRED"),
     "TEST.REJECT": ("REJECTED", "EXCHANGE_REJECTED"),
     "TEST.HALTED": ("REJECTED", "SYMBOL_HALTED"),
+    "TEST.STEPS": ("FILLED", ""),
+    "TEST.SLOW": ("FILLED", ""),
+    "TEST.REST": ("CANCELED", "CANCELED_BY_CUSTOMER"),
+    "TEST.SILENT": ("REJECTED", "EXCHANGE_REJECTED"),
 }
+SILENT = "TEST.SILENT"
 
 
 def may_rest(order_type: str, time_in_force: str) -> bool:
@@ -119,6 +125,7 @@ class Event:
     status: str
     reason: str = ""
     in_doubt: bool = False
+    in_doubt_since: float = 0.0  # seconds of the house's clock; 0: not in doubt
     filled_quantity: int = 0
     fill: Fill | None = None
     amendment: Amendment | None = None
@@ -228,7 +235,8 @@ class Journal:
 class History:
     """All of it. `endowments`: customer -> asset -> what they were given at the start.
 
-    `unanswered`: trade and words for each request that a service has no answer to.
+    `unanswered`: trade and words for each request that a service has no answer to. `resolved`:
+    trades of which an operator has said that the exchange never had them.
     """
 
     endowments: Mapping[str, Mapping[str, int]]
@@ -239,3 +247,4 @@ class History:
     gateway: Gateway = field(default_factory=Gateway)
     replaces: Sequence[ReplaceAck] = ()
     unanswered: Sequence[tuple[str, str]] = ()
+    resolved: frozenset[str] = frozenset()

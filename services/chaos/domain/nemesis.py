@@ -79,6 +79,11 @@ class Field:
     ways: Mapping[str, Sequence[str]]
 
 
+def holds_stops(seed: int) -> bool:
+    """Whether the house of a drill waits with stops itself."""
+    return random.Random(f"{seed}/stops").random() < 0.5
+
+
 def schedule(
     *, seed: int, seconds: float, field: Field, families: Sequence[str], at_once: int = 1
 ) -> tuple[Fault, ...]:

@@ -27,6 +27,13 @@ class Chapter(msgspec.Struct, frozen=True):
         """Whether it was on its way to the exchange right after that event."""
         return self.answered_seq is None or self.answered_seq > seq
 
+    def as_of(self, seq: int) -> Replace:
+        """As it was told by that event: while it was open nobody knew what would be filled."""
+        if not self.is_open_at(seq):
+            return self.replace
+        quantity = self.replace.asked.quantity or self.replace.old.quantity
+        return replace(self.replace, new=replace(self.replace.new, quantity=quantity))
+
     def is_told_by(self, seq: int) -> bool:
         """Whether that event asked for it or answered it."""
         return seq in (self.asked_seq, self.answered_seq)
@@ -118,10 +125,16 @@ def told(trade: Trade, chapters: Sequence[Chapter]) -> Trade:
                 orig_client_order_id=chapter.replace.orig_client_order_id,
             )
         if chapter.is_open_at(trade.seq):
-            trade = replace(trade, standing=replace(trade.standing, replace=chapter.replace))
+            trade = replace(
+                trade, standing=replace(trade.standing, replace=chapter.as_of(trade.seq))
+            )
     return trade
 
 
 def _told_event(event: TradeEvent, chapters: Sequence[Chapter]) -> TradeEvent:
-    of_event = next((each.replace for each in chapters if each.is_told_by(event.seq)), None)
-    return replace(event, trade=told(event.trade, chapters), replace=of_event)
+    of_event = next((each for each in chapters if each.is_told_by(event.seq)), None)
+    return replace(
+        event,
+        trade=told(event.trade, chapters),
+        replace=of_event.as_of(event.seq) if of_event is not None else None,
+    )
