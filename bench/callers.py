@@ -32,6 +32,7 @@ _TICK_SECONDS = 0.002
 _LINGER_SECONDS, _MOST = 0.005, 1_000  # of a batch in an open loop
 _TIMEOUT_SECONDS = 60.0
 _TOKEN_SECONDS = 36_000
+_numbers = count_from(1)  # of orders: a client_order_id is used once, whoever's it is
 
 # Says when a caller may place, and asks for nothing more.
 Gate = Callable[[], Awaitable[None]]
@@ -67,23 +68,23 @@ def merged(runs: Sequence[Run]) -> Run:
 
 
 class Customers:
-    """Who trades, each with a token."""
+    """Who trades; each of them, or the first few, with a token."""
 
-    def __init__(self, signing_key_file: str, count: int) -> None:
+    def __init__(self, signing_key_file: str, count: int, *, with_token: int | None = None) -> None:
         signer = Signer(signing_key_file)
         self.ids = [f"b{number:06d}" for number in range(count)]
-        tokens = [signer.mint(each, Role.CUSTOMER, _TOKEN_SECONDS) for each in self.ids]
+        callers = self.ids[:with_token]
+        tokens = [signer.mint(each, Role.CUSTOMER, _TOKEN_SECONDS) for each in callers]
         self._metadata = list(map(_bearer, tokens))
         self.back_end = _bearer(signer.mint("bench", Role.BACK_END, _TOKEN_SECONDS))
         self._chance = random.Random(1)
-        self._numbers = count_from(1)
 
     def call(self) -> tuple[pb.PlaceTradeRequest, Any]:
         """A request of anybody, and what goes with the call."""
         return self._request(), self.anybody()
 
     def anybody(self) -> Any:
-        """What goes with a call of one of them."""
+        """What goes with a call of one of those with a token."""
         return self._chance.choice(self._metadata)
 
     def metadata(self, number: int) -> Any:
@@ -91,7 +92,7 @@ class Customers:
         return self._metadata[number]
 
     def calls_of_all(self) -> Iterator[tuple[pb.PlaceTradeRequest, Any]]:
-        """One request of each."""
+        """One request of each with a token."""
         return ((self._request(), metadata) for metadata in self._metadata)
 
     def batch(self, size: int) -> pb.PlaceTradesRequest:
@@ -103,7 +104,7 @@ class Customers:
         )
 
     def _request(self) -> pb.PlaceTradeRequest:
-        number = next(self._numbers)
+        number = next(_numbers)
         return pb.PlaceTradeRequest(
             client_order_id=f"bench-{number}",
             symbol=SYMBOLS[number % len(SYMBOLS)],

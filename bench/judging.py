@@ -8,10 +8,16 @@ from bench.callers import Run
 
 _FILLED = 4
 _TRADES = """
-    SELECT trade_id::text, status, quantity, filled_quantity, extract(epoch FROM updated_at),
-        (SELECT coalesce(sum(e.quantity), 0) FROM execution AS e
-            WHERE e.trade_id = t.trade_id)::bigint
-    FROM trade AS t WHERE created_at >= %s
+    WITH placed AS (
+        SELECT trade_id, status, quantity, filled_quantity, updated_at
+        FROM trade WHERE created_at >= %s
+    ), executed AS (
+        SELECT trade_id, sum(e.quantity)::bigint AS quantity
+        FROM execution AS e JOIN placed USING (trade_id) GROUP BY trade_id
+    )
+    SELECT trade_id::text, status, p.quantity, filled_quantity, extract(epoch FROM updated_at),
+        coalesce(e.quantity, 0)
+    FROM placed AS p LEFT JOIN executed AS e USING (trade_id)
 """
 _BOOKS = """
     SELECT (SELECT count(*) FROM hold WHERE is_open), (SELECT coalesce(sum(held), 0) FROM account),

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from bench import bounds, house, ledger, matching, pressure, trades
+from bench import bounds, growth, house, ledger, matching, pressure, trades
 from bench.cpu import Others
 from bench.report import Row, how_quiet, keep, median, table
 from bench.scale import Scale
@@ -30,16 +30,20 @@ SUITES: dict[str, Suite] = {
     "bounds": bounds.rounds,
     "ledger": ledger.rounds,
     "matching": matching.rounds,
+    "growth": growth.rounds,
 }
 
-_MOST_ROUNDS = {"pressure": 1, "house": 1, "bounds": 1}  # they are long
+_MOST_ROUNDS = {"pressure": 1, "house": 1, "bounds": 1, "growth": 1}  # they are long
+_BY_NAME_ALONE = {"growth"}  # longer still
 _FILE_WIDTH = 140
 _app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
 @_app.command()
 def main(  # noqa: PLR0913 - its parameters are its options
-    only: Annotated[list[str] | None, typer.Option(help="Suites to run; none: all.")] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(help="Suites to run; none: all but `growth`.")
+    ] = None,
     seconds: Annotated[float, typer.Option(help="How long each figure is measured.")] = 3.0,
     rounds: Annotated[int, typer.Option(help="How often; the median counts.")] = 3,
     accounts: Annotated[int, typer.Option(help="Accounts in the books.")] = 1_000_000,
@@ -47,15 +51,25 @@ def main(  # noqa: PLR0913 - its parameters are its options
     rate: Annotated[
         float, typer.Option(help="Trades placed a second, come what may; 0: as fast as they go.")
     ] = 0.0,
+    customers: Annotated[int, typer.Option(help="With money in the end, in `growth`.")] = 100_000,
+    history: Annotated[int, typer.Option(help="Old trades in the end, in `growth`.")] = 200_000,
 ) -> None:
     """Measure, show a table per suite, and keep the figures in bench/results/."""
     # What the services log would stand in the table.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("error"))
-    scale = Scale(seconds=seconds, rounds=rounds, accounts=accounts, callers=callers, rate=rate)
+    scale = Scale(
+        seconds=seconds,
+        rounds=rounds,
+        accounts=accounts,
+        callers=callers,
+        rate=rate,
+        customers=customers,
+        history=history,
+    )
     console = Console()
     if not console.is_terminal:
         console = Console(width=_FILE_WIDTH)
-    for name in only or SUITES:
+    for name in only or [suite for suite in SUITES if suite not in _BY_NAME_ALONE]:
         most = min(rounds, _MOST_ROUNDS.get(name, rounds))
         with _server() as server:
             suite = SUITES[name]

@@ -50,14 +50,21 @@ class House(msgspec.Struct, frozen=True):
 @contextmanager
 def running_house() -> Iterator[House]:
     """In a temporary folder; in the end stopped, and all of it gone. Raises CannotRun."""
-    with tempfile.TemporaryDirectory(prefix="stockbroker-bench-") as folder:
-        Path(folder).chmod(0o755)  # under root, PostgreSQL is another user
-        with _running(Path(folder)) as house:
-            yield house
+    with a_folder() as folder, running_in(folder) as house:
+        yield house
 
 
 @contextmanager
-def _running(folder: Path) -> Iterator[House]:
+def a_folder() -> Iterator[Path]:
+    """A temporary one that a house can be run in, more than once."""
+    with tempfile.TemporaryDirectory(prefix="stockbroker-bench-") as folder:
+        Path(folder).chmod(0o755)  # under root, PostgreSQL is another user
+        yield Path(folder)
+
+
+@contextmanager
+def running_in(folder: Path) -> Iterator[House]:
+    """On what is in `folder`; in the end stopped. Raises CannotRun."""
     own = {f"STOCKBROKER_{name}": value for name, value in _SETTINGS.items()}
     command = [sys.executable, "-m", "services.house.main", "--no-demo"]
     with (folder / "supervisor.log").open("ab") as log:

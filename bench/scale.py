@@ -11,3 +11,5 @@ class Scale(msgspec.Struct, frozen=True, kw_only=True):
     accounts: int
     callers: int = 256  # of the unary door
     rate: float = 0.0  # trades a second in an open loop; 0: a closed loop
+    customers: int = 100_000  # who have money in the end, in `growth`
+    history: int = 200_000  # old trades in the end, in `growth`

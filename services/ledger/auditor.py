@@ -1,9 +1,11 @@
 """Looks at the books over and over, whether they keep their rules.
 
-A look asks of the history only what is new since the look before, and of the accounts and holds
-all there is. A full look goes over everything: the first one, one that is asked for, one at once
-when somebody changed or removed rows of history, and one from time to time. How long a look takes
-decides how long the pause is, so that looking never takes more than a small part of the database.
+A look asks of the history only what is new since the look before. What all accounts and holds come
+to is asked along with it as long as that is quickly told, and else now and then: it grows with
+customers and trades. A full look goes over everything: the first one, one that is asked for, one at
+once when somebody changed or removed rows of history, and one from time to time. How long each
+takes decides how long the pause is, so that looking never takes more than a small part of the
+database.
 """
 
 import asyncio
@@ -38,6 +40,7 @@ RULES = {
 
 _PAUSE_SECONDS = 1.0
 _PART_OF_TIME = 10  # a look is followed by a pause of ten times its length
+_STATE_PART_OF_TIME = 50  # so many times as long as it took, all accounts and holds are not asked
 _FULL_PAUSE_SECONDS = 60.0
 _FULL_PART_OF_TIME = 100
 _TRANSFERS_AT_ONCE = 100_000
@@ -83,6 +86,8 @@ class Auditor:
         self._counters: Counters = {}
         self._changed: Breaches = {}  # what somebody did to the history since this process began
         self._next_full = 0.0
+        self._next_state = 0.0
+        self._owes_state = False  # whether somebody else than the writer may have written
         for name in RULES:
             _broken.labels(name).set(0)
 
@@ -94,14 +99,19 @@ class Auditor:
         """Look no more."""
         await end(self._task)
 
-    async def look(self, *, full: bool = False) -> Look:
-        """Look now. Raises Unavailable."""
+    async def look(self, *, full: bool = False, in_turn: bool = False) -> Look:
+        """Look now. Raises Unavailable.
+
+        `in_turn`: at all accounts and holds only if that is not too soon after the last time.
+        """
         async with self._lock:
             before = self._latest
             counters = await self._read_counters()
             is_full = full or before is None or self._note_changes(counters)
             began = self._clock.monotonic()
             after = 0 if is_full or before is None else before.transfer_seq
+            if is_full or not in_turn:
+                self._next_state = began
             until, breaches = await self._search(after, is_full=is_full)
             self._counters = counters
             seconds = self._clock.monotonic() - began
@@ -129,7 +139,7 @@ class Auditor:
             if self._tenure.epoch is not None:
                 try:
                     if await self._is_due():
-                        await self.look(full=began >= self._next_full)
+                        await self.look(full=began >= self._next_full, in_turn=True)
                 except Unavailable:
                     pass
                 except Exception:
@@ -139,7 +149,9 @@ class Auditor:
 
     async def _is_due(self) -> bool:
         """Whether anything was written since the latest look, by whomever."""
-        return self._latest is None or await self._read_counters() != self._counters
+        if self._latest is None or (self._owes_state and self._is_time_for_state()):
+            return True
+        return await self._read_counters() != self._counters
 
     async def _read_counters(self) -> Counters:
         async with self._pool.connection() as connection:
@@ -167,9 +179,11 @@ class Auditor:
             async with connection.transaction():
                 await connection.execute(_ONE_MOMENT)
                 until = (await read_end(connection)).transfer_seq
-                await _ask(connection, invariants.OF_STATE, {}, breaches)
-                if is_full or until == after:  # else who wrote, if not the writer?
-                    await _ask(connection, invariants.OF_ACCOUNTS, {}, breaches)
+                await _ask(connection, invariants.OF_HEAD, {}, breaches)
+                # Where the journal has nothing new: who wrote, if not the writer?
+                self._owes_state |= is_full or until == after
+                if self._is_time_for_state():
+                    await self._ask_state(connection, breaches)
                 if not is_full and until > after:
                     bounds = {"after": after, "until": until}
                     await _ask(connection, invariants.IN_RANGE, bounds, breaches)
@@ -179,6 +193,19 @@ class Auditor:
             if is_full:
                 await self._search_history(connection, until, breaches)
         return until, breaches
+
+    def _is_time_for_state(self) -> bool:
+        return self._clock.monotonic() >= self._next_state
+
+    async def _ask_state(self, connection: AsyncConnection, breaches: Breaches) -> None:
+        """Of all accounts and holds; the time it takes grows with them."""
+        began = self._clock.monotonic()
+        await _ask(connection, invariants.OF_STATE, {}, breaches)
+        if self._owes_state:
+            await _ask(connection, invariants.OF_ACCOUNTS, {}, breaches)
+            self._owes_state = False
+        ended = self._clock.monotonic()
+        self._next_state = ended + (ended - began) * _STATE_PART_OF_TIME
 
     async def _search_history(
         self, connection: AsyncConnection, until: int, breaches: Breaches

@@ -2,13 +2,18 @@
 
 from collections.abc import AsyncIterator
 from typing import Any
+from unittest.mock import AsyncMock
 
 import psycopg
 import pytest
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
+from libs.clock import SystemClock
+from libs.postgres import Pool
+from services.ledger.auditor import Auditor
 from services.ledger.store import invariants
+from services.ledger.tenure import Tenure
 from stockbroker.ledger.v1 import invariant_pb2 as pb
 from tests.ledger.desk import USD, Desk, a_fill, a_hold, new_id
 from tests.ledger.test_access import DENIED, refusal
@@ -242,6 +247,40 @@ async def test_what_is_mended_is_seen_by_a_full_look(
     await anybody.execute("UPDATE hold SET remaining = remaining + 1 WHERE is_open")
     assert not (await watch.look()).invariants[3].holds
     assert (await watch.look(full=True)).invariants[3].holds
+
+
+class SlowClock(SystemClock):
+    """Whatever is looked at takes a second."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def monotonic(self) -> float:
+        self.seconds += 1
+        return self.seconds
+
+
+async def test_what_grows_with_customers_is_looked_at_a_fiftieth_of_the_time(
+    desk: Desk, watch: Watch, anybody: psycopg.AsyncConnection[Any], postgres_url: str
+) -> None:
+    """All accounts and holds; what was written since is looked at every time."""
+    clock, pool = SlowClock(), Pool(postgres_url)
+    await pool.open()
+    tenure = Tenure(postgres_url, clock=clock, on_change=AsyncMock())
+    auditor = Auditor(pool, tenure=tenure, clock=clock)
+    await auditor.look()
+    await anybody.execute("UPDATE hold SET remaining = remaining - 1 WHERE is_open")
+
+    await desk.deposit(1)
+    soon = await auditor.look(in_turn=True)
+    clock.seconds += 50
+    await desk.deposit(1)
+    later = await auditor.look(in_turn=True)
+    await pool.close()
+
+    assert (soon.transfer_seq, later.transfer_seq) == (6, 7)
+    assert not soon.findings["I4"].breaches
+    assert later.findings["I4"].breaches
 
 
 async def test_only_operators_look(desk: Desk) -> None:

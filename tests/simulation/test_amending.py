@@ -1,8 +1,6 @@
 """Fills that the exchange takes back or corrects while everything goes wrong."""
 
 from collections import Counter
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 
 import pytest
 
@@ -10,6 +8,7 @@ from simulation.plan import Plan
 from simulation.run import Tools, run
 from simulation.scenario import who_sell_it_all
 from tests.simulation.amend_mistakes import MISTAKES
+from tests.simulation.planted import Mistake, find
 
 pytestmark = pytest.mark.timeout(300)
 _MOST_SEEDS = 40
@@ -37,12 +36,8 @@ def test_what_cannot_be_taken_back_yet_waits_and_is_booked_then(simulated: Tools
 
 
 @pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.__name__)
-def test_a_planted_mistake_is_found(
-    simulated: Tools, mistake: Callable[[], AbstractContextManager[None]]
-) -> None:
-    with mistake():
-        for seed in range(1, _MOST_SEEDS + 1):
-            verdict = run(Plan(f"planted-{seed}", amends=True), simulated)
-            if str(verdict.violation).startswith(MISTAKES[mistake]):
-                return
-    pytest.fail(f"{mistake.__name__} was not found within {_MOST_SEEDS} seeds")
+def test_a_planted_mistake_is_found(simulated: Tools, mistake: Mistake) -> None:
+    def plan(seed: int) -> Plan:
+        return Plan(f"planted-{seed}", amends=True)
+
+    find(simulated, mistake, by=MISTAKES[mistake], plan=plan, most_seeds=_MOST_SEEDS)

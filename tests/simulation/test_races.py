@@ -1,7 +1,5 @@
 """Requests that race each other and the market: one true outcome each, and races that see."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
@@ -11,17 +9,18 @@ from simulation.main import RACING_SECONDS
 from simulation.plan import Plan
 from simulation.races import RACES
 from simulation.run import Tools, Verdict, run
+from tests.simulation.planted import Mistake, find
 from tests.simulation.race_mistakes import MISTAKES
 
 pytestmark = pytest.mark.timeout(300)
 _MOST_SEEDS = 30
 _FEW = 12
+_PLAN = Plan("", races=RACES, calm_after_seconds=RACING_SECONDS)
 
 
 def raced(simulated: Tools, seed: str, **more: Any) -> Verdict:
     """A run of many races, with faults while they last."""
-    plan = Plan(seed, races=RACES, calm_after_seconds=RACING_SECONDS)
-    return run(replace(plan, **more), simulated)
+    return run(replace(_PLAN, seed=seed, **more), simulated)
 
 
 @pytest.mark.parametrize("seed", range(1, 4))
@@ -40,13 +39,10 @@ def test_with_no_fault_a_race_is_between_the_customer_and_the_market(simulated: 
 
 
 @pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.__name__)
-def test_a_planted_mistake_is_found(
-    simulated: Tools, mistake: Callable[[], AbstractContextManager[None]]
-) -> None:
+def test_a_planted_mistake_is_found(simulated: Tools, mistake: Mistake) -> None:
     found = MISTAKES[mistake]
-    with mistake():
-        for seed in range(1, _MOST_SEEDS + 1):
-            verdict = raced(simulated, f"planted-{seed}", races=_FEW, kinds=found.among)
-            if str(verdict.violation).startswith(found.by):
-                return
-    pytest.fail(f"{mistake.__name__} was not found within {_MOST_SEEDS} seeds")
+
+    def plan(seed: int) -> Plan:
+        return replace(_PLAN, seed=f"planted-{seed}", races=_FEW, kinds=found.among)
+
+    find(simulated, mistake, by=found.by, plan=plan, most_seeds=_MOST_SEEDS)

@@ -1,13 +1,12 @@
 """Stops that the house holds for an exchange that takes none, while everything goes wrong."""
 
 from collections import Counter
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 
 import pytest
 
 from simulation.plan import Plan
 from simulation.run import Tools, run
+from tests.simulation.planted import Mistake, find
 from tests.simulation.stop_mistakes import MISTAKES
 
 pytestmark = pytest.mark.timeout(300)
@@ -25,12 +24,8 @@ def test_stops_keep_every_promise_whoever_holds_them(simulated: Tools, is_held: 
 
 
 @pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.__name__)
-def test_a_planted_mistake_is_found(
-    simulated: Tools, mistake: Callable[[], AbstractContextManager[None]]
-) -> None:
-    with mistake():
-        for seed in range(1, _MOST_SEEDS + 1):
-            verdict = run(Plan(f"stop-{seed}", holds_stops=True), simulated)
-            if str(verdict.violation).startswith(MISTAKES[mistake]):
-                return
-    pytest.fail(f"{mistake.__name__} was not found within {_MOST_SEEDS} seeds")
+def test_a_planted_mistake_is_found(simulated: Tools, mistake: Mistake) -> None:
+    def plan(seed: int) -> Plan:
+        return Plan(f"stop-{seed}", holds_stops=True)
+
+    find(simulated, mistake, by=MISTAKES[mistake], plan=plan, most_seeds=_MOST_SEEDS)

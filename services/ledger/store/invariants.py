@@ -1,7 +1,8 @@
 """The invariants of the books as questions whose answers are the places where they are broken.
 
-`IN_RANGE` and `OF_ENTRIES` are asked of the history above `after` up to `until`, `OF_STATE` of what
-all accounts and holds are now, from one moment. Each answer is a row of one text.
+`IN_RANGE` and `OF_ENTRIES` are asked of the history above `after` up to `until`, `OF_HEAD` of where
+it ends, `OF_STATE` of what all accounts and holds are now, from one moment. Each answer is a row of
+one text. `OF_STATE` alone takes longer the more customers and trades there are.
 """
 
 from collections.abc import Mapping
@@ -175,6 +176,9 @@ OF_STATE: Mapping[str, tuple[LiteralString, ...]] = {
         LIMIT 5
         """,
     ),
+}
+
+OF_HEAD: Mapping[str, tuple[LiteralString, ...]] = {
     "I6": (
         """
         SELECT format('the journal ends at transfer %%s, its head says %%s',
@@ -187,7 +191,7 @@ OF_STATE: Mapping[str, tuple[LiteralString, ...]] = {
     ),
 }
 
-# Accounts that no entry in range led to: asked in a full look only.
+# Accounts that no entry in range led to: asked where others than the writer may have written.
 OF_ACCOUNTS: Mapping[str, tuple[LiteralString, ...]] = {
     "I3": (
         """
@@ -212,9 +216,9 @@ LIST_EXECUTIONS = """
 """
 
 # Rows written, changed and removed since the statistics began, by table; the last two stay what
-# they are in tables that hold history.
+# they are in tables that hold history. A new checkpoint is nothing to look at.
 READ_COUNTERS = """
-    SELECT relname, n_tup_ins, n_tup_upd, n_tup_del
+    SELECT relname, CASE relname WHEN 'checkpoint' THEN 0 ELSE n_tup_ins END, n_tup_upd, n_tup_del
     FROM pg_stat_user_tables
     WHERE relname IN ('account', 'hold', 'transfer', 'entry', 'batch', 'checkpoint', 'restraint')
     ORDER BY relname

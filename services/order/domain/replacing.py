@@ -136,11 +136,15 @@ def replaced(trade: Trade, wanted: Replace) -> Verdict:
 
 
 def reject_replace(trade: Trade, wanted: Replace, outcome: ReplaceRejected) -> Verdict:
-    """The trade stands as if nothing had been asked."""
+    """The trade stands as if nothing had been asked.
+
+    There is no doubt any more when the exchange said so, or when the trade is on its book and
+    nothing is asked of it: nobody would ask after that again.
+    """
     event = Event.REPLACE_REJECTED
-    is_known = outcome.cause is Cause.EXCHANGE
-    changes = {"in_doubt": False, "reason_text": ""} if is_known else {}
-    standing = after(trade.standing, event, replace=None, **changes)
+    standing = after(trade.standing, event, replace=None)
+    if outcome.cause is Cause.EXCHANGE or (trade.rests and not standing.status.is_pending):
+        standing = replace(standing, in_doubt=False, reason_text="")
     step = Step(event, standing, outcome.cause, refusal=outcome.reason, replace=wanted)
     return applied(trade, step)
 

@@ -1,0 +1,142 @@
+"""What makes a house a large one: customers with money, and old trades; and what that takes."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+
+import grpc
+import psycopg
+from psycopg import sql
+
+from bench.callers import BatchDoor
+from bench.desk import Desk
+from bench.judging import NotTrue
+from bench.premises import House
+from libs.auth import Role, Signer
+from stockbroker.ledger.v1 import posting_pb2 as posting
+from stockbroker.ledger.v1.invariant_pb2 import GetInvariantsRequest
+from stockbroker.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
+
+_BANK, _CASH_MICROS = "house/bench", 10**13
+_CALLS, _CALL_ITEMS = 4, 500
+_CALL_SECONDS = 600.0
+_LONGEST_SECONDS = 60.0  # of trading in one go, after which all of it is judged
+_SETTLE_SECONDS, _LOOK_SECONDS = 900.0, 1.0
+_STATISTICS_SECONDS = 1.5  # after which the server has noted what was read
+# Of open_trade the benchmark itself reads all, again and again.
+_ROWS_READ = """
+    SELECT coalesce(sum(seq_tup_read + coalesce(idx_tup_fetch, 0)), 0)
+    FROM pg_stat_user_tables WHERE relname <> 'open_trade'
+"""
+_COMPARED = """
+    SELECT (SELECT count(*) FROM agreed_execution)
+            + (SELECT count(*) FROM (SELECT DISTINCT venue, execution_id FROM sighting) AS told),
+        (SELECT count(*) FROM suspect) + (SELECT count(*) FROM break WHERE closed_at IS NULL)
+"""
+
+
+async def endow(house: House, customers: Sequence[str]) -> None:
+    """Cash for each of these, by transfers in the ledger: so its chains and proofs are true."""
+    left = cash_calls(customers)
+    async with grpc.aio.insecure_channel(house.services["ledger"]) as channel:
+        ledger = LedgerServiceStub(channel)
+
+        async def work() -> None:
+            for request in left:
+                answer = await ledger.PostTransfers(
+                    request, metadata=_operator(house), timeout=_CALL_SECONDS
+                )
+                if refused := [result for result in answer.results if result.reason]:
+                    raise RuntimeError(f"refused: {refused[0]}")
+
+        await asyncio.gather(*(work() for _ in range(_CALLS)))
+
+
+async def trade(desk: Desk, door: BatchDoor, count: int) -> int:
+    """Really trade, by and large `count` times; how many trades there were. Raises NotTrue."""
+    done, rate = 0, 1_000.0
+    while done < count:
+        seconds = min(_LONGEST_SECONDS, max(1.0, (count - done) / rate))
+        taken = await desk.take(lambda s=seconds: door.run(s, desk.gate()))  # type: ignore[misc]
+        done, rate = done + len(taken.filled), taken.rate
+    return done
+
+
+async def settle(house: House) -> None:
+    """Until every execution is compared and none differs; then what autovacuum would do.
+
+    Raises NotTrue.
+    """
+    executed = (await _ask(house, "order", "SELECT count(*) FROM execution"))[0]
+    deadline = time.monotonic() + _SETTLE_SECONDS
+    while (found := await _ask(house, "reconciliation", _COMPARED)) != (executed, 0):
+        if time.monotonic() > deadline:
+            raise NotTrue(f"of {executed} executions are compared, and differ: {found}")
+        await asyncio.sleep(_LOOK_SECONDS)
+    for url in house.databases.values():
+        async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
+            for name in await _tables(connection):
+                await connection.execute(
+                    sql.SQL("VACUUM ANALYZE {}").format(sql.Identifier(name)), prepare=False
+                )
+
+
+async def look(house: House) -> None:
+    """The ledger goes over all of its books. Raises NotTrue."""
+    async with grpc.aio.insecure_channel(house.services["ledger"]) as channel:
+        looks = LedgerServiceStub(channel).GetInvariants(
+            GetInvariantsRequest(full=True), metadata=_operator(house), timeout=_CALL_SECONDS
+        )
+        async for found in looks:
+            if broken := [rule.id for rule in found.invariants if not rule.holds]:
+                raise NotTrue(f"the ledger broke {broken}")
+
+
+async def sizes(house: House) -> dict[str, int]:
+    """Bytes on disk of each database."""
+    question = "SELECT pg_database_size(current_database())"
+    return {name: (await _ask(house, name, question))[0] for name in house.databases}
+
+
+async def rows_read(house: House) -> dict[str, int]:
+    """Of tables, so far, by whatever plan: by database."""
+    await asyncio.sleep(_STATISTICS_SECONDS)
+    return {name: (await _ask(house, name, _ROWS_READ))[0] for name in house.databases}
+
+
+def cash_calls(customers: Sequence[str]) -> Iterator[posting.PostTransfersRequest]:
+    """Calls of the ledger that give each of these the same amount."""
+    for start in range(0, len(customers), _CALL_ITEMS):
+        names = customers[start : start + _CALL_ITEMS]
+        yield posting.PostTransfersRequest(transfers=map(_cash, names))
+
+
+def _cash(customer: str) -> posting.PostedTransfer:
+    leg = posting.TransferLeg(
+        debit_account=_BANK,
+        credit_account=f"customer/{customer}",
+        asset="USD",
+        amount=_CASH_MICROS,
+    )
+    return posting.PostedTransfer(transfer_id=str(uuid.uuid4()), legs=[leg])
+
+
+def _operator(house: House) -> tuple[tuple[str, str], ...]:
+    token = Signer(house.signing_key_file).mint("bench", Role.OPERATOR)
+    return (("authorization", f"Bearer {token}"),)
+
+
+async def _tables(connection: psycopg.AsyncConnection) -> list[str]:
+    cursor = await connection.execute(
+        "SELECT relname FROM pg_stat_user_tables WHERE schemaname = 'public'"
+    )
+    return [row[0] for row in await cursor.fetchall()]
+
+
+async def _ask(house: House, database: str, question: str) -> tuple[int, ...]:
+    """The numbers of its one row."""
+    async with await psycopg.AsyncConnection.connect(house.databases[database]) as connection:
+        row = await (await connection.execute(question.encode())).fetchone()
+    assert row is not None
+    return tuple(map(int, row))
