@@ -150,6 +150,28 @@ def stored_execution_to(stored: StoredExecution) -> stored_pb.StoredExecution:
     return execution
 
 
+def stored_amendment_to(stored: StoredExecution) -> stored_pb.StoredAmendment:
+    """A bust or a correction of a fill as it is stored."""
+    said = stored.report
+    is_bust = said.kind == Kind.BUSTED
+    amendment = stored_pb.StoredAmendment(
+        report_seq=stored.seq,
+        venue=stored.venue,
+        execution_id=said.amends,
+        amendment_id=said.execution_id,
+        trade_id=said.trade_id,
+        customer_id=stored.customer_id,
+        side=terms_pb2.Side.ValueType(said.side),
+        symbol=said.symbol,
+        quantity=0 if is_bust else said.quantity,
+        price_micros=0 if is_bust else said.price_micros,
+        is_parked=stored.is_parked,
+    )
+    set_nanos(amendment.amended_at, said.executed_at_nanos)
+    set_moment(amendment.received_at, stored.received_at)
+    return amendment
+
+
 def order_status_to(
     trade_id: str,
     state: int,

@@ -15,7 +15,7 @@ from services.order.domain.trade import (
     average_price_micros,
 )
 from services.order.domain.turns import Applied, Claimed, Waiting
-from services.order.store.executions import Page
+from services.order.store.executions import Page, RecordedAmendment
 from stockbroker.common.v1.reason_pb2 import Reason
 from stockbroker.common.v1.terms_pb2 import OrderType, Side, TimeInForce
 from stockbroker.order.v1 import order_execution_service_pb2 as execution_pb
@@ -126,7 +126,7 @@ def _execution_to(execution: Execution) -> order_pb2.Execution:
 
 
 def executions_to(page: Page) -> recorded_pb.ListExecutionsResponse:
-    """Fills on record, and where to go on."""
+    """Fills and amendments on record, and where to go on."""
     return recorded_pb.ListExecutionsResponse(
         executions=[
             recorded_pb.RecordedExecution(
@@ -138,9 +138,27 @@ def executions_to(page: Page) -> recorded_pb.ListExecutionsResponse:
             )
             for each in page.executions
         ],
+        amendments=map(_recorded_amendment_to, page.amendments),
         next=recorded_pb.ExecutionPlace(**msgspec.structs.asdict(page.next)),
         reaches_end=page.reaches_end,
     )
+
+
+def _recorded_amendment_to(recorded: RecordedAmendment) -> recorded_pb.RecordedAmendment:
+    message = recorded_pb.RecordedAmendment(
+        venue=recorded.venue,
+        execution_id=recorded.execution_id,
+        amendment_id=recorded.amendment_id,
+        trade_id=recorded.trade_id,
+        quantity=recorded.quantity,
+        price_micros=recorded.price_micros,
+        customer_id=recorded.customer_id,
+        side=Side.ValueType(recorded.side),
+        symbol=recorded.symbol,
+        transaction_id=recorded.transaction_id,
+    )
+    set_moment(message.amended_at, recorded.amended_at)
+    return message
 
 
 def watched_to(item: TradeEvent | Heartbeat) -> pb.WatchTradesResponse:

@@ -6,7 +6,7 @@ from datetime import date
 
 from libs.reasons import Reason
 from libs.refusals import Invalid, NotFound
-from services.reconciliation.domain.verdict import BreakClass
+from services.reconciliation.domain.break_class import BreakClass
 from services.reconciliation.store.breaks import BreakState
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")

@@ -12,6 +12,7 @@ from psycopg import AsyncConnection
 from libs.ids import Ids
 from libs.postgres import Lane
 from services.reconciliation.domain.agreement import agreed
+from services.reconciliation.domain.break_class import BreakClass
 from services.reconciliation.domain.case import Closing, Opening, Ruling, rule
 from services.reconciliation.domain.day import (
     DayReport,
@@ -30,7 +31,6 @@ from services.reconciliation.domain.sighting import (
     Source,
     changes,
 )
-from services.reconciliation.domain.verdict import BreakClass
 from services.reconciliation.store.agreements import Agreements
 from services.reconciliation.store.breaks import Breaks
 from services.reconciliation.store.cases import Cases

@@ -60,6 +60,7 @@ class GatewayReader:
         request = stored_execution_pb2.ListExecutionsRequest(after_seq=after.position, limit=limit)
         told = await _ask(self._gateway.ListExecutions, request)
         found = [wire.from_gateway(stored) for stored in told.executions]
+        found += map(wire.from_gateway_amendment, told.amendments)
         return _numbered_page(Source.GATEWAY, after, told, found, now=now)
 
     async def in_doubt_and_parked(self) -> tuple[int, int]:
@@ -70,7 +71,7 @@ class GatewayReader:
 
 
 class OrderReader:
-    """Fills as the order service recorded them."""
+    """Fills and amendments as the order service recorded them."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._order: Any = OrderExecutionServiceStub(channel)
@@ -89,12 +90,15 @@ class OrderReader:
             next=Place(told.next.transaction_id, told.next.venue, told.next.execution_id),
             reaches_end=told.reaches_end,
             began_at=now,
-            sightings=tuple(map(wire.from_order, told.executions)),
+            sightings=(
+                *map(wire.from_order, told.executions),
+                *map(wire.from_order_amendment, told.amendments),
+            ),
         )
 
 
 class LedgerReader:
-    """Bookings of fills and what corrects them."""
+    """Bookings of fills and what corrects them, amendments among it."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._ledger: Any = LedgerServiceStub(channel)

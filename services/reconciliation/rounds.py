@@ -12,6 +12,7 @@ from prometheus_client import Counter, Gauge
 from libs.clock import Clock
 from libs.refusals import Unavailable
 from services.reconciliation.books import Books, Outcome
+from services.reconciliation.domain.break_class import BreakClass
 from services.reconciliation.domain.day import due_at, next_due
 from services.reconciliation.domain.progress import (
     Moments,
@@ -23,7 +24,6 @@ from services.reconciliation.domain.progress import (
     whole_since,
 )
 from services.reconciliation.domain.sighting import Page, Place, Source
-from services.reconciliation.domain.verdict import BreakClass
 from services.reconciliation.neighbours import Away, Reader
 
 _SAVE_EVERY = 30  # rounds, where nothing else is written

@@ -104,6 +104,7 @@ def _told_to(sighting: Sighting) -> break_pb2.ToldTerms:
         notional_micros=abs(sighting.cash_micros),
         position=sighting.position,
         is_correction=not sighting.is_fill,
+        amendment_id=sighting.amendment_id,
     )
 
 

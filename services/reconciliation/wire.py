@@ -8,12 +8,13 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from services.reconciliation.domain.sighting import Sighting, Source, bounded
 from stockbroker.exchange.v1.exchange_pb2 import ExecutionReport
-from stockbroker.exchange_gateway.v1.stored_execution_pb2 import StoredExecution
+from stockbroker.exchange_gateway.v1.stored_execution_pb2 import StoredAmendment, StoredExecution
 from stockbroker.ledger.v1.booked_execution_pb2 import BookedExecution
-from stockbroker.order.v1.recorded_execution_pb2 import RecordedExecution
+from stockbroker.order.v1.recorded_execution_pb2 import RecordedAmendment, RecordedExecution
 
 _CASH = "USD"
 _SIGNS = {1: 1, 2: -1}  # BUY and SELL, by what they do to the customer's shares
+_AMENDMENT = 1  # the part of it at the order service: the transaction of the fill may be its own
 _NO_DAY = date(1970, 1, 1)
 _DAY_SECONDS = 86_400
 
@@ -52,6 +53,7 @@ def from_venue_correction(report: ExecutionReport, venue: str) -> Sighting:
         trade_id=_text(report.client_order_id),
         customer_id="",
         symbol=_text(report.symbol),
+        amendment_id=_text(report.exec_id),
     )
 
 
@@ -73,6 +75,25 @@ def from_gateway(stored: StoredExecution) -> Sighting:
     )
 
 
+def from_gateway_amendment(stored: StoredAmendment) -> Sighting:
+    """What the gateway stored that an execution is instead, whether it is parked or not."""
+    sign = _SIGNS.get(stored.side, 0)
+    return Sighting(
+        source=Source.GATEWAY,
+        position=stored.report_seq,
+        trade_date=_day(stored.amended_at),
+        shares=bounded(sign * stored.quantity),
+        cash_micros=bounded(-sign * stored.quantity * stored.price_micros),
+        is_fill=False,
+        venue=_text(stored.venue),
+        execution_id=_text(stored.execution_id),
+        trade_id=_text(stored.trade_id),
+        customer_id=stored.customer_id,
+        symbol=_text(stored.symbol),
+        amendment_id=_text(stored.amendment_id),
+    )
+
+
 def from_order(recorded: RecordedExecution) -> Sighting:
     """A fill as the order service recorded it."""
     sign = _SIGNS.get(recorded.side, 0)
@@ -88,6 +109,26 @@ def from_order(recorded: RecordedExecution) -> Sighting:
         trade_id=execution.trade_id,
         customer_id=recorded.customer_id,
         symbol=recorded.symbol,
+    )
+
+
+def from_order_amendment(recorded: RecordedAmendment) -> Sighting:
+    """What the order service recorded that an execution is instead."""
+    sign = _SIGNS.get(recorded.side, 0)
+    return Sighting(
+        source=Source.ORDER,
+        position=recorded.transaction_id,
+        part=_AMENDMENT,
+        trade_date=_day(recorded.amended_at),
+        shares=bounded(sign * recorded.quantity),
+        cash_micros=bounded(-sign * recorded.quantity * recorded.price_micros),
+        is_fill=False,
+        venue=recorded.venue,
+        execution_id=recorded.execution_id,
+        trade_id=recorded.trade_id,
+        customer_id=recorded.customer_id,
+        symbol=recorded.symbol,
+        amendment_id=recorded.amendment_id,
     )
 
 
@@ -114,6 +155,7 @@ def from_ledger(booked: BookedExecution) -> Iterable[Sighting]:
             trade_id=booked.trade_id,
             customer_id=each.customer_id,
             symbol=each.asset,
+            amendment_id=booked.correction_id,
         )
 
 

@@ -112,6 +112,26 @@ async def test_what_cannot_be_true_of_a_fill_is_parked(scene: Scene, gateway: Ga
     ]
 
 
+async def test_a_second_amendment_of_a_fill_is_parked_for_the_same_reason_ever_again_and_kept(
+    scene: Scene, gateway: Gateway, desk: Desk
+) -> None:
+    trade_id, filled = await a_filled_order(scene, gateway)
+
+    scene.venue.say(correct(filled, 60, PRICE), correct(filled, 50, PRICE), bust(filled))
+
+    assert await parked(scene, 2) == ["AMENDED_TWICE", "AMENDED_TWICE"]
+    assert (await told(scene, trade_id, 3)).corrected.quantity == 60
+    for case in await desk.parked():
+        again = await desk.retry(case.report_seq)
+        assert (again.state, again.breach) == (again.STATE_PARKED, "AMENDED_TWICE")
+        assert "amended before, by report" in again.detail
+    said = [report.SerializeToString() for report in scene.venue.reports[-3:]]
+    kept = scene.rows("SELECT raw FROM venue_report WHERE kind IN (9, 10) ORDER BY seq")
+    assert [bytes(row[0]) for row in kept] == said
+    [status] = await gateway.orders(trade_id)
+    assert status.filled_quantity == 60
+
+
 @pytest.mark.parametrize(("quantity", "price"), [(101, PRICE), (0, PRICE), (100, 0)])
 async def test_a_correction_to_what_no_fill_can_be_is_parked(
     scene: Scene, gateway: Gateway, quantity: int, price: int

@@ -1,9 +1,9 @@
-"""ListExecutions: the fills among the reports, as they are stored."""
+"""ListExecutions: the fills among the reports and their amendments, as they are stored."""
 
 from stockbroker.exchange.v1 import exchange_pb2 as market
 from stockbroker.exchange_gateway.v1 import stored_execution_pb2 as pb
 from tests.exchange_gateway.conftest import Gateway, Scene, an_order
-from tests.exchange_gateway.venue_words import accept, fill
+from tests.exchange_gateway.venue_words import PRICE, accept, bust, correct, fill
 from tests.support.wait import until
 
 
@@ -47,3 +47,30 @@ async def test_a_parked_fill_is_told_as_such(scene: Scene, gateway: Gateway) -> 
     (one,) = (await page(gateway)).executions
 
     assert (one.quantity, one.is_parked) == (101, True)
+
+
+async def test_amendments_are_told_as_the_venue_reported_them_the_parked_one_too(
+    scene: Scene, gateway: Gateway
+) -> None:
+    orders = [an_order() for _ in range(2)]
+    await gateway.submit(*orders)
+    await until(lambda: all(scene.execution.is_filled(order.trade_id) for order in orders))
+    first, second = (each for each in scene.venue.reports if each.last_quantity)
+    scene.venue.say(bust(first), correct(second, 60, PRICE - 1), bust(second))
+    await until(lambda: scene.rows("SELECT FROM parked_report"))
+
+    told = await page(gateway)
+
+    assert len(told.executions) == 2
+    terms = [(a.execution_id, a.quantity, a.price_micros, a.is_parked) for a in told.amendments]
+    assert terms == [
+        (first.exec_id, 0, 0, False),
+        (second.exec_id, 60, PRICE - 1, False),
+        (second.exec_id, 0, 0, True),
+    ]
+    said = scene.venue.reports[-3:]
+    assert [a.amendment_id for a in told.amendments] == [each.exec_id for each in said]
+    one = told.amendments[0]
+    assert (one.trade_id, one.customer_id) == (first.client_order_id, "alice")
+    assert (one.symbol, one.side) == ("AAPL", 1)
+    assert one.amended_at == said[0].transact_time

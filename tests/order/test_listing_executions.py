@@ -4,6 +4,7 @@ import psycopg
 
 from stockbroker.order.v1 import recorded_execution_pb2 as pb
 from tests.order.client import Order, filled
+from tests.order.test_amending import amended, busted
 from tests.support.keys import bearer
 
 
@@ -65,3 +66,47 @@ async def test_a_fill_that_is_committed_late_is_not_skipped(
 
     assert sorted(ids(again)) == ["e-late", "e-soon"]
     assert ids(await page(order, again.next)) == []
+
+
+def amendments(told: pb.ListExecutionsResponse) -> list[tuple[str, str]]:
+    """The fills of a page that were amended, and by what."""
+    return [(each.execution_id, each.amendment_id) for each in told.amendments]
+
+
+async def test_what_became_of_fills_is_told_with_the_terms_of_their_trade(order: Order) -> None:
+    trade_ids = [await a_fill(order, execution_id) for execution_id in ("e-1", "e-2")]
+    first = await page(order)
+    corrected = amended(trade_ids[0], 40, 9_000_000, amendment_id="c-1")
+    await order.apply(corrected, busted(trade_ids[1], execution_id="e-2"))
+
+    rest = await page(order, first.next)
+
+    assert (ids(rest), amendments(first)) == ([], [])
+    assert amendments(rest) == [("e-1", "c-1"), ("e-2", "b-1")]
+    correction, bust = rest.amendments
+    assert (correction.quantity, correction.price_micros) == (40, 9_000_000)
+    assert (bust.quantity, bust.price_micros) == (0, 0)
+    assert (bust.customer_id, bust.symbol, bust.side) == ("alice", "AAPL", 1)
+    assert (bust.venue, bust.trade_id) == ("XSIM", trade_ids[1])
+    assert bust.amended_at == corrected.amended.amended_at
+    assert amendments(await page(order, rest.next)) == []
+
+
+async def test_page_by_page_every_fill_and_every_amendment_is_told(order: Order) -> None:
+    names = [f"e-{number}" for number in range(5)]
+    trade_ids = [await a_fill(order, name) for name in names]
+    outcomes = [
+        busted(trade_id, execution_id=name) for trade_id, name in zip(trade_ids, names, strict=True)
+    ]
+    await order.apply(*outcomes)
+    await a_fill(order, "e-9")
+
+    told, after, fills, busts = None, None, set[str](), set[str]()
+    while told is None or not told.reaches_end:
+        told = await page(order, after, limit=2)
+        after = told.next
+        fills |= set(ids(told))
+        busts |= {execution_id for execution_id, _ in amendments(told)}
+
+    assert fills == {*names, "e-9"}
+    assert busts == set(names)

@@ -9,6 +9,8 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from libs.embedded import Postgres
+from stockbroker.exchange.v1 import exchange_control_service_pb2 as control_pb
+from stockbroker.exchange.v1.exchange_control_service_pb2_grpc import ExchangeControlServiceStub
 from stockbroker.ledger.v1 import ledger_service_pb2 as ledger_pb
 from stockbroker.ledger.v1 import posting_pb2
 from stockbroker.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
@@ -37,6 +39,7 @@ class Scene:
         self.channel = grpc.aio.insecure_channel(house.operators_address)
         self.service = ReconciliationServiceStub(self.channel)
         self.ledger = LedgerServiceStub(self.channel)
+        self.exchange: Any = ExchangeControlServiceStub(self.channel)
         self.olivia = bearer(house.operator_token("olivia"))
         self.oscar = bearer(house.operator_token("oscar"))
 
@@ -58,6 +61,20 @@ class Scene:
             story = await app.story({trade.trade_id})
         return next(event.execution for event in story if event.HasField("execution"))
 
+    async def bust(self, execution_id: str) -> str:
+        """The exchange takes a fill back; its id of the bust."""
+        request = control_pb.BustExecutionRequest(exec_id=execution_id, reason_text="an error")
+        told = await self.exchange.BustExecution(request, metadata=self.olivia, timeout=30)
+        return str(told.report.exec_id)
+
+    async def correct(self, execution_id: str, quantity: int) -> str:
+        """The exchange says that a fill was of fewer shares; its id of the correction."""
+        request = control_pb.CorrectExecutionRequest(
+            exec_id=execution_id, quantity=quantity, reason_text="a typo"
+        )
+        told = await self.exchange.CorrectExecution(request, metadata=self.olivia, timeout=30)
+        return str(told.report.exec_id)
+
     async def breaks(self, execution_id: str) -> list[break_pb2.Break]:
         """Every break of an execution, those that are over too."""
         request = pb.ListBreaksRequest(states=EVERY_STATE, page_size=1000)
@@ -78,7 +95,7 @@ class Scene:
         async def are_open() -> bool:
             return await self.open_classes(execution_id) == set(classes)
 
-        await until(are_open, seconds=20, what=f"{classes} open for {execution_id}")
+        await until(are_open, seconds=60, what=f"{classes} open for {execution_id}")
         return await self.breaks(execution_id)
 
     async def closed(self, execution_id: str) -> set[str]:
@@ -88,7 +105,7 @@ class Scene:
             found = await self.breaks(execution_id)
             return bool(found) and all(each.HasField("closed_at") for each in found)
 
-        await until(are_closed, seconds=20, what=f"breaks of {execution_id} closed")
+        await until(are_closed, seconds=60, what=f"breaks of {execution_id} closed")
         return {
             break_pb2.BreakEnd.Name(each.end).removeprefix("BREAK_END_")
             for each in await self.breaks(execution_id)

@@ -8,6 +8,7 @@ from psycopg import AsyncConnection, sql
 from libs.ids import SystemIds
 from libs.postgres import Lane
 from services.reconciliation.books import Books
+from services.reconciliation.domain.break_class import BreakClass
 from services.reconciliation.domain.day import SealedDay
 from services.reconciliation.domain.sighting import Page, Place, Sighting, Source, numbered
 from services.reconciliation.neighbours import Away
@@ -131,7 +132,7 @@ class Desk:
         """Those in these states; of none: not over."""
         wanted = Wanted(
             states=list(map(int, states or (BreakState.OPEN, BreakState.EXPLAINED))),
-            classes=list(range(1, 10)),
+            classes=list(map(int, BreakClass)),
             before=None,
             limit=1000,
         )

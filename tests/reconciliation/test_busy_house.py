@@ -107,8 +107,27 @@ async def test_a_busy_honest_run_gives_no_break(scene: Scene) -> None:
     assert await all_breaks(scene) == []
 
 
+async def test_busts_and_corrections_of_an_honest_house_give_no_break(scene: Scene) -> None:
+    fills = await asyncio.gather(*(scene.a_fill(f"amended-{number}") for number in range(6)))
+    await asyncio.gather(*(scene.bust(fill.execution_id) for fill in fills[::2]))
+    await asyncio.gather(*(scene.correct(fill.execution_id, 3) for fill in fills[1::2]))
+    await scene.compared()
+
+    told = scene.change(
+        "reconciliation",
+        "SELECT source, count(*) FILTER (WHERE is_fill),"
+        " count(DISTINCT amendment_id) FILTER (WHERE amendment_id <> '') FROM sighting"
+        " WHERE execution_id = ANY(%s) GROUP BY source ORDER BY source",
+        [fill.execution_id for fill in fills],
+    )
+    assert told == [(source, len(fills), len(fills)) for source in range(1, 5)]
+    assert await all_breaks(scene) == []
+
+
 async def test_with_a_source_away_its_lag_is_told_and_nothing_is_a_break(scene: Scene) -> None:
+    fill = await scene.a_fill("regretted")
     with frozen(scene.house, "exchange_gateway"):
+        await scene.bust(fill.execution_id)
         trading = asyncio.create_task(trade(scene, "patient", 3))
         (away,) = await until(has_one_away(scene), seconds=60)
         assert away.detail

@@ -1,7 +1,6 @@
 """Records altered by hand in a running house: each is found, classed, and closes once repaired."""
 
 import uuid
-from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
@@ -11,27 +10,16 @@ from stockbroker.ledger.v1 import ledger_service_pb2 as ledger_pb
 from stockbroker.reconciliation.v1 import break_pb2
 from stockbroker.reconciliation.v1 import reconciliation_service_pb2 as pb
 from tests.reconciliation.scene import USD, Scene, leg
-from tests.support.house import House, running_house
 
-pytestmark = pytest.mark.xdist_group("reconciliation")
+pytestmark = [pytest.mark.xdist_group("reconciliation"), pytest.mark.timeout(300)]
 
 CLEARING = "house/clearing"
 
 
-@pytest.fixture(scope="module")
-def watched_house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    """A house whose reconciliation is impatient."""
-    folder = tmp_path_factory.mktemp("watched")
-    with running_house(folder, INTERVAL_SECONDS="0.2", GRACE_SECONDS="0.6") as house:
-        yield house
-
-
 @pytest.fixture
-async def scene(watched_house: House) -> AsyncIterator[Scene]:
-    """The house and its operators."""
-    scene = Scene(watched_house)
-    yield scene
-    await scene.channel.close()
+def scene(watched: Scene) -> Scene:
+    """The house that the tests of this kind share."""
+    return watched
 
 
 _RECORDS = {

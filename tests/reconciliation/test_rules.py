@@ -55,32 +55,6 @@ def test_any_other_term_is_an_alteration(source: Source, terms: dict[str, Any]) 
     assert found == [f"ALTERED_AT_{source.name}"]
 
 
-def amended(position: int, **terms: Any) -> Sighting:
-    """What the venue says that the fill is instead."""
-    return a_sighting(VENUE, "e-1", position, is_fill=False, **terms)
-
-
-def test_a_bust_leaves_nothing_at_the_ledger_and_the_fill_everywhere_else() -> None:
-    bust = amended(9, shares=0, cash_micros=0)
-    booked = correction(9, shares=-10, cash_micros=1_000_000_000)
-
-    assert classes([*everywhere(), bust, booked]) == []
-    assert classes([*everywhere(), bust]) == ["ALTERED_AT_LEDGER"]
-    assert classes([*everywhere(), booked]) == ["MISSING_AT_LEDGER"]
-    unbooked = [each for each in everywhere() if each.source is not LEDGER]
-    assert classes([*unbooked, bust]) == []
-
-
-def test_after_a_correction_the_ledger_has_the_last_word_of_the_venue() -> None:
-    corrected = amended(9, shares=4, cash_micros=-300_000_000)
-    booked = correction(9, shares=-6, cash_micros=700_000_000)
-
-    assert classes([*everywhere(), corrected, booked]) == []
-    assert classes([*everywhere(), corrected]) == ["ALTERED_AT_LEDGER"]
-    wrong = correction(9, shares=-6, cash_micros=700_000_001)
-    assert classes([*everywhere(), corrected, wrong]) == ["ALTERED_AT_LEDGER"]
-
-
 def test_what_one_row_says_is_the_same_fill_told_once_by_all() -> None:
     whole = agreed(everywhere()[::-1])
     assert whole is not None

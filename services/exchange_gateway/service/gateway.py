@@ -146,7 +146,8 @@ class GatewayService(Operators, Market, ExchangeGatewayServiceServicer):
         after, limit = wire.window_from(request)
         found, last = await self._executions.between(after, after + limit)
         return stored_pb.ListExecutionsResponse(
-            executions=[wire.stored_execution_to(each) for each in found],
+            executions=[wire.stored_execution_to(each) for each in found if not each.is_amendment],
+            amendments=[wire.stored_amendment_to(each) for each in found if each.is_amendment],
             next_after_seq=min(after + limit, last),
             reaches_end=last <= after + limit,
         )

@@ -1,4 +1,4 @@
-"""The executions among the stored reports, for books to be compared with."""
+"""Executions and their amendments among the stored reports, for books to be compared with."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -7,6 +7,7 @@ import msgspec
 
 from libs.postgres import Pool
 from services.exchange_gateway.domain import Report
+from services.exchange_gateway.domain.reports import AMENDMENTS
 
 _LAST = """
 SELECT next_seq - 1 FROM progress WHERE session_id = %(session_id)s AND lane = 'stored'
@@ -18,13 +19,17 @@ FROM venue_report r
 JOIN venue_session s ON s.session_id = r.session_id
 LEFT JOIN venue_order o ON o.trade_id = r.trade_id
 LEFT JOIN parked_report p ON p.session_id = r.session_id AND p.seq = r.seq AND p.state <> 2
-WHERE r.session_id = %(session_id)s AND r.seq > %(after)s AND r.seq <= %(until)s AND r.kind = 2
+WHERE r.session_id = %(session_id)s AND r.seq > %(after)s AND r.seq <= %(until)s
+    AND r.kind IN (2, 9, 10)
 ORDER BY r.seq
 """
 
 
 class StoredExecution(msgspec.Struct, frozen=True):
-    """A fill as it is stored; `customer_id` is empty where no order of ours has its trade id."""
+    """A fill, or its bust or correction, as it is stored.
+
+    `customer_id` is empty where no order of ours has its trade id.
+    """
 
     seq: int
     venue: str
@@ -32,6 +37,11 @@ class StoredExecution(msgspec.Struct, frozen=True):
     received_at: datetime
     is_parked: bool
     report: Report
+
+    @property
+    def is_amendment(self) -> bool:
+        """Whether it is a bust or a correction."""
+        return self.report.kind in AMENDMENTS
 
 
 class Executions:

@@ -1,5 +1,7 @@
-"""The fills on record, one after the other, for books to be compared with."""
+"""The fills on record and what became of them, in order, for books to be compared with."""
 
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -8,13 +10,13 @@ import psycopg
 from services.order.domain.trade import Execution
 from services.order.store.rows import execution_from
 
-# The fills and the oldest transaction in progress are of one snapshot, so none slips between.
+# All of it and the oldest transaction in progress are of one snapshot, so nothing slips between.
 _AFTER = """
 SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint, f.*
 FROM (SELECT) AS one
 LEFT JOIN LATERAL (
-    SELECT e.venue, e.execution_id, e.trade_id::text, e.quantity, e.price_micros, e.executed_at,
-        e.transaction_id, t.customer_id, t.side, t.symbol
+    (SELECT e.venue, e.execution_id, e.trade_id::text, e.quantity, e.price_micros, e.executed_at,
+        e.transaction_id, t.customer_id, t.side, t.symbol, NULL AS amendment_id
     FROM execution AS e
     LEFT JOIN LATERAL (
         SELECT customer_id, side, symbol FROM trade WHERE trade_id = e.trade_id LIMIT 1
@@ -22,7 +24,18 @@ LEFT JOIN LATERAL (
     WHERE (e.transaction_id, e.venue, e.execution_id)
         > (%(transaction_id)s::bigint, %(venue)s, %(execution_id)s)
     ORDER BY e.transaction_id, e.venue, e.execution_id
-    LIMIT %(limit)s
+    LIMIT %(limit)s)
+    UNION ALL
+    (SELECT a.venue, a.execution_id, a.trade_id::text, a.quantity, a.price_micros, a.amended_at,
+        a.transaction_id, t.customer_id, t.side, t.symbol, a.amendment_id
+    FROM execution_amendment AS a
+    LEFT JOIN LATERAL (
+        SELECT customer_id, side, symbol FROM trade WHERE trade_id = a.trade_id LIMIT 1
+    ) AS t ON true
+    WHERE (a.transaction_id, a.venue, a.execution_id)
+        > (%(transaction_id)s::bigint, %(venue)s, %(execution_id)s)
+    ORDER BY a.transaction_id, a.venue, a.execution_id
+    LIMIT %(limit)s)
 ) AS f ON true
 """
 
@@ -50,10 +63,32 @@ class Recorded(msgspec.Struct, frozen=True):
         return Place(self.transaction_id, self.execution.venue, self.execution.execution_id)
 
 
+class RecordedAmendment(msgspec.Struct, frozen=True):
+    """What a fill is instead, no shares if it never was, and the terms of its trade, as above."""
+
+    venue: str
+    execution_id: str
+    trade_id: str
+    quantity: int
+    price_micros: int
+    amended_at: datetime
+    transaction_id: int
+    customer_id: str
+    side: int
+    symbol: str
+    amendment_id: str
+
+    @property
+    def place(self) -> Place:
+        """Where it stands, among the fills."""
+        return Place(self.transaction_id, self.venue, self.execution_id)
+
+
 class Page(msgspec.Struct, frozen=True):
-    """Some fills, in the order of places."""
+    """Some fills, and some of what became of fills, each in the order of places."""
 
     executions: list[Recorded]
+    amendments: list[RecordedAmendment]
     next: Place
     reaches_end: bool
 
@@ -65,25 +100,54 @@ class Executions:
         self._connection = connection
 
     async def after(self, place: Place, *, limit: int) -> Page:
-        """At most `limit` fills behind `place`."""
+        """At most `limit` fills behind `place`, and as many amendments."""
         cursor = await self._connection.execute(
             _AFTER, {**msgspec.structs.asdict(place), "limit": limit}
         )
         rows = await cursor.fetchall()
-        found = [_recorded(row[1:]) for row in rows if row[1] is not None]
-        return page(found, oldest_in_progress=rows[0][0], limit=limit)
+        fills, amendments = [], []
+        for _, venue, *columns, amendment_id in rows:
+            if amendment_id is not None:
+                amendments.append(_amendment((venue, *columns), amendment_id))
+            elif venue is not None:
+                fills.append(_recorded((venue, *columns)))
+        return page(fills, amendments, oldest_in_progress=rows[0][0], limit=limit)
 
 
-def page(found: list[Recorded], *, oldest_in_progress: int, limit: int) -> Page:
-    """What to go on with: the last one told, but nothing a transaction may still add to."""
+def page(
+    fills: list[Recorded],
+    amendments: list[RecordedAmendment],
+    *,
+    oldest_in_progress: int,
+    limit: int,
+) -> Page:
+    """What to go on with: up to where both are whole, and no transaction may still add to it."""
     settled = Place(oldest_in_progress, "", "")
-    is_full = len(found) == limit
-    next_place = min(found[-1].place, settled) if is_full else settled
-    return Page(found, next_place, reaches_end=not is_full)
+    told: Sequence[Sequence[Recorded | RecordedAmendment]] = (fills, amendments)
+    cuts = [each[-1].place for each in told if len(each) == limit]
+    return Page(fills, amendments, min([*cuts, settled]), reaches_end=not cuts)
 
 
 def _recorded(row: tuple[Any, ...]) -> Recorded:
     *execution, transaction_id, customer_id, side, symbol = row
     return Recorded(
         execution_from(execution), transaction_id, customer_id or "", side or 0, symbol or ""
+    )
+
+
+def _amendment(row: tuple[Any, ...], amendment_id: str) -> RecordedAmendment:
+    venue, execution_id, trade_id, quantity, price_micros, amended_at, *rest = row
+    transaction_id, customer_id, side, symbol = rest
+    return RecordedAmendment(
+        venue=venue,
+        execution_id=execution_id,
+        trade_id=trade_id,
+        quantity=quantity,
+        price_micros=price_micros,
+        amended_at=amended_at,
+        transaction_id=transaction_id,
+        customer_id=customer_id or "",
+        side=side or 0,
+        symbol=symbol or "",
+        amendment_id=amendment_id,
     )

@@ -5,8 +5,9 @@ from enum import IntEnum
 
 import msgspec
 
+from services.reconciliation.domain.break_class import BreakClass
 from services.reconciliation.domain.sighting import Key, Sighting
-from services.reconciliation.domain.verdict import BreakClass, judge
+from services.reconciliation.domain.verdict import judge
 
 
 class End(IntEnum):

@@ -41,8 +41,10 @@ class Sighting(msgspec.Struct, frozen=True, kw_only=True):
     """A source has the execution. `shares` and `cash_micros` are what the customer got.
 
     `is_fill`: False for what the ledger is corrected by, for a report the gateway laid aside, and
-    for what the venue says that the execution is instead. A transfer of the ledger that touches
-    several customers or symbols is several `part`s.
+    for what a source says that the execution is instead. A transfer of the ledger that touches
+    several customers or symbols is several `part`s; at the order service an amendment, which may
+    stand at the place of the fill itself, is one. `amendment_id`: the venue's id of the bust or
+    correction that this is; empty: it is none.
     """
 
     source: Source
@@ -57,6 +59,7 @@ class Sighting(msgspec.Struct, frozen=True, kw_only=True):
     trade_id: str
     customer_id: str
     symbol: str
+    amendment_id: str = ""
 
     @property
     def key(self) -> Key:

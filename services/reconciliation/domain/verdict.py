@@ -1,28 +1,19 @@
 """Whether the sources agree on an execution, and how they differ if not."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from enum import IntEnum
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
+from services.reconciliation.domain.amendments import (
+    amendments_of_ledger,
+    amendments_of_records,
+    last_word,
+)
+from services.reconciliation.domain.break_class import BreakClass
 from services.reconciliation.domain.sighting import Sighting, Source
 
-
-class BreakClass(IntEnum):
-    """How the sources differ. The numbers are those of the contract."""
-
-    MISSING_AT_GATEWAY = 1
-    MISSING_AT_ORDER = 2
-    MISSING_AT_LEDGER = 3
-    UNKNOWN_TO_VENUE = 4
-    ALTERED_AT_VENUE = 5
-    ALTERED_AT_GATEWAY = 6
-    ALTERED_AT_ORDER = 7
-    ALTERED_AT_LEDGER = 8
-    DUPLICATE = 9
-
-
+_BOOKS = (Source.VENUE, Source.LEDGER)
 _HOUSE = (Source.GATEWAY, Source.ORDER, Source.LEDGER)
 _MISSING = {
     Source.GATEWAY: BreakClass.MISSING_AT_GATEWAY,
@@ -56,38 +47,67 @@ class Verdict(msgspec.Struct, frozen=True):
 def judge(sightings: Iterable[Sighting]) -> Verdict:
     """What to say of one execution, of which these are all the sightings.
 
-    The venue's word is what happened; the ledger has to have its last word, busts and corrections
-    counted. Where the ledger has a correction and with it what the venue says, money and shares are
-    right, and the other records stay as they are: history.
+    The venue's word is what happened: gateway and order service have to have the fill as it was
+    told and each amendment of it, the ledger what it comes to by the last. Where the ledger has a
+    reversal or a compensating transfer and with it what the venue says, money and shares are right,
+    and the other records stay as they are: history.
     """
-    by_source: dict[Source, list[Sighting]] = {}
+    told: dict[Source, list[Sighting]] = {}
     for each in sightings:
-        by_source.setdefault(each.source, []).append(each)
-    told = {source: terms for source, found in by_source.items() if (terms := terms_of(found))}
-    venue, ledger = told.get(Source.VENUE), told.get(Source.LEDGER)
-    due = _after_corrections(venue, by_source.get(Source.VENUE, ()))
-    customer = _customer(told)
-    is_corrected = any(not each.is_fill for each in by_source.get(Source.LEDGER, ()))
-    if is_corrected and _agrees(due, ledger, customer):
+        told.setdefault(each.source, []).append(each)
+    fills = {source: terms for source, found in told.items() if (terms := _as_told(found))}
+    customer = _customer(fills)
+    due = _after_amendments(fills.get(Source.VENUE), told.get(Source.VENUE, []))
+    left = terms_of(told.get(Source.LEDGER, []))
+    if _agrees(due, left, customer) and any(map(_compensates, told.get(Source.LEDGER, ()))):
         return Verdict(frozenset(), is_compensated=True)
-    copies = {source for source, found in by_source.items() if _is_doubled(found)}
+    copies = {source for source, found in told.items() if _is_doubled(found)}
     classes = {BreakClass.DUPLICATE} if copies else set()
+    classes |= amendments_of_records(told, customer)
+    venue = fills.get(Source.VENUE)
     if venue is None:
-        return Verdict(frozenset(classes | ({BreakClass.UNKNOWN_TO_VENUE} if told else set())))
-    wanted = {Source.GATEWAY: venue, Source.ORDER: venue, Source.LEDGER: due}
-    classes |= {_MISSING[each] for each in _HOUSE if each not in told and wanted[each] is not None}
-    altered = {
-        each
-        for each in _HOUSE
-        if each in told and each not in copies and not _agrees(wanted[each], told[each], customer)
-    }
-    if altered == set(_HOUSE) and _agree_among_themselves(told, customer):
-        return Verdict(frozenset(classes | {BreakClass.ALTERED_AT_VENUE}))
-    return Verdict(frozenset(classes | {_ALTERED[source] for source in altered}))
+        is_there = left is not None or not fills.keys() <= {Source.LEDGER}
+        return Verdict(frozenset(classes | ({BreakClass.UNKNOWN_TO_VENUE} if is_there else set())))
+    found = _of_records(venue, fills, customer)
+    if not _agrees(due, left, customer):
+        found |= _of_ledger(told, left, venue, customer)
+    found -= {_ALTERED[source] for source in copies if source in _ALTERED}
+    if found >= set(_ALTERED.values()) and _agree_among_themselves(fills, customer):
+        found = found - set(_ALTERED.values()) | {BreakClass.ALTERED_AT_VENUE}
+    return Verdict(frozenset(classes | found))
+
+
+def _of_records(venue: Terms, fills: Mapping[Source, Terms], customer: str) -> set[BreakClass]:
+    """How the gateway's and the order service's fill differs from the venue's."""
+    classes = set()
+    for source in (Source.GATEWAY, Source.ORDER):
+        if source not in fills:
+            classes.add(_MISSING[source])
+        elif not _agrees(venue, fills[source], customer):
+            classes.add(_ALTERED[source])
+    return classes
+
+
+def _of_ledger(
+    told: Mapping[Source, list[Sighting]], left: Terms | None, venue: Terms, customer: str
+) -> set[BreakClass]:
+    """How the ledger differs, which does not have what is due: `left`."""
+    booked = terms_of([each for each in told.get(Source.LEDGER, ()) if each.is_fill])
+    amended = [each for source in _BOOKS for each in told.get(source, ()) if each.amendment_id]
+    if amended and _agrees(venue, booked, customer):
+        return amendments_of_ledger(told)
+    return {_MISSING[Source.LEDGER] if left is None else _ALTERED[Source.LEDGER]}
+
+
+def _as_told(found: list[Sighting]) -> Terms | None:
+    """The fill without its amendments."""
+    return terms_of([each for each in found if not each.amendment_id])
 
 
 def terms_of(found: list[Sighting]) -> Terms | None:
-    """What a source has, its corrections counted; None: nothing is left of it."""
+    """What a source has, all that these say counted; None: nothing is left of it."""
+    if not found:
+        return None
     first = min(found, key=lambda each: (not each.is_fill, each.position, each.part))
     if all(each.source is not Source.LEDGER for each in found):
         return Terms(
@@ -115,15 +135,19 @@ def terms_of(found: list[Sighting]) -> Terms | None:
     )
 
 
-def _after_corrections(venue: Terms | None, found: Iterable[Sighting]) -> Terms | None:
+def _after_amendments(venue: Terms | None, found: Sequence[Sighting]) -> Terms | None:
     """What is left of an execution by the venue's last word on it; None: nothing."""
-    words = [each for each in found if not each.is_fill]
-    if venue is None or not words:
+    last = last_word(found)
+    if venue is None or last is None:
         return venue
-    last = max(words, key=lambda each: each.position)
     if not last.shares:
         return None
     return msgspec.structs.replace(venue, shares=last.shares, cash_micros=last.cash_micros)
+
+
+def _compensates(each: Sighting) -> bool:
+    """Whether it is an operator's entry at the ledger."""
+    return not each.is_fill and not each.amendment_id
 
 
 def _customer(told: Mapping[Source, Terms]) -> str:
@@ -156,6 +180,6 @@ def _is_doubled(found: list[Sighting]) -> bool:
     """Whether the source has the fill under two positions, none laid aside or taken back."""
     fills = {each.position for each in found if each.is_fill}
     taken_back = {
-        each.position for each in found if each.source is Source.LEDGER and not each.is_fill
+        each.position for each in found if each.source is Source.LEDGER and _compensates(each)
     }
     return len(fills) - len(taken_back) > 1

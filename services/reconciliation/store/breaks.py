@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 import psycopg
 
+from services.reconciliation.domain.break_class import BreakClass
 from services.reconciliation.domain.sighting import Sighting
-from services.reconciliation.domain.verdict import BreakClass
 
 _BREAK = """
 SELECT b.break_id::text, b.venue, b.execution_id, b.class, b.trade_id, b.trade_date, b.told::text,

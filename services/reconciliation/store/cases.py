@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 import psycopg
 
+from services.reconciliation.domain.break_class import BreakClass
 from services.reconciliation.domain.case import Case, Closing, Opening, Ruling
 from services.reconciliation.domain.sighting import Key
-from services.reconciliation.domain.verdict import BreakClass
 from services.reconciliation.store.sightings import Sightings
 
 # Each key is looked up on its own, so that no plan depends on how many there are.

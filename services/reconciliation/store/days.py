@@ -13,7 +13,7 @@ WITH told AS (
     SELECT source, count(*) FILTER (WHERE is_fill) AS executions,
         sum(abs(shares)) FILTER (WHERE is_fill) AS shares,
         sum(abs(cash_micros)) FILTER (WHERE is_fill) AS cash_micros,
-        count(DISTINCT position) FILTER (WHERE NOT is_fill) AS corrections
+        count(DISTINCT (position, execution_id)) FILTER (WHERE NOT is_fill) AS corrections
     FROM sighting WHERE trade_date = %(trade_date)s
     GROUP BY source
 ), alike AS (

@@ -15,7 +15,7 @@ FIRST_DAY = date(2000, 1, 1)
 
 _SELECT = """
 SELECT source, position, part, trade_date, shares, cash_micros, is_fill, venue, execution_id,
-    trade_id, customer_id, symbol
+    trade_id, customer_id, symbol, amendment_id
 """
 
 _BETWEEN = """
@@ -40,19 +40,21 @@ _READ_OF_KEYS = _SELECT + _OF_KEYS
 
 _KEEP = """
 INSERT INTO sighting (source, position, part, trade_date, shares, cash_micros, is_fill, venue,
-    execution_id, trade_id, customer_id, symbol)
+    execution_id, trade_id, customer_id, symbol, amendment_id)
 SELECT source, position, part, date '2000-01-01' + trade_day::integer, shares, cash_micros,
-    is_fill, venue, execution_id, trade_id, customer_id, symbol
+    is_fill, venue, execution_id, trade_id, customer_id, symbol, amendment_id
 FROM unnest(%(sources)s::bigint[], %(positions)s::bigint[], %(parts)s::bigint[],
     %(trade_days)s::bigint[], %(shares)s::bigint[], %(cash_micros)s::bigint[],
     %(are_fills)s::boolean[], %(venues)s::text[], %(execution_ids)s::text[],
-    %(trade_ids)s::text[], %(customer_ids)s::text[], %(symbols)s::text[])
+    %(trade_ids)s::text[], %(customer_ids)s::text[], %(symbols)s::text[],
+    %(amendment_ids)s::text[])
     AS i (source, position, part, trade_day, shares, cash_micros, is_fill, venue, execution_id,
-        trade_id, customer_id, symbol)
+        trade_id, customer_id, symbol, amendment_id)
 ON CONFLICT (venue, execution_id, source, position, part) DO UPDATE
 SET trade_date = excluded.trade_date, shares = excluded.shares,
     cash_micros = excluded.cash_micros, is_fill = excluded.is_fill,
-    trade_id = excluded.trade_id, customer_id = excluded.customer_id, symbol = excluded.symbol
+    trade_id = excluded.trade_id, customer_id = excluded.customer_id, symbol = excluded.symbol,
+    amendment_id = excluded.amendment_id
 """
 
 _FORGET = """
@@ -142,7 +144,7 @@ class Sightings:
 def sighting_from(row: Sequence[Any]) -> Sighting:
     """From the columns of a sighting."""
     source, position, part, trade_date, shares, cash_micros, is_fill, *names = row
-    venue, execution_id, trade_id, customer_id, symbol = names
+    venue, execution_id, trade_id, customer_id, symbol, amendment_id = names
     return Sighting(
         source=Source(source),
         position=position,
@@ -156,6 +158,7 @@ def sighting_from(row: Sequence[Any]) -> Sighting:
         trade_id=trade_id,
         customer_id=customer_id,
         symbol=symbol,
+        amendment_id=amendment_id,
     )
 
 
@@ -173,6 +176,7 @@ def _columns(sightings: Sequence[Sighting]) -> dict[str, Packed]:
         "trade_ids": Texts([each.trade_id for each in sightings]),
         "customer_ids": Texts([each.customer_id for each in sightings]),
         "symbols": Texts([each.symbol for each in sightings]),
+        "amendment_ids": Texts([each.amendment_id for each in sightings]),
     }
 
 
