@@ -59,9 +59,11 @@ class Taken(msgspec.Struct, frozen=True):
 
 
 @asynccontextmanager
-async def a_desk(house: House, scale: Scale) -> AsyncGenerator["Desk", None]:
+async def a_desk(
+    house: House, scale: Scale, customers_count: int = CUSTOMERS
+) -> AsyncGenerator["Desk", None]:
     """What measures `house`, at its doors."""
-    customers = Customers(house.signing_key_file, CUSTOMERS)
+    customers = Customers(house.signing_key_file, customers_count)
     unary = UnaryDoor(house.services["order"], customers, callers=scale.callers)
     batches = BatchDoor(house.services["order"], customers)
     async with await psycopg.AsyncConnection.connect(

@@ -25,9 +25,11 @@ _LONGEST_SECONDS = 60.0  # of trading in one go, after which all of it is judged
 _SETTLE_SECONDS, _LOOK_SECONDS = 900.0, 1.0
 _STATISTICS_SECONDS = 1.5  # after which the server has noted what was read
 # Of open_trade the benchmark itself reads all, again and again.
-_ROWS_READ = """
-    SELECT coalesce(sum(seq_tup_read + coalesce(idx_tup_fetch, 0)), 0)
-    FROM pg_stat_user_tables WHERE relname <> 'open_trade'
+_READ = """
+    SELECT sum(seq_tup_read + coalesce(idx_tup_fetch, 0)),
+        sum(heap_blks_hit + heap_blks_read + coalesce(idx_blks_hit + idx_blks_read, 0))
+    FROM pg_stat_user_tables JOIN pg_statio_user_tables USING (relid, relname)
+    WHERE relname <> 'open_trade'
 """
 _COMPARED = """
     SELECT (SELECT count(*) FROM agreed_execution)
@@ -99,10 +101,12 @@ async def sizes(house: House) -> dict[str, int]:
     return {name: (await _ask(house, name, question))[0] for name in house.databases}
 
 
-async def rows_read(house: House) -> dict[str, int]:
-    """Of tables, so far, by whatever plan: by database."""
+async def read_so_far(house: House) -> dict[str, int]:
+    """Rows that were read of tables, by whatever plan, by database; and pages looked at."""
     await asyncio.sleep(_STATISTICS_SECONDS)
-    return {name: (await _ask(house, name, _ROWS_READ))[0] for name in house.databases}
+    found = {name: await _ask(house, name, _READ) for name in house.databases}
+    rows = {f"rows of {name}": rows for name, (rows, _) in found.items()}
+    return {**rows, "pages": sum(pages for _, pages in found.values())}
 
 
 def cash_calls(customers: Sequence[str]) -> Iterator[posting.PostTransfersRequest]:

@@ -18,7 +18,9 @@ from stockbroker.common.v1.reason_pb2 import Reason
 
 Answer = TypeVar("Answer")
 
-_MIGRATIONS = Path(__file__).parent / "migrations"
+# Of the lane that writes: no plan may depend on how full the tables are.
+KEEPING_PLANS = {"enable_seqscan": "off"}
+MIGRATIONS = Path(__file__).parent / "migrations"
 _RETRY_SECONDS = 1.0
 _log = structlog.get_logger()
 
@@ -32,7 +34,7 @@ class Database:
     def __init__(self, url: str, clock: Clock) -> None:
         self._url = url
         self._clock = clock
-        self._lane = Lane(url, name="exchange-keep", options={"enable_seqscan": "off"})
+        self._lane = Lane(url, name="exchange-keep", options=KEEPING_PLANS)
         self._pool = Pool(url, size=2, name="exchange-read")
         self._epoch = 0
         self._trouble = asyncio.Event()
@@ -46,7 +48,7 @@ class Database:
 
     async def open(self) -> list[str]:
         """Wait for the database, renew its schema, begin a run. The symbols that are halted."""
-        await migrate(self._url, _MIGRATIONS)
+        await migrate(self._url, MIGRATIONS)
         await self._pool.open()
         self._epoch = await self._persist(store.raise_epoch)
         return await self._persist(store.read_halts)

@@ -57,11 +57,18 @@ SET trade_date = excluded.trade_date, shares = excluded.shares,
     amendment_id = excluded.amendment_id
 """
 
+# Each row is looked up on its own, so that no plan depends on how many there are.
 _FORGET = """
-DELETE FROM sighting AS s
-USING json_populate_recordset(NULL::sighting, %(rows)s::json) AS i
-WHERE (s.venue, s.execution_id, s.source, s.position, s.part)
-    = (i.venue, i.execution_id, i.source, i.position, i.part)
+DELETE FROM sighting WHERE ctid = ANY(ARRAY(
+    SELECT s.ctid
+    FROM json_populate_recordset(NULL::sighting, %(rows)s::json) AS i
+    CROSS JOIN LATERAL (
+        SELECT x.ctid FROM sighting AS x
+        WHERE (x.venue, x.execution_id, x.source, x.position, x.part)
+            = (i.venue, i.execution_id, i.source, i.position, i.part)
+        LIMIT 1
+    ) AS s
+))
 """
 
 _SAVE_READING = """
