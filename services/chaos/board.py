@@ -110,8 +110,8 @@ def trades_line(look: Look) -> str:
 
 
 def resting_line(look: Look) -> str:
-    """What waits at the exchange, and what became of replaces."""
-    words = (f"{what.lower()} {n:,}" for what, n in look.standing.replaces.items())
+    """What rests at the exchange, and what became of replaces and stops."""
+    words = (f"{what} {n:,}" for what, n in look.standing.told.items())
     return "  ".join([f"{look.standing.resting:,}", *words])
 
 

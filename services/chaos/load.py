@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from libs.auth import Signer
 from libs.tasks import end
-from services.chaos.domain.history import CASH
+from services.chaos.domain.history import CASH, Order
 from services.chaos.domain.wishes import SYMBOLS
 from services.chaos.neighbours import Customer, Operator, insist
 from services.chaos.record import Record
@@ -15,6 +15,7 @@ from services.chaos.trader import PatientTrader, Trader
 
 ENDOWMENT = {CASH: 1_000_000_000_000, **dict.fromkeys(SYMBOLS, 10_000)}
 _ENDOWING_AT_ONCE = 16
+_ASKING_AT_ONCE = 8
 _PATIENT = 2
 _PATIENT_RATE = 1.0
 # What is never answered is in doubt after five seconds.
@@ -73,9 +74,15 @@ class Load:
 
     async def ask_again(self, rng: random.Random, *, count: int) -> None:
         """Some of all orders once more: each must be the trade it was."""
+        gate = asyncio.Semaphore(_ASKING_AT_ONCE)
+
+        async def ask(trader: Trader, order: Order) -> None:
+            async with gate:
+                await trader.place(order)
+
         placed = [(trader, order) for trader in self.traders for order in trader.orders]
-        for trader, order in rng.sample(placed, min(count, len(placed))):
-            await trader.place(order)
+        chosen = rng.sample(placed, min(count, len(placed)))
+        await asyncio.gather(*(ask(trader, order) for trader, order in chosen))
 
 
 @asynccontextmanager

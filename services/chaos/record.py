@@ -11,14 +11,20 @@ from services.chaos.domain.recovery import Timing
 from services.chaos.domain.verdict import Claim, Violation
 
 _LOOK_SECONDS = 0.1
-_OF_REPLACES = ("REPLACE_REQUESTED", "REPLACED", "REPLACE_REJECTED")
+_TOLD = {
+    "REPLACED": "replaced",
+    "REPLACE_REJECTED": "replaces rejected",
+    "STOP PLACED": "stops placed",
+    "STOP EXECUTED": "filled",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
     """How trading stands now; ages in seconds, of the oldest.
 
-    `open`: on its way; what rests at the exchange is counted beside it. `replaces`: their events.
+    `open`: on its way; what rests at the exchange is counted beside it. `told`: events of replaces
+    and stops.
     """
 
     placed: int
@@ -29,7 +35,7 @@ class Standing:
     in_doubt: int
     oldest_in_doubt: float
     resting: int
-    replaces: Mapping[str, int]
+    told: Mapping[str, int]
 
 
 class Record:
@@ -99,7 +105,7 @@ class Record:
             self._slow[event.trade_id] = event.symbol
         if event.fill is not None:
             self.prices[event.symbol] = event.fill.price_micros
-        self._told[event.kind] += 1
+        self._told.update([event.kind, *([f"STOP {event.kind}"] if event.is_stop else [])])
         if event.trade_id not in self._over:
             self._move(customer, event, now)
 
@@ -160,7 +166,7 @@ class Record:
             in_doubt=len(self._in_doubt),
             oldest_in_doubt=max((now - since for since in self._in_doubt.values()), default=0.0),
             resting=len(self.resting),
-            replaces={kind: self._told[kind] for kind in _OF_REPLACES},
+            told={words: self._told[kind] for kind, words in _TOLD.items()},
         )
 
     def look(self, *, most: int) -> list[Violation]:

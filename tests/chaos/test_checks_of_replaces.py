@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from services.chaos.domain.checks import check
+from services.chaos.domain.checks_of_customers import check_prices
 from services.chaos.domain.history import Event, Gateway, History, ReplaceAck, Terms
 from services.chaos.domain.verdict import Claim
 from tests.chaos.stories import ALICE, BOUGHT, FIRST, GOOD, SECOND, STORY, event
 
-_BEFORE, _AFTER = Terms(3, 50, 0), Terms(2, 60, 0)
+_BEFORE, _AFTER = Terms(3, 70), Terms(2, 60)
 _LIMIT: dict[str, Any] = {"order_type": "LIMIT", "time_in_force": "GTC"}
 _REPLACE: dict[str, Any] = {"replace_id": "r-1", "replace_terms": _AFTER}
 
@@ -139,6 +140,13 @@ def test_final_terms_that_are_others_elsewhere_are_found(theirs: Terms) -> None:
 def test_an_order_the_gateway_knows_nothing_of_is_double() -> None:
     venue = replace(_WELL.venue, terms=_TERMS | {"trade-3": Terms(1)})
     assert _found(replace(_WELL, venue=venue)) == {(Claim.DOUBLE, "trade-3")}
+
+
+@pytest.mark.parametrize(("side", "limit"), [("BUY", 59), ("SELL", 61)])
+def test_a_fill_at_a_worse_price_than_the_limit_is_found(side: str, limit: int) -> None:
+    story = [replace(one, side=side, limit_price_micros=limit) for one in _REVISED]
+    assert (Claim.BOOKS, FIRST) in {(one.claim, one.subject) for one in check_prices(story)}
+    assert not list(check_prices(_REVISED))
 
 
 def test_a_request_that_a_service_has_no_answer_to_is_stuck() -> None:

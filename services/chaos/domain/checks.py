@@ -18,6 +18,7 @@ def check_customer(customer: str, acks: Sequence[Ack], events: Sequence[Event]) 
         *customers.check_single_flight(customer, events),
         *customers.check_ends(events),
         *customers.check_fills(events),
+        *customers.check_prices(events),
         *customers.check_scripts(events),
         *customers.check_doubts(events),
         *replaces.check_terms(events),

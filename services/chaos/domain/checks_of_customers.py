@@ -101,6 +101,17 @@ def check_fills(events: Sequence[Event]) -> Iterator[Violation]:
             yield Violation(Claim.DOUBLE, event.trade_id, "filled more than was ordered")
 
 
+def check_prices(events: Iterable[Event]) -> Iterator[Violation]:
+    """No fill is at a worse price than the limit that the trade had then."""
+    for event in events:
+        if event.fill is None or not event.limit_price_micros:
+            continue
+        price, limit = event.fill.price_micros, event.limit_price_micros
+        if price > limit if event.side == "BUY" else price < limit:
+            words = f"{event.side} at a limit of {limit} filled at {price}"
+            yield Violation(Claim.BOOKS, event.trade_id, words)
+
+
 def check_scripts(events: Iterable[Event]) -> Iterator[Violation]:
     """An order that the exchange has a script for ends as that says, or as its customer wished."""
     for event in events:
