@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import nats
@@ -166,8 +167,10 @@ async def test_a_stream_that_cannot_be_brought_to_that_shape_is_made_anew(
 
     async def is_in_memory() -> bool:
         await nudges.publish(["alice"])
-        config = (await client.jetstream().stream_info("EXECUTION")).config
-        return bool(config.storage == "memory")
+        with suppress(NotFoundError):  # it is just being made anew
+            config = (await client.jetstream().stream_info("EXECUTION")).config
+            return bool(config.storage == "memory")
+        return False
 
     await until(is_in_memory)
     await client.close()

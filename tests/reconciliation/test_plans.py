@@ -123,7 +123,9 @@ async def test_a_round_touches_no_more_rows_after_much_was_compared(
     async with await connect(url, autocommit=True, prepare_threshold=0) as connection:
         new_plans = await rounds(connection, "later", 3_000_000)
 
+    # Which of some good plans is taken is PostgreSQL's choice; any that reads what one source told
+    # of old touches OLD rows or more.
     assert all(before[table] for table in ("agreed_execution", "sighting", "suspect", "break"))
     for after in (old_plans, new_plans):
         for table, count in after.items():
-            assert count < before.get(table, 0) + OLD / 10, f"{table}: {before} -> {after}"
+            assert count < before.get(table, 0) + OLD / 2, f"{table}: {before} -> {after}"
