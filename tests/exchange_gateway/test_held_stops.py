@@ -18,9 +18,9 @@ from stockbroker.exchange_gateway.v1.exchange_gateway_service_pb2_grpc import (
 from stockbroker.execution.v1 import execution_service_pb2 as execution_pb
 from tests.exchange_gateway.conftest import Gateway, Scene
 from tests.exchange_gateway.operators_desk import CANCELED, Desk
+from tests.exchange_gateway.replaces import a_replace, replace
 from tests.exchange_gateway.stops import DOLLAR, a_stop, a_stop_to_buy
 from tests.exchange_gateway.test_cancels import a_cancel, cancel
-from tests.exchange_gateway.test_replaces import a_replace, replace
 from tests.exchange_gateway.venue_words import accept, reject
 from tests.support.wait import until
 

@@ -10,9 +10,9 @@ from stockbroker.common.v1.reason_pb2 import Reason
 from stockbroker.exchange_gateway.v1 import exchange_gateway_service_pb2 as pb
 from stockbroker.execution.v1 import execution_service_pb2 as execution_pb
 from tests.exchange_gateway.conftest import Scene
+from tests.exchange_gateway.replaces import a_replace, replace
 from tests.exchange_gateway.stops import DOLLAR, SYMBOL, Phase, Pit, a_stop, a_stop_to_buy
 from tests.exchange_gateway.test_cancels import a_cancel, cancel
-from tests.exchange_gateway.test_replaces import a_replace, replace
 from tests.exchange_simulator.member import Exchange
 from tests.support.keys import Keys
 from tests.support.wait import until

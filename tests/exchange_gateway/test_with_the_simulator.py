@@ -12,7 +12,7 @@ from stockbroker.exchange.v1 import exchange_control_service_pb2 as control
 from stockbroker.exchange_gateway.v1 import exchange_gateway_service_pb2 as pb
 from stockbroker.execution.v1 import execution_service_pb2 as execution_pb
 from tests.exchange_gateway.conftest import Gateway, Scene
-from tests.exchange_gateway.test_replaces import DOLLAR, a_limit_order, a_replace, replace
+from tests.exchange_gateway.replaces import DOLLAR, a_limit_order, a_replace, replace
 from tests.exchange_simulator.member import Exchange
 from tests.support.keys import Keys
 from tests.support.wait import until
