@@ -46,14 +46,18 @@ class Counting:
     async def run(self, work: Callable[[psycopg.AsyncConnection], Awaitable[Any]]) -> Any:
         """In a transaction of its own."""
         async with self._connection.transaction():
+            before = await self._counted()  # those of earlier transactions may still be among them
             answer = await work(self._connection)
-            cursor = await self._connection.execute(
-                "SELECT relname, coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0)"
-                " FROM pg_stat_xact_user_tables"
-            )
-            for table, count in await cursor.fetchall():
-                self.rows[table] = self.rows.get(table, 0) + count
+            for table, count in (await self._counted()).items():
+                self.rows[table] = self.rows.get(table, 0) + count - before.get(table, 0)
         return answer
+
+    async def _counted(self) -> dict[str, int]:
+        cursor = await self._connection.execute(
+            "SELECT relname, coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0)"
+            " FROM pg_stat_xact_user_tables"
+        )
+        return dict(await cursor.fetchall())
 
 
 def told(source: Source, name: str, first: int) -> Page:
@@ -123,9 +127,7 @@ async def test_a_round_touches_no_more_rows_after_much_was_compared(
     async with await connect(url, autocommit=True, prepare_threshold=0) as connection:
         new_plans = await rounds(connection, "later", 3_000_000)
 
-    # Which of some good plans is taken is PostgreSQL's choice; any that reads what one source told
-    # of old touches OLD rows or more.
     assert all(before[table] for table in ("agreed_execution", "sighting", "suspect", "break"))
     for after in (old_plans, new_plans):
         for table, count in after.items():
-            assert count < before.get(table, 0) + OLD / 2, f"{table}: {before} -> {after}"
+            assert count < before.get(table, 0) + OLD / 10, f"{table}: {before} -> {after}"
