@@ -174,7 +174,7 @@ def _outside(
     for channel in workers:
         stack.push_async_callback(channel.close)
     lanes = [
-        Lane(settings.database_url, name=f"gateway-{name}", options=LANES)
+        Lane(settings.database_url, name=f"gateway-{name}", options=LANES, in_flights=True)
         for name in ("submit", "report", "deliver")
     ]
     for lane in lanes:

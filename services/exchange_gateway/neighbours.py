@@ -45,9 +45,7 @@ class ExecutionNeighbour:
 
         Raises ExecutionAway when no worker has answered.
         """
-        request = pb.ApplyReportsRequest(
-            reports=[wire.report_to(delivery, venue) for delivery in deliveries]
-        )
+        request = wire.reports_to(deliveries, venue)
         failure = ExecutionAway("there is no worker")
         for _ in range(len(self._stubs)):
             try:

@@ -1,6 +1,8 @@
 """Contract and domain, one into the other. No rules."""
 
+from collections.abc import Iterable
 from datetime import datetime
+from operator import attrgetter
 
 from libs.refusals import Invalid
 from libs.stamps import set_moment, set_nanos
@@ -28,6 +30,8 @@ from stockbroker.execution.v1 import execution_service_pb2 as execution
 _MOST_REPORTS = 5_000
 _REPORTS = 1_000
 _NO_REASON = ReasonValue.REASON_UNSPECIFIED  # an enum of a contract is slow to be looked up in
+_ACCEPTED, _FILLED = Kind.ACCEPTED, Kind.FILLED
+_SUBMITTED = attrgetter("trade_id", "state", "reason")
 _ENDS = {
     Kind.REJECTED: execution.Report.Ended.KIND_REJECTED,
     Kind.CANCELED: execution.Report.Ended.KIND_CANCELED,
@@ -52,13 +56,15 @@ def order_from(order: pb.Order) -> Order:
     return Order(order.trade_id, order.epoch, terms)
 
 
-def submitted_to(submitted: Submitted) -> pb.SubmitResult:
-    """What came of one order."""
-    return pb.SubmitResult(
-        trade_id=submitted.trade_id,
-        reason=reason_to(submitted.reason),
-        state=pb.OrderState.ValueType(submitted.state or 0),
-    )
+def submits_to(submits: Iterable[Submitted]) -> pb.SubmitOrdersResponse:
+    """What came of each order."""
+    response = pb.SubmitOrdersResponse()
+    add = response.results.add
+    for trade_id, state, reason in map(_SUBMITTED, submits):
+        result = add(trade_id=trade_id, state=state)
+        if reason is not None:
+            result.reason = reason_to(reason)
+    return response
 
 
 def cancel_from(cancel: pb.Cancel) -> Cancel:
@@ -202,29 +208,47 @@ def held_stop_to(held: Held) -> pb.HeldStop:
     return message
 
 
-def report_to(delivery: Delivery, venue: str) -> execution.Report:
-    """A report as execution books it."""
+def reports_to(deliveries: Iterable[Delivery], venue: str) -> execution.ApplyReportsRequest:
+    """Reports as execution books them; each is made in its place, a copy would cost as much."""
+    request = execution.ApplyReportsRequest()
+    add = request.reports.add
+    for delivery in deliveries:
+        said = delivery.report
+        report = add(
+            report_seq=delivery.seq,
+            trade_id=said.trade_id,
+            customer_id=delivery.customer_id,
+            side=terms_pb2.Side.ValueType(said.side),
+            symbol=said.symbol,
+            venue=venue,
+        )
+        kind = said.kind
+        if kind is _ACCEPTED:
+            report.accepted.exchange_order_id = said.exchange_order_id
+        elif kind is _FILLED:
+            _fill(report.filled, delivery)
+        else:
+            _tell(report, delivery)
+        if delivery.retries:
+            report.retries = delivery.retries
+    return request
+
+
+def _fill(filled: execution.Report.Filled, delivery: Delivery) -> None:
     said = delivery.report
-    report = execution.Report(
-        report_seq=delivery.seq,
-        trade_id=said.trade_id,
-        customer_id=delivery.customer_id,
-        side=terms_pb2.Side.ValueType(said.side),
-        symbol=said.symbol,
-        venue=venue,
-        retries=delivery.retries,
-    )
-    if said.kind == Kind.ACCEPTED:
-        report.accepted.exchange_order_id = said.exchange_order_id
-    elif said.kind == Kind.FILLED:
-        filled = report.filled
-        filled.execution_id = said.execution_id
-        filled.quantity = said.quantity
-        filled.price_micros = said.price_micros
-        set_nanos(filled.executed_at, said.executed_at_nanos)
-        filled.is_last = delivery.is_last
+    filled.execution_id = said.execution_id
+    filled.quantity = said.quantity
+    filled.price_micros = said.price_micros
+    set_nanos(filled.executed_at, said.executed_at_nanos)
+    filled.is_last = delivery.is_last
+    if delivery.limit_price_micros:
         filled.limit_price_micros = delivery.limit_price_micros
-    elif said.kind == Kind.CANCEL_REJECTED:
+
+
+def _tell(report: execution.Report, delivery: Delivery) -> None:
+    """What is neither an acceptance nor a fill."""
+    said = delivery.report
+    if said.kind == Kind.CANCEL_REJECTED:
         report.cancel_rejected.reason = reason_to(said.reason)
     elif said.kind == Kind.REPLACED and said.revision is not None:
         report.replaced.CopyFrom(_replaced_to(delivery, said.revision))
@@ -239,7 +263,6 @@ def report_to(delivery: Delivery, venue: str) -> execution.Report:
         report.ended.kind = _ENDS[said.kind]
         report.ended.reason = reason_to(said.reason)
         report.ended.reason_text = said.reason_text
-    return report
 
 
 def _replaced_to(delivery: Delivery, told: Revision) -> execution.Report.Replaced:

@@ -107,7 +107,7 @@ class Delivering:
                 await reports.park(outcome.parked)
             if outcome.postponed:
                 await LaterStore(connection, self._floor.seat).keep(outcome.postponed)
-            await reports.advance(Step.DELIVERED, self._next)
+            await reports.advance(Step.DELIVERED, to=self._next)
 
         await self._lane.run(record)
 

@@ -73,6 +73,7 @@ AS i (seq, trade_id, kind, raw)
 _SHIFT = """
 UPDATE venue_session SET report_offset = report_offset + %(reports)s
 WHERE session_id = %(session_id)s AND term = %(term)s
+RETURNING 1
 """
 
 _SETTLE = """
@@ -208,7 +209,7 @@ class HeldStore:
         cursor = await self._connection.execute(
             _SHIFT, {**session, "term": self._seat.term, "reports": len(reports)}
         )
-        if cursor.rowcount != 1:
+        if await cursor.fetchone() is None:
             raise Deposed
 
     async def settle(self, decisions: Sequence[Decision]) -> None:

@@ -37,6 +37,7 @@ VALUES (%(session_id)s, %(seq)s, %(trade_id)s, %(kind)s, %(execution_id)s, %(raw
 _SHIFT = """
 UPDATE venue_session SET report_offset = report_offset + 1
 WHERE session_id = %(session_id)s AND term = %(term)s
+RETURNING 1
 """
 
 _UNANSWERED = """
@@ -155,7 +156,7 @@ class OperatorStore:
         cursor = await self._connection.execute(
             _SHIFT, {"session_id": self._session_id, "term": seat.term}
         )
-        if cursor.rowcount != 1:
+        if await cursor.fetchone() is None:
             raise Deposed
 
     async def list_unanswered(self, after: int, most: int) -> Sequence[Unanswered]:

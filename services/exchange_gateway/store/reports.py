@@ -14,7 +14,14 @@ from services.exchange_gateway.domain import (
     Standing,
     State,
 )
-from services.exchange_gateway.store.progress import Seat, Step, advance, lock
+from services.exchange_gateway.store.progress import (
+    Positions,
+    Seat,
+    Step,
+    advance,
+    lock,
+    lock_reports,
+)
 
 _STORE = """
 INSERT INTO venue_report (session_id, seq, trade_id, kind, execution_id, raw)
@@ -22,7 +29,8 @@ SELECT %(session_id)s, i.seq, nullif(i.trade_id, '')::uuid, i.kind, i.execution_
 FROM unnest(%(seqs)b::bigint[], %(trade_ids)b::text[], %(kinds)b::smallint[],
             %(execution_ids)b::text[], %(raws)b::bytea[])
 AS i (seq, trade_id, kind, execution_id, raw)
-ON CONFLICT (session_id, seq) DO NOTHING
+WHERE (SELECT next_seq FROM progress WHERE session_id = %(session_id)s AND lane = 'stored'
+       AND term = %(term)s) = %(first_seq)s
 """
 
 _STANDINGS = """
@@ -86,18 +94,24 @@ class ReportStore:
 
     async def lock(self, step: Step) -> int:
         """The number of the next report to take this step. Raises Deposed."""
-        return await lock(self._connection, self._seat, step)
+        return await (await lock(self._connection, self._seat, step)).one()
 
-    async def advance(self, step: Step, to: int) -> None:
-        """Say the number of the next report to take this step."""
-        await advance(self._connection, self._seat, step, to=to)
+    async def lock_all(self) -> Positions:
+        """The numbers of the next reports to store and to judge."""
+        return await lock_reports(self._connection, self._seat)
+
+    async def advance(self, *steps: Step, to: int, is_locked: bool = False) -> None:
+        """Say the number of the next report to take these steps. Raises Deposed; see there."""
+        await advance(self._connection, self._seat, *steps, to=to, is_locked=is_locked)
 
     async def store(self, first_seq: int, reports: Sequence[Report]) -> None:
-        """Keep reports as heard, numbered from `first_seq`. Safe to repeat."""
+        """Keep reports as heard, numbered from `first_seq`, if that is the next one to store."""
         await self._connection.execute(
             _STORE,
             {
                 "session_id": self._seat.session_id,
+                "term": self._seat.term,
+                "first_seq": first_seq,
                 "seqs": Bigints(range(first_seq, first_seq + len(reports))),
                 "trade_ids": Texts([r.trade_id if is_ours(r.trade_id) else "" for r in reports]),
                 "kinds": Bigints([r.kind for r in reports]),
