@@ -153,7 +153,7 @@ class Channel:
 
         return call
 
-    async def close(self) -> None:
+    async def close(self, grace: float | None = None) -> None:
         """Nothing is kept."""
 
 
