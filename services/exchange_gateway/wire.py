@@ -210,7 +210,7 @@ def held_stop_to(held: Held) -> pb.HeldStop:
 
 def reports_to(deliveries: Iterable[Delivery], venue: str) -> execution.ApplyReportsRequest:
     """Reports as execution books them; each is made in its place, a copy would cost as much."""
-    request = execution.ApplyReportsRequest()
+    request = execution.ApplyReportsRequest(is_brief=True)
     add = request.reports.add
     for delivery in deliveries:
         said = delivery.report

@@ -71,9 +71,7 @@ async def _run_every_hot_statement(connection: psycopg.AsyncConnection, first: i
     ids = [order.trade_id for order in orders]
     numbered = [Command(first + n, order.trade_id, b"raw") for n, order in enumerate(orders)]
     again = [Command(first + 100 + n, order.trade_id, b"raw") for n, order in enumerate(orders)]
-    await commands.lock()
-    await commands.raise_epochs(dict.fromkeys(range(128), first))
-    await commands.find(ids)
+    await commands.look_up(dict.fromkeys(range(128), first), ids)
     await commands.keep(orders, numbered)
     await commands.find_pending(ids)
     await commands.keep_again(again)
@@ -82,13 +80,13 @@ async def _run_every_hot_statement(connection: psycopg.AsyncConnection, first: i
         Report(n, i, Kind.ACCEPTED, "AAPL", 1, f"X{n}", f"E{n}", 0, 0, 0, 0, None, "", b"raw")
         for n, i in enumerate(ids)
     ]
+    await (await reports.lock_all()).both()
     await reports.store(first, heard)
-    await reports.advance(Step.STORED, first + 100)
     await reports.lock(Step.JUDGED)
     await reports.find_executions(ids, before=first)
     await reports.save_standings(list((await reports.find_standings(ids)).values()))
     await reports.park([Parked(first, "OVER_FILL", "too many")])
-    await reports.advance(Step.JUDGED, first + 100)
+    await reports.advance(Step.STORED, Step.JUDGED, to=first + 100)
     return explaining
 
 
