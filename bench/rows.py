@@ -29,10 +29,10 @@ _TABLE = """
 _STEP = """
 \\set size {inserted}
 SELECT nextval('row_id') * 1000000 AS block \\gset
-INSERT INTO row SELECT :block + n, false, decode(repeat('0123456789abcdef', 10), 'hex')
+INSERT INTO row SELECT :block::bigint + n, false, decode(repeat('0123456789abcdef', 10), 'hex')
     FROM generate_series(1, :size) AS n;
-UPDATE row SET is_done = true WHERE id > :block AND id <= :block + {updated};
-DELETE FROM row WHERE id > :block AND id <= :block + {deleted};
+UPDATE row SET is_done = true WHERE id > :block::bigint AND id <= :block::bigint + {updated};
+DELETE FROM row WHERE id > :block::bigint AND id <= :block::bigint + {deleted};
 """
 
 

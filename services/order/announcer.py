@@ -39,10 +39,14 @@ class Announcer:
         self._to_execution = _Outlet(nudges.publish)
         self._to_peers = _Outlet(self._tell_peers)
 
-    def placed(self, customer_ids: Iterable[str]) -> None:
-        """These customers have new trades."""
+    def wanted(self, customer_ids: Iterable[str]) -> None:
+        """Execution has something to do for these customers."""
+        self._to_execution.put(list(customer_ids))
+
+    def wanted_and_changed(self, customer_ids: Iterable[str]) -> None:
+        """Both."""
         customers = list(customer_ids)
-        self._to_execution.put(customers)
+        self.wanted(customers)
         self.changed(customers)
 
     def changed(self, customer_ids: Iterable[str]) -> None:

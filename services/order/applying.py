@@ -45,7 +45,7 @@ class Applier:
         applied = await committed.read()
         self._announcer.changed(each.customer_id for each in applied if each.is_news)
         # Until the exchange took the order, and while it is asked to cancel it, a replace waits.
-        self._announcer.placed(each.customer_id for each in applied if each.lets_replace)
+        self._announcer.wanted(each.customer_id for each in applied if each.lets_replace)
         took_ms = round((self._clock.monotonic() - began) * 1000, 1)
         _log.info("outcomes_applied", outcomes=len(told), ms=took_ms)
         _count(applied, told)

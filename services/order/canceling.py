@@ -35,7 +35,7 @@ class Canceler:
         )
         canceled = [answer for answer in answers if isinstance(answer, Trade)]
         # There is something to do: at the exchange, or for the next trade of the customer.
-        self._announcer.placed(trade.customer_id for trade in canceled)
+        self._announcer.wanted_and_changed(trade.customer_id for trade in canceled)
         _log.info("trades_canceled", asked=len(cancellations), canceled=len(canceled))
         return answers
 

@@ -18,6 +18,7 @@ from services.order.domain.trade import Trade, TradeEventKind, TradeStatus
 from services.order.guard import Guard, inform
 from services.order.store.customers import Customers
 from services.order.store.events import Events
+from services.order.store.later import Later
 from services.order.store.own_orders import OwnOrders
 from services.order.store.placed import Placed
 from services.order.store.trades import Trades
@@ -41,13 +42,14 @@ class Placer:
     async def place(self, placements: Sequence[Placement]) -> list[Trade | Refusal]:
         """One answer per placement, in order. Safe to repeat."""
         began = self._clock.monotonic()
-        answers = await self._database.run(
+        answers, begun = await self._database.run(
             Change.PLACE,
             lambda connection: place_trades(connection, placements, self._guard),
         )
         new_ids = {placement.trade_id for placement in placements}
         new = [each for each in answers if isinstance(each, Trade) and each.trade_id in new_ids]
-        self._announcer.placed(trade.customer_id for trade in new)
+        self._announcer.changed(trade.customer_id for trade in new)
+        self._announcer.wanted(await begun.read() if begun else ())
         _placed.inc(len(new))
         _count_stopped(new, answers)
         took_ms = round((self._clock.monotonic() - began) * 1000, 1)
@@ -68,8 +70,12 @@ async def place_trades(
     connection: psycopg.AsyncConnection,
     placements: Sequence[Placement],
     guard: Guard,
-) -> list[Trade | Refusal]:
-    """Record what is new; one answer per placement, in order."""
+) -> tuple[list[Trade | Refusal], Later[list[str]] | None]:
+    """Record what is new; one answer per placement, in order.
+
+    Also the customers who had no open trade before: a trade that is not the first in line is taken
+    up when the one before it ends. None: nothing is new.
+    """
     counts = Tally(sorted(placement.customer_id for placement in placements))
     reserved = await Customers(connection).reserve(counts)
     keys = sorted({placement.key for placement in placements})
@@ -79,11 +85,10 @@ async def place_trades(
     new = [each for each in placements if each.key not in recorded]
     await inform(gate, connection, [(each.customer_id, each.terms) for each in new])
     placing = place(placements, recorded, heads, gate)
-    if placing.events:
-        await _keep_placed(connection, placing, gate)
+    begun = await _keep_placed(connection, placing, gate) if placing.events else None
     if amiss := _amiss(placing, heads, counts):
         await Customers(connection).set_heads(amiss)
-    return placing.answers
+    return placing.answers, begun
 
 
 def _amiss(placing: Placing, heads: Mapping[str, int], counts: Mapping[str, int]) -> dict[str, int]:
@@ -97,16 +102,20 @@ def _amiss(placing: Placing, heads: Mapping[str, int], counts: Mapping[str, int]
     }
 
 
-async def _keep_placed(connection: psycopg.AsyncConnection, placing: Placing, gate: Gate) -> None:
+async def _keep_placed(
+    connection: psycopg.AsyncConnection, placing: Placing, gate: Gate
+) -> Later[list[str]]:
+    """The customers who had no open trade before."""
     events = placing.events
     trades = [event.trade for event in events if event.kind is TradeEventKind.PLACED]
     rejected = [event for event in events if event.kind is TradeEventKind.REJECTED]
     over = {event.trade.trade_id for event in rejected}
     waiting = [trade for trade in trades if trade.trade_id not in over]
-    await Placed(connection).add(trades, placing.decisions, over)
+    begun = await Placed(connection).add(trades, placing.decisions, over)
     if rejected:
         await Events(connection).record(rejected)
     await _keep_own_orders(connection, waiting, gate)
+    return begun
 
 
 async def _keep_own_orders(

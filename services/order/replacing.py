@@ -37,7 +37,7 @@ class Replacer:
             Change.APPLY, lambda connection: replace_trades(connection, replacements, self._guard)
         )
         replaced = [answer for answer in answers if isinstance(answer, Trade)]
-        self._announcer.placed(trade.customer_id for trade in replaced)
+        self._announcer.wanted_and_changed(trade.customer_id for trade in replaced)
         _log.info("trades_replaced", asked=len(replacements), replaced=len(replaced))
         return answers
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from itertools import count
 from typing import Any
 
 import grpc
@@ -219,8 +220,10 @@ async def test_execution_is_nudged_after_the_commit(
         subscription = await client.subscribe("placed.*.*")
         await client.flush()
 
+        customers = map("alice-{}".format, count())
+
         async def placed_and_nudged() -> str:
-            await order.place("alice")
+            await order.place(next(customers))
             try:
                 return (await subscription.next_msg(timeout=0.5)).subject
             except TimeoutError:  # the connection to NATS is made in the background
@@ -228,7 +231,33 @@ async def test_execution_is_nudged_after_the_commit(
 
         subject = await until(placed_and_nudged)
         await client.close()
-    assert subject == f"placed.{partition_of('alice')}.alice"
+    customer = subject.rpartition(".")[2]
+    assert customer.startswith("alice-")
+    assert subject == f"placed.{partition_of(customer)}.{customer}"
+
+
+async def test_execution_is_nudged_for_the_first_in_line_alone(
+    make_house: MakeHouse, nats_url: str
+) -> None:
+    async with make_house(nudge_stream="FIRST", nudge_prefix="first") as order:
+        client = await nats.connect(nats_url)
+        subscription = await client.subscribe("first.*.*")
+        await client.flush()
+
+        probes = map("probe-{}".format, count())
+
+        async def nudged() -> bool:  # the connection to NATS is made in the background
+            await order.place(next(probes))
+            return subscription.pending_msgs > 0
+
+        await until(nudged)
+        for customer in ("alice", "alice", "bob", "alice", "carol"):
+            await order.place(customer)
+        told: list[str] = []
+        while "carol" not in told:
+            told.append((await subscription.next_msg(timeout=30)).subject.rpartition(".")[2])
+        await client.close()
+    assert [each for each in told if not each.startswith("probe")] == ["alice", "bob", "carol"]
 
 
 async def test_trades_are_placed_without_nats(make_house: MakeHouse) -> None:

@@ -61,7 +61,7 @@ class ParkingService:
     ) -> pb.ReleaseParkedTradeResponse:
         instruction = Instruction(request.trade_id, request.actor, request.reason_text)
         trade = await self._obey(instruction, Action.RELEASE)
-        self._office.announcer.placed([trade.customer_id])
+        self._office.announcer.wanted_and_changed([trade.customer_id])
         return pb.ReleaseParkedTradeResponse(trade=wire.trade_to(trade))
 
     async def CondemnParkedTrade(

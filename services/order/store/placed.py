@@ -7,6 +7,7 @@ import psycopg
 from libs.partition import partition_of
 from services.order.domain.trade import Trade
 from services.order.store.arrays import Bigints, Octets, Texts
+from services.order.store.later import Later
 
 _NOT_QUEUED, _FIRST, _BEHIND = 0, 1, 2
 
@@ -19,15 +20,15 @@ class Placed:
 
     async def add(
         self, trades: Sequence[Trade], decisions: Sequence[bytes], over: Collection[str]
-    ) -> None:
+    ) -> Later[list[str]]:
         """Record new trades as placed, ordered by seq per customer, at the end of their queues.
 
         `decisions`: what each was decided by; empty: by nothing. Those with ids in `over` are not
-        queued.
+        queued. The customers who had no open trade before.
         """
         terms = [trade.terms for trade in trades]
         customer_ids = [trade.customer_id for trade in trades]
-        await self._connection.execute(
+        cursor = await self._connection.execute(
             """
             WITH i AS MATERIALIZED (
                 SELECT *
@@ -58,16 +59,19 @@ class Placed:
                     %(at)s, 1, 0, '', false, 0,
                     0, ''
                 FROM i
+            ), queued AS (
+                INSERT INTO open_trade
+                    (customer_id, placed_seq, trade_id, partition, placed_at, is_head)
+                SELECT i.customer_id, i.seq, i.trade_id, i.partition, %(at)s,
+                    i.turn = 1 AND older.is_open IS NULL
+                FROM i
+                LEFT JOIN LATERAL (
+                    SELECT true AS is_open FROM open_trade WHERE customer_id = i.customer_id LIMIT 1
+                ) AS older ON true
+                WHERE i.turn > 0
+                RETURNING customer_id, is_head
             )
-            INSERT INTO open_trade
-                (customer_id, placed_seq, trade_id, partition, placed_at, is_head)
-            SELECT i.customer_id, i.seq, i.trade_id, i.partition, %(at)s,
-                i.turn = 1 AND older.is_open IS NULL
-            FROM i
-            LEFT JOIN LATERAL (
-                SELECT true AS is_open FROM open_trade WHERE customer_id = i.customer_id LIMIT 1
-            ) AS older ON true
-            WHERE i.turn > 0
+            SELECT customer_id FROM queued WHERE is_head
             """,
             {
                 "at": trades[0].created_at,
@@ -86,7 +90,9 @@ class Placed:
                 "partitions": Bigints(list(map(partition_of, customer_ids))),
                 "turns": Bigints(_turns(trades, over)),
             },
+            binary=True,
         )
+        return Later(cursor, lambda rows: [customer_id for (customer_id,) in rows])
 
 
 def _turns(trades: Sequence[Trade], over: Collection[str]) -> list[int]:
