@@ -44,7 +44,6 @@ _AT_ONCE = frozenset({TimeInForce.IOC, TimeInForce.FOK})
 _SIDES = {int(side): side for side in Side}
 _ORDER_TYPES = {0: OrderType.MARKET} | {int(each): each for each in OrderType}
 _TIMES_IN_FORCE = {0: TimeInForce.DAY} | {int(each): each for each in TimeInForce}
-_AT_FIRST = after(None, Event.PLACED)
 _WITH_STOP = frozenset({OrderType.STOP, OrderType.STOP_LIMIT})
 
 
@@ -255,7 +254,7 @@ def _new_trade(placement: Placement, seq: int, at: datetime) -> Trade:
         terms=placement.terms,
         placed_seq=seq,
         created_at=at,
-        standing=_AT_FIRST,
+        standing=after(None, Event.PLACED),
         seq=seq,
         updated_at=at,
     )
@@ -271,7 +270,7 @@ def as_placed(trade: Trade) -> Trade:
         client_order_id=first.client_order_id,
         orig_client_order_id="",
         terms=trade.terms.revised(first.revision),
-        standing=_AT_FIRST,
+        standing=after(None, Event.PLACED),
         seq=trade.placed_seq,
         updated_at=trade.created_at,
     )
