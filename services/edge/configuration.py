@@ -3,11 +3,19 @@
 import ipaddress
 from typing import Any
 
-from services.edge.doors import CONTRACTS, Method, customers_methods, health_name, operators_methods
+from services.edge.doors import (
+    CONTRACTS,
+    PLACING_METHOD,
+    Method,
+    customers_methods,
+    health_name,
+    operators_methods,
+)
 from services.edge.filters import (
     CUSTOMER_HEADER,
     HEALTH_PREFIX,
     customers_filters,
+    no_pressure,
     operators_filters,
     typed,
 )
@@ -48,7 +56,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
                     settings.listen,
                     _door(
                         settings,
-                        routes=[_route(method, settings) for method in customers],
+                        routes=[_unpressed(_route(method, settings)) for method in customers],
                         filters=customers_filters(settings, customers),
                     ),
                 ),
@@ -156,6 +164,13 @@ def _route(method: Method, settings: Settings) -> dict[str, Any]:
             },
         }
     return {"match": {"path": method.path}, "route": action}
+
+
+def _unpressed(route: dict[str, Any]) -> dict[str, Any]:
+    """Only calls that place a trade are turned away when they take long."""
+    if route["match"]["path"] == PLACING_METHOD:
+        return route
+    return {**route, "typed_per_filter_config": no_pressure()}
 
 
 def _stream_limits() -> dict[str, Any]:

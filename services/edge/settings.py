@@ -34,6 +34,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     customer_calls_per_second: Annotated[
         int, msgspec.Meta(ge=1, description="Calls of one customer, per second.")
     ] = 200
+    placing_ms: Annotated[
+        int, msgspec.Meta(ge=1, description="How long nine of ten calls of PlaceTrade are to take.")
+    ] = 80
+    placing_at_once: Annotated[
+        int, msgspec.Meta(ge=1, description="Calls of PlaceTrade that are always let in at a time.")
+    ] = 100
     call_timeout_seconds: Annotated[
         int, msgspec.Meta(ge=1, le=3600, description="Longest time a call takes, streams excepted.")
     ] = 15
