@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from bench import bounds, growth, house, ledger, matching, pressure, trades
+from bench import bounds, growth, house, ledger, matching, pressure, trades, ways
 from bench.cpu import Others
 from bench.report import Row, how_quiet, keep, median, table
 from bench.scale import Scale
@@ -28,6 +28,7 @@ SUITES: dict[str, Suite] = {
     "pressure": pressure.rounds,
     "house": house.rounds,
     "bounds": bounds.rounds,
+    "ways": ways.rounds,
     "ledger": ledger.rounds,
     "matching": matching.rounds,
     "growth": growth.rounds,
