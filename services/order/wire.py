@@ -2,6 +2,7 @@
 
 import msgspec
 
+from libs.fills import Fill, columns_of, day_of, got
 from libs.stamps import set_moment
 from services.order.domain.parking import Fault, Parked
 from services.order.domain.trade import (
@@ -15,7 +16,7 @@ from services.order.domain.trade import (
     average_price_micros,
 )
 from services.order.domain.turns import Applied, Claimed, Waiting
-from services.order.store.executions import Page, RecordedAmendment
+from services.order.store.executions import Page, Recorded, RecordedAmendment
 from stockbroker.common.v1.reason_pb2 import Reason
 from stockbroker.common.v1.terms_pb2 import OrderType, Side, TimeInForce
 from stockbroker.order.v1 import order_execution_service_pb2 as execution_pb
@@ -125,9 +126,16 @@ def _execution_to(execution: Execution) -> order_pb2.Execution:
     return message
 
 
-def executions_to(page: Page) -> recorded_pb.ListExecutionsResponse:
-    """Fills and amendments on record, and where to go on."""
+def executions_to(page: Page, *, in_columns: bool) -> recorded_pb.ListExecutionsResponse:
+    """Fills and amendments on record, and where to go on; fills in columns where they can be."""
+    executions, columns = page.executions, None
+    if in_columns:
+        venue = executions[0].execution.venue if executions else ""
+        fills = [(_fill_to(each, venue), each) for each in executions]
+        columns = columns_of(venue, [fill for fill, _ in fills if fill is not None])
+        executions = [each for fill, each in fills if fill is None]
     return recorded_pb.ListExecutionsResponse(
+        columns=columns,
         executions=[
             recorded_pb.RecordedExecution(
                 execution=_execution_to(each.execution),
@@ -136,12 +144,23 @@ def executions_to(page: Page) -> recorded_pb.ListExecutionsResponse:
                 symbol=each.symbol,
                 transaction_id=each.transaction_id,
             )
-            for each in page.executions
+            for each in executions
         ],
         amendments=map(_recorded_amendment_to, page.amendments),
         next=recorded_pb.ExecutionPlace(**msgspec.structs.asdict(page.next)),
         reaches_end=page.reaches_end,
     )
+
+
+def _fill_to(recorded: Recorded, venue: str) -> Fill | None:
+    """A fill of that venue that can be told in columns; None: it cannot."""
+    execution = recorded.execution
+    moved = got(recorded.side, execution.quantity, execution.price_micros)
+    if moved is None or execution.venue != venue:
+        return None
+    named = recorded.transaction_id, execution.execution_id, execution.trade_id
+    day = day_of(execution.executed_at)
+    return *named, recorded.customer_id, recorded.symbol, *moved, day
 
 
 def _recorded_amendment_to(recorded: RecordedAmendment) -> recorded_pb.RecordedAmendment:

@@ -102,7 +102,7 @@ class Executions:
     async def after(self, place: Place, *, limit: int) -> Page:
         """At most `limit` fills behind `place`, and as many amendments."""
         cursor = await self._connection.execute(
-            _AFTER, {**msgspec.structs.asdict(place), "limit": limit}
+            _AFTER, {**msgspec.structs.asdict(place), "limit": limit}, binary=True
         )
         rows = await cursor.fetchall()
         fills, amendments = [], []
