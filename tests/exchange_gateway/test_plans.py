@@ -100,7 +100,7 @@ async def test_no_hot_statement_ever_reads_a_whole_table(postgres_url: str, stor
     explained = await lane.run(lambda c: _run_every_hot_statement(c, first=stored + 1))
 
     await lane.close()
-    assert len(explained.plans) == 15
+    assert len(explained.plans) == 14
     scans = {query: _whole_scans(plan) for query, plan in explained.plans}
     assert {query: found for query, found in scans.items() if found} == {}
 
