@@ -1,6 +1,6 @@
 """Contract and domain, one into the other. No rules."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from operator import attrgetter
 
@@ -51,8 +51,10 @@ def order_from(order: pb.Order) -> Order:
     return Order(order.trade_id, order.epoch, terms)
 
 
-def submits_to(submits: Iterable[Submitted]) -> pb.SubmitOrdersResponse:
+def submits_to(submits: Sequence[Submitted], *, is_brief: bool) -> pb.SubmitOrdersResponse:
     """What came of each order."""
+    if is_brief and all(submitted.reason is None for submitted in submits):
+        return pb.SubmitOrdersResponse(all_taken=True)
     response = pb.SubmitOrdersResponse()
     add = response.results.add
     for trade_id, state, reason in map(_SUBMITTED, submits):

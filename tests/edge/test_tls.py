@@ -1,17 +1,12 @@
 """The customers' door with a certificate of its own."""
 
-import datetime
-import ipaddress
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import grpc
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
+from bench.entrance import certificate
 from libs.rpc import RpcServer
 from services.edge.settings import Settings
 from stockbroker.order.v1 import order_service_pb2 as pb
@@ -20,39 +15,9 @@ from tests.edge.envoy import Envoy
 from tests.support.keys import Keys, bearer
 
 
-def _certificate(folder: Path) -> tuple[Path, Path]:
-    """Of 127.0.0.1, signed by itself; and its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.datetime.now(datetime.UTC)
-    built = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False
-        )
-        .sign(key, hashes.SHA256())
-    )
-    certificate_file, key_file = folder / "door.crt", folder / "door.key"
-    certificate_file.write_bytes(built.public_bytes(serialization.Encoding.PEM))
-    key_file.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    return certificate_file, key_file
-
-
 @pytest.fixture
 async def envoy(keys: Keys, upstream: RpcServer, tmp_path: Path) -> AsyncIterator[Envoy]:
-    certificate_file, key_file = _certificate(tmp_path)
+    certificate_file, key_file = certificate(tmp_path)
     envoy = Envoy(
         tmp_path,
         keys=keys,

@@ -19,14 +19,7 @@ from libs.embedded import free_port
 from libs.postgres import Lane
 from libs.rpc import connect
 from services.exchange_gateway.main import NAME, Settings, house
-from services.exchange_gateway.store.progress import (
-    Deposed,
-    Seat,
-    Step,
-    advance,
-    lock,
-    lock_reports,
-)
+from services.exchange_gateway.store.progress import Deposed, Seat, Step, advance, lock
 from stockbroker.exchange_gateway.v1 import exchange_gateway_service_pb2 as pb
 from stockbroker.exchange_gateway.v1.exchange_gateway_service_pb2_grpc import (
     ExchangeGatewayServiceStub,
@@ -78,14 +71,6 @@ async def _health(address: str) -> int:
         return int(answer.status)
 
 
-async def _next(connection: psycopg.AsyncConnection, *, seat: Seat, step: Step) -> int:
-    return await (await lock(connection, seat, step)).one()
-
-
-async def _next_of_reports(connection: psycopg.AsyncConnection, *, seat: Seat) -> tuple[int, int]:
-    return await (await lock_reports(connection, seat)).both()
-
-
 async def _move(connection: psycopg.AsyncConnection, *, seat: Seat, step: Step) -> None:
     await advance(connection, seat, step, to=99)
 
@@ -98,11 +83,9 @@ async def test_who_lost_the_session_can_write_nothing_any_more(scene: Scene) -> 
         seat = Seat("stockbroker", term)
         for step in Step:
             with pytest.raises(Deposed):
-                await lane.run(partial(_next, seat=seat, step=step))
+                await lane.run(partial(lock, seat=seat, step=step))
             with pytest.raises(Deposed):
                 await lane.run(partial(_move, seat=seat, step=step))
-        with pytest.raises(Deposed):
-            await lane.run(partial(_next_of_reports, seat=seat))
         await lane.close()
     assert set(scene.rows("SELECT next_seq FROM progress")) == {(1,)}
 

@@ -1,6 +1,6 @@
 """Reports judged against what is stored, and what comes of it kept, in one transaction."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import psycopg
@@ -9,7 +9,6 @@ from services.exchange_gateway.domain import (
     Judgement,
     Past,
     Report,
-    Standing,
     executions_wanted,
     fills_wanted,
     judge_all,
@@ -35,28 +34,11 @@ class Docket:
 
 async def hear(connection: psycopg.AsyncConnection, floor: Floor, docket: Docket) -> Judgement:
     """Judge, and keep how orders stand then. What cannot be true is the caller's to park."""
-    standings = await look_up(connection, floor, docket.reports)
-    return await judge(connection, floor, docket, standings)
-
-
-async def look_up(
-    connection: psycopg.AsyncConnection, floor: Floor, reports: Sequence[Report]
-) -> Mapping[str, Standing]:
-    """How the orders stand that reports are about; what is not stored is left out."""
-    ids = {report.trade_id for report in reports if is_ours(report.trade_id)}
-    return await ReportStore(connection, floor.seat).find_standings(sorted(ids))
-
-
-async def judge(
-    connection: psycopg.AsyncConnection,
-    floor: Floor,
-    docket: Docket,
-    standings: Mapping[str, Standing],
-) -> Judgement:
-    """The same, of orders that stand so."""
     seat = floor.seat
     reports, replaces = ReportStore(connection, seat), ReplaceStore(connection, seat)
     amendments = AmendmentStore(connection, seat)
+    ids = {report.trade_id for report in docket.reports if is_ours(report.trade_id)}
+    standings = await reports.find_standings(sorted(ids))
     filled = executions_wanted(standings, docket.reports)
     commands = replaces_wanted(docket.reports)
     named = [name for name in fills_wanted(docket.reports) if is_ours(name[0])]

@@ -18,7 +18,7 @@ from services.exchange_gateway.domain import (
     State,
     told_by,
 )
-from services.exchange_gateway.session.court import Docket, hear, judge, look_up
+from services.exchange_gateway.session.court import Docket, hear
 from services.exchange_gateway.session.floor import Floor
 from services.exchange_gateway.session.sequence import ReportSequence
 from services.exchange_gateway.store.progress import Step
@@ -135,16 +135,13 @@ class Reporting:
     ) -> Judgement | None:
         """Store and judge; None: an attempt whose commit went unanswered has done so."""
         reports, head = ReportStore(connection, self._floor.seat), first_seq + len(run)
-        positions = await reports.lock_all()
-        await reports.store(first_seq, run)
-        standings = await look_up(connection, self._floor, run)
-        if await positions.both() == (head, head):
+        if await reports.store(first_seq, run) == (head, head):
             return None
         docket = Docket(run, first_seq, next_seq=first_seq)
-        judgement = await judge(connection, self._floor, docket, standings)
+        judgement = await hear(connection, self._floor, docket)
         if judgement.parked:
             await reports.park(judgement.parked)
-        await reports.advance(Step.STORED, Step.JUDGED, to=head, is_locked=True)
+        await reports.advance(Step.STORED, Step.JUDGED, to=head)
         return judgement
 
     async def _store(self, first_seq: int, run: Sequence[Report]) -> None:
@@ -160,7 +157,7 @@ class Reporting:
         """Judge what is stored."""
         head = first_seq + len(run)
 
-        async def judge_stored(connection: psycopg.AsyncConnection) -> Judgement | None:
+        async def judge(connection: psycopg.AsyncConnection) -> Judgement | None:
             reports = ReportStore(connection, self._floor.seat)
             if await reports.lock(Step.JUDGED) == head:
                 return None  # by an attempt whose commit went unanswered
@@ -168,10 +165,10 @@ class Reporting:
             judgement = await hear(connection, self._floor, docket)
             if judgement.parked:
                 await reports.park(judgement.parked)
-            await reports.advance(Step.JUDGED, to=head, is_locked=True)
+            await reports.advance(Step.JUDGED, to=head)
             return judgement
 
-        self._note_judged(first_seq, run, await self._lane.run(judge_stored))
+        self._note_judged(first_seq, run, await self._lane.run(judge))
 
     def _note_stored(self, run: Sequence[Report]) -> None:
         _stored.inc(len(run))

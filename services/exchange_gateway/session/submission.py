@@ -70,7 +70,7 @@ class Submission:
             first = await store.lock()
             commands = self._numbered(await store.find_pending(trade_ids), first)
             await store.keep_again(commands)
-            await store.advance(first + len(commands), is_locked=True)
+            await store.advance(first + len(commands))
             return _Kept([], commands, first + len(commands))
 
         kept = await self._lane.run(renumber)
@@ -94,12 +94,12 @@ class Submission:
     async def _keep(self, orders: list[Order]) -> Sequence[Submitted]:
         async def keep(connection: psycopg.AsyncConnection) -> _Kept:
             store = CommandStore(connection, self._floor.seat)
-            found = await store.look_up(
-                highest_epochs((o.terms.partition, o.epoch) for o in orders),
-                [order.trade_id for order in orders],
+            first = await store.lock()
+            epochs = await store.raise_epochs(
+                highest_epochs((o.terms.partition, o.epoch) for o in orders)
             )
-            first = found.first
-            results, fresh = sort_out(orders, epochs=found.epochs, known=found.known)
+            known = await store.find([order.trade_id for order in orders])
+            results, fresh = sort_out(orders, epochs=epochs, known=known)
             held = [o for o in fresh if is_stop(o.terms)] if self._floor.holds_stops else []
             if held:
                 await HeldStore(connection, self._floor.seat).keep(held)
@@ -107,7 +107,7 @@ class Submission:
             commands = self._numbered(fresh, first)
             if fresh:
                 await store.keep(fresh, commands)
-                await store.advance(first + len(fresh), is_locked=True)
+                await store.advance(first + len(fresh))
             return _Kept(results, commands, first + len(fresh), len(held))
 
         kept = await self._lane.run(keep)

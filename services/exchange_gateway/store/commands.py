@@ -1,9 +1,9 @@
 """Orders and the commands that carry them, written by the submit lane alone."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import psycopg
+from psycopg.rows import TupleRow
 
 from libs.postgres.arrays import Bigints, Octets, Texts
 from services.exchange_gateway.domain import Command, Known, Order, State, Terms
@@ -83,15 +83,6 @@ ORDER BY c.seq
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """The number of the next command, the highest epoch per partition, orders that are stored."""
-
-    first: int
-    epochs: dict[int, int]
-    known: dict[str, Known]
-
-
 class CommandStore:
     """Speaks within the caller's transaction."""
 
@@ -101,30 +92,29 @@ class CommandStore:
 
     async def lock(self) -> int:
         """The number of the next command; nobody else numbers until the end. Raises Deposed."""
-        return await (await lock(self._connection, self._seat, Step.COMMANDS)).one()
+        return await lock(self._connection, self._seat, Step.COMMANDS)
 
-    async def advance(self, to: int, *, is_locked: bool = False) -> None:
-        """Say the number of the next command. Raises Deposed, which cannot be if it is locked."""
-        await advance(self._connection, self._seat, Step.COMMANDS, to=to, is_locked=is_locked)
+    async def advance(self, to: int) -> None:
+        """Say the number of the next command."""
+        await advance(self._connection, self._seat, Step.COMMANDS, to=to)
 
     async def raise_epochs(self, highest: Mapping[int, int]) -> dict[int, int]:
         """The highest epoch ever seen of each partition in `highest`, that one included."""
-        return await _epochs(await self._raise(highest), highest)
+        cursor = await self._connection.execute(
+            _RAISE_EPOCHS,
+            {"partitions": Bigints(list(highest)), "epochs": Bigints(list(highest.values()))},
+        )
+        before: dict[int, int] = dict(await cursor.fetchall())
+        return {key: max(epoch, before.get(key, 0)) for key, epoch in highest.items()}
 
-    async def look_up(self, highest: Mapping[int, int], trade_ids: Sequence[str]) -> Found:
-        """`lock`, `raise_epochs`, and what is stored of these orders, in one flight."""
-        position = await lock(self._connection, self._seat, Step.COMMANDS)
-        raised, orders = await self._raise(highest), await self._find(trade_ids)
-        first, epochs = await position.one(), await _epochs(raised, highest)
-        known = {
-            row[0]: Known(Terms(*row[1:11]), State(row[12]), *row[13:15])
-            for row in await orders.fetchall()
-        }
-        return Found(first, epochs, known)
+    async def find(self, trade_ids: Sequence[str]) -> dict[str, Known]:
+        """What is stored of these orders."""
+        rows = await self._find(trade_ids)
+        return {row[0]: Known(Terms(*row[1:11]), State(row[12]), *row[13:15]) for row in rows}
 
     async def find_pending(self, trade_ids: Sequence[str]) -> list[Order]:
         """These orders as they were sent, as far as the venue has not answered them."""
-        rows = await (await self._find(trade_ids)).fetchall()
+        rows = await self._find(trade_ids)
         pending = [row for row in rows if row[12] == State.PENDING and row[15] != 1]
         return [Order(r[0], r[11], _sent(Terms(*r[1:11]), was_held=r[15] == 2)) for r in pending]
 
@@ -167,20 +157,9 @@ class CommandStore:
         )
         return [Command(*row) for row in await cursor.fetchall()]
 
-    async def _raise(self, highest: Mapping[int, int]) -> psycopg.AsyncCursor:
-        return await self._connection.execute(
-            _RAISE_EPOCHS,
-            {"partitions": Bigints(list(highest)), "epochs": Bigints(list(highest.values()))},
-            binary=True,
-        )
-
-    async def _find(self, trade_ids: Sequence[str]) -> psycopg.AsyncCursor:
-        return await self._connection.execute(_FIND, {"trade_ids": Texts(trade_ids)}, binary=True)
-
-
-async def _epochs(raised: psycopg.AsyncCursor, highest: Mapping[int, int]) -> dict[int, int]:
-    before: dict[int, int] = dict(await raised.fetchall())
-    return {key: max(epoch, before.get(key, 0)) for key, epoch in highest.items()}
+    async def _find(self, trade_ids: Sequence[str]) -> list[TupleRow]:
+        cursor = await self._connection.execute(_FIND, {"trade_ids": Texts(trade_ids)}, binary=True)
+        return await cursor.fetchall()
 
 
 def _sent(terms: Terms, *, was_held: bool) -> Terms:

@@ -73,7 +73,6 @@ AS i (seq, trade_id, kind, raw)
 _SHIFT = """
 UPDATE venue_session SET report_offset = report_offset + %(reports)s
 WHERE session_id = %(session_id)s AND term = %(term)s
-RETURNING 1
 """
 
 _SETTLE = """
@@ -209,7 +208,7 @@ class HeldStore:
         cursor = await self._connection.execute(
             _SHIFT, {**session, "term": self._seat.term, "reports": len(reports)}
         )
-        if await cursor.fetchone() is None:
+        if cursor.rowcount != 1:
             raise Deposed
 
     async def settle(self, decisions: Sequence[Decision]) -> None:

@@ -47,7 +47,7 @@ class LaterStore:
 
     async def lock(self) -> None:
         """Nobody else delivers until the end. Raises Deposed."""
-        await (await lock(self._connection, self._seat, Step.DELIVERED)).one()
+        await lock(self._connection, self._seat, Step.DELIVERED)
 
     async def keep(self, postponed: Sequence[Postponed]) -> None:
         """These are delivered again; one that waits already was tried once more."""

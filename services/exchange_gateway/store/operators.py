@@ -37,7 +37,6 @@ VALUES (%(session_id)s, %(seq)s, %(trade_id)s, %(kind)s, %(execution_id)s, %(raw
 _SHIFT = """
 UPDATE venue_session SET report_offset = report_offset + 1
 WHERE session_id = %(session_id)s AND term = %(term)s
-RETURNING 1
 """
 
 _UNANSWERED = """
@@ -156,7 +155,7 @@ class OperatorStore:
         cursor = await self._connection.execute(
             _SHIFT, {"session_id": self._session_id, "term": seat.term}
         )
-        if await cursor.fetchone() is None:
+        if cursor.rowcount != 1:
             raise Deposed
 
     async def list_unanswered(self, after: int, most: int) -> Sequence[Unanswered]:
