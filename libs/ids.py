@@ -35,8 +35,13 @@ class SystemIds:
             self._last = ticks = max(ticks, self._last + 1)
             random = self._draw()
         low = 0x8000_0000_0000_0000 | random >> 2
-        head, tail = f"{ticks >> _SEQUENCE_BITS:012x}", f"{low:016x}"
-        return f"{head[:8]}-{head[8:]}-7{ticks & 0xFFF:03x}-{tail[:4]}-{tail[4:]}"
+        return "%08x-%04x-7%03x-%04x-%012x" % (  # noqa: UP031 - half the time of an f-string
+            ticks >> 28,
+            ticks >> _SEQUENCE_BITS & 0xFFFF,
+            ticks & 0xFFF,
+            low >> 48,
+            low & 0xFFFF_FFFF_FFFF,
+        )
 
     def _draw(self) -> int:
         """64 random bits that nobody else has."""

@@ -18,6 +18,7 @@ _BOOL, _BYTEA, _INT8, _TEXT, _TIMESTAMPTZ = 16, 17, 20, 25, 1184
 # Dimensions, whether there are nulls, type of the elements, length, lower bound.
 _HEADER = struct.Struct(">iiiii")
 _size = lru_cache(1024)(struct.Struct(">i").pack)
+_ASCII_SIZES = ["\0\0\0" + chr(size) for size in range(128)]
 _NULL = struct.pack(">i", -1)
 _moment = struct.Struct(">iq").pack
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
@@ -58,7 +59,12 @@ class Texts(Packed):
     __slots__ = ()
 
     def __init__(self, values: Sequence[str]) -> None:
-        self.packed = _of_octets(_TEXT, [value.encode() for value in values])
+        header = _HEADER.pack(1, 0, _TEXT, len(values), 1)
+        text = _sized(values)
+        if text is not None:
+            self.packed = header + text.encode()
+        else:
+            self.packed = _of_octets(_TEXT, [value.encode() for value in values])
 
 
 class Flags(Packed):
@@ -80,6 +86,18 @@ class Moments(Packed):
         parts = [_HEADER.pack(1, 1, _TIMESTAMPTZ, len(values), 1)]
         parts += [_NULL if value is None else _moment(8, _micros(value)) for value in values]
         self.packed = b"".join(parts)
+
+
+def _sized(values: Sequence[str]) -> str | None:
+    """Each behind its size, as ASCII, made as one text; None when some are long or not ASCII."""
+    parts = [""] * (2 * len(values))
+    parts[1::2] = values
+    try:
+        parts[::2] = map(_ASCII_SIZES.__getitem__, map(len, values))
+    except IndexError:
+        return None
+    text = "".join(parts)
+    return text if text.isascii() else None
 
 
 def _of_octets(oid: int, values: Sequence[bytes]) -> bytes:

@@ -163,8 +163,15 @@ async def _one_by_one(connection: psycopg.AsyncConnection) -> AsyncIterator[None
 
 @asynccontextmanager
 async def _in_flights(connection: psycopg.AsyncConnection) -> AsyncIterator[None]:
-    async with connection.pipeline(), connection.transaction():
-        yield
+    try:
+        async with connection.pipeline():
+            await connection.execute("BEGIN")
+            yield
+            await connection.execute("COMMIT")
+    except Exception:
+        if not (connection.closed or _is_idle(connection)):
+            await connection.execute("ROLLBACK")
+        raise
 
 
 def _is_idle(connection: psycopg.AsyncConnection) -> bool:

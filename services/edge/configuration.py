@@ -21,6 +21,7 @@ from services.edge.filters import (
 )
 from services.edge.refusals import ASKED_AS_HEADER, local_replies
 from services.edge.settings import Settings
+from services.edge.tls import over_tls
 
 _HTTP_MANAGER = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 _HTTP_PROTOCOL = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
@@ -59,6 +60,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
                         routes=[_unpressed(_route(method, settings)) for method in customers],
                         filters=customers_filters(settings, customers),
                     ),
+                    over_tls(settings),
                 ),
                 _listener(
                     "operators",
@@ -71,6 +73,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
                         ],
                         filters=operators_filters(settings),
                     ),
+                    {},
                 ),
             ],
             "clusters": [
@@ -80,7 +83,9 @@ def configuration(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _listener(name: str, listen: str, http: dict[str, Any]) -> dict[str, Any]:
+def _listener(
+    name: str, listen: str, http: dict[str, Any], transport: dict[str, Any]
+) -> dict[str, Any]:
     manager = {
         "name": "envoy.filters.network.http_connection_manager",
         "typed_config": typed(_HTTP_MANAGER, stat_prefix=name, **http),
@@ -89,7 +94,7 @@ def _listener(name: str, listen: str, http: dict[str, Any]) -> dict[str, Any]:
         "name": name,
         "address": _address(listen),
         "per_connection_buffer_limit_bytes": _BUFFER_BYTES,
-        "filter_chains": [{"filters": [manager]}],
+        "filter_chains": [{"filters": [manager], **transport}],
     }
 
 

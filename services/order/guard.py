@@ -64,6 +64,8 @@ async def inform(
     gate: Gate, connection: psycopg.AsyncConnection, asked: Sequence[tuple[str, Terms]]
 ) -> None:
     """Tell the gate what it needs to know of the customers' other orders; most often nothing."""
+    if not gate.book.version:
+        return
     own_orders = OwnOrders(connection)
     alike = {
         likeness(customer_id, terms)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from datetime import date
 
 import structlog
 
@@ -29,7 +30,8 @@ class PlacingService:
     async def PlaceTrade(
         self, request: pb.PlaceTradeRequest, context: Context
     ) -> pb.PlaceTradeResponse:
-        placement = self._placement(caller().subject, placing_wire.wanted_from(request))
+        day = self._desk.clock.now().date()
+        placement = self._placement(caller().subject, placing_wire.wanted_from(request), day)
         if unknown := await self._unknown([placement]):
             raise unknown[placement.trade_id]
         trade = await self._desk.placer.submit(placement)
@@ -57,11 +59,8 @@ class PlacingService:
         """Place what was admitted; a result for each."""
         placements = [each for each in admitted if isinstance(each, Placement)]
         outcomes = iter(await self._outcomes(placements))
-        return pb.PlaceTradesResponse(
-            results=[
-                placing_wire.result_to(next(outcomes) if isinstance(each, Placement) else each)
-                for each in admitted
-            ]
+        return placing_wire.results_to(
+            next(outcomes) if isinstance(each, Placement) else each for each in admitted
         )
 
     async def _outcomes(self, placements: Sequence[Placement]) -> Sequence[Trade | Exception]:
@@ -79,10 +78,12 @@ class PlacingService:
     ) -> list[Placement | Refusal]:
         """What may be placed, and why the rest may not; in order."""
         admitted: list[Placement | Refusal] = []
+        day = self._desk.clock.now().date()
         for item in items:
             try:
                 customer_id = customer_of(principal, item.customer_id)
-                admitted.append(self._placement(customer_id, placing_wire.wanted_from(item.trade)))
+                wanted = placing_wire.wanted_from(item.trade)
+                admitted.append(self._placement(customer_id, wanted, day))
             except Refusal as refusal:
                 admitted.append(refusal)
         unknown = await self._unknown([each for each in admitted if isinstance(each, Placement)])
@@ -93,10 +94,10 @@ class PlacingService:
             for each in admitted
         ]
 
-    def _placement(self, customer_id: str, wanted: Wanted) -> Placement:
+    def _placement(self, customer_id: str, wanted: Wanted, day: date) -> Placement:
         """Checked as far as it can be without asking anybody. Raises Invalid."""
         return Placement(
-            terms=check(wanted, self._desk.clock.now().date()),
+            terms=check(wanted, day),
             trade_id=self._desk.ids.new(),
             client_order_id=wanted.client_order_id or self._desk.ids.new(),
             customer_id=customer_id,
