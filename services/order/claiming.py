@@ -3,10 +3,9 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-import psycopg
-
 from libs.clock import Clock
 from libs.partition import partition_of
+from libs.postgres import Statements
 from services.order.domain.journal import Journal
 from services.order.domain.trade import Trade
 from services.order.domain.turns import Claimed, Requested
@@ -30,7 +29,7 @@ class Claims:
 
 
 async def claim_trades(
-    connection: psycopg.AsyncConnection,
+    connection: Statements,
     epochs: Mapping[int, int],
     customer_ids: Iterable[str],
     clock: Clock,
@@ -75,7 +74,7 @@ async def claim_trades(
 
 
 async def _trades(
-    connection: psycopg.AsyncConnection,
+    connection: Statements,
     claimed: Sequence[Trade],
     requested: Sequence[Requested],
 ) -> dict[str, Trade]:

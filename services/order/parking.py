@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 
-import psycopg
-
 from libs.clock import Clock
+from libs.postgres import Statements
 from services.order import refusals
 from services.order.domain.parking import Action, Fault, Faulted, Instruction
 from services.order.domain.trade import Trade
@@ -15,7 +14,7 @@ from services.order.store.trades import Trades
 
 
 async def record_faults(
-    connection: psycopg.AsyncConnection, faults: Sequence[Fault], park_after: int, clock: Clock
+    connection: Statements, faults: Sequence[Fault], park_after: int, clock: Clock
 ) -> list[Faulted]:
     """Count them, if their epochs are the newest; those that counted."""
     partitions = sorted({fault.partition for fault in faults})
@@ -30,7 +29,7 @@ async def record_faults(
 
 
 async def obey(
-    connection: psycopg.AsyncConnection, instruction: Instruction, action: Action, clock: Clock
+    connection: Statements, instruction: Instruction, action: Action, clock: Clock
 ) -> Trade:
     """Do to a parked trade what an operator says; the trade as it stands.
 

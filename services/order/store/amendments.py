@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 
-import psycopg
-
+from libs.postgres import Statements
 from services.order.domain.trade import Amendment, Trade, TradeEvent
 from services.order.store.arrays import Bigints, Texts
 from services.order.store.rows import amendment_from
@@ -12,7 +11,7 @@ from services.order.store.rows import amendment_from
 class Amendments:
     """Written once, under the lock of the customers."""
 
-    def __init__(self, connection: psycopg.AsyncConnection) -> None:
+    def __init__(self, connection: Statements) -> None:
         self._connection = connection
 
     async def by_keys(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Amendment]:

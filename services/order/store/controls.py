@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-import psycopg
-
+from libs.postgres import Statements
 from services.order.domain.controls.changing import Change
 from services.order.domain.controls.setting import Action, Control, Scope, Setting, Terms
 
@@ -12,7 +11,7 @@ from services.order.domain.controls.setting import Action, Control, Scope, Setti
 class Settings:
     """The history of settings. Only ever added to."""
 
-    def __init__(self, connection: psycopg.AsyncConnection) -> None:
+    def __init__(self, connection: Statements) -> None:
         self._connection = connection
 
     async def after(self, version: int) -> list[Setting]:

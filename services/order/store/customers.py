@@ -2,8 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-import psycopg
-
+from libs.postgres import Statements
 from services.order.store.arrays import Bigints, Texts
 from services.order.store.later import Later
 
@@ -11,7 +10,7 @@ from services.order.store.later import Later
 class Customers:
     """The heads of the customers' event sequences."""
 
-    def __init__(self, connection: psycopg.AsyncConnection) -> None:
+    def __init__(self, connection: Statements) -> None:
         self._connection = connection
 
     async def reserve(self, counts: Mapping[str, int]) -> Later[dict[str, int]]:

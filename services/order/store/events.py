@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-import psycopg
-
+from libs.postgres import Statements
 from services.order.domain.trade import Execution, Trade, TradeEvent
 from services.order.store.arrays import Bigints, Moments, Packed, Texts
 from services.order.store.later import Later
@@ -14,7 +13,7 @@ from services.order.store.rows import execution_from
 class Events:
     """The customers' event sequences and the fills they tell of."""
 
-    def __init__(self, connection: psycopg.AsyncConnection) -> None:
+    def __init__(self, connection: Statements) -> None:
         self._connection = connection
 
     async def executions(

@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-import psycopg
-
+from libs.postgres import Statements
 from services.order.domain.instrument import Instrument
 from services.order.store.arrays import Bigints, Texts
 
@@ -12,7 +11,7 @@ from services.order.store.arrays import Bigints, Texts
 class InstrumentShelf:
     """The list of instruments kept over restarts."""
 
-    def __init__(self, connection: psycopg.AsyncConnection) -> None:
+    def __init__(self, connection: Statements) -> None:
         self._connection = connection
 
     async def all(self) -> list[Instrument]:
@@ -49,7 +48,7 @@ class InstrumentShelf:
         )
 
 
-async def page_token_key(connection: psycopg.AsyncConnection) -> bytes:
+async def page_token_key(connection: Statements) -> bytes:
     """The 32 secret bytes all processes of this service share."""
     cursor = await connection.execute("SELECT key FROM page_token_key")
     row = await cursor.fetchone()

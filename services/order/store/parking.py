@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-import psycopg
-
+from libs.postgres import Statements
 from services.order.domain.parking import Action, Fault, Faulted, Instruction, Parked
 from services.order.store.arrays import Bigints, Texts
 
@@ -12,7 +11,7 @@ from services.order.store.arrays import Bigints, Texts
 class Parking:
     """The caller owns the transaction, and for changes the lock of the customers."""
 
-    def __init__(self, connection: psycopg.AsyncConnection) -> None:
+    def __init__(self, connection: Statements) -> None:
         self._connection = connection
 
     async def add_faults(

@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 
-import psycopg
-
+from libs.postgres import Statements
 from services.order.domain.trade import Trade
 from services.order.store.arrays import Texts
 
@@ -11,7 +10,7 @@ from services.order.store.arrays import Texts
 class Resting:
     """Trades that rest. Changed only under the lock of their customers."""
 
-    def __init__(self, connection: psycopg.AsyncConnection) -> None:
+    def __init__(self, connection: Statements) -> None:
         self._connection = connection
 
     async def add(self, trades: Sequence[Trade]) -> None:
