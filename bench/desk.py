@@ -1,7 +1,6 @@
 """What measures a house from end to end: places at its doors, waits until all is done, judges.
 
-Everything is on this machine, the load too. The doors are those of the order service: Envoy, which
-stands before them in a house, is not in the way.
+Everything is on this machine, the load too.
 """
 
 import asyncio
@@ -60,12 +59,13 @@ class Taken(msgspec.Struct, frozen=True):
 
 @asynccontextmanager
 async def a_desk(
-    house: House, scale: Scale, customers_count: int = CUSTOMERS
+    house: House, scale: Scale, customers_count: int = CUSTOMERS, *, is_outside: bool = False
 ) -> AsyncGenerator["Desk", None]:
-    """What measures `house`, at its doors."""
+    """What measures `house`, at the doors of its order service; from outside: through Envoy."""
+    address = house.public if is_outside else house.services["order"]
     customers = Customers(house.signing_key_file, customers_count)
-    unary = UnaryDoor(house.services["order"], customers, callers=scale.callers)
-    batches = BatchDoor(house.services["order"], customers)
+    unary = UnaryDoor(address, customers, callers=scale.callers)
+    batches = BatchDoor(address, customers)
     async with await psycopg.AsyncConnection.connect(
         house.databases["order"], autocommit=True
     ) as connection:

@@ -7,7 +7,7 @@ milliseconds apart, as those of a server that commits in batches are: single one
 import asyncio
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import grpc
@@ -54,24 +54,10 @@ class Echo:
 
     async def unary(self, scale: Scale) -> Row:
         """As many callers as the house is given."""
-        request = pb.PlaceTradeRequest(
-            client_order_id="bench-1", symbol="AAPL", side=SIDE_BUY, quantity=1
-        )
-        done = 0
         began, before = time.perf_counter(), self._cpu()
-        until = began + scale.seconds * _SHARE
-
-        async def caller(place: Any) -> None:
-            nonlocal done
-            while time.perf_counter() < until:
-                await place(request)
-                done += 1
-
-        places: list[Any] = [
-            channel.unary_unary(PLACE, request_serializer=pb.PlaceTradeRequest.SerializeToString)
-            for channel in self._channels
-        ]
-        await asyncio.gather(*(caller(places[n % len(places)]) for n in range(scale.callers)))
+        done = await call_often(
+            self._channels, callers=scale.callers, seconds=scale.seconds * _SHARE
+        )
         took, cpu = time.perf_counter() - began, self._cpu() - before
         note = f"{scale.callers} callers, the same messages, answers in groups"
         return Row(name=UNARY, value=done / took, unit="1/s", cpu_us=1e6 * cpu / done, note=note)
@@ -107,6 +93,29 @@ class Echo:
 
     def _cpu(self) -> float:
         return time.process_time() + seconds_of(self._process.pid)
+
+
+async def call_often(
+    channels: Sequence[grpc.aio.Channel], *, callers: int, seconds: float, metadata: Any = None
+) -> int:
+    """Many callers, each with one call of PlaceTrade at a time; how many calls were answered."""
+    request = pb.PlaceTradeRequest(
+        client_order_id="bench-1", symbol="AAPL", side=SIDE_BUY, quantity=1
+    )
+    places: list[Any] = [
+        channel.unary_unary(PLACE, request_serializer=pb.PlaceTradeRequest.SerializeToString)
+        for channel in channels
+    ]
+    until, done = time.perf_counter() + seconds, 0
+
+    async def caller(place: Any) -> None:
+        nonlocal done
+        while time.perf_counter() < until:
+            await place(request, metadata=metadata)
+            done += 1
+
+    await asyncio.gather(*(caller(places[n % len(places)]) for n in range(callers)))
+    return done
 
 
 class _Servicer(OrderServiceServicer):
@@ -153,9 +162,14 @@ class _Servicer(OrderServiceServicer):
             yield response
 
 
+def add_echo(server: grpc.aio.Server) -> None:
+    """Have a server answer so."""
+    add_OrderServiceServicer_to_server(_Servicer(), server)
+
+
 async def _serve() -> None:
     server = grpc.aio.server()
-    add_OrderServiceServicer_to_server(_Servicer(), server)
+    add_echo(server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     sys.stdout.write(f"{port}\n")

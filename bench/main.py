@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from bench import bounds, growth, house, ledger, matching, pressure, trades
+from bench import bounds, growth, house, ledger, matching, pressure, soak, trades, ways
 from bench.cpu import Others
 from bench.report import Row, how_quiet, keep, median, table
 from bench.scale import Scale
@@ -28,13 +28,15 @@ SUITES: dict[str, Suite] = {
     "pressure": pressure.rounds,
     "house": house.rounds,
     "bounds": bounds.rounds,
+    "ways": ways.rounds,
     "ledger": ledger.rounds,
     "matching": matching.rounds,
     "growth": growth.rounds,
+    "soak": soak.rounds,
 }
 
-_MOST_ROUNDS = {"pressure": 1, "house": 1, "bounds": 1, "growth": 1}  # they are long
-_BY_NAME_ALONE = {"growth"}  # longer still
+_MOST_ROUNDS = {"pressure": 1, "house": 1, "bounds": 1, "growth": 1, "soak": 1}  # they are long
+_BY_NAME_ALONE = {"growth", "soak"}  # longer still
 _FILE_WIDTH = 140
 _app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -42,7 +44,7 @@ _app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 @_app.command()
 def main(  # noqa: PLR0913 - its parameters are its options
     only: Annotated[
-        list[str] | None, typer.Option(help="Suites to run; none: all but `growth`.")
+        list[str] | None, typer.Option(help="Suites to run; none: all but `growth`, `soak`.")
     ] = None,
     seconds: Annotated[float, typer.Option(help="How long each figure is measured.")] = 3.0,
     rounds: Annotated[int, typer.Option(help="How often; the median counts.")] = 3,
@@ -53,6 +55,7 @@ def main(  # noqa: PLR0913 - its parameters are its options
     ] = 0.0,
     customers: Annotated[int, typer.Option(help="With money in the end, in `growth`.")] = 100_000,
     history: Annotated[int, typer.Option(help="Old trades in the end, in `growth`.")] = 200_000,
+    minutes: Annotated[float, typer.Option(help="Of trading, in `soak`.")] = 10.0,
 ) -> None:
     """Measure, show a table per suite, and keep the figures in bench/results/."""
     # What the services log would stand in the table.
@@ -65,6 +68,7 @@ def main(  # noqa: PLR0913 - its parameters are its options
         rate=rate,
         customers=customers,
         history=history,
+        minutes=minutes,
     )
     console = Console()
     if not console.is_terminal:

@@ -1,8 +1,9 @@
 """What waits are at half and nine tenths of the rate, and what becomes of three times as much.
 
-The rate is that of a closed loop just before, through the same door. In an open loop every wait
-counts from the moment the trade was due. Beyond capacity what is refused is not placed again; how
-soon all is well afterwards is what a calm load sees that begins as soon as the flood is answered.
+All of it comes from outside, through Envoy, which turns away what is too much. The rate is that of
+a closed loop just before, through the same door. In an open loop every wait counts from the moment
+the trade was due. Beyond capacity what is refused is not placed again; how soon all is well
+afterwards is what a calm load sees that begins as soon as the flood is answered.
 """
 
 from collections.abc import AsyncGenerator
@@ -34,7 +35,7 @@ async def rounds(
 
     async with AsyncExitStack() as stack:
         house = stack.enter_context(running_house())
-        desk = await stack.enter_async_context(a_desk(house, scale))
+        desk = await stack.enter_async_context(a_desk(house, scale, is_outside=True))
         step("customers")
         await desk.endow()
         await desk.warm_up()

@@ -13,3 +13,4 @@ class Scale(msgspec.Struct, frozen=True, kw_only=True):
     rate: float = 0.0  # trades a second in an open loop; 0: a closed loop
     customers: int = 100_000  # who have money in the end, in `growth`
     history: int = 200_000  # old trades in the end, in `growth`
+    minutes: float = 10.0  # of trading, in `soak`

@@ -103,10 +103,9 @@ def _behind(interceptor: Any, inner: Any) -> Callable[[CallDetails], Awaitable[A
 class Channel:
     """As grpc.aio.insecure_channel()."""
 
-    def __init__(self, network: "Network", address: str, interceptors: Any) -> None:
+    def __init__(self, network: "Network", address: str) -> None:
         self.network = network
         self.address = address
-        self._interceptors = list(interceptors or ())
 
     def unary_unary(
         self, method: str, request_serializer: Any, response_deserializer: Any, **_: Any
@@ -114,8 +113,8 @@ class Channel:
         """A method to call."""
 
         async def call(request: Any, *, timeout: float | None = None, metadata: Any = None) -> Any:
-            metadata = await self.sign("intercept_unary_unary", method, metadata)
-            sent = Call(self, method, request_serializer(request), metadata, timeout or 60.0)
+            signed = tuple(metadata or ())
+            sent = Call(self, method, request_serializer(request), signed, timeout or 60.0)
             return response_deserializer(await sent.answer())
 
         return call
@@ -125,8 +124,8 @@ class Channel:
     ) -> Any:
         """A method to converse with."""
 
-        def call() -> StreamCall:
-            return StreamCall(self, method, request_serializer, response_deserializer)
+        def call(metadata: Any = None) -> StreamCall:
+            return StreamCall(self, method, request_serializer, response_deserializer, metadata)
 
         return call
 
@@ -147,28 +146,15 @@ class Channel:
     ) -> Any:
         """A method to listen to."""
 
-        def call(request: Any) -> StreamCall:
+        def call(request: Any, metadata: Any = None) -> StreamCall:
             return StreamCall(
-                self, method, request_serializer, response_deserializer, request=request
+                self, method, request_serializer, response_deserializer, metadata, request=request
             )
 
         return call
 
-    async def close(self) -> None:
+    async def close(self, grace: float | None = None) -> None:
         """Nothing is kept."""
-
-    async def sign(self, hook: str, method: str, metadata: Any) -> Any:
-        """The metadata of a call after all interceptors."""
-        details = grpc.aio.ClientCallDetails(method, None, metadata, None, None)
-
-        async def take(signed: Any, _: Any) -> None:
-            nonlocal details
-            details = signed
-
-        for interceptor in self._interceptors:
-            if hasattr(interceptor, hook):
-                await getattr(interceptor, hook)(take, details, None)
-        return tuple(details.metadata or ())
 
 
 async def _only(request: Any) -> AsyncIterator[Any]:
@@ -290,9 +276,9 @@ class Network:
         """As grpc.aio.server."""
         return Server(self, interceptors)
 
-    def channel(self, address: str, interceptors: Any = None, **_: Any) -> Channel:
+    def channel(self, address: str, **_: Any) -> Channel:
         """As grpc.aio.insecure_channel."""
-        return Channel(self, address, interceptors)
+        return Channel(self, address)
 
     def choose(self, address: str) -> Server | None:
         """One of those that listen there, a ready one unless what is known of that is stale."""

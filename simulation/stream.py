@@ -63,13 +63,21 @@ class Pipe:
 class StreamCall:
     """As grpc.aio.StreamStreamCall, or UnaryStreamCall with a `request`: the caller's end."""
 
-    def __init__(
-        self, channel: "Channel", method: str, pack: Any, unpack: Any, *, request: Any = None
+    def __init__(  # noqa: PLR0913 - a call's own
+        self,
+        channel: "Channel",
+        method: str,
+        pack: Any,
+        unpack: Any,
+        metadata: Any,
+        *,
+        request: Any = None,
     ) -> None:
         self.world = channel.network.world
         self.name = method.rpartition("/")[2]
         self._channel = channel
         self._method = method
+        self._metadata = tuple(metadata or ())
         self._pack: Callable[[Any], bytes] = pack
         self._unpack: Callable[[bytes], Any] = unpack
         self._request = None if request is None else pack(request)
@@ -122,14 +130,12 @@ class StreamCall:
             self._handler.cancel()
 
     async def _dial(self) -> None:
-        kind = "stream" if self._request is None else "unary"
-        metadata = await self._channel.sign(f"intercept_{kind}_stream", self._method, None)
         await self.world.pause(*_QUICK)
         server = self._channel.network.choose(self._channel.address)
         if server is None:
             self.cut("connection refused")
             return
-        self._handler = server.start_call(self._serve(server, metadata))
+        self._handler = server.start_call(self._serve(server, self._metadata))
         if server.process is not None:
             server.process.at_death.append(lambda: self.cut("the server is gone"))
 

@@ -44,7 +44,8 @@ _MICROSECOND = timedelta(microseconds=1)
 _ABSENT = -1
 _account = Struct(">8s q 2i").pack
 _record = Struct(">7s 5q 8i").pack
-_entry = Struct(">6s 5q 2i").pack
+_entry = Struct(">6s 5q").pack
+_lengths = Struct(">2i").pack
 _transfer = Struct(">9s q").pack
 _batch = Struct(">6s 4q").pack
 
@@ -128,14 +129,18 @@ def entry_hash(previous: bytes, entry: Entry, *, record: bytes) -> bytes:
         entry.held_after,
         entry.cost_after,
     )
-    return entry_hash_of(figures, (entry.account, entry.asset), record + previous)
+    return entry_hash_of(figures, spelled_names(entry.account, entry.asset), record + previous)
 
 
-def entry_hash_of(figures: Sequence[int], names: tuple[str, str], links: bytes) -> bytes:
-    """The same of an entry's integers, account and asset, and of its two hashes in a row."""
-    account, asset = names[0].encode(), names[1].encode()
-    head = _entry(b"entry\0", *figures, len(account), len(asset))
-    return sha256(b"".join((head, account, asset, links))).digest()
+def spelled_names(account: str, asset: str) -> bytes:
+    """The lengths and texts of an entry: the same in all entries of an account."""
+    account_, asset_ = account.encode(), asset.encode()
+    return _lengths(len(account_), len(asset_)) + account_ + asset_
+
+
+def entry_hash_of(figures: Sequence[int], names: bytes, links: bytes) -> bytes:
+    """The same of an entry's integers, of its spelled names, and of its two hashes in a row."""
+    return sha256(_entry(b"entry\0", *figures) + names + links).digest()
 
 
 def transfer_hash(record: bytes, entry_hashes: Sequence[bytes] = ()) -> bytes:

@@ -1,7 +1,9 @@
 """A channel to a neighbour, with the service's own token on every call."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import grpc
 
@@ -19,54 +21,73 @@ _OPTIONS = [
 
 def connect(address: str, token_file: Path | str) -> grpc.aio.Channel:
     """A channel to `address` (host:port). The token is read again when its file changes."""
-    bearer = _Bearer(Path(token_file))
-    interceptors: list[grpc.aio.ClientInterceptor] = [
-        _UnaryUnary(bearer),
-        _UnaryStream(bearer),
-        _StreamUnary(bearer),
-        _StreamStream(bearer),
-    ]
-    return grpc.aio.insecure_channel(address, options=_OPTIONS, interceptors=interceptors)
+    return _Signing(grpc.aio.insecure_channel(address, options=_OPTIONS), _Bearer(Path(token_file)))
 
 
 class _Bearer:
-    """Adds the token to a call's metadata."""
+    """The token as it goes with a call."""
 
     def __init__(self, token_file: Path) -> None:
         self._token_file = token_file
         self._changed_at = 0
-        self._value = ""
+        self._entry = ("authorization", "")
 
-    def sign(self, details: Any) -> Any:
+    def entry(self) -> tuple[str, str]:
+        """An entry of a call's metadata. Raises OSError."""
         changed_at = self._token_file.stat().st_mtime_ns
         if changed_at != self._changed_at:
-            self._value = f"Bearer {self._token_file.read_text().strip()}"
-            self._changed_at = changed_at
-        metadata = grpc.aio.Metadata(*(details.metadata or ()))
-        metadata.add("authorization", self._value)
-        return details._replace(metadata=metadata)
+            token = self._token_file.read_text().strip()
+            self._entry, self._changed_at = ("authorization", f"Bearer {token}"), changed_at
+        return self._entry
 
 
-class _Signing:
-    def __init__(self, bearer: _Bearer) -> None:
+class _Signing(grpc.aio.Channel):
+    """Adds the token to every call. An interceptor would make a task of each, and of its stream."""
+
+    def __init__(self, channel: grpc.aio.Channel, bearer: _Bearer) -> None:
+        self._channel = channel
         self._bearer = bearer
 
+    def unary_unary(self, *method: Any, **options: Any) -> Any:
+        return self._signed(self._channel.unary_unary(*method, **options))
 
-class _UnaryUnary(_Signing, grpc.aio.UnaryUnaryClientInterceptor):
-    async def intercept_unary_unary(self, continuation: Any, details: Any, request: Any) -> Any:
-        return await continuation(self._bearer.sign(details), request)
+    def unary_stream(self, *method: Any, **options: Any) -> Any:
+        return self._signed(self._channel.unary_stream(*method, **options))
 
+    def stream_unary(self, *method: Any, **options: Any) -> Any:
+        return self._signed(self._channel.stream_unary(*method, **options))
 
-class _UnaryStream(_Signing, grpc.aio.UnaryStreamClientInterceptor):
-    async def intercept_unary_stream(self, continuation: Any, details: Any, request: Any) -> Any:
-        return await continuation(self._bearer.sign(details), request)
+    def stream_stream(self, *method: Any, **options: Any) -> Any:
+        return self._signed(self._channel.stream_stream(*method, **options))
 
+    async def close(self, grace: float | None = None) -> None:
+        await self._channel.close(grace)
 
-class _StreamUnary(_Signing, grpc.aio.StreamUnaryClientInterceptor):
-    async def intercept_stream_unary(self, continuation: Any, details: Any, requests: Any) -> Any:
-        return await continuation(self._bearer.sign(details), requests)
+    def get_state(self, try_to_connect: bool = False) -> grpc.ChannelConnectivity:
+        return self._channel.get_state(try_to_connect)
 
+    async def wait_for_state_change(self, last_observed_state: grpc.ChannelConnectivity) -> None:
+        await self._channel.wait_for_state_change(last_observed_state)
 
-class _StreamStream(_Signing, grpc.aio.StreamStreamClientInterceptor):
-    async def intercept_stream_stream(self, continuation: Any, details: Any, requests: Any) -> Any:
-        return await continuation(self._bearer.sign(details), requests)
+    async def channel_ready(self) -> None:
+        await self._channel.channel_ready()
+
+    async def __aenter__(self) -> Self:
+        await self._channel.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool | None:
+        return await self._channel.__aexit__(kind, error, trace)
+
+    def _signed(self, method: Callable[..., Any]) -> Callable[..., Any]:
+        bearer = self._bearer
+
+        def call(*request: Any, metadata: Any = None, **options: Any) -> Any:
+            return method(*request, metadata=(*(metadata or ()), bearer.entry()), **options)
+
+        return call

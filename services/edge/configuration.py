@@ -3,16 +3,25 @@
 import ipaddress
 from typing import Any
 
-from services.edge.doors import CONTRACTS, Method, customers_methods, health_name, operators_methods
+from services.edge.doors import (
+    CONTRACTS,
+    PLACING_METHOD,
+    Method,
+    customers_methods,
+    health_name,
+    operators_methods,
+)
 from services.edge.filters import (
     CUSTOMER_HEADER,
     HEALTH_PREFIX,
     customers_filters,
+    no_pressure,
     operators_filters,
     typed,
 )
 from services.edge.refusals import ASKED_AS_HEADER, local_replies
 from services.edge.settings import Settings
+from services.edge.tls import over_tls
 
 _HTTP_MANAGER = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 _HTTP_PROTOCOL = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
@@ -48,9 +57,10 @@ def configuration(settings: Settings) -> dict[str, Any]:
                     settings.listen,
                     _door(
                         settings,
-                        routes=[_route(method, settings) for method in customers],
+                        routes=[_unpressed(_route(method, settings)) for method in customers],
                         filters=customers_filters(settings, customers),
                     ),
+                    over_tls(settings),
                 ),
                 _listener(
                     "operators",
@@ -63,6 +73,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
                         ],
                         filters=operators_filters(settings),
                     ),
+                    {},
                 ),
             ],
             "clusters": [
@@ -72,7 +83,9 @@ def configuration(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _listener(name: str, listen: str, http: dict[str, Any]) -> dict[str, Any]:
+def _listener(
+    name: str, listen: str, http: dict[str, Any], transport: dict[str, Any]
+) -> dict[str, Any]:
     manager = {
         "name": "envoy.filters.network.http_connection_manager",
         "typed_config": typed(_HTTP_MANAGER, stat_prefix=name, **http),
@@ -81,7 +94,7 @@ def _listener(name: str, listen: str, http: dict[str, Any]) -> dict[str, Any]:
         "name": name,
         "address": _address(listen),
         "per_connection_buffer_limit_bytes": _BUFFER_BYTES,
-        "filter_chains": [{"filters": [manager]}],
+        "filter_chains": [{"filters": [manager], **transport}],
     }
 
 
@@ -156,6 +169,13 @@ def _route(method: Method, settings: Settings) -> dict[str, Any]:
             },
         }
     return {"match": {"path": method.path}, "route": action}
+
+
+def _unpressed(route: dict[str, Any]) -> dict[str, Any]:
+    """Only calls that place a trade are turned away when they take long."""
+    if route["match"]["path"] == PLACING_METHOD:
+        return route
+    return {**route, "typed_per_filter_config": no_pressure()}
 
 
 def _stream_limits() -> dict[str, Any]:

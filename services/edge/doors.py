@@ -47,6 +47,8 @@ _PUBLIC_METHODS = {
         "ListTradingDays",
     )
 }
+# Of what comes call by call, the one that comes in floods.
+PLACING_METHOD = "/stockbroker.order.v1.OrderService/PlaceTrade"
 # All that a back-end may do for its customers.
 BACK_ENDS_METHODS = frozenset({"/stockbroker.order.v1.OrderService/PlaceTrades"})
 

@@ -11,6 +11,7 @@ _JWT = "envoy.filters.http.jwt_authn"
 _CLOCK_SKEW_SECONDS = 10
 _LONGEST_TOKEN_SECONDS = 86_400
 _CUSTOMERS_COUNTED = 50_000
+_MOST_PLACING = 10_000
 HEALTH_PREFIX = "/grpc.health.v1.Health/"
 CUSTOMER_HEADER = "x-customer-id"
 
@@ -33,6 +34,7 @@ def customers_filters(settings: Settings, methods: list[Method]) -> list[dict[st
                 "back-ends": _policy(Role.BACK_END, sorted(BACK_ENDS_METHODS)),
             }
         ),
+        _pressure(settings),
         *_after_the_token(),
     ]
 
@@ -73,6 +75,34 @@ def _filter(name: str, kind: str, **fields: Any) -> dict[str, Any]:
         "name": f"envoy.filters.http.{name}",
         "typed_config": typed(f"{_HTTP}.{name}.v3.{kind}", **fields),
     }
+
+
+def _pressure(settings: Settings) -> dict[str, Any]:
+    """As many calls at a time as are answered soon enough; routes turn it off but for placing."""
+    rules = {
+        "sample_aggregate_percentile": {"value": 90},
+        "concurrency_limit_params": {
+            "max_concurrency_limit": _MOST_PLACING,
+            "concurrency_update_interval": "0.1s",
+        },
+        "min_rtt_calc_params": {
+            "fixed_value": f"{settings.placing_ms / 1000}s",
+            "min_concurrency": settings.placing_at_once,
+            "buffer": {"value": 0},
+        },
+    }
+    return _filter(
+        "adaptive_concurrency",
+        "AdaptiveConcurrency",
+        gradient_controller_config=rules,
+        concurrency_limit_exceeded_status={"code": "TooManyRequests"},
+    )
+
+
+def no_pressure() -> dict[str, Any]:
+    """Of a route whose calls are neither counted nor turned away."""
+    off = typed("envoy.config.route.v3.FilterConfig", disabled=True, config={})
+    return {"envoy.filters.http.adaptive_concurrency": off}
 
 
 def _token(settings: Settings, *roles: Role, open_prefixes: tuple[str, ...]) -> dict[str, Any]:

@@ -24,9 +24,7 @@ _BY_HTTP_STATUS: dict[int, Refusal] = {
         Reason.REASON_PERMISSION_DENIED, "this token may not call this method through this door"
     ),
     404: Unimplemented(Reason.REASON_NOT_IMPLEMENTED, "there is no such method"),
-    429: Throttled(
-        Reason.REASON_OVERLOADED, "too many calls in this second", retry_after_seconds=1.0
-    ),
+    429: Throttled(Reason.REASON_OVERLOADED, "too many calls", retry_after_seconds=1.0),
     503: Unavailable(
         Reason.REASON_UNAVAILABLE, "the service does not answer; trying again is safe"
     ),

@@ -22,6 +22,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     listen: Annotated[str, msgspec.Meta(description="Customers' door, host:port.")] = (
         "127.0.0.1:8080"
     )
+    tls_certificate_file: Annotated[
+        str,
+        msgspec.Meta(
+            description="Certificates of the customers' door, PEM, its own first; empty: no TLS."
+        ),
+    ] = ""
+    tls_key_file: Annotated[
+        str, msgspec.Meta(description="The private key of that certificate, PEM.")
+    ] = ""
     operators_listen: Annotated[str, msgspec.Meta(description="Operators' door, host:port.")] = (
         "127.0.0.1:8081"
     )
@@ -34,6 +43,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     customer_calls_per_second: Annotated[
         int, msgspec.Meta(ge=1, description="Calls of one customer, per second.")
     ] = 200
+    placing_ms: Annotated[
+        int, msgspec.Meta(ge=1, description="How long nine of ten calls of PlaceTrade are to take.")
+    ] = 80
+    placing_at_once: Annotated[
+        int, msgspec.Meta(ge=1, description="Calls of PlaceTrade that are always let in at a time.")
+    ] = 100
     call_timeout_seconds: Annotated[
         int, msgspec.Meta(ge=1, le=3600, description="Longest time a call takes, streams excepted.")
     ] = 15
@@ -49,3 +64,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     config_file: Annotated[
         str, msgspec.Meta(description="Where the configuration is written for Envoy to read.")
     ] = "/tmp/stockbroker-envoy.yaml"
+
+    def __post_init__(self) -> None:
+        if bool(self.tls_certificate_file) != bool(self.tls_key_file):
+            raise ValueError("TLS needs both TLS_CERTIFICATE_FILE and TLS_KEY_FILE")

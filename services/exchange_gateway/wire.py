@@ -2,7 +2,6 @@
 
 from datetime import datetime
 
-from libs.refusals import Invalid
 from libs.stamps import set_moment, set_nanos
 from services.exchange_gateway.domain import (
     Delivery,
@@ -17,16 +16,12 @@ from services.exchange_gateway.domain import (
 )
 from services.exchange_gateway.domain.cancels import Cancel, CancelTaken, Target
 from services.exchange_gateway.domain.replaces import Replace, ReplaceTaken, Revision
-from services.exchange_gateway.store.executions import StoredExecution
 from services.exchange_gateway.store.session import Held
 from stockbroker.common.v1 import terms_pb2
 from stockbroker.common.v1.reason_pb2 import Reason as ReasonValue
 from stockbroker.exchange_gateway.v1 import exchange_gateway_service_pb2 as pb
-from stockbroker.exchange_gateway.v1 import stored_execution_pb2 as stored_pb
 from stockbroker.execution.v1 import execution_service_pb2 as execution
 
-_MOST_REPORTS = 5_000
-_REPORTS = 1_000
 _NO_REASON = ReasonValue.REASON_UNSPECIFIED  # an enum of a contract is slow to be looked up in
 _ENDS = {
     Kind.REJECTED: execution.Report.Ended.KIND_REJECTED,
@@ -117,59 +112,6 @@ def instrument_to(instrument: Instrument) -> pb.Instrument:
     return pb.Instrument(
         symbol=instrument.symbol, name=instrument.name, is_tradable=instrument.is_tradable
     )
-
-
-def window_from(request: stored_pb.ListExecutionsRequest) -> tuple[int, int]:
-    """After which report, and how many to look through. Raises Invalid."""
-    if request.after_seq < 0:
-        text = "after_seq is negative"
-        raise Invalid(ReasonValue.REASON_INVALID_SEQUENCE, text, field="after_seq")
-    if not 0 <= request.limit <= _MOST_REPORTS:
-        text = f"limit must be 0 to {_MOST_REPORTS}"
-        raise Invalid(ReasonValue.REASON_INVALID_REQUEST, text, field="limit")
-    return request.after_seq, request.limit or _REPORTS
-
-
-def stored_execution_to(stored: StoredExecution) -> stored_pb.StoredExecution:
-    """A fill as it is stored."""
-    said = stored.report
-    execution = stored_pb.StoredExecution(
-        report_seq=stored.seq,
-        venue=stored.venue,
-        execution_id=said.execution_id,
-        trade_id=said.trade_id,
-        customer_id=stored.customer_id,
-        side=terms_pb2.Side.ValueType(said.side),
-        symbol=said.symbol,
-        quantity=said.quantity,
-        price_micros=said.price_micros,
-        is_parked=stored.is_parked,
-    )
-    set_nanos(execution.executed_at, said.executed_at_nanos)
-    set_moment(execution.received_at, stored.received_at)
-    return execution
-
-
-def stored_amendment_to(stored: StoredExecution) -> stored_pb.StoredAmendment:
-    """A bust or a correction of a fill as it is stored."""
-    said = stored.report
-    is_bust = said.kind == Kind.BUSTED
-    amendment = stored_pb.StoredAmendment(
-        report_seq=stored.seq,
-        venue=stored.venue,
-        execution_id=said.amends,
-        amendment_id=said.execution_id,
-        trade_id=said.trade_id,
-        customer_id=stored.customer_id,
-        side=terms_pb2.Side.ValueType(said.side),
-        symbol=said.symbol,
-        quantity=0 if is_bust else said.quantity,
-        price_micros=0 if is_bust else said.price_micros,
-        is_parked=stored.is_parked,
-    )
-    set_nanos(amendment.amended_at, said.executed_at_nanos)
-    set_moment(amendment.received_at, stored.received_at)
-    return amendment
 
 
 def order_status_to(

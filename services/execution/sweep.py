@@ -20,6 +20,9 @@ from services.execution.worker import Worker
 
 _EVERY_SECONDS = 1.0
 _OLDER_THAN_SECONDS = 1.0
+# Where many are under way and none was forgotten, looks keep to a pace: so many trades a second.
+_TRADES_PER_SECOND = 500
+_MOST_SECONDS = 5.0
 # Where no nudges arrive, nothing else finds new trades.
 _HURRIED_SECONDS = 0.25
 _REAP_OLDER_THAN_SECONDS = 5.0
@@ -49,7 +52,8 @@ class Sweeper:
         self._consumer = consumer
         self._enquiry = enquiry
         self._hurried: set[int] = set()
-        self._due_at = 0.0
+        self._looked_at = float("-inf")
+        self._pause_seconds = _EVERY_SECONDS
         self._skipped = 0
         self._asking: asyncio.Task[None] | None = None
 
@@ -64,13 +68,20 @@ class Sweeper:
         if hurried:
             await self._look(hurried, older_than_seconds=0.0)
             self._hurried -= hurried
-        elif now >= self._due_at:
-            is_blind = not self._consumer.hears_all
-            self._due_at = now + (_HURRIED_SECONDS if is_blind else _EVERY_SECONDS)
-            await self._look(
-                self._worker.leads.partitions,
-                older_than_seconds=0.0 if is_blind else _OLDER_THAN_SECONDS,
+        elif self._is_due(now - self._looked_at):
+            self._looked_at, self._pause_seconds = now, _EVERY_SECONDS
+            older_than_seconds = _OLDER_THAN_SECONDS if self._consumer.hears_all else 0.0
+            found = await self._look(
+                self._worker.leads.partitions, older_than_seconds=older_than_seconds
             )
+            if found == self._skipped:
+                self._pause_seconds = _pause_after(found)
+
+    def _is_due(self, waited: float) -> bool:
+        """Whether to look again after so many seconds."""
+        return waited >= self._pause_seconds or (
+            waited >= _HURRIED_SECONDS and not self._consumer.hears_all
+        )
 
     async def reap(self) -> None:
         """Nudge the customers of other leaders that wait for long. Raises Unavailable."""
@@ -91,12 +102,13 @@ class Sweeper:
         if self._asking is not None:
             await end(self._asking)
 
-    async def _look(self, partitions: Collection[int], *, older_than_seconds: float) -> None:
+    async def _look(self, partitions: Collection[int], *, older_than_seconds: float) -> int:
+        """How many trades were found, `_skipped` of them seen to already."""
         order = self._order
         if not partitions:
             if order.silent_seconds > _PROBE_AFTER_SECONDS:
                 await order.open_customers([0], older_than_seconds=0.0, limit=1)
-            return
+            return 0
         began_at = self._worker.clock.monotonic()
         attention = self._worker.attention
         limit = min(_LIMIT + attention.in_flight + attention.resting + self._skipped, _MAX_LIMIT)
@@ -117,6 +129,7 @@ class Sweeper:
         if len(found) < limit and partitions == self._worker.leads.partitions:
             open_trades = [(customer.customer_id, customer.trade_id) for customer in found]
             attention.forget_settled(open_trades, began_at - 2 * _OLDER_THAN_SECONDS)
+        return len(found)
 
     def _bring(self, brought: Brought, requests: Iterable[OpenCustomer]) -> None:
         """Attend to customers whose cancel, or replace, is on its way to nobody."""
@@ -173,3 +186,8 @@ class Sweeper:
         if trade_ids:
             with suppress(Unavailable):
                 await self._enquiry.doubt(trade_ids, why)
+
+
+def _pause_after(found: int) -> float:
+    """Seconds until the next look, after one that found so many trades, all of them seen to."""
+    return min(max(found / _TRADES_PER_SECOND, _EVERY_SECONDS), _MOST_SECONDS)

@@ -136,6 +136,13 @@ def result_to(item_id: str, result: Result) -> pb.ItemResult:
     )
 
 
+def brief_to(result: Result | Malformed) -> pb.ItemResult:
+    """For who asked for a brief answer."""
+    if isinstance(result, Malformed):
+        return pb.ItemResult(reason=result.reason)
+    return pb.ItemResult(reason=result.reason, amount=result.amount)
+
+
 def malformed_to(item_id: str, fault: Malformed) -> pb.ItemResult:
     return pb.ItemResult(id=item_id, reason=fault.reason)
 

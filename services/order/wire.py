@@ -2,6 +2,7 @@
 
 import msgspec
 
+from libs.fills import Fill, columns_of, day_of, got
 from libs.stamps import set_moment
 from services.order.claiming import Claims
 from services.order.domain.parking import Fault, Parked
@@ -150,14 +151,21 @@ def _tell_execution(message: order_pb2.Execution, execution: Execution | Recorde
     set_moment(message.executed_at, execution.executed_at)
 
 
-def executions_to(page: Page) -> recorded_pb.ListExecutionsResponse:
-    """Fills and amendments on record, and where to go on."""
+def executions_to(page: Page, *, in_columns: bool) -> recorded_pb.ListExecutionsResponse:
+    """Fills and amendments on record, and where to go on; fills in columns where they can be."""
+    executions, columns = page.executions, None
+    if in_columns:
+        venue = executions[0].venue if executions else ""
+        fills = [(_fill_to(each, venue), each) for each in executions]
+        columns = columns_of(venue, [fill for fill, _ in fills if fill is not None])
+        executions = [each for fill, each in fills if fill is None]
     response = recorded_pb.ListExecutionsResponse(
+        columns=columns,
         amendments=map(_recorded_amendment_to, page.amendments),
         next=recorded_pb.ExecutionPlace(**msgspec.structs.asdict(page.next)),
         reaches_end=page.reaches_end,
     )
-    for each in page.executions:
+    for each in executions:
         message = response.executions.add()
         _tell_execution(message.execution, each)
         message.customer_id = each.customer_id
@@ -165,6 +173,15 @@ def executions_to(page: Page) -> recorded_pb.ListExecutionsResponse:
         message.symbol = each.symbol
         message.transaction_id = each.transaction_id
     return response
+
+
+def _fill_to(recorded: Recorded, venue: str) -> Fill | None:
+    """A fill of that venue that can be told in columns; None: it cannot."""
+    moved = got(recorded.side, recorded.quantity, recorded.price_micros)
+    if moved is None or recorded.venue != venue:
+        return None
+    named = recorded.transaction_id, recorded.execution_id, recorded.trade_id
+    return *named, recorded.customer_id, recorded.symbol, *moved, day_of(recorded.executed_at)
 
 
 def _recorded_amendment_to(recorded: RecordedAmendment) -> recorded_pb.RecordedAmendment:

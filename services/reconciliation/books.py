@@ -210,7 +210,7 @@ async def _settle(
         if key not in lost and (whole := agreed(each.sightings)) is not None
     }
     known = await agreements.keep(list(whole.values())) if whole else set()
-    partial = {each.key for each in found.fresh} - whole.keys()
+    partial = {(each.venue, each.execution_id) for each in found.fresh} - whole.keys()
     if partial:
         known |= await agreements.on_record(partial)
     return whole.keys() - known, known | lost

@@ -1,6 +1,6 @@
 """The four sources, each read by its own contract and told in one form."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -45,8 +45,9 @@ class VenueReader:
             session_id=self._session_id, after_seq=after.position, limit=limit
         )
         told = await _ask(self._exchange.ListExecutions, request)
-        found = [wire.from_venue(report, told.venue) for report in told.executions]
-        found += [wire.from_venue_correction(each, told.venue) for each in told.corrections]
+        venue = wire.text(told.venue)
+        found = [wire.from_venue(report, venue) for report in told.executions]
+        found += [wire.from_venue_correction(each, venue) for each in told.corrections]
         return _numbered_page(Source.VENUE, after, told, found, now=now)
 
 
@@ -57,9 +58,12 @@ class GatewayReader:
         self._gateway: Any = ExchangeGatewayServiceStub(channel)
 
     async def read(self, after: Place, *, limit: int, now: datetime) -> Page:
-        request = stored_execution_pb2.ListExecutionsRequest(after_seq=after.position, limit=limit)
+        request = stored_execution_pb2.ListExecutionsRequest(
+            after_seq=after.position, limit=limit, in_columns=True
+        )
         told = await _ask(self._gateway.ListExecutions, request)
-        found = [wire.from_gateway(stored) for stored in told.executions]
+        found = _in_columns(Source.GATEWAY, told)
+        found += map(wire.from_gateway, told.executions)
         found += map(wire.from_gateway_amendment, told.amendments)
         return _numbered_page(Source.GATEWAY, after, told, found, now=now)
 
@@ -82,7 +86,9 @@ class OrderReader:
             place = recorded_execution_pb2.ExecutionPlace(
                 transaction_id=after.position, venue=after.venue, execution_id=after.execution_id
             )
-        request = recorded_execution_pb2.ListExecutionsRequest(after=place, limit=limit)
+        request = recorded_execution_pb2.ListExecutionsRequest(
+            after=place, limit=limit, in_columns=True
+        )
         told = await _ask(self._order.ListExecutions, request)
         return Page(
             source=Source.ORDER,
@@ -91,6 +97,7 @@ class OrderReader:
             reaches_end=told.reaches_end,
             began_at=now,
             sightings=(
+                *_in_columns(Source.ORDER, told),
                 *map(wire.from_order, told.executions),
                 *map(wire.from_order_amendment, told.amendments),
             ),
@@ -105,10 +112,11 @@ class LedgerReader:
 
     async def read(self, after: Place, *, limit: int, now: datetime) -> Page:
         request = booked_execution_pb2.ListBookedExecutionsRequest(
-            after_seq=after.position, limit=limit
+            after_seq=after.position, limit=limit, in_columns=True
         )
         told = await _ask(self._ledger.ListBookedExecutions, request)
-        found = [each for booked in told.executions for each in wire.from_ledger(booked)]
+        found = _in_columns(Source.LEDGER, told)
+        found += [each for booked in told.executions for each in wire.from_ledger(booked)]
         return _numbered_page(Source.LEDGER, after, told, found, now=now)
 
 
@@ -119,15 +127,22 @@ async def _ask(method: Any, request: Any) -> Any:
         raise Away(f"{error.code().name}: {error.details()}") from error
 
 
+def _in_columns(source: Source, told: Any) -> list[Sighting]:
+    """Fills that a source told so. Raises Away when they make no sense."""
+    try:
+        return wire.from_columns(source, told.columns)
+    except ValueError as error:
+        raise Away(f"its columns make no sense: {error}") from error
+
+
 def _numbered_page(
     source: Source, after: Place, told: Any, found: Iterable[Sighting], *, now: datetime
 ) -> Page:
-    sightings: Sequence[Sighting] = tuple(found)
     return Page(
         source=source,
         after=after,
         next=numbered(told.next_after_seq),
         reaches_end=told.reaches_end,
         began_at=now,
-        sightings=tuple(sightings),
+        sightings=tuple(found),
     )

@@ -7,6 +7,7 @@ from functools import lru_cache
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from services.reconciliation.domain.sighting import Sighting, Source, bounded
+from stockbroker.common.v1.fill_columns_pb2 import FillColumns
 from stockbroker.exchange.v1.exchange_pb2 import ExecutionReport
 from stockbroker.exchange_gateway.v1.stored_execution_pb2 import StoredAmendment, StoredExecution
 from stockbroker.ledger.v1.booked_execution_pb2 import BookedExecution
@@ -19,20 +20,34 @@ _NO_DAY = date(1970, 1, 1)
 _DAY_SECONDS = 86_400
 
 
+def from_columns(source: Source, told: FillColumns) -> list[Sighting]:
+    """Fills as a source tells many of them. ValueError when a column is longer than another."""
+    rows = zip(
+        *(told.positions, map(_day_numbered, told.days), told.shares, told.cash_micros),
+        *map(_texts, (told.execution_ids, told.trade_ids, told.customer_ids, told.symbols)),
+        strict=True,
+    )
+    venue = text(told.venue)
+    return [
+        Sighting(source, position, day, shares, cash, venue, execution, trade, customer, symbol)
+        for position, day, shares, cash, execution, trade, customer, symbol in rows
+    ]
+
+
 def from_venue(report: ExecutionReport, venue: str) -> Sighting:
-    """An execution of the drop copy."""
-    sign = _SIGNS.get(report.side, 0)
+    """An execution of the drop copy; `venue`: its name."""
+    sign, quantity = _SIGNS.get(report.side, 0), report.last_quantity
     return Sighting(
-        source=Source.VENUE,
-        position=report.seq,
-        trade_date=_day(report.transact_time),
-        shares=bounded(sign * report.last_quantity),
-        cash_micros=bounded(-sign * report.last_quantity * report.last_price_micros),
-        venue=_text(venue),
-        execution_id=_text(report.exec_id),
-        trade_id=_text(report.client_order_id),
-        customer_id="",
-        symbol=_text(report.symbol),
+        Source.VENUE,
+        report.seq,
+        _day(report.transact_time),
+        bounded(sign * quantity),
+        bounded(-sign * quantity * report.last_price_micros),
+        venue,
+        text(report.exec_id),
+        text(report.client_order_id),
+        "",  # the venue names no customer
+        text(report.symbol),
     )
 
 
@@ -48,12 +63,12 @@ def from_venue_correction(report: ExecutionReport, venue: str) -> Sighting:
         shares=bounded(sign * quantity),
         cash_micros=bounded(-sign * quantity * report.last_price_micros),
         is_fill=False,
-        venue=_text(venue),
-        execution_id=_text(report.exec_ref_id),
-        trade_id=_text(report.client_order_id),
+        venue=venue,
+        execution_id=text(report.exec_ref_id),
+        trade_id=text(report.client_order_id),
         customer_id="",
-        symbol=_text(report.symbol),
-        amendment_id=_text(report.exec_id),
+        symbol=text(report.symbol),
+        amendment_id=text(report.exec_id),
     )
 
 
@@ -67,11 +82,11 @@ def from_gateway(stored: StoredExecution) -> Sighting:
         shares=bounded(sign * stored.quantity),
         cash_micros=bounded(-sign * stored.quantity * stored.price_micros),
         is_fill=not stored.is_parked,
-        venue=_text(stored.venue),
-        execution_id=_text(stored.execution_id),
-        trade_id=_text(stored.trade_id),
+        venue=text(stored.venue),
+        execution_id=text(stored.execution_id),
+        trade_id=text(stored.trade_id),
         customer_id=stored.customer_id,
-        symbol=_text(stored.symbol),
+        symbol=text(stored.symbol),
     )
 
 
@@ -85,12 +100,12 @@ def from_gateway_amendment(stored: StoredAmendment) -> Sighting:
         shares=bounded(sign * stored.quantity),
         cash_micros=bounded(-sign * stored.quantity * stored.price_micros),
         is_fill=False,
-        venue=_text(stored.venue),
-        execution_id=_text(stored.execution_id),
-        trade_id=_text(stored.trade_id),
+        venue=text(stored.venue),
+        execution_id=text(stored.execution_id),
+        trade_id=text(stored.trade_id),
         customer_id=stored.customer_id,
-        symbol=_text(stored.symbol),
-        amendment_id=_text(stored.amendment_id),
+        symbol=text(stored.symbol),
+        amendment_id=text(stored.amendment_id),
     )
 
 
@@ -173,6 +188,11 @@ def _day_numbered(number: int) -> date:
         return _NO_DAY
 
 
-def _text(text: str) -> str:
+def text(words: str) -> str:
     """Words of others: PostgreSQL keeps no zero character."""
-    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
+    return words.replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
+def _texts(column: Iterable[str]) -> list[str]:
+    found = list(column)
+    return list(map(text, found)) if "\0" in "".join(found) else found

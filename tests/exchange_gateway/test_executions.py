@@ -4,12 +4,15 @@ from stockbroker.exchange.v1 import exchange_pb2 as market
 from stockbroker.exchange_gateway.v1 import stored_execution_pb2 as pb
 from tests.exchange_gateway.conftest import Gateway, Scene, an_order
 from tests.exchange_gateway.venue_words import PRICE, accept, bust, correct, fill
+from tests.support.fills import DAY_SECONDS, fills_of
 from tests.support.wait import until
 
 
-async def page(gateway: Gateway, after_seq: int = 0, limit: int = 0) -> pb.ListExecutionsResponse:
+async def page(
+    gateway: Gateway, after_seq: int = 0, limit: int = 0, *, in_columns: bool = False
+) -> pb.ListExecutionsResponse:
     """Some executions as reconciliation reads them."""
-    request = pb.ListExecutionsRequest(after_seq=after_seq, limit=limit)
+    request = pb.ListExecutionsRequest(after_seq=after_seq, limit=limit, in_columns=in_columns)
     response: pb.ListExecutionsResponse = await gateway.stub.ListExecutions(request)
     return response
 
@@ -32,6 +35,16 @@ async def test_fills_are_told_as_the_venue_reported_them(scene: Scene, gateway: 
     assert (one.customer_id, one.symbol, one.side, one.quantity) == ("alice", "AAPL", 1, 100)
     assert one.venue
     assert not one.is_parked
+    in_columns = await page(gateway, in_columns=True)
+    assert not in_columns.executions
+    assert fills_of(in_columns.columns) == [
+        (
+            *(each.venue, each.report_seq, each.execution_id, each.trade_id, "alice", "AAPL"),
+            *(each.quantity, -each.quantity * each.price_micros),
+            each.executed_at.seconds // DAY_SECONDS,
+        )
+        for each in told
+    ]
 
 
 async def test_a_parked_fill_is_told_as_such(scene: Scene, gateway: Gateway) -> None:
@@ -45,8 +58,11 @@ async def test_a_parked_fill_is_told_as_such(scene: Scene, gateway: Gateway) -> 
     await until(lambda: scene.rows("SELECT 1 FROM parked_report"))
 
     (one,) = (await page(gateway)).executions
+    in_columns = await page(gateway, in_columns=True)
 
     assert (one.quantity, one.is_parked) == (101, True)
+    assert list(in_columns.executions) == [one]
+    assert not in_columns.columns.positions
 
 
 async def test_amendments_are_told_as_the_venue_reported_them_the_parked_one_too(
@@ -70,6 +86,9 @@ async def test_amendments_are_told_as_the_venue_reported_them_the_parked_one_too
     ]
     said = scene.venue.reports[-3:]
     assert [a.amendment_id for a in told.amendments] == [each.exec_id for each in said]
+    in_columns = await page(gateway, in_columns=True)
+    assert in_columns.amendments == told.amendments
+    assert len(in_columns.columns.positions) == len(told.executions)
     one = told.amendments[0]
     assert (one.trade_id, one.customer_id) == (first.client_order_id, "alice")
     assert (one.symbol, one.side) == ("AAPL", 1)

@@ -120,8 +120,8 @@ class Desk:
     async def __aexit__(self, *error: object) -> None:
         await self.channel.close()
 
-    async def hold(self, *holds: pb.Hold) -> Sequence[pb.ItemResult]:
-        request = pb.PlaceHoldsRequest(holds=holds)
+    async def hold(self, *holds: pb.Hold, is_brief: bool = False) -> Sequence[pb.ItemResult]:
+        request = pb.PlaceHoldsRequest(holds=holds, is_brief=is_brief)
         return (await self.ledger.PlaceHolds(request, metadata=self._execution)).results
 
     async def adjust(self, *adjustments: pb.HoldAdjustment) -> Sequence[pb.ItemResult]:
@@ -132,8 +132,10 @@ class Desk:
         request = pb.ReleaseHoldsRequest(releases=[pb.Release(hold_id=t) for t in trades])
         return (await self.ledger.ReleaseHolds(request, metadata=self._execution)).results
 
-    async def post(self, *fills: pb.ExecutionPosting) -> Sequence[pb.ItemResult]:
-        request = pb.PostExecutionsRequest(executions=fills)
+    async def post(
+        self, *fills: pb.ExecutionPosting, is_brief: bool = False
+    ) -> Sequence[pb.ItemResult]:
+        request = pb.PostExecutionsRequest(executions=fills, is_brief=is_brief)
         return (await self.ledger.PostExecutions(request, metadata=self._execution)).results
 
     async def correct(self, *corrections: ExecutionCorrection) -> Sequence[pb.ItemResult]:

@@ -5,12 +5,17 @@ from typing import Any
 from stockbroker.ledger.v1 import booked_execution_pb2 as pb
 from stockbroker.ledger.v1 import ledger_service_pb2, posting_pb2
 from tests.ledger.desk import SELL, USD, Desk, a_fill, a_hold, new_id
+from tests.support.fills import DAY_SECONDS, fills_of
 from tests.support.keys import bearer
 
 
-async def page(desk: Desk, after_seq: int = 0, limit: int = 0) -> pb.ListBookedExecutionsResponse:
+async def page(
+    desk: Desk, after_seq: int = 0, limit: int = 0, *, in_columns: bool = False
+) -> pb.ListBookedExecutionsResponse:
     """Some bookings as reconciliation reads them."""
-    request = pb.ListBookedExecutionsRequest(after_seq=after_seq, limit=limit)
+    request = pb.ListBookedExecutionsRequest(
+        after_seq=after_seq, limit=limit, in_columns=in_columns
+    )
     metadata = bearer(desk.keys.service("reconciliation"))
     return await desk.ledger.ListBookedExecutions(request, metadata=metadata)
 
@@ -44,6 +49,29 @@ async def test_a_fill_is_told_with_what_it_moved(desk: Desk) -> None:
     assert moved(sell) == {("alice", "USD"): 400 * USD, ("alice", "AAPL"): -4}
 
 
+async def test_fills_of_a_venue_are_told_in_columns_and_all_others_as_messages(
+    desk: Desk,
+) -> None:
+    for number in range(3):
+        await a_booked_buy(desk, f"E-{number}")
+    elsewhere = a_fill(new_id(), execution="E-other")
+    elsewhere.venue = "OTHER"
+    await desk.hold(a_hold(trade=elsewhere.trade_id))
+    await desk.post(elsewhere)
+    as_messages = list((await page(desk)).executions)
+
+    told = await page(desk, in_columns=True)
+
+    assert list(told.executions) == as_messages[3:]
+    assert fills_of(told.columns) == [
+        (
+            *("XSIM", each.seq, each.execution_id, each.trade_id, "alice", "AAPL"),
+            *(10, -1_000 * USD, each.effective_at.seconds // DAY_SECONDS),
+        )
+        for each in as_messages[:3]
+    ]
+
+
 async def test_bookings_are_told_in_pages_of_transfers(desk: Desk) -> None:
     for number in range(3):
         await a_booked_buy(desk, f"E-{number}")
@@ -73,11 +101,14 @@ async def test_a_reversal_and_a_compensating_transfer_are_told_of_their_executio
     await desk.transfer(_cash("break XSIM/E-1 the cash", 7), _cash("breakfast", 5))
 
     _, reversal, transfer = (await page(desk)).executions
+    in_columns = await page(desk, in_columns=True)
 
     assert (reversal.execution_id, reversal.is_fill) == ("E-1", False)
     assert moved(reversal) == {("alice", "USD"): 1_000 * USD, ("alice", "AAPL"): -10}
     assert (transfer.venue, transfer.execution_id, transfer.is_fill) == ("XSIM", "E-1", False)
     assert moved(transfer) == {("alice", "USD"): 7}
+    assert list(in_columns.executions) == [reversal, transfer]
+    assert list(in_columns.columns.execution_ids) == ["E-1"]
 
 
 def _cash(reference: str, amount: int) -> Any:

@@ -56,6 +56,31 @@ async def test_the_answer_stays_the_same_after_the_accounts_moved_on(desk: Desk)
     await desk.assert_books_balance()
 
 
+async def test_a_brief_answer_says_the_same_of_each_item_without_ids_and_balances(
+    desk: Desk,
+) -> None:
+    await desk.deposit(1_000 * USD)
+    trade = new_id()
+    holds = a_hold(trade=trade, amount=100 * USD), a_hold(amount=9_000 * USD), a_hold(trade="x")
+    fills = a_fill(trade, quantity=3, price=7 * USD, last=True), a_fill(new_id())
+    said = [*await desk.hold(*holds), *await desk.post(*fills)]
+
+    brief = [*await desk.hold(*holds, is_brief=True), *await desk.post(*fills, is_brief=True)]
+
+    assert [(each.reason, each.amount) for each in brief] == [
+        (DONE, 100 * USD),
+        (Reason.REASON_INSUFFICIENT_FUNDS, 0),
+        (Reason.REASON_INVALID_ID, 0),
+        (DONE, 79 * USD),
+        (Reason.REASON_HOLD_NOT_FOUND, 0),
+    ]
+    assert [(each.reason, each.amount) for each in said] == [
+        (each.reason, each.amount) for each in brief
+    ]
+    assert not any(each.id or each.balances for each in brief)
+    await desk.assert_books_balance()
+
+
 async def test_a_refusal_is_the_answer_for_ever(desk: Desk) -> None:
     hold = a_hold(amount=100 * USD)
     refused = await desk.hold(hold)

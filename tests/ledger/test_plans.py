@@ -43,6 +43,7 @@ READER: dict[str, LiteralString] = {
     "READ_UNDONE": bookings.READ_UNDONE,
     "LIST_BOOKED_BATCHES": bookings.LIST_BATCHES,
     "LIST_MOVEMENTS": bookings.LIST_MOVEMENTS,
+    "READ_CUSTOMERS": bookings.READ_CUSTOMERS,
 }
 GROWN = 20_000
 ACCOUNTS = f"""

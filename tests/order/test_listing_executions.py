@@ -5,14 +5,19 @@ import psycopg
 from stockbroker.order.v1 import recorded_execution_pb2 as pb
 from tests.order.client import Order, filled
 from tests.order.test_amending import amended, busted
+from tests.support.fills import DAY_SECONDS, fills_of
 from tests.support.keys import bearer
 
 
 async def page(
-    order: Order, after: pb.ExecutionPlace | None = None, *, limit: int = 0
+    order: Order,
+    after: pb.ExecutionPlace | None = None,
+    *,
+    limit: int = 0,
+    in_columns: bool = False,
 ) -> pb.ListExecutionsResponse:
     """Some executions as reconciliation reads them."""
-    request = pb.ListExecutionsRequest(after=after, limit=limit)
+    request = pb.ListExecutionsRequest(after=after, limit=limit, in_columns=in_columns)
     metadata = bearer(order.keys.service("reconciliation"))
     told: pb.ListExecutionsResponse = await order.execution.ListExecutions(
         request, metadata=metadata
@@ -47,6 +52,33 @@ async def test_fills_are_told_with_the_terms_of_their_trade_in_the_order_recorde
     assert (told.customer_id, told.symbol, told.side) == ("alice", "AAPL", 1)
     assert (told.execution.trade_id, told.execution.quantity) == (trade_ids[0], 100)
     assert ids(await page(order, rest.next)) == []
+
+
+async def test_fills_of_a_venue_are_told_in_columns_and_what_fills_no_trade_as_a_message(
+    order: Order, postgres_url: str
+) -> None:
+    for execution_id in ("e-1", "e-2"):
+        await a_fill(order, execution_id)
+    with psycopg.connect(postgres_url) as hand:
+        hand.execute(
+            "INSERT INTO execution (venue, execution_id, trade_id, quantity, price_micros,"
+            " executed_at) VALUES ('XSIM', 'e-none', gen_random_uuid(), 1, 1, now())"
+        )
+    *filled_trades, nobodys = (await page(order)).executions
+
+    told = await page(order, in_columns=True)
+
+    assert list(told.executions) == [nobodys]
+    assert (told.next, told.reaches_end) == ((await page(order)).next, True)
+    assert fills_of(told.columns) == [
+        (
+            *(each.execution.venue, each.transaction_id, each.execution.execution_id),
+            *(each.execution.trade_id, "alice", "AAPL", each.execution.quantity),
+            -each.execution.quantity * each.execution.price_micros,
+            each.execution.executed_at.seconds // DAY_SECONDS,
+        )
+        for each in filled_trades
+    ]
 
 
 async def test_a_fill_that_is_committed_late_is_not_skipped(

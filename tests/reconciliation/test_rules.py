@@ -9,7 +9,8 @@ from services.reconciliation.domain.agreement import agreed
 from services.reconciliation.domain.progress import Progress, due_before
 from services.reconciliation.domain.sighting import Sighting, Source
 from services.reconciliation.domain.verdict import judge
-from services.reconciliation.wire import from_ledger
+from services.reconciliation.wire import from_columns, from_ledger
+from stockbroker.common.v1.fill_columns_pb2 import FillColumns
 from stockbroker.ledger.v1.booked_execution_pb2 import BookedExecution
 from tests.reconciliation.scripted import GRACE, START, a_sighting
 
@@ -179,3 +180,28 @@ def test_nothing_is_due_before_every_source_was_read_since_the_grace() -> None:
     )
     assert due_before(sources | {ORDER: just_back}, GRACE) is None
     assert due_before(sources | {ORDER: Progress(read_at=START)}, GRACE) is None
+
+
+def test_fills_told_in_columns_are_read_like_messages_and_no_value_is_dropped_unseen() -> None:
+    told = FillColumns(
+        venue="XSIM",
+        positions=[7, 9],
+        execution_ids=["E-7", "E-\0"],
+        trade_ids=["t-7", "t-9"],
+        customer_ids=["alice", "bob"],
+        symbols=["AAPL", "KO"],
+        shares=[10, -3],
+        cash_micros=[-1_000, 600],
+        days=[20_000, 20_001],
+    )
+
+    first, second = from_columns(Source.GATEWAY, told)
+
+    assert (first.source, first.position, first.key) == (Source.GATEWAY, 7, ("XSIM", "E-7"))
+    assert (first.trade_id, first.customer_id, first.symbol) == ("t-7", "alice", "AAPL")
+    assert (first.shares, first.cash_micros, first.trade_date) == (10, -1_000, date(2024, 10, 4))
+    assert first.is_fill
+    assert second.execution_id == "E-\N{REPLACEMENT CHARACTER}"  # PostgreSQL keeps no NUL
+    del told.symbols[1:]
+    with pytest.raises(ValueError, match="shorter"):
+        from_columns(Source.GATEWAY, told)

@@ -7,7 +7,7 @@ import grpc
 
 from libs.postgres import Pool
 from libs.refusals import Invalid, Unavailable
-from services.exchange_gateway import wire
+from services.exchange_gateway import executions_wire, wire
 from services.exchange_gateway.domain import TRADE_ID, Kind, Report, State, told_by
 from services.exchange_gateway.service.market import Market
 from services.exchange_gateway.service.operators import Operators
@@ -143,14 +143,12 @@ class GatewayService(Operators, Market, ExchangeGatewayServiceServicer):
         self, request: stored_pb.ListExecutionsRequest, context: Context
     ) -> stored_pb.ListExecutionsResponse:
         """From the books, whoever holds the session."""
-        after, limit = wire.window_from(request)
+        after, limit = executions_wire.window_from(request)
         found, last = await self._executions.between(after, after + limit)
-        return stored_pb.ListExecutionsResponse(
-            executions=[wire.stored_execution_to(each) for each in found if not each.is_amendment],
-            amendments=[wire.stored_amendment_to(each) for each in found if each.is_amendment],
-            next_after_seq=min(after + limit, last),
-            reaches_end=last <= after + limit,
-        )
+        response = executions_wire.stored_to(found, in_columns=request.in_columns)
+        response.next_after_seq = min(after + limit, last)
+        response.reaches_end = last <= after + limit
+        return response
 
 
 def _check_ids(trade_ids: Sequence[str]) -> None:

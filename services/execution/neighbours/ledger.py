@@ -24,14 +24,16 @@ class Ledger(Neighbour):
 
     async def hold(self, trades: Sequence[Trade]) -> list[Held]:
         """Set aside what each trade needs."""
-        response = await self._call(self._stub.PlaceHolds, wire.holds_to(trades))
+        request = wire.holds_to(trades)
+        request.is_brief = True
+        response = await self._call(self._stub.PlaceHolds, request)
         must_answer_all(trades, response.results)
         return [Held(result.amount, result.reason) for result in response.results]
 
     async def post(self, fills: Sequence[tuple[Report, Fill]]) -> list[Booking]:
         """Book fills; what was done with each."""
         executions = [wire.posting_to(report, fill) for report, fill in fills]
-        request = ledger_pb.PostExecutionsRequest(executions=executions)
+        request = ledger_pb.PostExecutionsRequest(executions=executions, is_brief=True)
         response = await self._call(self._stub.PostExecutions, request)
         must_answer_all(fills, response.results)
         return [_booked(result.reason) for result in response.results]

@@ -44,8 +44,8 @@ class Books(Protocol):
         """Of the transfer in hand."""
 
     @property
-    def next_account_id(self) -> int:
-        """Of the first account it opens."""
+    def last_account_id(self) -> int:
+        """The latest that an account took."""
 
     def account(self, key: AccountKey) -> Account | None:
         """As it stands, if there is one."""
@@ -72,7 +72,7 @@ class Attempt:
 
     def __init__(self, books: Books) -> None:
         self._books = books
-        self._next_account_id = books.next_account_id
+        self.last_account_id = books.last_account_id  # taken, by what it opens too
         self.accounts: dict[AccountKey, Account] = {}
         self.holds: dict[str, Hold] = {}
         self.restraints: dict[str, AccountState] = {}
@@ -179,7 +179,7 @@ class Attempt:
 
     def _draw(self, hold: Hold, post: Post) -> int:
         """Lessen the hold by what the legs draw and the post frees; how much it frees."""
-        left = hold.remaining - sum(leg.amount for leg in post.legs if leg.from_hold)
+        left = hold.remaining - sum([leg.amount for leg in post.legs if leg.from_hold])
         if left < 0:
             raise CannotDo(Reason.REASON_HOLD_EXCEEDED)
         rest = left if post.frees_rest else min(post.frees, left)
@@ -200,11 +200,11 @@ class Attempt:
         account = self.accounts.get(key) or self._books.account(key)
         if account is None:
             account = Account(
-                id=self._next_account_id,
+                id=self.last_account_id + 1,
                 key=key,
                 has_floor=key.has_floor and key.name not in without_floor,
             )
-            self._next_account_id = account.last_id + 1
+            self.last_account_id = account.last_id
         return account
 
     def _enter(self, account: Account, *, amount: int = 0, held: int = 0, cost: int = 0) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import msgspec
 
 from libs.proof import forms
-from services.ledger.domain.books import Account, AccountKey, Head, State, Transfer, Writes
+from services.ledger.domain.books import Account, Head, State, Transfer, Writes
 
 
 class Batch(msgspec.Struct, frozen=True):
@@ -33,34 +33,30 @@ class Chained(msgspec.Struct, frozen=True, kw_only=True):
 
 def chained(state: State, writes: Writes) -> Chained:
     """The hashes of `writes`, which was decided on `state` and has at least one transfer."""
-    recorded_at = forms.micros_of(writes.transfers[0].recorded_at)  # that of all of them
-    records = {t.seq: _record_hash(t, recorded_at) for t in writes.transfers}
-    keys, heads = _beginnings(state, writes)
+    first = writes.transfers[0]
+    recorded_at = forms.micros_of(first.recorded_at)  # that of all of them
+    records = [_record_hash(t, recorded_at) for t in writes.transfers]  # their numbers have no gap
+    names, heads = _beginnings(state, writes)
     entries: list[bytes] = []
-    mine: dict[int, list[tuple[int, int, bytes]]] = {seq: [] for seq in records}
+    mine: list[list[tuple[int, int, bytes]]] = [[] for _ in records]
     for entry in writes.entries:
-        id_, seq = entry.account_id, entry.transfer_seq
-        figures = (
-            entry.version,
-            entry.amount,
-            entry.balance_after,
-            entry.held_after,
-            entry.cost_after,
+        id_, version, place = entry.account_id, entry.version, entry.transfer_seq - first.seq
+        hash_ = forms.entry_hash_of(
+            (version, entry.amount, entry.balance_after, entry.held_after, entry.cost_after),
+            names[id_],
+            records[place] + heads[id_],
         )
-        hash_ = forms.entry_hash_of(figures, keys[id_], records[seq] + heads[id_])
         heads[id_] = hash_
         entries.append(hash_)
-        mine[seq].append((id_, entry.version, hash_))
+        mine[place].append((id_, version, hash_))
     transfers = [
         forms.transfer_hash(record, [row[2] for row in sorted(rows)])
-        for record, rows in zip(records.values(), mine.values(), strict=True)
+        for record, rows in zip(records, mine, strict=True)
     ]
     return Chained(
         batch=_batch(writes.before, transfers),
         transfers=transfers,
-        alone=[
-            None if rows else hash_ for rows, hash_ in zip(mine.values(), transfers, strict=True)
-        ],
+        alone=[None if rows else hash_ for rows, hash_ in zip(mine, transfers, strict=True)],
         entries=entries,
         accounts=heads,
     )
@@ -86,17 +82,17 @@ def _record_hash(transfer: Transfer, recorded_at: int) -> bytes:
     )
 
 
-def _beginnings(state: State, writes: Writes) -> tuple[dict[int, AccountKey], dict[int, bytes]]:
+def _beginnings(state: State, writes: Writes) -> tuple[dict[int, bytes], dict[int, bytes]]:
     """The names, and what their chains go on from, of all accounts that are written; by id."""
-    keys: dict[int, AccountKey] = {}
+    names: dict[int, bytes] = {}
     heads: dict[int, bytes] = {}
     for account in writes.changed:
-        keys[account.id] = account.key
+        names[account.id] = forms.spelled_names(*account.key)
         heads[account.id] = state.hashes.get(account.id) or state.accounts[account.key].hash
     for account in writes.opened:
-        keys[account.id] = account.key
+        names[account.id] = forms.spelled_names(*account.key)
         heads[account.id] = origin_of(account)
-    return keys, heads
+    return names, heads
 
 
 def origin_of(account: Account) -> bytes:

@@ -16,9 +16,9 @@ the same answer for ever. Of several reasons to refuse, the first of this order 
    BALANCE_OVERFLOW
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from itertools import chain
+from typing import TypeVar
 
 from msgspec.structs import replace
 
@@ -38,6 +38,9 @@ from services.ledger.domain.books import (
     Writes,
 )
 from services.ledger.domain.operations import Operation, Post, accounts_of, fingerprint
+
+Key = TypeVar("Key")
+Touched = TypeVar("Touched")
 
 _DONE = Reason.REASON_UNSPECIFIED  # looked up once: an enum of a contract takes its time
 
@@ -64,33 +67,26 @@ class _Books:
         self._recorded = dict(state.recorded)
         self._transfers: list[Transfer] = []
         self._entries: list[Entry] = []
-        self._opened: dict[AccountKey, Account] = {}
-        self._changed: dict[AccountKey, Account] = {}
-        self._placed: dict[str, Hold] = {}
-        self._drawn: dict[str, Hold] = {}
+        self._accounts = dict(state.accounts)
+        self._touched: dict[AccountKey, Account] = {}  # of these, those that changed
+        self._holds = dict(state.holds)
+        self._touched_holds: dict[str, Hold] = {}
         self._restraints: dict[str, AccountState] = {}
         self._reversed = set(state.reversed)
-        self._last_account_id = state.head.account_id
+        self.last_account_id = state.head.account_id
         self.next_seq = state.head.transfer_seq + 1
-
-    @property
-    def next_account_id(self) -> int:
-        return self._last_account_id + 1
 
     def account(self, key: AccountKey) -> Account | None:
         """As it stands now, if there is one."""
-        return self._changed.get(key) or self._opened.get(key) or self._state.accounts.get(key)
+        return self._accounts.get(key)
 
     def hold(self, hold_id: str) -> Hold | None:
         """As it stands now, if there is one."""
-        return (
-            self._drawn.get(hold_id) or self._placed.get(hold_id) or self._state.holds.get(hold_id)
-        )
+        return self._holds.get(hold_id)
 
     def accounts_of(self, name: str) -> list[Account]:
         """All of that name, as they stand now."""
-        keys = (key for key in self._known() if key.name == name)
-        return [account for key in keys if (account := self.account(key)) is not None]
+        return [account for key, account in self._accounts.items() if key.name == name]
 
     def state_of(self, name: str) -> AccountState:
         """Whether the accounts of that name may be used now."""
@@ -134,35 +130,32 @@ class _Books:
         after = replace(
             before,
             transfer_seq=before.transfer_seq + len(self._transfers),
-            account_id=self._last_account_id,
+            account_id=self.last_account_id,
             recorded_at=self._at if self._transfers else before.recorded_at,
         )
+        changed, opened = _parted(self._touched, self._state.accounts)
+        drawn, placed = _parted(self._touched_holds, self._state.holds)
         return Writes(
             before=before,
             after=after,
-            opened=tuple(self._opened.values()),
-            changed=tuple(self._changed.values()),
-            placed=tuple(self._placed.values()),
-            drawn=tuple(self._drawn.values()),
+            opened=opened,
+            changed=changed,
+            placed=placed,
+            drawn=drawn,
             restraints=self._restraints,
             transfers=tuple(self._transfers),
             entries=tuple(self._entries),
         )
 
     def _keep(self, attempt: Attempt) -> None:
-        for key, account in attempt.accounts.items():
-            if key in self._state.accounts:
-                self._changed[key] = account
-            else:
-                self._opened[key] = account
-                self._last_account_id = max(self._last_account_id, account.last_id)
-        for hold_id, hold in attempt.holds.items():
-            (self._drawn if hold_id in self._state.holds else self._placed)[hold_id] = hold
-        self._restraints |= attempt.restraints
+        self._accounts.update(attempt.accounts)
+        self._touched.update(attempt.accounts)
+        self.last_account_id = attempt.last_account_id
+        self._holds.update(attempt.holds)
+        self._touched_holds.update(attempt.holds)
+        if attempt.restraints:
+            self._restraints.update(attempt.restraints)
         self._entries += attempt.entries
-
-    def _known(self) -> Iterator[AccountKey]:
-        return chain(self._state.accounts, self._opened)
 
     def _balances(
         self, operation: Operation, attempt: Attempt, reason: Reason.ValueType
@@ -170,7 +163,7 @@ class _Books:
         """The accounts the operation names, and that of its hold if it was its to draw on."""
         found: Mapping[AccountKey, Account | None] = attempt.accounts  # in the order it names them
         if not found:  # else it changed them all
-            found = {key: self.account(key) for key in accounts_of(operation, self._known())}
+            found = {key: self.account(key) for key in accounts_of(operation, self._accounts)}
         hold = self.hold(operation.hold_id) if operation.hold_id and not reason else None
         if hold is not None and hold.account not in found:
             found = {**found, hold.account: self.account(hold.account)}
@@ -199,3 +192,13 @@ class _Books:
                 recorded_at=self._at,
             )
         )
+
+
+def _parted(
+    touched: Mapping[Key, Touched], known: Mapping[Key, Touched]
+) -> tuple[tuple[Touched, ...], tuple[Touched, ...]]:
+    """What was there before, and what is new."""
+    before = tuple([each for key, each in touched.items() if key in known])
+    if len(before) == len(touched):
+        return before, ()
+    return before, tuple([each for key, each in touched.items() if key not in known])

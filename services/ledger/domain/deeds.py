@@ -5,6 +5,7 @@ Every function checks the form of what it is given and raises Malformed.
 
 import hashlib
 from datetime import datetime
+from functools import lru_cache
 
 import msgspec
 from msgspec.structs import replace
@@ -27,6 +28,7 @@ DEPOSITS = f"{HOUSE}deposits"  # what came in from outside, as a debt to the out
 WITHDRAWALS = f"{HOUSE}withdrawals"  # what went out to the outside
 
 BUY, SELL = 1, 2
+_CLEARING_CASH = AccountKey(CLEARING, CASH)
 
 
 class Execution(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,13 +128,22 @@ def id_of_execution(venue: str, execution_id: str) -> str:
 
 def legs_of(terms: Terms, *, from_hold: bool) -> tuple[Leg, Leg]:
     """What a fill moves: first what the customer gives, then what they get."""
-    customer, symbol, notional = terms.customer, terms.symbol, terms.notional_micros
+    symbol, quantity, notional = terms.symbol, terms.quantity, terms.notional_micros
+    cash, shares = AccountKey(terms.customer, CASH), AccountKey(terms.customer, symbol)
     if terms.is_buy:
-        paid = leg(notional, CASH, source=customer, target=CLEARING, from_hold=from_hold)
-        received = leg(terms.quantity, symbol, source=CLEARING, target=customer)
-        return paid, replace(received, cost_micros=notional)
-    delivered = leg(terms.quantity, symbol, source=customer, target=CLEARING, from_hold=from_hold)
-    return delivered, leg(notional, CASH, source=CLEARING, target=customer)
+        return (
+            Leg(debited=cash, credited=_CLEARING_CASH, amount=notional, from_hold=from_hold),
+            Leg(debited=_clearing(symbol), credited=shares, amount=quantity, cost_micros=notional),
+        )
+    return (
+        Leg(debited=shares, credited=_clearing(symbol), amount=quantity, from_hold=from_hold),
+        Leg(debited=_CLEARING_CASH, credited=cash, amount=notional),
+    )
+
+
+@lru_cache(1024)
+def _clearing(asset: str) -> AccountKey:
+    return AccountKey(CLEARING, asset)
 
 
 def deposit(crossing: Crossing) -> Post:
@@ -219,7 +230,7 @@ def _outgoing(outgoing: Crossing, kind: Kind, asset: str, amount: int) -> Post:
 
 def derived(*names: str) -> str:
     """A UUID (version 8, RFC 9562) that follows from `names`: always the same for the same."""
-    digest = hashlib.sha256(b"".join(len(n).to_bytes(2, "big") + n.encode() for n in names))
+    digest = hashlib.sha256(b"".join([len(n).to_bytes(2, "big") + n.encode() for n in names]))
     text = digest.hexdigest()
     variant = "89ab"[int(text[16], 16) & 3]
     return f"{text[:8]}-{text[8:12]}-8{text[13:16]}-{variant}{text[17:20]}-{text[20:32]}"

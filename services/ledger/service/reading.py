@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 
+from libs.fills import columns_of
 from libs.reasons import Reason
 from libs.refusals import Invalid
 from libs.rpc import Context
@@ -48,11 +49,12 @@ class Reading:
         self, request: booked_execution_pb2.ListBookedExecutionsRequest, context: Context
     ) -> booked_execution_pb2.ListBookedExecutionsResponse:
         after, limit = checked(lambda: bookings_wire.window_from(request))
-        found, end = await self._bookings.between(after, after + limit)
+        found = await self._bookings.between(after, after + limit, apart=request.in_columns)
         return booked_execution_pb2.ListBookedExecutionsResponse(
-            executions=map(bookings_wire.booked_to, found),
-            next_after_seq=min(after + limit, end),
-            reaches_end=end <= after + limit,
+            executions=map(bookings_wire.booked_to, found.bookings),
+            columns=columns_of(found.venue, found.fills) if request.in_columns else None,
+            next_after_seq=min(after + limit, found.end),
+            reaches_end=found.end <= after + limit,
         )
 
     async def ListJournal(

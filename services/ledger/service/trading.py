@@ -31,7 +31,9 @@ class Trading:
     async def PlaceHolds(
         self, request: pb.PlaceHoldsRequest, context: Context
     ) -> pb.PlaceHoldsResponse:
-        results = await self._trade(request.holds, wire.place_hold_from, lambda h: h.hold_id)
+        results = await self._trade(
+            request.holds, wire.place_hold_from, None if request.is_brief else lambda h: h.hold_id
+        )
         return pb.PlaceHoldsResponse(results=results)
 
     async def AdjustHolds(
@@ -52,7 +54,9 @@ class Trading:
         self, request: pb.PostExecutionsRequest, context: Context
     ) -> pb.PostExecutionsResponse:
         results = await self._trade(
-            request.executions, wire.execution_from, lambda e: e.execution_id
+            request.executions,
+            wire.execution_from,
+            None if request.is_brief else lambda e: e.execution_id,
         )
         return pb.PostExecutionsResponse(results=results)
 
@@ -85,12 +89,14 @@ class Trading:
         self,
         items: Iterable[Item],
         operation_of: Callable[[Item], Operation],
-        id_of: Callable[[Item], str],
+        id_of: Callable[[Item], str] | None,
     ) -> list[pb.ItemResult]:
-        """One result per item, in order."""
+        """One result per item, in order; brief without `id_of`."""
         _check_trades()
         asked = list(items)
         results = await take_all(self._writer, asked, operation_of)
+        if id_of is None:
+            return list(map(wire.brief_to, results))
         return [
             wire.malformed_to(id_of(item), result)
             if isinstance(result, Malformed)

@@ -8,9 +8,11 @@ from typing import NamedTuple
 import msgspec
 from psycopg import AsyncConnection
 
+from libs.fills import Fill, day_of
 from libs.postgres import Pool
-from services.ledger.domain.books import CUSTOMER, Kind
+from services.ledger.domain.books import CASH, CUSTOMER, Kind
 from services.ledger.domain.corrections import execution_named
+from services.ledger.store.arrays import integers
 
 _END = "SELECT transfer_seq FROM journal_head"
 
@@ -39,16 +41,23 @@ LIST_BATCHES = """
 
 # By the range alone: to look for each transfer in a list takes longer than to read them all.
 LIST_MOVEMENTS = """
-    SELECT e.transfer_seq, a.name, a.asset, e.amount
-    FROM entry e
+    SELECT transfer_seq, account_id, amount
+    FROM entry
+    WHERE transfer_seq > %(after)s AND transfer_seq <= %(until)s AND amount <> 0
+"""
+
+# Each account once, however many of the movements are its.
+READ_CUSTOMERS = """
+    SELECT a.id, substr(a.name, length(%(customers)s) + 1), a.asset
+    FROM unnest(%(ids)s::integer[]) AS named(id)
     CROSS JOIN LATERAL (
-        SELECT name, asset FROM account
-        WHERE id = e.account_id AND starts_with(name, %(customers)s)
+        SELECT id, name, asset FROM account
+        WHERE id = named.id AND starts_with(name, %(customers)s)
         OFFSET 0
     ) AS a
-    WHERE e.transfer_seq > %(after)s AND e.transfer_seq <= %(until)s AND e.amount <> 0
 """
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+_BOTH = 2  # movements of a fill: of cash, and of shares
 
 
 class Movement(msgspec.Struct, frozen=True):
@@ -75,14 +84,27 @@ class Booking(msgspec.Struct, frozen=True, kw_only=True):
     correction_id: str  # of a bust or correction, else empty
 
 
+class Booked(NamedTuple):
+    """Some bookings, and where the journal ends.
+
+    `fills`: those of `venue` that moved cash and shares of one customer, if they were asked for as
+    such; they are not among `bookings`.
+    """
+
+    bookings: list[Booking]
+    venue: str
+    fills: list[Fill]
+    end: int
+
+
 class Bookings:
     """Reads by number, so a page costs the same however long the journal."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def between(self, after: int, until: int) -> tuple[list[Booking], int]:
-        """Those of transfers after < seq <= until, in order, and the number of the latest transfer.
+    async def between(self, after: int, until: int, *, apart: bool = False) -> Booked:
+        """Those of transfers after < seq <= until, in order; `apart`: fills told as such.
 
         Raises Unavailable.
         """
@@ -93,16 +115,15 @@ class Bookings:
             cursor = await connection.execute(LIST_TRANSFERS, bounds, binary=True)
             transfers = [_Transfer(*row) for row in await cursor.fetchall()]
             if not transfers:
-                return [], end
+                return Booked([], "", [], end)
             undone = await _undone(connection, transfers)
             cursor = await connection.execute(LIST_BATCHES, bounds, binary=True)
             batches = await cursor.fetchall()
-            asked = {**bounds, "customers": CUSTOMER}
-            cursor = await connection.execute(LIST_MOVEMENTS, asked, binary=True)
-            movements = _movements(await cursor.fetchall())
+            movements = await _movements(connection, bounds)
         page = _Page(undone, [last for last, _ in batches], [at for _, at in batches], movements)
-        found = (page.booking(transfer) for transfer in transfers)
-        return [booking for booking in found if booking is not None], end
+        venue, fills, others = _parted(transfers, page) if apart else ("", [], transfers)
+        found = [page.booking(transfer) for transfer in others]
+        return Booked([each for each in found if each is not None], venue, fills, end)
 
 
 class _Transfer(NamedTuple):
@@ -126,18 +147,39 @@ async def _undone(
     return {row[0]: (row[1], row[2], row[3]) for row in await cursor.fetchall()}
 
 
-def _movements(rows: Iterable[tuple[int, str, str, int]]) -> dict[int, list[Movement]]:
-    """By transfer; those of one, by customer and asset."""
-    sums: dict[tuple[int, str, str], int] = {}
-    for seq, name, asset, amount in rows:
-        key = seq, name, asset
-        sums[key] = sums.get(key, 0) + amount
-    found: dict[int, list[Movement]] = {}
-    for (seq, name, asset), amount in sorted(sums.items()):
-        if amount:
-            moved = Movement(name.removeprefix(CUSTOMER), asset, amount)
-            found.setdefault(seq, []).append(moved)
+Moved = tuple[str, str, int]  # customer, asset, by how much
+
+
+async def _movements(
+    connection: AsyncConnection, bounds: Mapping[str, int]
+) -> dict[int, list[Moved]]:
+    """What customers' accounts were changed by, by transfer; entry by entry."""
+    cursor = await connection.execute(LIST_MOVEMENTS, bounds, binary=True)
+    entries = await cursor.fetchall()
+    asked = {"ids": integers(list({row[1] for row in entries})), "customers": CUSTOMER}
+    cursor = await connection.execute(READ_CUSTOMERS, asked, binary=True)
+    accounts = {id_: (customer, asset) for id_, customer, asset in await cursor.fetchall()}
+    found: dict[int, list[Moved]] = {}
+    for seq, account_id, amount in entries:
+        if account_id in accounts:
+            found.setdefault(seq, []).append((*accounts[account_id], amount))
     return found
+
+
+def _parted(
+    transfers: Iterable[_Transfer], page: "_Page"
+) -> tuple[str, list[Fill], list[_Transfer]]:
+    """A venue, its fills that can be told as such, and all other transfers."""
+    venue, fills, others = "", [], []
+    for transfer in transfers:
+        fill = page.fill(transfer)
+        own_venue = transfer.reference.partition("/")[0]
+        if fill is not None and own_venue == (venue or own_venue):
+            venue = own_venue
+            fills.append(fill)
+        else:
+            others.append(transfer)
+    return venue, fills, others
 
 
 class _Page(NamedTuple):
@@ -146,7 +188,28 @@ class _Page(NamedTuple):
     undone: Mapping[str, tuple[str, str, str | None]]
     last_seqs: Sequence[int]  # of batches
     recorded_ats: Sequence[datetime]  # of the same
-    movements: Mapping[int, list[Movement]]
+    movements: Mapping[int, list[Moved]]
+
+    def fill(self, transfer: _Transfer) -> Fill | None:
+        """A booking that moved cash and shares of one customer; None: it is no such."""
+        moved = self.movements.get(transfer.seq, [])
+        if transfer.kind != Kind.EXECUTION or transfer.hold_id is None or len(moved) != _BOTH:
+            return None
+        of_cash, of_shares = moved if moved[0][1] == CASH else reversed(moved)
+        customer, symbol, shares = of_shares
+        if of_cash[:2] != (customer, CASH) or symbol == CASH:
+            return None
+        at = transfer.effective_at or self._recorded_at(transfer.seq)
+        execution_id = transfer.reference.partition("/")[2]
+        named = transfer.seq, execution_id, transfer.hold_id
+        return *named, customer, symbol, shares, of_cash[2], day_of(at)
+
+    def _summed(self, seq: int) -> list[Movement]:
+        """What a transfer moved, by customer and asset."""
+        sums: dict[tuple[str, str], int] = {}
+        for customer, asset, amount in self.movements.get(seq, ()):
+            sums[customer, asset] = sums.get((customer, asset), 0) + amount
+        return [Movement(*key, amount) for key, amount in sorted(sums.items()) if amount]
 
     def booking(self, transfer: _Transfer) -> Booking | None:
         """None: it is about no execution. A reversal or correction is of what it undoes."""
@@ -167,7 +230,7 @@ class _Page(NamedTuple):
             venue=named[0],
             execution_id=named[1],
             trade_id=transfer.hold_id or hold_id or "",
-            movements=self.movements.get(transfer.seq, []),
+            movements=self._summed(transfer.seq),
             effective_at=transfer.effective_at or recorded_at,
             recorded_at=recorded_at,
             kind=own_kind,

@@ -27,4 +27,4 @@ class ExecutionReading:
         place = Place(after.transaction_id, after.venue, after.execution_id)
         async with self._office.database.connection() as connection:
             page = await Executions(connection).after(place, limit=request.limit or _UNSAID)
-        return wire.executions_to(page)
+        return wire.executions_to(page, in_columns=request.in_columns)

@@ -13,7 +13,7 @@ _source = attrgetter("source")
 _terms = attrgetter("trade_id", "symbol", "shares", "cash_micros", "trade_date", "is_fill", "part")
 
 
-class Agreed(msgspec.Struct, frozen=True, kw_only=True):
+class Agreed(msgspec.Struct, frozen=True, gc=False):
     """The terms that all four tell, and where it stands at each. The venue names no customer."""
 
     venue_position: int
@@ -48,16 +48,16 @@ def agreed(told: Sequence[Sighting]) -> Agreed | None:
     if not gateway.customer_id == order.customer_id == ledger.customer_id:
         return None
     return Agreed(
-        venue_position=venue.position,
-        gateway_position=gateway.position,
-        order_position=order.position,
-        ledger_position=ledger.position,
-        shares=venue.shares,
-        cash_micros=venue.cash_micros,
-        trade_date=venue.trade_date,
-        venue=venue.venue,
-        execution_id=venue.execution_id,
-        trade_id=venue.trade_id,
-        customer_id=order.customer_id,
-        symbol=venue.symbol,
+        venue.position,
+        gateway.position,
+        order.position,
+        ledger.position,
+        venue.shares,
+        venue.cash_micros,
+        venue.trade_date,
+        venue.venue,
+        venue.execution_id,
+        venue.trade_id,
+        order.customer_id,
+        venue.symbol,
     )

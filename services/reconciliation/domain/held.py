@@ -19,10 +19,9 @@ class Told(msgspec.Struct, frozen=True):
     noticed_at: datetime
     sightings: Sequence[Sighting]
 
-    def and_then(self, fresh: Sighting) -> "Told":
-        """With what a source tells now, which may be in place of what it told before."""
-        others = [each for each in self.sightings if not _is_same(each, fresh)]
-        return Told(self.noticed_at, [*others, fresh])
+    def and_then(self, fresh: Sequence[Sighting]) -> "Told":
+        """With what sources tell now, which may be in place of what they told before."""
+        return Told(self.noticed_at, _latest([*self.sightings, *fresh]))
 
 
 Held = Mapping[Key, Told]
@@ -30,11 +29,13 @@ Held = Mapping[Key, Told]
 
 def add(held: Held, fresh: Iterable[Sighting], *, now: datetime) -> dict[Key, Told]:
     """What is held with what was told now."""
-    found = dict(held)
+    told: dict[Key, list[Sighting]] = {}
     for sighting in fresh:
-        key = sighting.venue, sighting.execution_id
-        told = found.get(key)
-        found[key] = Told(now, [sighting]) if told is None else told.and_then(sighting)
+        told.setdefault((sighting.venue, sighting.execution_id), []).append(sighting)
+    found = dict(held)
+    for key, sightings in told.items():
+        before = found.get(key)
+        found[key] = Told(now, _latest(sightings)) if before is None else before.and_then(sightings)
     return found
 
 
@@ -49,6 +50,8 @@ def read_so_far(held: Held, source: Source, read: Place) -> Place:
     return min(read, numbered(min(positions) - 1)) if positions else read
 
 
-def _is_same(one: Sighting, other: Sighting) -> bool:
-    """Whether they stand at the same place of the same source."""
-    return (one.source, one.position, one.part) == (other.source, other.position, other.part)
+def _latest(told: list[Sighting]) -> list[Sighting]:
+    """What was told last of each place of each source."""
+    if len({each.source for each in told}) == len(told):
+        return told
+    return list({(each.source, each.position, each.part): each for each in told}.values())

@@ -37,7 +37,7 @@ def numbered(position: int) -> Place:
     return Place(position, _BEHIND_ALL_NAMES) if position else ORIGIN
 
 
-class Sighting(msgspec.Struct, frozen=True, kw_only=True):
+class Sighting(msgspec.Struct, frozen=True, gc=False):
     """A source has the execution. `shares` and `cash_micros` are what the customer got.
 
     `is_fill`: False for what the ledger is corrected by, for a report the gateway laid aside, and
@@ -49,16 +49,16 @@ class Sighting(msgspec.Struct, frozen=True, kw_only=True):
 
     source: Source
     position: int
-    part: int = 0
     trade_date: date
     shares: int
     cash_micros: int
-    is_fill: bool = True
     venue: str
     execution_id: str
     trade_id: str
     customer_id: str
     symbol: str
+    part: int = 0
+    is_fill: bool = True
     amendment_id: str = ""
 
     @property
@@ -105,7 +105,8 @@ class Changes(msgspec.Struct, frozen=True):
 
 def upper_bound(page: Page, *, is_reread: bool) -> Place:
     """Up to where what is known bears on the page."""
-    told = max((each.place for each in page.sightings), default=ORIGIN)
+    last = max([each.position for each in page.sightings], default=0)
+    told = max([each.place for each in page.sightings if each.position == last], default=ORIGIN)
     return max(told, told_whole(page) if is_reread else page.next)
 
 
@@ -125,6 +126,8 @@ def changes(page: Page, known: list[Sighting], *, is_reread: bool) -> Changes:
 
     Only a page that was read anew shows that something is gone.
     """
+    if not known:  # as of most pages of what is new
+        return Changes(list(page.sightings), [])
     stored = {_name(each): each for each in known}
     told = {_name(each): each for each in page.sightings}
     fresh = [each for name, each in told.items() if stored.get(name) != each]
