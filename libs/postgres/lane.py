@@ -2,8 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Generic, TypeVar
+from contextlib import asynccontextmanager
+from typing import TypeVar
 
 import psycopg
 import structlog
@@ -15,12 +15,10 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from libs.postgres.flights import Flight, Statements
 from libs.refusals import Unavailable
 from stockbroker.common.v1.reason_pb2 import Reason
 
 Answer = TypeVar("Answer")
-Within = TypeVar("Within")
 
 # The last one: the server ended a transaction in which this process stood still for too long.
 _PASSING = (
@@ -38,12 +36,16 @@ class _GivenUp(psycopg.OperationalError):
     """The server gave up in the middle of a transaction; the connection is gone."""
 
 
-class _Lane(Generic[Within]):
+class Lane:
     """Runs functions in transactions, one after the other, on one connection of its own.
 
     The function must be safe to run again: a connection lost at the commit leaves open whether it
     was committed, and the lane then runs it once more. `options` are session settings of this
     lane, for example {"enable_seqscan": "off"} where plans must not depend on statistics.
+
+    In flights, the server gets statements without an answer to the one before: the function waits
+    only where it looks at rows, and what goes wrong with a statement is raised there, or at the
+    commit. So BEGIN goes with the first statements and COMMIT with the last.
     """
 
     def __init__(
@@ -53,22 +55,18 @@ class _Lane(Generic[Within]):
         name: str,
         give_up_seconds: float = 10.0,
         options: dict[str, str] | None = None,
+        in_flights: bool = False,
     ) -> None:
         self._dsn = dsn
         self._name = name
         self._give_up_seconds = give_up_seconds
         self._options = " ".join(f"-c {key}={value}" for key, value in (options or {}).items())
+        self._transaction = _in_flights if in_flights else _one_by_one
         self._connection: psycopg.AsyncConnection | None = None
         self._lock = asyncio.Lock()
         self._is_away = False  # the last one was given up
 
-    def _transaction(
-        self, connection: psycopg.AsyncConnection
-    ) -> AbstractAsyncContextManager[Within]:
-        """One, and what takes its statements."""
-        raise NotImplementedError
-
-    async def run(self, work: Callable[[Within], Awaitable[Answer]]) -> Answer:
+    async def run(self, work: Callable[[psycopg.AsyncConnection], Awaitable[Answer]]) -> Answer:
         """The answer of `work`, committed. Raises Unavailable when the database stays away."""
         async with self._lock:
             try:
@@ -83,7 +81,7 @@ class _Lane(Generic[Within]):
                     Reason.REASON_UNAVAILABLE, "the database does not answer"
                 ) from error
 
-    async def _again(self, work: Callable[[Within], Awaitable[Answer]]) -> Answer:
+    async def _again(self, work: Callable[[psycopg.AsyncConnection], Awaitable[Answer]]) -> Answer:
         """At once, and then at growing intervals."""
         async for attempt in AsyncRetrying(
             retry=retry_if_exception_type(_PASSING),
@@ -112,11 +110,13 @@ class _Lane(Generic[Within]):
         async with self._lock:
             await self._drop()
 
-    async def _attempt(self, work: Callable[[Within], Awaitable[Answer]]) -> Answer:
+    async def _attempt(
+        self, work: Callable[[psycopg.AsyncConnection], Awaitable[Answer]]
+    ) -> Answer:
         connection = await self._connected()
         try:
-            async with self._transaction(connection) as within:
-                answer = await work(within)
+            async with self._transaction(connection):
+                answer = await work(connection)
         except (*_PASSING, asyncio.CancelledError):
             await self._drop()
             raise
@@ -155,32 +155,23 @@ class _Lane(Generic[Within]):
             await connection.close()
 
 
-class Lane(_Lane[psycopg.AsyncConnection]):
-    """Each statement is answered before the next is sent."""
-
-    @asynccontextmanager
-    async def _transaction(
-        self, connection: psycopg.AsyncConnection
-    ) -> AsyncIterator[psycopg.AsyncConnection]:
-        async with connection.transaction():
-            yield connection
+@asynccontextmanager
+async def _one_by_one(connection: psycopg.AsyncConnection) -> AsyncIterator[None]:
+    async with connection.transaction():
+        yield
 
 
-class FlightLane(_Lane[Statements]):
-    """The server gets statements without an answer to the one before.
-
-    The function waits only where it looks at rows, and what goes wrong with a statement is raised
-    there, or at the commit. So BEGIN goes with the first statements and COMMIT with the last.
-    """
-
-    _flight: Flight | None = None
-
-    @asynccontextmanager
-    async def _transaction(self, connection: psycopg.AsyncConnection) -> AsyncIterator[Statements]:
-        if self._flight is None or not self._flight.is_of(connection):
-            self._flight = Flight(connection)
-        async with self._flight.transaction() as flight:
-            yield flight
+@asynccontextmanager
+async def _in_flights(connection: psycopg.AsyncConnection) -> AsyncIterator[None]:
+    try:
+        async with connection.pipeline():
+            await connection.execute("BEGIN")
+            yield
+            await connection.execute("COMMIT")
+    except Exception:
+        if not (connection.closed or _is_idle(connection)):
+            await connection.execute("ROLLBACK")
+        raise
 
 
 def _is_idle(connection: psycopg.AsyncConnection) -> bool:

@@ -8,11 +8,11 @@ is bounded beside that, see `service/placing.py`.
 
 from collections.abc import Sequence
 
+import psycopg
 from prometheus_client import Counter, Gauge
 
 from libs.batcher import Batcher
 from libs.clock import Clock
-from libs.postgres import Statements
 from libs.reasons import Reason
 from libs.refusals import Throttled
 from services.order import refusals
@@ -51,7 +51,7 @@ class Admitting:
         _of_backlog.inc(late)
         return [*outcomes, *[refusals.too_many_open(self._backlog.come_back())] * late]
 
-    async def look(self, connection: Statements) -> None:
+    async def look(self, connection: psycopg.AsyncConnection) -> None:
         """See how many trades are open."""
         found = await Queue(connection).backlog(self._backlog.share)
         self._backlog.look(found, now=self._clock.monotonic())

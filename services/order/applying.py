@@ -3,11 +3,11 @@
 from collections import Counter as Tally
 from collections.abc import Mapping, Sequence
 
+import psycopg
 import structlog
 from prometheus_client import Counter
 
 from libs.clock import Clock
-from libs.postgres import Statements
 from services.order.announcer import Announcer
 from services.order.database import Change, Database
 from services.order.domain.journal import Journal, Told, fault_of
@@ -62,7 +62,7 @@ def _count(applied: Sequence[Applied], told: Sequence[Told]) -> None:
 
 
 async def apply_outcomes(
-    connection: Statements, told: Sequence[Told], clock: Clock
+    connection: psycopg.AsyncConnection, told: Sequence[Told], clock: Clock
 ) -> Later[list[Applied]]:
     """Record outcomes strictly in order; one answer each, to be read when it is committed."""
     faults = [fault_of(each) for each in told]
@@ -87,7 +87,7 @@ async def apply_outcomes(
 
 
 async def _known_fills(
-    connection: Statements, told: Sequence[Told]
+    connection: psycopg.AsyncConnection, told: Sequence[Told]
 ) -> Later[dict[tuple[str, str], Execution]] | None:
     """Those told of that are on record; None where none is told of."""
     fills = {each.outcome.execution.key for each in told if isinstance(each.outcome, Executed)}
@@ -95,7 +95,9 @@ async def _known_fills(
     return await Events(connection).executions(sorted(fills)) if fills else None
 
 
-async def _look_up(connection: Statements, journal: Journal, told: Sequence[Told]) -> None:
+async def _look_up(
+    connection: psycopg.AsyncConnection, journal: Journal, told: Sequence[Told]
+) -> None:
     """What else is on record of what is told; seldom anything."""
     amended = {each.outcome.amendment.key for each in told if isinstance(each.outcome, Amended)}
     if amended:

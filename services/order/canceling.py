@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
+import psycopg
 import structlog
 
 from libs.clock import Clock
-from libs.postgres import Statements
 from libs.refusals import Refusal
 from services.order import refusals
 from services.order.announcer import Announcer
@@ -41,7 +41,7 @@ class Canceler:
 
 
 async def cancel_trades(
-    connection: Statements, cancellations: Sequence[Cancellation], clock: Clock
+    connection: psycopg.AsyncConnection, cancellations: Sequence[Cancellation], clock: Clock
 ) -> list[Trade | Refusal]:
     """Cancel strictly in order; one answer each."""
     trade_ids = sorted({each.trade_id for each in cancellations})

@@ -3,9 +3,10 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import psycopg
+
 from libs.clock import Clock
 from libs.partition import partition_of
-from libs.postgres import Statements
 from services.order.domain.journal import Journal
 from services.order.domain.trade import Trade
 from services.order.domain.turns import Claimed, Requested
@@ -29,7 +30,7 @@ class Claims:
 
 
 async def claim_trades(
-    connection: Statements,
+    connection: psycopg.AsyncConnection,
     epochs: Mapping[int, int],
     customer_ids: Iterable[str],
     clock: Clock,
@@ -74,7 +75,7 @@ async def claim_trades(
 
 
 async def _trades(
-    connection: Statements,
+    connection: psycopg.AsyncConnection,
     claimed: Sequence[Trade],
     requested: Sequence[Requested],
 ) -> dict[str, Trade]:

@@ -6,10 +6,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
 
+from psycopg import AsyncConnection as Connection
 from psycopg.conninfo import make_conninfo
 
-from libs.postgres import FlightLane, Pool, migrate
-from libs.postgres import Statements as Connection
+from libs.postgres import Lane, Pool, migrate
 from services.order import refusals
 from services.order.store import PLANS, READING_PLANS
 
@@ -38,7 +38,8 @@ class Database:
             make_conninfo(url, options=options), size=read_connections, name="order-read"
         )
         self._lanes = {
-            change: FlightLane(url, name=f"order-{change}", options=PLANS) for change in Change
+            change: Lane(url, name=f"order-{change}", options=PLANS, in_flights=True)
+            for change in Change
         }
         self._is_open = False
 

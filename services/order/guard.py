@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
+import psycopg
+
 from libs.clock import Clock
-from libs.postgres import Statements
 from services.order import refusals
 from services.order.domain.controls.changing import Change
 from services.order.domain.controls.gate import Gate, Market, likeness
@@ -34,7 +35,7 @@ class Guard:
             raise refusals.starting()
         return self._book
 
-    async def refresh(self, connection: Statements) -> None:
+    async def refresh(self, connection: psycopg.AsyncConnection) -> None:
         """Read what is new. It is in force once the prices it needs were asked for."""
         known = self._book or Book()
         newer = await Settings(connection).after(known.version)
@@ -44,7 +45,7 @@ class Guard:
         if self._book is None or book.version > self._book.version:
             self._book = book
 
-    async def record(self, connection: Statements, change: Change) -> Setting:
+    async def record(self, connection: psycopg.AsyncConnection, change: Change) -> Setting:
         """Record a setting, within a transaction; `refresh` after its commit."""
         return await Settings(connection).add(change)
 
@@ -59,7 +60,9 @@ class Guard:
         )
 
 
-async def inform(gate: Gate, connection: Statements, asked: Sequence[tuple[str, Terms]]) -> None:
+async def inform(
+    gate: Gate, connection: psycopg.AsyncConnection, asked: Sequence[tuple[str, Terms]]
+) -> None:
     """Tell the gate what it needs to know of the customers' other orders; most often nothing."""
     if not gate.book.version:
         return

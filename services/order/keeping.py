@@ -6,7 +6,8 @@ customer's lock sees everything that was decided before.
 
 from collections.abc import Sequence
 
-from libs.postgres import Statements
+import psycopg
+
 from services.order.domain.controls.gate import may_be_crossed
 from services.order.domain.journal import Journal
 from services.order.domain.requests import Request, requests_of
@@ -22,7 +23,9 @@ from services.order.store.requests import Requests
 from services.order.store.resting import Resting
 
 
-async def keep(connection: Statements, journal: Journal) -> Later[list[Waiting]] | None:
+async def keep(
+    connection: psycopg.AsyncConnection, journal: Journal
+) -> Later[list[Waiting]] | None:
     """Write what the journal holds: events, where trades stand, who leaves the queue.
 
     If somebody does, which oldest trades of its customers nobody has taken up yet.
@@ -47,7 +50,7 @@ async def keep(connection: Statements, journal: Journal) -> Later[list[Waiting]]
     return await Queue(connection).advance(sorted(journal.heads)) if gone else None
 
 
-async def _keep_gone(connection: Statements, gone: Sequence[Trade]) -> None:
+async def _keep_gone(connection: psycopg.AsyncConnection, gone: Sequence[Trade]) -> None:
     """These do not hold up their customers' next trades any more."""
     await _keep_resting(connection, gone)
     ended = [t for t in gone if t.status.is_terminal and may_be_crossed(t.terms)]
@@ -56,7 +59,7 @@ async def _keep_gone(connection: Statements, gone: Sequence[Trade]) -> None:
 
 
 async def _keep_replaces(
-    connection: Statements, journal: Journal, told: Sequence[TradeEvent]
+    connection: psycopg.AsyncConnection, journal: Journal, told: Sequence[TradeEvent]
 ) -> None:
     """Replaces that were asked for or answered, and what they make of their trades."""
     replaces = Replaces(connection)
@@ -71,7 +74,7 @@ async def _keep_replaces(
 
 
 async def _keep_amendments(
-    connection: Statements, journal: Journal, events: Sequence[TradeEvent]
+    connection: psycopg.AsyncConnection, journal: Journal, events: Sequence[TradeEvent]
 ) -> None:
     """What the exchange took back of fills."""
     await Amendments(connection).add(events)
@@ -79,7 +82,7 @@ async def _keep_amendments(
     await Amendments(connection).take_back([journal.trades[trade_id] for trade_id in trade_ids])
 
 
-async def _keep_resting(connection: Statements, gone: Sequence[Trade]) -> None:
+async def _keep_resting(connection: psycopg.AsyncConnection, gone: Sequence[Trade]) -> None:
     """Trades that left the queue for the exchange's book, and those that left that."""
     resting = [trade for trade in gone if trade.rests]
     over = [trade for trade in gone if trade.terms.may_rest and not trade.rests]
@@ -89,7 +92,7 @@ async def _keep_resting(connection: Statements, gone: Sequence[Trade]) -> None:
         await Resting(connection).remove(over)
 
 
-async def _keep_requests(connection: Statements, journal: Journal) -> None:
+async def _keep_requests(connection: psycopg.AsyncConnection, journal: Journal) -> None:
     """What the exchange is asked for since this transaction, and what no more."""
     open_requests = requests_of(journal.trades.values())
     if asked := open_requests - journal.requests:

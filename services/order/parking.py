@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
+import psycopg
+
 from libs.clock import Clock
-from libs.postgres import Statements
 from services.order import refusals
 from services.order.domain.parking import Action, Fault, Faulted, Instruction
 from services.order.domain.trade import Trade
@@ -14,7 +15,7 @@ from services.order.store.trades import Trades
 
 
 async def record_faults(
-    connection: Statements, faults: Sequence[Fault], park_after: int, clock: Clock
+    connection: psycopg.AsyncConnection, faults: Sequence[Fault], park_after: int, clock: Clock
 ) -> list[Faulted]:
     """Count them, if their epochs are the newest; those that counted."""
     partitions = sorted({fault.partition for fault in faults})
@@ -29,7 +30,7 @@ async def record_faults(
 
 
 async def obey(
-    connection: Statements, instruction: Instruction, action: Action, clock: Clock
+    connection: psycopg.AsyncConnection, instruction: Instruction, action: Action, clock: Clock
 ) -> Trade:
     """Do to a parked trade what an operator says; the trade as it stands.
 

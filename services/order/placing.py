@@ -3,11 +3,11 @@
 from collections import Counter as Tally
 from collections.abc import Mapping, Sequence
 
+import psycopg
 import structlog
 from prometheus_client import Counter
 
 from libs.clock import Clock
-from libs.postgres import Statements
 from libs.reasons import Reason
 from libs.refusals import Refusal, Throttled
 from services.order.announcer import Announcer
@@ -67,7 +67,7 @@ def _count_stopped(new: Sequence[Trade], answers: Sequence[Trade | Refusal]) -> 
 
 
 async def place_trades(
-    connection: Statements,
+    connection: psycopg.AsyncConnection,
     placements: Sequence[Placement],
     guard: Guard,
 ) -> tuple[list[Trade | Refusal], Later[list[str]] | None]:
@@ -102,7 +102,9 @@ def _amiss(placing: Placing, heads: Mapping[str, int], counts: Mapping[str, int]
     }
 
 
-async def _keep_placed(connection: Statements, placing: Placing, gate: Gate) -> Later[list[str]]:
+async def _keep_placed(
+    connection: psycopg.AsyncConnection, placing: Placing, gate: Gate
+) -> Later[list[str]]:
     """The customers who had no open trade before."""
     events = placing.events
     trades = [event.trade for event in events if event.kind is TradeEventKind.PLACED]
@@ -116,7 +118,9 @@ async def _keep_placed(connection: Statements, placing: Placing, gate: Gate) -> 
     return begun
 
 
-async def _keep_own_orders(connection: Statements, waiting: Sequence[Trade], gate: Gate) -> None:
+async def _keep_own_orders(
+    connection: psycopg.AsyncConnection, waiting: Sequence[Trade], gate: Gate
+) -> None:
     """What later trades of the customers will be held against."""
     limits = [trade for trade in waiting if may_be_crossed(trade.terms)]
     if limits:

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
+import psycopg
 import structlog
 
-from libs.postgres import Statements
 from libs.reasons import Reason
 from libs.refusals import Refusal
 from services.order import refusals
@@ -43,7 +43,7 @@ class Replacer:
 
 
 async def replace_trades(
-    connection: Statements, replacements: Sequence[Replacement], guard: Guard
+    connection: psycopg.AsyncConnection, replacements: Sequence[Replacement], guard: Guard
 ) -> list[Trade | Refusal]:
     """Replace strictly in order; one answer each."""
     trade_ids = sorted({each.trade_id for each in replacements})

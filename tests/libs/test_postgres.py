@@ -90,6 +90,64 @@ async def test_a_lane_runs_its_work_again_when_the_connection_is_lost(postgres_u
     await lane.close()
 
 
+@pytest.mark.parametrize("lost_at", ["statement", "look", "commit"])
+async def test_a_flight_that_is_lost_anywhere_is_made_again(
+    postgres_url: str, lost_at: str
+) -> None:
+    lane = Lane(postgres_url, name="test", in_flights=True)
+    attempts = 0
+
+    async def work(connection: psycopg.AsyncConnection[Any]) -> list[Any]:
+        nonlocal attempts
+        attempts += 1
+        async with await psycopg.AsyncConnection.connect(postgres_url, autocommit=True) as other:
+
+            async def cut(at: str) -> None:
+                if attempts == 1 and at == lost_at:
+                    pid = connection.info.backend_pid
+                    await other.execute("SELECT pg_terminate_backend(%s, 10000)", [pid])
+
+            await connection.execute("CREATE TABLE thing (id int)")
+            await cut("statement")
+            cursor = await connection.execute("INSERT INTO thing VALUES (7) RETURNING id")
+            await cut("look")
+            found = await cursor.fetchall()
+            await connection.execute("INSERT INTO thing VALUES (8)")
+            await cut("commit")
+        return found
+
+    assert await lane.run(work) == [(7,)]
+    assert attempts == 2
+    async with await psycopg.AsyncConnection.connect(postgres_url) as connection:
+        assert await _value(connection, b"SELECT array_agg(id ORDER BY id) FROM thing") == [7, 8]
+    await lane.close()
+
+
+async def test_a_flight_with_a_fault_leaves_nothing_and_the_next_is_made(
+    postgres_url: str,
+) -> None:
+    """Also when the fault is in the very last statement, together with the commit."""
+    lane = Lane(postgres_url, name="test", in_flights=True)
+
+    async def make(connection: psycopg.AsyncConnection[Any]) -> None:
+        await connection.execute("CREATE TABLE thing (id int PRIMARY KEY)")
+
+    async def fail(connection: psycopg.AsyncConnection[Any]) -> None:
+        await connection.execute("INSERT INTO thing VALUES (%s)", [1])
+        await connection.execute("INSERT INTO thing VALUES (%s)", [1])
+
+    async def add(connection: psycopg.AsyncConnection[Any]) -> Any:
+        await connection.execute("INSERT INTO thing VALUES (%s)", [1])
+        return await _value(connection, b"SELECT count(*) FROM thing")
+
+    await lane.run(make)
+    for _ in range(2):
+        with pytest.raises(psycopg.errors.UniqueViolation):
+            await lane.run(fail)
+    assert await lane.run(add) == 1
+    await lane.close()
+
+
 async def test_an_attempt_is_made_once_and_its_fault_costs_the_connection(
     postgres_url: str,
 ) -> None:

@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 
+import psycopg
+
 from libs.clock import SystemClock
-from libs.postgres import Statements
 from services.order.database import Change, Database
 from services.order.domain.controls.setting import Book
 from services.order.domain.placing import Placement
@@ -22,7 +23,7 @@ class LateNews(Database):
     happen: Callable[[], Awaitable[None]] | None = None
 
     @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Statements]:
+    async def connection(self) -> AsyncIterator[psycopg.AsyncConnection]:
         async with super().connection() as connection:
             yield connection
         happen, self.happen = self.happen, None

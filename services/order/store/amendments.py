@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from libs.postgres import Statements
+import psycopg
+
 from services.order.domain.trade import Amendment, Trade, TradeEvent
 from services.order.store.arrays import Bigints, Texts
 from services.order.store.rows import amendment_from
@@ -11,7 +12,7 @@ from services.order.store.rows import amendment_from
 class Amendments:
     """Written once, under the lock of the customers."""
 
-    def __init__(self, connection: Statements) -> None:
+    def __init__(self, connection: psycopg.AsyncConnection) -> None:
         self._connection = connection
 
     async def by_keys(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Amendment]:

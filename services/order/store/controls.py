@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from libs.postgres import Statements
+import psycopg
+
 from services.order.domain.controls.changing import Change
 from services.order.domain.controls.setting import Action, Control, Scope, Setting, Terms
 
@@ -11,7 +12,7 @@ from services.order.domain.controls.setting import Action, Control, Scope, Setti
 class Settings:
     """The history of settings. Only ever added to."""
 
-    def __init__(self, connection: Statements) -> None:
+    def __init__(self, connection: psycopg.AsyncConnection) -> None:
         self._connection = connection
 
     async def after(self, version: int) -> list[Setting]:

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from libs.postgres import Statements
+import psycopg
+
 from services.order.store.arrays import Bigints, Texts
 from services.order.store.later import Later
 
@@ -10,7 +11,7 @@ from services.order.store.later import Later
 class Customers:
     """The heads of the customers' event sequences."""
 
-    def __init__(self, connection: Statements) -> None:
+    def __init__(self, connection: psycopg.AsyncConnection) -> None:
         self._connection = connection
 
     async def reserve(self, counts: Mapping[str, int]) -> Later[dict[str, int]]:

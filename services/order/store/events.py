@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from libs.postgres import Statements
+import psycopg
+
 from services.order.domain.trade import Execution, Trade, TradeEvent
 from services.order.store.arrays import Bigints, Moments, Packed, Texts
 from services.order.store.later import Later
@@ -13,7 +14,7 @@ from services.order.store.rows import execution_from
 class Events:
     """The customers' event sequences and the fills they tell of."""
 
-    def __init__(self, connection: Statements) -> None:
+    def __init__(self, connection: psycopg.AsyncConnection) -> None:
         self._connection = connection
 
     async def executions(

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
-
-from libs.postgres import Statements
+import psycopg
 
 # All of it and the oldest transaction in progress are of one snapshot, so nothing slips between.
 _AFTER = """
@@ -100,7 +99,7 @@ class Page(msgspec.Struct, frozen=True):
 class Executions:
     """Reads by place, so a page costs the same however long the history."""
 
-    def __init__(self, connection: Statements) -> None:
+    def __init__(self, connection: psycopg.AsyncConnection) -> None:
         self._connection = connection
 
     async def after(self, place: Place, *, limit: int) -> Page:

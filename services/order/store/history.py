@@ -4,11 +4,12 @@ Most trades were never replaced: for those nothing is asked.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
+import psycopg
 from msgspec.structs import replace
 
-from libs.postgres import Rows, Statements
 from services.order.domain.trade import Replace, Trade, TradeEvent
 from services.order.store.arrays import Bigints, Texts
 from services.order.store.rows import replace_from
@@ -41,7 +42,7 @@ class Chapter(msgspec.Struct, frozen=True):
 class History:
     """Completes trades and events as rows hold them."""
 
-    def __init__(self, connection: Statements) -> None:
+    def __init__(self, connection: psycopg.AsyncConnection) -> None:
         self._connection = connection
 
     async def trades(self, trades: Sequence[Trade]) -> list[Trade]:
@@ -62,7 +63,9 @@ class History:
             for event in events
         ]
 
-    async def by_client_order_ids(self, keys: Sequence[tuple[str, str]]) -> Rows:
+    async def by_client_order_ids(
+        self, keys: Sequence[tuple[str, str]]
+    ) -> psycopg.AsyncCursor[tuple[Any, ...]]:
         """Customer, client_order_id and trade of the replaces with these keys, not read yet."""
         return await self._connection.execute(
             """

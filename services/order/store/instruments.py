@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from libs.postgres import Statements
+import psycopg
+
 from services.order.domain.instrument import Instrument
 from services.order.store.arrays import Bigints, Texts
 
@@ -11,7 +12,7 @@ from services.order.store.arrays import Bigints, Texts
 class InstrumentShelf:
     """The list of instruments kept over restarts."""
 
-    def __init__(self, connection: Statements) -> None:
+    def __init__(self, connection: psycopg.AsyncConnection) -> None:
         self._connection = connection
 
     async def all(self) -> list[Instrument]:
@@ -48,7 +49,7 @@ class InstrumentShelf:
         )
 
 
-async def page_token_key(connection: Statements) -> bytes:
+async def page_token_key(connection: psycopg.AsyncConnection) -> bytes:
     """The 32 secret bytes all processes of this service share."""
     cursor = await connection.execute("SELECT key FROM page_token_key")
     row = await cursor.fetchone()

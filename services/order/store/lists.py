@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from libs.postgres import Statements
+import psycopg
+
 from services.order.domain.asking import Filters
 from services.order.domain.trade import Trade, TradeEvent
 from services.order.store.arrays import Bigints, Texts
@@ -13,7 +14,7 @@ from services.order.store.rows import event_from, trade_from
 class Lists:
     """Reads only; needs no lock, because a customer's events are committed in sequence."""
 
-    def __init__(self, connection: Statements) -> None:
+    def __init__(self, connection: psycopg.AsyncConnection) -> None:
         self._connection = connection
 
     async def page(

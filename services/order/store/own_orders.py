@@ -4,7 +4,8 @@ import hashlib
 import struct
 from collections.abc import Mapping, Sequence
 
-from libs.postgres import Statements
+import psycopg
+
 from services.order.domain.controls.gate import Likeness, Recent, Resting, likeness
 from services.order.domain.trade import Side, Trade
 from services.order.store.arrays import Bigints, Texts
@@ -13,7 +14,7 @@ from services.order.store.arrays import Bigints, Texts
 class OwnOrders:
     """Customers' other orders. Changed only under the lock of their customers."""
 
-    def __init__(self, connection: Statements) -> None:
+    def __init__(self, connection: psycopg.AsyncConnection) -> None:
         self._connection = connection
 
     async def recent(self, likenesses: Sequence[Likeness]) -> dict[Likeness, Recent]:

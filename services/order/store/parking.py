@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from libs.postgres import Statements
+import psycopg
+
 from services.order.domain.parking import Action, Fault, Faulted, Instruction, Parked
 from services.order.store.arrays import Bigints, Texts
 
@@ -11,7 +12,7 @@ from services.order.store.arrays import Bigints, Texts
 class Parking:
     """The caller owns the transaction, and for changes the lock of the customers."""
 
-    def __init__(self, connection: Statements) -> None:
+    def __init__(self, connection: psycopg.AsyncConnection) -> None:
         self._connection = connection
 
     async def add_faults(

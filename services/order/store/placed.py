@@ -2,8 +2,9 @@
 
 from collections.abc import Collection, Sequence
 
+import psycopg
+
 from libs.partition import partition_of
-from libs.postgres import Statements
 from services.order.domain.trade import Trade
 from services.order.store.arrays import Bigints, Octets, Texts
 from services.order.store.later import Later
@@ -14,7 +15,7 @@ _NOT_QUEUED, _FIRST, _BEHIND = 0, 1, 2
 class Placed:
     """Written under the lock of the customers."""
 
-    def __init__(self, connection: Statements) -> None:
+    def __init__(self, connection: psycopg.AsyncConnection) -> None:
         self._connection = connection
 
     async def add(

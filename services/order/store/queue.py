@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+import psycopg
+
 from libs.partition import partition_of
-from libs.postgres import Statements
 from services.order.domain.trade import Trade
 from services.order.domain.turns import Claimed, Waiting
 from services.order.store.arrays import Bigints, Texts
@@ -19,7 +20,7 @@ class Queue:
     The table is never partitioned: a ctid names a row within a statement.
     """
 
-    def __init__(self, connection: Statements) -> None:
+    def __init__(self, connection: psycopg.AsyncConnection) -> None:
         self._connection = connection
 
     async def claim(
@@ -173,7 +174,7 @@ class Queue:
 class Partitions:
     """Who leads which partition."""
 
-    def __init__(self, connection: Statements) -> None:
+    def __init__(self, connection: psycopg.AsyncConnection) -> None:
         self._connection = connection
 
     async def lead(self, partitions: Sequence[int], worker: str, *, at: datetime) -> dict[int, int]:

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from libs.postgres import Statements
+import psycopg
+
 from services.order.domain.replacing import Known
 from services.order.domain.trade import Trade, TradeEvent, TradeEventKind
 from services.order.store.arrays import Bigints, Texts
@@ -13,7 +14,7 @@ from services.order.store.rows import replace_from
 class Replaces:
     """Changed only under the lock of their customers."""
 
-    def __init__(self, connection: Statements) -> None:
+    def __init__(self, connection: psycopg.AsyncConnection) -> None:
         self._connection = connection
 
     async def by_ids(self, replace_ids: Sequence[str]) -> dict[str, Known]:

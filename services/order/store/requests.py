@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+import psycopg
+
 from libs.partition import partition_of
-from libs.postgres import Statements
 from services.order.domain.requests import Request
 from services.order.domain.turns import Claimed, Requested, Waiting
 from services.order.store.arrays import Bigints, Texts
@@ -14,7 +15,7 @@ from services.order.store.later import Later
 class Requests:
     """Changed only under the lock of their customers."""
 
-    def __init__(self, connection: Statements) -> None:
+    def __init__(self, connection: psycopg.AsyncConnection) -> None:
         self._connection = connection
 
     async def add(self, requests: Sequence[Request], *, at: datetime) -> None:

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from libs.postgres import Statements
+import psycopg
+
 from services.order.domain.trade import Trade
 from services.order.store.arrays import Texts
 
@@ -10,7 +11,7 @@ from services.order.store.arrays import Texts
 class Resting:
     """Trades that rest. Changed only under the lock of their customers."""
 
-    def __init__(self, connection: Statements) -> None:
+    def __init__(self, connection: psycopg.AsyncConnection) -> None:
         self._connection = connection
 
     async def add(self, trades: Sequence[Trade]) -> None:

@@ -1,8 +1,10 @@
 """Trades as they stand."""
 
 from collections.abc import Sequence
+from typing import Any
 
-from libs.postgres import Rows, Statements
+import psycopg
+
 from services.order.domain.trade import Trade
 from services.order.store.arrays import Texts
 from services.order.store.history import History
@@ -13,7 +15,7 @@ from services.order.store.rows import current_trade_from, trade_from
 class Trades:
     """Changed only under the lock of their customers."""
 
-    def __init__(self, connection: Statements) -> None:
+    def __init__(self, connection: psycopg.AsyncConnection) -> None:
         self._connection = connection
 
     async def by_ids(self, trade_ids: Sequence[str]) -> dict[str, Trade]:
@@ -63,7 +65,9 @@ class Trades:
         found = await history.trades(list(trades.values()))
         return dict(zip(trades, found, strict=True))
 
-    async def _by_placed_ids(self, keys: Sequence[tuple[str, str]]) -> Rows:
+    async def _by_placed_ids(
+        self, keys: Sequence[tuple[str, str]]
+    ) -> psycopg.AsyncCursor[tuple[Any, ...]]:
         """Without what replaces made of them, not read yet."""
         return await self._connection.execute(
             """
