@@ -123,23 +123,30 @@ class Cursor:
 class Connection:
     """What a service takes for its psycopg.AsyncConnection."""
 
-    info = SimpleNamespace(transaction_status=TransactionStatus.IDLE)  # between transactions
-
     def __init__(self, world: World, database: Database, name: str) -> None:
         self.closed = False
         self._world = world
         self._database = database
         self._name = name
         self._is_in_transaction = False
+        self._is_begun = False  # by a statement: it is undone when the connection goes
         self._lost = world.loop.create_future()
         database.connections.append(self)
         owner = current_process.get()
         if owner is not None:
             owner.at_death.append(self._end)
 
+    @property
+    def info(self) -> SimpleNamespace:
+        """As far as anybody asks."""
+        status = TransactionStatus.INTRANS if self._is_in_transaction else TransactionStatus.IDLE
+        return SimpleNamespace(transaction_status=status)
+
     async def execute(self, query: Any, parameters: Any = None, *, binary: bool = False) -> Any:
         """One statement; outside of a transaction it is one."""
         text = query.decode() if isinstance(query, bytes) else str(query)
+        if text in ("BEGIN", "COMMIT", "ROLLBACK"):
+            return await self._turn(text)
         if text.startswith("SET "):
             return Cursor(self._database.ask("SELECT 1"))
         if _LOCK in text:
@@ -178,6 +185,17 @@ class Connection:
             self._is_in_transaction = False
         await self._commit()
 
+    async def _turn(self, word: str) -> None:
+        """A transaction that begins or ends by a statement."""
+        if word == "BEGIN":
+            await self._begin()
+            self._database.start(*self._time())
+        self._is_in_transaction = self._is_begun = word == "BEGIN"
+        if word == "ROLLBACK":
+            self._database.roll_back()
+        if word == "COMMIT":
+            await self._commit()
+
     @asynccontextmanager
     async def pipeline(self) -> AsyncIterator[None]:
         """Statements sent together; here each is answered at once."""
@@ -207,6 +225,9 @@ class Connection:
 
     def _end(self) -> None:
         self.closed = True
+        if self._is_begun:
+            self._is_in_transaction = self._is_begun = False
+            self._database.roll_back()
         if self in self._database.connections:
             self._database.connections.remove(self)
         for key in [key for key, owner in self._database.locks.items() if owner is self]:

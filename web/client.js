@@ -68,6 +68,7 @@ export async function insist(call, { patienceMs = 30_000, signal = NEVER } = {})
       const mayRepeat = retryMs > 0 || UNHEARD.has(ConnectError.from(error).code);
       if (!mayRepeat || signal.aborted || Date.now() + retryMs >= until) throw error;
       await pause(Math.max(pauseMs, 2 * retryMs), signal);
+      if (signal.aborted) throw error;
     }
   }
 }

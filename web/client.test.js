@@ -28,6 +28,13 @@ const terms = (changes = {}) => ({
   ...changes,
 });
 
+/** A refusal that says when to come back. */
+function busy() {
+  return new ConnectError("busy", Code.ResourceExhausted, undefined, [
+    { desc: RetryInfoSchema, value: { retryDelay: { seconds: 0n, nanos: 20_000_000 } } },
+  ]);
+}
+
 async function refusalOf(call) {
   try {
     await call;
@@ -130,11 +137,36 @@ test("a watch that is cut off goes on without gap or repeat", { timeout: 10 * SE
   assert.equal(error.code, Code.PermissionDenied, "a refusal is not a cut-off");
 });
 
+test("a watch that is told to come back does so", { timeout: 10 * SECONDS }, async () => {
+  const asked = [];
+  const orders = {
+    async *watchTrades({ afterSeq }) {
+      asked.push(afterSeq);
+      if (asked.length === 1) throw busy();
+      yield { message: { case: "event", value: { seq: afterSeq + 1n } } };
+    },
+  };
+  for await (const { seq } of watchEvents(orders, { afterSeq: 6n })) {
+    assert.equal(seq, 7n);
+    break;
+  }
+  assert.deepEqual(asked, [6n, 6n]);
+});
+
+test("a call that is given up in a pause is not made again", { timeout: 10 * SECONDS }, async () => {
+  const ending = new AbortController();
+  let calls = 0;
+  const call = async () => {
+    calls += 1;
+    setTimeout(() => ending.abort());
+    throw new ConnectError("away", Code.Unavailable);
+  };
+  const error = await refusalOf(insist(call, { signal: ending.signal }));
+  assert.deepEqual([calls, error.code], [1, Code.Unavailable]);
+});
+
 test("a call that is safe to repeat is repeated until it is answered", async () => {
-  const busy = new ConnectError("busy", Code.ResourceExhausted, undefined, [
-    { desc: RetryInfoSchema, value: { retryDelay: { seconds: 0n, nanos: 20_000_000 } } },
-  ]);
-  const answers = [new ConnectError("away", Code.Unavailable), busy, "placed"];
+  const answers = [new ConnectError("away", Code.Unavailable), busy(), "placed"];
   const call = async () => {
     const answer = answers.shift();
     if (answer instanceof Error) throw answer;
