@@ -1,18 +1,20 @@
 """What is set aside for an order before it is sent: one rule for who holds and who previews."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 CASH = "USD"
 ALL_AVAILABLE = 0
 _MAX_INT64 = 2**63 - 1
 
 
-@dataclass(frozen=True, slots=True)
-class Hold:
+class Hold(NamedTuple):
     """What is set aside: micros of USD or whole shares; ALL_AVAILABLE: whatever there is."""
 
     asset: str
     amount: int
+
+
+_ALL_CASH = Hold(CASH, ALL_AVAILABLE)
 
 
 def hold_to_sell(symbol: str, quantity: int) -> Hold:
@@ -41,4 +43,4 @@ def hold_to_buy(quantity: int, *, limit_price_micros: int, stop_price_micros: in
     if stop_price_micros:
         at_stop = stop_price_micros * quantity
         return Hold(CASH, min(at_stop + at_stop // 10, _MAX_INT64))
-    return Hold(CASH, ALL_AVAILABLE)
+    return _ALL_CASH

@@ -45,9 +45,7 @@ class ExecutionNeighbour:
 
         Raises ExecutionAway when no worker has answered.
         """
-        request = pb.ApplyReportsRequest(
-            reports=[wire.report_to(delivery, venue) for delivery in deliveries]
-        )
+        request = wire.reports_to(deliveries, venue)
         failure = ExecutionAway("there is no worker")
         for _ in range(len(self._stubs)):
             try:
@@ -67,6 +65,8 @@ def _failure(error: grpc.aio.AioRpcError) -> ExecutionAway:
 
 def _answers(deliveries: Sequence[Delivery], answer: pb.ApplyReportsResponse) -> list[Answer]:
     """One per report. Raises ExecutionChoked unless each has a plain one."""
+    if answer.all_applied and not answer.results:
+        return [Answer(delivery.seq, Verdict.APPLIED) for delivery in deliveries]
     if [result.report_seq for result in answer.results] != [d.seq for d in deliveries]:
         raise ExecutionChoked("the answer does not match the reports")
     answers = []

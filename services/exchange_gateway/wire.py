@@ -1,6 +1,8 @@
 """Contract and domain, one into the other. No rules."""
 
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from operator import attrgetter
 
 from libs.stamps import set_moment, set_nanos
 from services.exchange_gateway.domain import (
@@ -23,6 +25,8 @@ from stockbroker.exchange_gateway.v1 import exchange_gateway_service_pb2 as pb
 from stockbroker.execution.v1 import execution_service_pb2 as execution
 
 _NO_REASON = ReasonValue.REASON_UNSPECIFIED  # an enum of a contract is slow to be looked up in
+_ACCEPTED, _FILLED = Kind.ACCEPTED, Kind.FILLED
+_SUBMITTED = attrgetter("trade_id", "state", "reason")
 _ENDS = {
     Kind.REJECTED: execution.Report.Ended.KIND_REJECTED,
     Kind.CANCELED: execution.Report.Ended.KIND_CANCELED,
@@ -47,13 +51,17 @@ def order_from(order: pb.Order) -> Order:
     return Order(order.trade_id, order.epoch, terms)
 
 
-def submitted_to(submitted: Submitted) -> pb.SubmitResult:
-    """What came of one order."""
-    return pb.SubmitResult(
-        trade_id=submitted.trade_id,
-        reason=reason_to(submitted.reason),
-        state=pb.OrderState.ValueType(submitted.state or 0),
-    )
+def submits_to(submits: Sequence[Submitted], *, is_brief: bool) -> pb.SubmitOrdersResponse:
+    """What came of each order."""
+    if is_brief and all(submitted.reason is None for submitted in submits):
+        return pb.SubmitOrdersResponse(all_taken=True)
+    response = pb.SubmitOrdersResponse()
+    add = response.results.add
+    for trade_id, state, reason in map(_SUBMITTED, submits):
+        result = add(trade_id=trade_id, state=state)
+        if reason is not None:
+            result.reason = reason_to(reason)
+    return response
 
 
 def cancel_from(cancel: pb.Cancel) -> Cancel:
@@ -144,29 +152,47 @@ def held_stop_to(held: Held) -> pb.HeldStop:
     return message
 
 
-def report_to(delivery: Delivery, venue: str) -> execution.Report:
-    """A report as execution books it."""
+def reports_to(deliveries: Iterable[Delivery], venue: str) -> execution.ApplyReportsRequest:
+    """Reports as execution books them; each is made in its place, a copy would cost as much."""
+    request = execution.ApplyReportsRequest(is_brief=True)
+    add = request.reports.add
+    for delivery in deliveries:
+        said = delivery.report
+        report = add(
+            report_seq=delivery.seq,
+            trade_id=said.trade_id,
+            customer_id=delivery.customer_id,
+            side=terms_pb2.Side.ValueType(said.side),
+            symbol=said.symbol,
+            venue=venue,
+        )
+        kind = said.kind
+        if kind is _ACCEPTED:
+            report.accepted.exchange_order_id = said.exchange_order_id
+        elif kind is _FILLED:
+            _fill(report.filled, delivery)
+        else:
+            _tell(report, delivery)
+        if delivery.retries:
+            report.retries = delivery.retries
+    return request
+
+
+def _fill(filled: execution.Report.Filled, delivery: Delivery) -> None:
     said = delivery.report
-    report = execution.Report(
-        report_seq=delivery.seq,
-        trade_id=said.trade_id,
-        customer_id=delivery.customer_id,
-        side=terms_pb2.Side.ValueType(said.side),
-        symbol=said.symbol,
-        venue=venue,
-        retries=delivery.retries,
-    )
-    if said.kind == Kind.ACCEPTED:
-        report.accepted.exchange_order_id = said.exchange_order_id
-    elif said.kind == Kind.FILLED:
-        filled = report.filled
-        filled.execution_id = said.execution_id
-        filled.quantity = said.quantity
-        filled.price_micros = said.price_micros
-        set_nanos(filled.executed_at, said.executed_at_nanos)
-        filled.is_last = delivery.is_last
+    filled.execution_id = said.execution_id
+    filled.quantity = said.quantity
+    filled.price_micros = said.price_micros
+    set_nanos(filled.executed_at, said.executed_at_nanos)
+    filled.is_last = delivery.is_last
+    if delivery.limit_price_micros:
         filled.limit_price_micros = delivery.limit_price_micros
-    elif said.kind == Kind.CANCEL_REJECTED:
+
+
+def _tell(report: execution.Report, delivery: Delivery) -> None:
+    """What is neither an acceptance nor a fill."""
+    said = delivery.report
+    if said.kind == Kind.CANCEL_REJECTED:
         report.cancel_rejected.reason = reason_to(said.reason)
     elif said.kind == Kind.REPLACED and said.revision is not None:
         report.replaced.CopyFrom(_replaced_to(delivery, said.revision))
@@ -181,7 +207,6 @@ def report_to(delivery: Delivery, venue: str) -> execution.Report:
         report.ended.kind = _ENDS[said.kind]
         report.ended.reason = reason_to(said.reason)
         report.ended.reason_text = said.reason_text
-    return report
 
 
 def _replaced_to(delivery: Delivery, told: Revision) -> execution.Report.Replaced:

@@ -20,6 +20,7 @@ from services.exchange_simulator.domain import (
     RejectReason,
     ReplaceOrder,
     Report,
+    Ticket,
 )
 from services.exchange_simulator.faults import Faults
 from services.exchange_simulator.floor import Floor
@@ -28,7 +29,7 @@ from services.exchange_simulator.keeping import Day, OrderRow
 from services.exchange_simulator.market import TapeCommand
 from services.exchange_simulator.matching import Refused, Traded
 from services.exchange_simulator.plans import Plan
-from services.exchange_simulator.scripts import Outcome, Scripts
+from services.exchange_simulator.scripts import Outcome, Script, Scripts
 from services.exchange_simulator.standings import Standing
 from services.exchange_simulator.terms import flaw_of
 from services.exchange_simulator.working import Working
@@ -137,7 +138,8 @@ class Batch:
         self._placed[client_order_id] = (working, is_silent)
         if is_silent:
             return
-        ending = self._objection(working, is_open=is_open, is_scripted=script is not None)
+        ticket = working.ticket()
+        ending = self._objection(order.symbol, ticket, is_open=is_open, script=script)
         if ending is not None:
             self.clerk.tell(session_id, working.filing, Report(ExecType.REJECTED, ending=ending))
             return
@@ -146,17 +148,19 @@ class Batch:
             scripted.begin(self._told, working, script, market)
             return
         self._blotter.put(working)
-        events = market.enter(working.ticket())
+        events = market.enter(ticket)
         if not (events and isinstance(events[0], Refused)):
             self._told.tell(working, Report(ExecType.NEW, leaves_quantity=working.left))
         self._told.hear(events)
 
-    def _objection(self, working: Working, *, is_open: bool, is_scripted: bool) -> Ending | None:
+    def _objection(
+        self, symbol: str, ticket: Ticket, *, is_open: bool, script: Script | None
+    ) -> Ending | None:
         """Why a new order may not stand; None: it may. By script it may at any hour."""
-        ending, symbol = self._rules.faults.objection(), working.order.symbol
-        if ending is None and not (is_scripted and symbol in self._floor.markets):
+        ending = self._rules.faults.objection()
+        if ending is None and (script is None or symbol not in self._floor.markets):
             ending = self._floor.objection(symbol, is_open=is_open)
-        words = "" if ending is not None else flaw_of(working.ticket())
+        words = "" if ending is not None else flaw_of(ticket)
         return Ending(RejectReason.OTHER, words) if words else ending
 
     def _cancel(self, session_id: str, seq: int, command: CancelOrder) -> None:

@@ -1,26 +1,33 @@
 """What a batch writes: how far sessions move, and the reports they get."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from services.exchange_simulator.domain import Filing, Report, Stamp
+from services.exchange_simulator.domain import Filing, Report
 from services.exchange_simulator.keeping import Advance, ReportRow
-from services.exchange_simulator.reports_wire import report_to
+from services.exchange_simulator.reports_wire import Stamp, add_report
 from services.exchange_simulator.sessions import Session
 from services.exchange_simulator.store import Sequences
-from stockbroker.exchange.v1 import exchange_pb2 as pb
+from services.exchange_simulator.wire import timestamp_to
+from stockbroker.exchange.v1 import exchange_pb2
+from stockbroker.exchange.v1 import exchange_service_pb2 as pb
 
 
 @dataclass(slots=True)
 class Progress:
-    """How far a batch moves a session, and the reports it gets."""
+    """How far a batch moves a session, and the reports it gets, in one message."""
 
     session_id: str
     before: Sequences
     next_command_seq: int
     next_report_seq: int
-    told: list[pb.ExecutionReport] = field(default_factory=list)
+    message: pb.SessionResponse = field(default_factory=pb.SessionResponse)
+
+    @property
+    def told(self) -> Sequence[exchange_pb2.ExecutionReport]:
+        """The reports."""
+        return self.message.reports.reports
 
     @property
     def has_moved(self) -> bool:
@@ -46,6 +53,7 @@ class Clerk:
         self._sessions = sessions
         self.next_id = next_id
         self.now = now
+        self._now = timestamp_to(now)
         self._progress: dict[str, Progress] = {}
         self.reports: list[ReportRow] = []
 
@@ -69,19 +77,18 @@ class Clerk:
     def tell(self, session_id: str, filing: Filing, report: Report) -> None:
         """One more report for a session."""
         progress = self.progress(session_id)
-        stamp = Stamp(progress.next_report_seq, self.next_id(), self.now)
-        progress.next_report_seq += 1
-        message = report_to(filing, report, stamp)
-        progress.told.append(message)
+        seq, exec_id = progress.next_report_seq, self.next_id()
+        progress.next_report_seq = seq + 1
+        told = add_report(progress.message, filing, report, Stamp(seq, exec_id, self._now))
         self.reports.append(
             ReportRow(
                 session_id,
-                stamp.seq,
+                seq,
                 filing.client_order_id,
-                stamp.exec_id,
+                exec_id,
                 report.exec_type,
                 report.last_quantity if report.change is None else report.change,
                 report.last_price_micros,
-                message.SerializeToString(),
+                told.SerializeToString(),
             )
         )

@@ -1,7 +1,6 @@
 """What members command and what the exchange answers: terms, reports, and what trades at once."""
 
 from dataclasses import dataclass
-from datetime import datetime
 from enum import IntEnum
 
 import msgspec
@@ -182,14 +181,6 @@ class Report(msgspec.Struct, frozen=True, gc=False):
     max_notional_micros: int = 0
     exec_ref_id: str = ""
     change: int | None = None
-
-
-class Stamp(msgspec.Struct, frozen=True, gc=False):
-    """What makes a report one of a session: its number there, its id, when it was made."""
-
-    seq: int
-    exec_id: str
-    transact_time: datetime
 
 
 def refused(reason: RejectReason, text: str) -> Outcome:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from psycopg import AsyncConnection
@@ -39,7 +39,7 @@ class OrderRow(msgspec.Struct, frozen=True, gc=False):
     replaced_quantity: int
 
 
-class ReportRow(msgspec.Struct, frozen=True, gc=False):
+class ReportRow(NamedTuple):
     """A report with its wire form. `last_quantity`: by how much it changes the shares filled."""
 
     session_id: str
@@ -78,7 +78,6 @@ class Records:
 
 _Columns = Mapping[str, Callable[[Any], object]]
 _TERMS = attrgetter(*NewOrder.__struct_fields__)
-_REPORT = attrgetter(*ReportRow.__struct_fields__)
 # The type of each column; a statement casts where the table has a narrower one.
 _ORDER: _Columns = {
     "client_order_id": Texts,
@@ -136,9 +135,10 @@ async def keep_batch(connection: AsyncConnection, epoch: int, records: Records) 
         await _keep_day(connection, epoch, records.day)
     parameters = {
         "epoch": epoch,
+        "sessions": len(records.advances),
         **_columns("session", _ADVANCE, map(_advance_of, records.advances)),
         **_columns("order", _ORDER, map(_order_of, records.orders)),
-        **_columns("report", _TOLD, map(_REPORT, records.reports)),
+        **_columns("report", _TOLD, records.reports),
         **_columns("working", _WORKING, map(_working_of, records.changed)),
         **_columns("dropped", _DROPPED, map(_dropped_of, records.dropped)),
     }
@@ -164,7 +164,8 @@ async def _keep_day(connection: AsyncConnection, epoch: int, day: Day) -> None:
         raise Superseded
 
 
-# The share lock makes a process that starts now wait for this commit; then we are fenced off.
+# The share lock makes a process that starts now wait for this commit; then we are fenced off. Where
+# every session moves all rows are new; where none does, all were kept before: none is looked for.
 _KEEP_BATCH = """
 WITH fence AS (
     SELECT FROM venue WHERE epoch = %(epoch)s FOR SHARE
@@ -194,7 +195,7 @@ WITH fence AS (
         %(order_received_at)s::timestamptz[], %(order_is_open)s::boolean[],
         %(order_replaced)s::bigint[]
     )
-    ON CONFLICT DO NOTHING
+    WHERE (SELECT count(*) FROM moved) = %(sessions)s
     RETURNING 1
 ), told AS (
     INSERT INTO report (
@@ -207,7 +208,7 @@ WITH fence AS (
         %(report_exec_type)s::smallint[], %(report_last_quantity)s::bigint[],
         %(report_last_price_micros)s::bigint[], %(report_body)s::bytea[]
     )
-    ON CONFLICT DO NOTHING
+    WHERE (SELECT count(*) FROM moved) = %(sessions)s
     RETURNING 1
 ), worked AS (
     INSERT INTO working_order (

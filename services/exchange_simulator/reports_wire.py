@@ -1,15 +1,29 @@
 """Reports as members get them. No rules."""
 
-from libs.stamps import set_moment
-from services.exchange_simulator.domain import ExecType, Filing, Report, Stamp
+from typing import NamedTuple
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from services.exchange_simulator.domain import ExecType, Filing, Report
 from stockbroker.exchange.v1 import exchange_pb2 as pb
+from stockbroker.exchange.v1 import exchange_service_pb2 as service_pb
 
 _PLAIN = frozenset((ExecType.NEW, ExecType.TRADE))
 
 
-def report_to(filing: Filing, report: Report, stamp: Stamp) -> pb.ExecutionReport:
-    """A report as a member gets it."""
-    told = pb.ExecutionReport(
+class Stamp(NamedTuple):
+    """What makes a report one of a session: its number there, its id, when it was made."""
+
+    seq: int
+    exec_id: str
+    transact_time: Timestamp
+
+
+def add_report(
+    message: service_pb.SessionResponse, filing: Filing, report: Report, stamp: Stamp
+) -> pb.ExecutionReport:
+    """One more report in a message for a member."""
+    told = message.reports.reports.add(
         seq=stamp.seq,
         client_order_id=filing.client_order_id,
         exchange_order_id=filing.exchange_order_id,
@@ -22,8 +36,8 @@ def report_to(filing: Filing, report: Report, stamp: Stamp) -> pb.ExecutionRepor
         cumulative_quantity=report.cumulative_quantity,
         leaves_quantity=report.leaves_quantity,
         command_seq=report.command_seq,
+        transact_time=stamp.transact_time,
     )
-    set_moment(told.transact_time, stamp.transact_time)
     if report.exec_type not in _PLAIN:
         _set_more(told, report)
     return told

@@ -1,6 +1,6 @@
 """All sessions the exchange has to do with: where they stand, and what is sent to them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from prometheus_client import Counter
 
@@ -11,7 +11,6 @@ from services.exchange_simulator.faults import Faults
 from services.exchange_simulator.sessions import Connection, Session
 from services.exchange_simulator.store import Sequences
 from stockbroker.common.v1.reason_pb2 import Reason
-from stockbroker.exchange.v1 import exchange_pb2
 from stockbroker.exchange.v1 import exchange_service_pb2 as pb
 
 _commands = Counter("exchange_commands", "Commands of members kept")
@@ -85,16 +84,17 @@ class Roll:
             kept = pb.SessionResponse.CommandsKept(command_seq=progress.next_command_seq - 1)
             session.connection.send(pb.SessionResponse(commands_kept=kept))
         if progress.told:
-            self._send(session.connection, progress.told)
+            self._send(session.connection, progress.message)
 
-    def message(self, reports: Sequence[exchange_pb2.ExecutionReport]) -> pb.SessionResponse:
+    def disturbed(self, message: pb.SessionResponse) -> pb.SessionResponse:
         """Reports as they are sent, disturbed if the script says so."""
+        reports = message.reports.reports
         sent = self._faults.disturb(reports)
+        if sent is reports:
+            return message
         return pb.SessionResponse(reports=pb.SessionResponse.Reports(reports=sent))
 
-    def _send(
-        self, connection: Connection, reports: Sequence[exchange_pb2.ExecutionReport]
-    ) -> None:
+    def _send(self, connection: Connection, message: pb.SessionResponse) -> None:
         if self._faults.hangs_up():
             connection.end(
                 Unavailable(Reason.REASON_UNAVAILABLE, "ended by the operator's script of faults")
@@ -102,4 +102,4 @@ class Roll:
             return
         delay = self._faults.delay_seconds()
         not_before = self._clock.monotonic() + delay if delay else 0.0
-        connection.send(self.message(reports), not_before=not_before)
+        connection.send(self.disturbed(message), not_before=not_before)

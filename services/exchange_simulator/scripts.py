@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from enum import IntEnum
 from fnmatch import fnmatchcase
+from functools import lru_cache
 
 import msgspec
 
@@ -16,6 +17,7 @@ MOST_SCRIPTS = 200
 _MOST_PARTS = 1_000
 _MOST_MS = 600_000
 _MOST_WORDS = 200
+_MOST_SYMBOLS = 4096  # that are remembered
 _SYMBOL = re.compile(r"[A-Z0-9.*?-]{0,12}")
 _QUANTITY = re.compile(r"[0-9*?]{0,8}")
 _REFUSALS = (
@@ -54,8 +56,8 @@ class Script(msgspec.Struct, frozen=True):
     step_ms: int = 0
 
     def fits(self, order: NewOrder) -> bool:
-        """Whether it is about this order."""
-        return _is_like(order.symbol, self.symbol) and _is_like(str(order.quantity), self.quantity)
+        """Whether it is about this order, whose symbol fits."""
+        return _is_like(str(order.quantity), self.quantity)
 
 
 class Scripts:
@@ -64,6 +66,7 @@ class Scripts:
     def __init__(self, usual: Iterable[Script] = ()) -> None:
         self._usual = tuple(usual)
         self._set: tuple[Script, ...] | None = None
+        self._by_symbol = lru_cache(_MOST_SYMBOLS)(self._of_symbol)
 
     @property
     def is_default(self) -> bool:
@@ -78,10 +81,18 @@ class Scripts:
     def set(self, scripts: Sequence[Script] | None) -> None:
         """These from now on; None: those the exchange comes with."""
         self._set = None if scripts is None else tuple(scripts)
+        self._by_symbol.cache_clear()
 
     def find(self, order: NewOrder) -> Script | None:
         """The script an order goes by; None: the market decides."""
-        return next((script for script in self.table if script.fits(order)), None)
+        for script in self._by_symbol(order.symbol):
+            if script.fits(order):
+                return script
+        return None
+
+    def _of_symbol(self, symbol: str) -> Sequence[Script]:
+        """Those of the table that are about this symbol, in order."""
+        return [script for script in self.table if _is_like(symbol, script.symbol)]
 
 
 def flaw_of_script(script: Script) -> tuple[str, str] | None:

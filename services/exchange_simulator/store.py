@@ -6,6 +6,7 @@ from datetime import datetime
 
 from psycopg import AsyncConnection
 
+from libs.postgres.arrays import Texts
 from services.exchange_simulator.days_store import read_days
 from services.exchange_simulator.domain import NewOrder
 from services.exchange_simulator.fence import Superseded
@@ -135,8 +136,9 @@ async def find_orders(
     cursor = await connection.execute(
         "SELECT client_order_id, symbol, side, quantity, order_type, limit_price_micros,"
         " stop_price_micros, time_in_force, max_notional_micros"
-        " FROM member_order WHERE client_order_id = ANY(%s)",
-        [client_order_ids],
+        " FROM member_order WHERE client_order_id = ANY(%b)",
+        [Texts(client_order_ids)],
+        binary=True,
     )
     return {row[0]: NewOrder(*row) for row in await cursor.fetchall()}
 

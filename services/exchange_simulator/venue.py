@@ -104,7 +104,9 @@ class Venue:
             async with self._database.reader() as reader:
                 below = min(first + _PAGE, missed.stop)
                 bodies = await store.read_reports(reader, connection.session_id, first, below)
-            yield self._roll.message([exchange_pb2.ExecutionReport.FromString(b) for b in bodies])
+            reports = [exchange_pb2.ExecutionReport.FromString(body) for body in bodies]
+            message = pb.SessionResponse(reports=pb.SessionResponse.Reports(reports=reports))
+            yield self._roll.disturbed(message)
 
     async def take(
         self, connection: Connection, commands: Sequence[tuple[int, Command | None]]

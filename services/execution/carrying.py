@@ -1,5 +1,7 @@
 """A trade that was taken up: whether it is to be carried on, and what ends the attempt."""
 
+from collections.abc import Sequence
+
 from prometheus_client import Counter
 
 from libs.refusals import Refusal, Unavailable
@@ -28,6 +30,7 @@ class Carrying:
         self._attention = worker.attention
         self._lanes = lanes
         self._setbacks = Setbacks(worker, lanes)
+        self._counted = worker.tally.claimed, worker.tally.swept
 
     def taken_up(self, turn: Turn, claim: Claim, *, is_swept: bool) -> Trade | None:
         """The trade that is to be carried on: none that is under way, halted, to be canceled."""
@@ -41,16 +44,26 @@ class Carrying:
         if trade.is_to_be_canceled:
             self._rest(trade)
             return None
-        self._count(is_swept)
+        self._worker.tally.claimed += 1
+        self._worker.tally.swept += is_swept
         if self._worker.board.current.stops_symbol(trade.symbol):
             self._rest(trade, is_halted=True)
             return None
         return trade
 
-    def sent(self, trade: Trade) -> None:
-        """The gateway has the order."""
-        _submitted.inc()
-        self._rest(trade)
+    def count(self) -> None:
+        """Have the metrics say what the tally says, for all that were taken up meanwhile."""
+        tally = self._worker.tally
+        claimed, swept = self._counted
+        self._counted = tally.claimed, tally.swept
+        _claimed.inc(tally.claimed - claimed)
+        _swept.inc(tally.swept - swept)
+
+    def sent(self, trades: Sequence[Trade]) -> None:
+        """The gateway has the orders."""
+        _submitted.inc(len(trades))
+        for trade in trades:
+            self._rest(trade)
 
     async def fail(self, customer_id: str, trade: Trade | None, error: Exception) -> None:
         """Whatever is wrong with the trade is counted against it. `trade`: None if not known."""
@@ -71,7 +84,7 @@ class Carrying:
     def _is_out_of_hands(self, trade: Trade) -> bool:
         """Whether this very trade, under this epoch, was submitted or held back already."""
         resting = self._attention.resting_of(trade.customer_id)
-        if resting is None or (resting.trade_id, resting.epoch) != (trade.trade_id, trade.epoch):
+        if resting is None or resting.trade_id != trade.trade_id or resting.epoch != trade.epoch:
             return False
         return not resting.is_halted or self._worker.board.current.stops_symbol(trade.symbol)
 
@@ -79,13 +92,6 @@ class Carrying:
         now = self._worker.clock.monotonic()
         resting = Resting(trade.trade_id, trade.epoch, trade.symbol, now, now, is_halted)
         self._attention.rest(trade.customer_id, resting)
-
-    def _count(self, is_swept: bool) -> None:
-        self._worker.tally.claimed += 1
-        _claimed.inc()
-        if is_swept:
-            self._worker.tally.swept += 1
-            _swept.inc()
 
 
 def refused(what: str, reason: int) -> Exception:

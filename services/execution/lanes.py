@@ -6,14 +6,13 @@ Whatever queued meanwhile is the next batch. A step that gets no answer is repea
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import structlog
 from prometheus_client import Counter
 
 from libs.batcher import Batcher
-from libs.partition import partition_of
 from libs.refusals import Unavailable
 from services.execution import wire
 from services.execution.domain.booking import Booking
@@ -40,8 +39,7 @@ _doubted = Counter("execution_in_doubt", "Times a trade was found in doubt")
 _log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(msgspec.Struct, frozen=True, gc=False):
     """A customer's trade that was taken up, if there is one and the partition is still led.
 
     `cancels`, `replaces`: trades of the customer that are to be canceled, or replaced, at the
@@ -121,7 +119,7 @@ class Lanes:
         """The claim lane."""
         epochs = {
             partition: epoch
-            for partition in {partition_of(turn.customer_id) for turn in turns}
+            for partition in {turn.partition for turn in turns}
             if (epoch := self._worker.leads.epoch_of(partition)) is not None
         }
         if not epochs:
@@ -141,7 +139,7 @@ class Lanes:
                 trades.get(turn.customer_id),
                 cancels.get(turn.customer_id, ()),
                 replaces.get(turn.customer_id, ()),
-                is_lost=partition_of(turn.customer_id) not in epochs,
+                is_lost=turn.partition not in epochs,
             )
             for turn in turns
         ]

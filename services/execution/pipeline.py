@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
+from libs.partition import partition_of
 from libs.refusals import Refusal
 from libs.tasks import end
 from services.execution.canceling import Canceling
@@ -123,12 +124,14 @@ class Pipeline:
         self._lanes.end()
         await end(*self._tasks)
 
-    def _is_left_alone(self, customer_id: str) -> bool:
-        """Whether the customer is halted, or had a failure a moment ago."""
-        now = self._worker.clock.monotonic()
-        return self._worker.board.current.stops_customer(customer_id) or self._attention.is_paused(
-            customer_id, now
-        )
+    def _turns(self, customer_ids: Iterable[str]) -> list[Turn]:
+        """Left alone is who is halted, or had a failure a moment ago."""
+        now, halts = self._worker.clock.monotonic(), self._worker.board.current
+        is_paused = self._attention.is_paused
+        return [
+            Turn(each, partition_of(each), halts.stops_customer(each) or is_paused(each, now))
+            for each in customer_ids
+        ]
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -205,7 +208,7 @@ class Pipeline:
         Of a customer who is left alone only what is to be canceled is taken up.
         """
         looks = [self._attention.look(customer_id) for customer_id in customer_ids]
-        turns = [Turn(each, self._is_left_alone(each)) for each in customer_ids]
+        turns = self._turns(customer_ids)
         found = await self._lanes.claims.outcomes(turns)
         done: list[str] = []
         back: list[str] = []
@@ -221,6 +224,7 @@ class Pipeline:
                 trade = self._carrying.taken_up(turn, claim, is_swept=is_swept)
                 more = claim.cancels, claim.replaces
                 claims.append(_Claimed(turn.customer_id, trade, *more))
+        self._carrying.count()
         await self._bell.done(done)
         await self._bell.back(back)
         return claims
@@ -248,7 +252,8 @@ class Pipeline:
     ) -> list[_Claimed]:
         """Those whose orders the gateway has, or whose partition somebody else leads."""
         answers = await self._lanes.submits.outcomes([(trade, hold) for _, trade, hold in held])
-        done = []
+        done: list[_Claimed] = []
+        sent: list[Trade] = []
         for (claim, trade, _), answer in zip(held, answers, strict=True):
             if isinstance(answer, Exception):
                 self._fail(flight, claim, answer)
@@ -258,8 +263,9 @@ class Pipeline:
             elif answer.reason:
                 self._fail(flight, claim, refused("no submit", answer.reason))
             else:
-                self._carrying.sent(trade)
+                sent.append(trade)
                 done.append(claim)
+        self._carrying.sent(sent)
         return done
 
     def _fail(self, flight: set[str], claim: _Claimed, error: Exception) -> None:

@@ -12,9 +12,10 @@ import structlog
 from prometheus_client import Counter
 
 from services.execution import wire
-from services.execution.domain.booking import Booking, Code, Sheet, stages
+from services.execution.domain.booking import APPLIED, Booking, Code, Sheet, stages
 from services.execution.domain.replacing import Adjustment, ReplaceTerms, freed
 from services.execution.domain.report import (
+    Accepted,
     Amended,
     Ended,
     Fill,
@@ -77,20 +78,22 @@ class Books:
             return await self._adjust([reports[index] for index in indices])
 
         async def record(indices: Sequence[int]) -> list[Booking]:
-            outcomes = [wire.outcome_to(reports[index]) for index in indices]
-            recorded = await self._neighbours.order.record(outcomes)
+            outcomes = wire.outcomes_to([reports[index] for index in indices])
+            recorded = await self._neighbours.order.apply(outcomes)
             self._go_on(recorded.open_customers)
             return recorded.bookings
 
         fills = [index for index in run if isinstance(reports[index].news, Fill)]
         for stage in stages(reports, fills):
             await _take(post, sheet, stage)
-        amendments = [index for index in run if isinstance(reports[index].news, Amended)]
-        await _take(amend, sheet, amendments)
-        answers = [index for index in run if isinstance(reports[index].news, ANSWERS)]
-        await _take(adjust, sheet, answers)
-        ends = [index for index in run if _is_end(reports[index])]
-        await _take(release, sheet, ends)
+        others = [index for index in run if not isinstance(reports[index].news, Accepted | Fill)]
+        if others:
+            amendments = [index for index in others if isinstance(reports[index].news, Amended)]
+            await _take(amend, sheet, amendments)
+            answers = [index for index in others if isinstance(reports[index].news, ANSWERS)]
+            await _take(adjust, sheet, answers)
+            ends = [index for index in others if _is_end(reports[index])]
+            await _take(release, sheet, ends)
         await _take(record, sheet, run)
 
     async def _adjust(self, reports: Sequence[Report]) -> list[Booking]:
@@ -110,7 +113,7 @@ def _freed(report: Report, terms: ReplaceTerms | None) -> Adjustment | Booking:
     if terms is None or terms.trade_id != report.trade_id:
         return Booking(Code.IMPOSSIBLE, "the trade has no such replace")
     filled = report.news.filled_quantity if isinstance(report.news, Replaced) else None
-    return freed(terms, filled) or Booking(Code.APPLIED)
+    return freed(terms, filled) or APPLIED
 
 
 def _is_end(report: Report) -> bool:
@@ -135,7 +138,8 @@ async def _take(step: Step, sheet: Sheet, indices: Sequence[int]) -> None:
         await _take(step, sheet, sound[half:])
         return
     for index, booking in zip(sound, bookings, strict=True):
-        sheet.note(index, booking)
+        if booking is not APPLIED:
+            sheet.note(index, booking)
 
 
 def _fill(report: Report) -> Fill:
@@ -145,8 +149,10 @@ def _fill(report: Report) -> Fill:
 
 def _tell(reports: Sequence[Report], bookings: Sequence[Booking]) -> None:
     """Count them; each that cannot be true is an alarm, those that come again are one line."""
-    codes = Tally(booking.code for booking in bookings)
-    _applied.inc(codes[Code.APPLIED])
+    codes = Tally(booking.code for booking in bookings if booking is not APPLIED)
+    _applied.inc(len(bookings) - codes.total())
+    if not codes:
+        return
     _impossible.inc(codes[Code.IMPOSSIBLE])
     _late.inc(codes[Code.LATER])
     if codes[Code.LATER]:

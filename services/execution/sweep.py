@@ -189,5 +189,9 @@ class Sweeper:
 
 
 def _pause_after(found: int) -> float:
-    """Seconds until the next look, after one that found so many trades, all of them seen to."""
+    """Seconds until the next look, after one that found so many trades, all of them seen to.
+
+    >>> [_pause_after(found) for found in (3, 2_000, 50_000)]
+    [1.0, 4.0, 5.0]
+    """
     return min(max(found / _TRADES_PER_SECOND, _EVERY_SECONDS), _MOST_SECONDS)

@@ -1,12 +1,10 @@
 """Contract <-> domain."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
-from libs.partition import partition_of
+from libs.stamps import set_nanos
 from services.execution.amend_wire import amended_from, amendment_to
-from services.execution.domain.booking import Booking
+from services.execution.domain.booking import APPLIED, Booking
 from services.execution.domain.replacing import saved_by
 from services.execution.domain.report import (
     Accepted,
@@ -106,7 +104,7 @@ def claims_to(epochs: Mapping[int, int], turns: Iterable[Turn]) -> order_pb.Clai
         grant = order_pb.PartitionGrant(partition=partition, epoch=epoch)
         claims[partition] = request.claims.add(grant=grant)
     for turn in turns:
-        claim = claims.get(partition_of(turn.customer_id))
+        claim = claims.get(turn.partition)
         if claim is not None:
             ids = claim.halted_customer_ids if turn.is_halted else claim.customer_ids
             ids.append(turn.customer_id)
@@ -115,34 +113,34 @@ def claims_to(epochs: Mapping[int, int], turns: Iterable[Turn]) -> order_pb.Clai
 
 def holds_to(trades: Iterable[Trade]) -> ledger_pb.PlaceHoldsRequest:
     """What to set aside."""
-    request = ledger_pb.PlaceHoldsRequest()
+    request = ledger_pb.PlaceHoldsRequest(is_brief=True)
+    add = request.holds.add
     for trade in trades:
-        hold = hold_for(trade)
-        request.holds.add(
-            hold_id=trade.trade_id,
-            customer_id=trade.customer_id,
-            asset=hold.asset,
-            amount=hold.amount,
-        )
+        asset, amount = hold_for(trade)
+        add(hold_id=trade.trade_id, customer_id=trade.customer_id, asset=asset, amount=amount)
     return request
 
 
-def order_to(trade: Trade, held: Held) -> gateway_pb.Order:
-    """An order for the exchange."""
-    return gateway_pb.Order(
-        trade_id=trade.trade_id,
-        customer_id=trade.customer_id,
-        partition=trade.partition,
-        epoch=trade.epoch,
-        symbol=trade.symbol,
-        side=terms_pb.Side.ValueType(trade.side),
-        quantity=trade.quantity,
-        order_type=terms_pb.OrderType.ValueType(trade.order_type),
-        limit_price_micros=trade.limit_price_micros,
-        stop_price_micros=trade.stop_price_micros,
-        time_in_force=terms_pb.TimeInForce.ValueType(trade.time_in_force),
-        max_notional_micros=max_notional_micros(trade, held),
-    )
+def orders_to(orders: Iterable[tuple[Trade, Held]]) -> gateway_pb.SubmitOrdersRequest:
+    """Orders for the exchange; each is made in its place, a copy would cost as much."""
+    request = gateway_pb.SubmitOrdersRequest(is_brief=True)
+    add = request.orders.add
+    for trade, held in orders:
+        add(
+            trade_id=trade.trade_id,
+            customer_id=trade.customer_id,
+            partition=trade.partition,
+            epoch=trade.epoch,
+            symbol=trade.symbol,
+            side=terms_pb.Side.ValueType(trade.side),
+            quantity=trade.quantity,
+            order_type=terms_pb.OrderType.ValueType(trade.order_type),
+            limit_price_micros=trade.limit_price_micros,
+            stop_price_micros=trade.stop_price_micros,
+            time_in_force=terms_pb.TimeInForce.ValueType(trade.time_in_force),
+            max_notional_micros=max_notional_micros(trade, held),
+        )
+    return request
 
 
 def cancel_to(trade: Trade) -> gateway_pb.Cancel:
@@ -225,13 +223,14 @@ def report_from(report: pb.Report) -> Report:
             news = Accepted(report.accepted.exchange_order_id)
         case "filled":
             filled = report.filled
+            executed_at = filled.executed_at
             news = Fill(
-                execution_id=filled.execution_id,
-                quantity=filled.quantity,
-                price_micros=filled.price_micros,
-                executed_at_nanos=filled.executed_at.seconds * _NANOS + filled.executed_at.nanos,
-                is_last=filled.is_last,
-                limit_price_micros=filled.limit_price_micros,
+                filled.execution_id,
+                filled.quantity,
+                filled.price_micros,
+                executed_at.seconds * _NANOS + executed_at.nanos,
+                filled.is_last,
+                filled.limit_price_micros,
             )
         case "ended" if report.ended.kind in _END_KINDS:
             ended = report.ended
@@ -247,63 +246,79 @@ def report_from(report: pb.Report) -> Report:
             refused = report.replace_rejected
             news = ReplaceRejected(refused.replace_id, refused.reason)
     return Report(
-        report_seq=report.report_seq,
-        trade_id=report.trade_id,
-        customer_id=report.customer_id,
-        side=_SIDES.get(report.side),
-        symbol=report.symbol,
-        venue=report.venue,
-        news=news,
+        report.report_seq,
+        report.trade_id,
+        report.customer_id,
+        _SIDES.get(report.side),
+        report.symbol,
+        report.venue,
+        news,
     )
 
 
-def report_result_to(report: Report, booking: Booking) -> pb.ReportResult:
-    """What was done with a report."""
-    return pb.ReportResult(
-        report_seq=report.report_seq,
-        code=pb.ReportResult.Code.ValueType(booking.code),
-        detail=booking.detail,
-    )
+def applied_to(
+    request: pb.ApplyReportsRequest, bookings: Sequence[Booking]
+) -> pb.ApplyReportsResponse:
+    """What was done with reports."""
+    if request.is_brief and all(booking is APPLIED for booking in bookings):
+        return pb.ApplyReportsResponse(all_applied=True)
+    response = pb.ApplyReportsResponse()
+    for report, booking in zip(request.reports, bookings, strict=True):
+        response.results.add(
+            report_seq=report.report_seq,
+            code=pb.ReportResult.Code.ValueType(booking.code),
+            detail=booking.detail,
+        )
+    return response
 
 
-def posting_to(report: Report, fill: Fill) -> ledger_pb.ExecutionPosting:
-    """A fill for the ledger."""
-    assert report.side is not None
-    return ledger_pb.ExecutionPosting(
-        execution_id=fill.execution_id,
-        venue=report.venue,
-        trade_id=report.trade_id,
-        customer_id=report.customer_id,
-        side=terms_pb.Side.ValueType(report.side),
-        symbol=report.symbol,
-        quantity=fill.quantity,
-        price_micros=fill.price_micros,
-        executed_at=_timestamp(fill.executed_at_nanos),
-        releases_rest=fill.is_last,
-        released_micros=saved_by(
-            side=report.side,
-            limit_price_micros=fill.limit_price_micros,
-            price_micros=fill.price_micros,
+def postings_to(fills: Iterable[tuple[Report, Fill]]) -> ledger_pb.PostExecutionsRequest:
+    """Fills for the ledger."""
+    request = ledger_pb.PostExecutionsRequest(is_brief=True)
+    add = request.executions.add
+    for report, fill in fills:
+        assert report.side is not None
+        posting = add(
+            execution_id=fill.execution_id,
+            venue=report.venue,
+            trade_id=report.trade_id,
+            customer_id=report.customer_id,
+            side=terms_pb.Side.ValueType(report.side),
+            symbol=report.symbol,
             quantity=fill.quantity,
-        ),
-    )
+            price_micros=fill.price_micros,
+            releases_rest=fill.is_last,
+        )
+        set_nanos(posting.executed_at, fill.executed_at_nanos)
+        if fill.limit_price_micros:
+            posting.released_micros = saved_by(
+                side=report.side,
+                limit_price_micros=fill.limit_price_micros,
+                price_micros=fill.price_micros,
+                quantity=fill.quantity,
+            )
+    return request
 
 
-def outcome_to(report: Report) -> order_pb.Outcome:
+def outcomes_to(reports: Iterable[Report]) -> order_pb.ApplyOutcomesRequest:
     """What the exchange said, for the order service."""
-    if isinstance(report.news, Amended):
-        amended = amendment_to(report, report.news)
-        return order_pb.Outcome(trade_id=report.trade_id, amended=amended)
-    return _outcome_of_order(report)
+    request = order_pb.ApplyOutcomesRequest()
+    add = request.outcomes.add
+    for report in reports:
+        outcome, news = add(trade_id=report.trade_id), report.news
+        if isinstance(news, Accepted):
+            outcome.accepted.exchange_order_id = news.exchange_order_id
+        elif isinstance(news, Fill):
+            _fill(outcome.execution, report, news)
+        elif isinstance(news, Amended):
+            outcome.amended.CopyFrom(amendment_to(report, news))
+        else:
+            _tell(outcome, news)
+    return request
 
 
-def _outcome_of_order(report: Report) -> order_pb.Outcome:
-    outcome = order_pb.Outcome(trade_id=report.trade_id)
-    match report.news:
-        case Accepted(exchange_order_id):
-            outcome.accepted.exchange_order_id = exchange_order_id
-        case Fill() as fill:
-            outcome.execution.CopyFrom(_execution_to(report, fill))
+def _tell(outcome: order_pb.Outcome, news: News | None) -> None:
+    match news:
         case CancelRejected(reason):
             outcome.cancel_rejected.reason = Reason.ValueType(reason)
         case Replaced(replace_id):
@@ -320,20 +335,12 @@ def _outcome_of_order(report: Report) -> order_pb.Outcome:
             outcome.canceled.reason = Reason.ValueType(reason)
             outcome.canceled.reason_text = reason_text
             outcome.canceled.expired = kind is EndKind.EXPIRED
-    return outcome
 
 
-def _execution_to(report: Report, fill: Fill) -> trade_pb.Execution:
-    return trade_pb.Execution(
-        execution_id=fill.execution_id,
-        trade_id=report.trade_id,
-        quantity=fill.quantity,
-        price_micros=fill.price_micros,
-        venue=report.venue,
-        executed_at=_timestamp(fill.executed_at_nanos),
-    )
-
-
-def _timestamp(nanos: int) -> Timestamp:
-    seconds, rest = divmod(nanos, _NANOS)
-    return Timestamp(seconds=seconds, nanos=rest)
+def _fill(execution: trade_pb.Execution, report: Report, fill: Fill) -> None:
+    execution.execution_id = fill.execution_id
+    execution.trade_id = report.trade_id
+    execution.quantity = fill.quantity
+    execution.price_micros = fill.price_micros
+    execution.venue = report.venue
+    set_nanos(execution.executed_at, fill.executed_at_nanos)

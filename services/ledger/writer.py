@@ -8,7 +8,7 @@ the process whose turn it is writes: see `tenure`.
 """
 
 from collections import Counter as Tally
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -25,9 +25,12 @@ from services.ledger.domain.books import Result, State
 from services.ledger.domain.chain import Chained, chained
 from services.ledger.domain.decide import decide
 from services.ledger.domain.foresight import Decided, foreseen
+from services.ledger.domain.memory import Memory, unknown
 from services.ledger.domain.operations import Operation
 from services.ledger.store.journal import OPTIONS, Journal, StaleWriter, Writing, writing
 from services.ledger.tenure import Tenure
+
+_MOST_KNOWN = 50_000  # accounts, and holds: some 40 MB
 
 _decided = Counter("ledger_operations", "Operations decided", ["kind", "reason"])
 _items = Histogram("ledger_batch_items", "Operations in a batch", buckets=[1, 3, 10, 30, 100, 300])
@@ -44,6 +47,7 @@ class Writer:
         self._tenure = tenure
         self._clock = clock
         self.on_written: Callable[[Chained], None] = lambda _: None  # told of what is committed
+        self._memory = Memory(most=_MOST_KNOWN)
         self._lane = Lane(dsn, name="ledger-writer", options=OPTIONS)
         self._reading = Lane(dsn, name="ledger-reader", options=OPTIONS)
         self._batcher: AheadBatcher[Operation, Result, _Ready] = AheadBatcher(
@@ -77,18 +81,28 @@ class Writer:
     async def _prepare(self, batch: list[Operation], before: "_Ready | None") -> "_Ready":
         """Decide a batch on the books as they are, or as the batch before will leave them."""
         epoch = self._epoch()
-        journal = partial(Journal, epoch=epoch)
-        state = await self._reading.attempt(lambda c: journal(c).read(batch, locks=False))
+        state = await self._read(batch, None if before is None else before.decided, epoch)
         if before is not None:
             state = foreseen(state, before.decided, batch)
         decided = self._decide(state, batch)
-        return _Ready(batch, decided, _writing(decided, epoch), epoch)
+        return _Ready(batch, decided, _writing(decided, epoch), epoch, state.restraints.keys())
+
+    async def _read(self, batch: list[Operation], before: Decided | None, epoch: int) -> State:
+        """The books as they are; what this writer knows of them is not read."""
+        journal = partial(Journal, epoch=epoch)
+        known = self._memory.known(batch)
+        state = await self._reading.attempt(lambda c: journal(c).read(batch, known, locks=False))
+        if known.is_true_of(state.head, before):
+            return state
+        nothing = unknown(batch)
+        return await self._reading.attempt(lambda c: journal(c).read(batch, nothing, locks=False))
 
     async def _keep(self, ready: "_Ready") -> list[Result]:
         """Write what was made ready, if the books are still those that it was decided on."""
         began = self._clock.monotonic()
         if ready.writing:
             await self._lane.attempt(lambda c: _write(c, ready))
+            self._memory.note(ready.decided, restrained=ready.restrained)
         if ready.decided.chained is not None:
             self.on_written(ready.decided.chained)
         self._count(ready.batch, ready.decided.results, self._clock.monotonic() - began)
@@ -120,7 +134,7 @@ class Writer:
     ) -> Decided:
         """Safe to run again after a commit of which nothing is known: then all ids are recorded."""
         journal = Journal(connection, epoch=epoch)
-        decided = self._decide(await journal.read(batch, locks=True), batch)
+        decided = self._decide(await journal.read(batch, unknown(batch), locks=True), batch)
         async with connection.pipeline():
             await journal.write(_writing(decided, journal.epoch))
         return decided
@@ -154,6 +168,7 @@ class _Ready(NamedTuple):
     decided: Decided
     writing: Writing
     epoch: int
+    restrained: Collection[str]  # names that are or were frozen or closed, as far as it was read
 
 
 def _writing(decided: Decided, epoch: int) -> Writing:

@@ -77,7 +77,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Seconds, Meta(description="The sources are compared this often.")
     ] = 2.0
     grace_seconds: Annotated[Seconds, Meta(description="A younger difference is no break.")] = 5.0
-    page_rows: Annotated[Rows, Meta(description="Rows read of a source at once.")] = 1000
+    page_rows: Annotated[Rows, Meta(description="Rows read of a source at once.")] = 2500
     reread_rows: Annotated[
         Rows, Meta(description="Rows of history read anew of a source every time.")
     ] = 200

@@ -78,7 +78,10 @@ class ExecutionDouble(ExecutionServiceServicer):
             await self.answers.wait()
         finally:
             self.at_once -= 1
-        return pb.ApplyReportsResponse(results=[self._result(r) for r in request.reports])
+        results = [self._result(report) for report in request.reports]
+        if request.is_brief and all(r.code == pb.ReportResult.CODE_APPLIED for r in results):
+            return pb.ApplyReportsResponse(all_applied=True)
+        return pb.ApplyReportsResponse(results=results)
 
     def _result(self, report: pb.Report) -> pb.ReportResult:
         if report.trade_id in self.cannot_book:

@@ -55,6 +55,23 @@ async def test_a_submit_may_be_repeated_and_nothing_is_sent_again(
     assert scene.venue.sends == {order.trade_id: 1}
 
 
+async def test_a_brief_answer_tells_of_all_orders_at_once_or_else_of_each(gateway: Gateway) -> None:
+    order = an_order()
+    other = an_order(trade_id=order.trade_id, quantity=7)
+
+    taken = await gateway.stub.SubmitOrders(
+        pb.SubmitOrdersRequest(orders=[order], is_brief=True), timeout=20
+    )
+    refused = await gateway.stub.SubmitOrders(
+        pb.SubmitOrdersRequest(orders=[order, other], is_brief=True), timeout=20
+    )
+
+    assert (taken.all_taken, len(taken.results)) == (True, 0)
+    assert not refused.all_taken
+    reasons = [result.reason for result in refused.results]
+    assert reasons == [Reason.REASON_UNSPECIFIED, Reason.REASON_EXISTS_DIFFERENT]
+
+
 @pytest.mark.parametrize(
     "other",
     [

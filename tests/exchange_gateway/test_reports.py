@@ -15,6 +15,15 @@ from tests.exchange_gateway.venue_words import Report, accept, fill, reject
 from tests.exchange_gateway.way import Way
 from tests.support.wait import until
 
+_REFUSE_JUDGEMENTS = """
+CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'no judgement today';
+END
+$$;
+CREATE TRIGGER refused BEFORE UPDATE ON venue_order FOR EACH ROW EXECUTE FUNCTION refuse();
+"""
+
 Words = Callable[[market.NewOrder], Sequence[Report]]
 
 
@@ -300,16 +309,17 @@ async def test_an_answer_lost_in_a_crash_means_delivered_again_and_then_never_mo
     assert [r.trade_id for r in scene.execution.reports[seen:]] == [after.trade_id] * 2
 
 
-async def test_reports_stored_and_not_judged_before_a_crash_are_judged_after_it(
+async def test_reports_that_cannot_be_judged_are_stored_all_the_same_and_judged_later(
     scene: Scene,
 ) -> None:
-    with psycopg.connect(scene.database_url) as connection:
+    with psycopg.connect(scene.database_url, autocommit=True) as connection:
         async with scene.gateway() as gateway:
             await until(gateway.is_connected)
-            connection.execute("SELECT FROM progress WHERE lane = 'judged' FOR UPDATE")
+            connection.execute(_REFUSE_JUDGEMENTS)
             await gateway.submit(order := an_order())
             await until(scene.venue.is_acknowledged)
         stood = dict(scene.rows("SELECT lane, next_seq FROM progress"))
+        connection.execute("DROP TRIGGER refused ON venue_order")
     assert (stood["stored"], stood["judged"], scene.execution.calls) == (3, 1, [])
 
     async with scene.gateway():

@@ -71,6 +71,10 @@ async def _health(address: str) -> int:
         return int(answer.status)
 
 
+async def _move(connection: psycopg.AsyncConnection, *, seat: Seat, step: Step) -> None:
+    await advance(connection, seat, step, to=99)
+
+
 async def test_who_lost_the_session_can_write_nothing_any_more(scene: Scene) -> None:
     async with scene.gateway():
         [(term,)] = scene.rows("SELECT term FROM venue_session")
@@ -81,7 +85,7 @@ async def test_who_lost_the_session_can_write_nothing_any_more(scene: Scene) -> 
             with pytest.raises(Deposed):
                 await lane.run(partial(lock, seat=seat, step=step))
             with pytest.raises(Deposed):
-                await lane.run(partial(advance, seat=seat, step=step, to=99))
+                await lane.run(partial(_move, seat=seat, step=step))
         await lane.close()
     assert set(scene.rows("SELECT next_seq FROM progress")) == {(1,)}
 

@@ -61,6 +61,21 @@ async def test_a_repeated_batch_gives_the_same_answer_and_books_nothing_more(des
     assert [what for what, _ in desk.order.log] == ["placed", "started", "ended"]
 
 
+async def test_a_brief_answer_tells_of_all_at_once_or_else_of_each(desk: Desk) -> None:
+    worker = await desk.start_leader(hears_nudges=False)
+    trade_id = await submitted(desk, worker)
+    sound, wrong = desk.fill(trade_id), pb.Report(report_seq=9, trade_id=trade_id)
+    channel = connect(worker.address, desk.keys.token_file("exchange_gateway"))
+    stub = pb_grpc.ExecutionServiceStub(channel)
+
+    all_booked = await stub.ApplyReports(pb.ApplyReportsRequest(reports=[sound], is_brief=True))
+    not_all = await stub.ApplyReports(pb.ApplyReportsRequest(reports=[sound, wrong], is_brief=True))
+
+    assert (all_booked.all_applied, codes(all_booked)) == (True, [])
+    assert (not_all.all_applied, codes(not_all)) == (False, [APPLIED, IMPOSSIBLE])
+    await channel.close()
+
+
 @pytest.mark.parametrize("name", ["ledger", "order"])
 async def test_reports_stay_the_gateways_until_both_books_have_them(desk: Desk, name: str) -> None:
     worker = await desk.start_leader(hears_nudges=False)

@@ -26,6 +26,7 @@ BEGINNING = [
     Asked("deposit", an_id(91), ALICE, "USD", 300),
     Asked("deposit", an_id(92), BOB, "USD", 100),
     Asked("deposit", an_id(93), ALICE, "AAPL", 30, 1000),
+    Asked("close", an_id(94), ALICE),  # refused, which else comes up too rarely
 ]
 
 # Who gives and who gets; the last cannot be.

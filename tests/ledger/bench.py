@@ -19,6 +19,7 @@ from libs.postgres import Pool, migrate
 from services.ledger.domain.books import Result
 from services.ledger.domain.corrections import Booking
 from services.ledger.domain.forms import Malformed
+from services.ledger.domain.memory import Memory
 from services.ledger.domain.operations import Operation
 from services.ledger.main import MIGRATIONS
 from services.ledger.service.asking import take_all
@@ -86,6 +87,8 @@ class Bench:
     def begin(self) -> None:
         """Empty books."""
         self.examples += 1
+        for writer, most in zip(self.writers, (100, 3), strict=True):  # an example is its own
+            writer._memory = Memory(most=most)
         with self._superuser.pipeline():
             if self.examples % EXAMPLES_PER_TRUNCATE == 0:
                 self._superuser.execute(f"TRUNCATE {TABLES}".encode())

@@ -9,7 +9,7 @@ from services.ledger.domain.attempt import MOST
 from services.ledger.domain.books import AccountKey, AccountState
 from services.ledger.domain.operations import Operation
 from stockbroker.ledger.v1 import ledger_service_pb2 as pb
-from tests.ledger.desk import SELL, USD, Desk, a_fill, a_hold, new_id
+from tests.ledger.desk import SELL, USD, Desk, a_fill, a_hold, an_adjustment, new_id
 from tests.ledger.memory import (
     ALICE,
     DONE,
@@ -23,6 +23,7 @@ from tests.ledger.memory import (
     released,
 )
 from tests.ledger.test_input import NO_IDS
+from tests.support.keys import bearer
 
 NO_AMOUNTS = [0, -(2**63)]
 
@@ -160,6 +161,24 @@ async def test_a_limited_buy_holds_what_the_rest_may_cost(desk: Desk) -> None:
     assert await desk.cash_of() == ((1_000 - 4 * 10 - 16 * 11) * USD, 0)
     assert (await desk.adjust(up))[0] == raised
     await desk.assert_books_balance()
+
+
+async def test_what_is_held_of_a_frozen_account_is_lessened_and_not_raised(desk: Desk) -> None:
+    await desk.deposit(1_000 * USD)
+    trade = new_id()
+    await desk.hold(a_hold(trade=trade, amount=100 * USD))
+    freeze = pb.FreezeRequest(freeze_id=new_id(), account="customer/alice", reference="a doubt")
+    await desk.ledger.Freeze(freeze, metadata=bearer(desk.keys.operator()))
+
+    (raised,) = await desk.adjust(an_adjustment(trade, 1))
+    (lessened,) = await desk.adjust(an_adjustment(trade, -40 * USD))
+    await desk.post(a_fill(trade, quantity=1, price=10 * USD))
+    (held_after_a_fill,) = await desk.hold(a_hold())
+
+    assert held_after_a_fill.reason == Reason.REASON_ACCOUNT_NOT_OPEN
+    assert raised.reason == Reason.REASON_ACCOUNT_NOT_OPEN
+    assert lessened.reason == DONE
+    assert await desk.cash_of() == (940 * USD, 50 * USD)
 
 
 async def test_each_malformed_adjustment_is_named_and_good_ones_among_them_pass(

@@ -17,6 +17,7 @@ from libs.reasons import Reason
 from services.ledger import writer
 from services.ledger.domain import attempt, decide, foresight
 from services.ledger.domain.books import Account, AccountKey, Recorded, State
+from services.ledger.domain.memory import Known
 from services.ledger.domain.operations import Operation, PlaceHold
 from services.ledger.store.journal import Journal
 from tests.ledger.bench import a_bench
@@ -117,7 +118,7 @@ def look_past_the_batch(patch: Patch) -> None:
 
     def account(self: Any, key: AccountKey) -> Account | None:
         before: Account | None = self._state.accounts.get(key)
-        return before or self._opened.get(key)
+        return before or self._accounts.get(key)
 
     patch.setattr(decide._Books, "account", account)
 
@@ -179,18 +180,26 @@ def write_whoever_has_the_turn(patch: Patch) -> None:
     """A writer whose turn is over takes the epoch of whoever is the writer now for its own."""
     read = Journal.read
 
-    async def spoiled(self: Any, operations: Sequence[Operation], *, locks: bool) -> State:
+    async def spoiled(
+        self: Any, operations: Sequence[Operation], known: Known, *, locks: bool
+    ) -> State:
         cursor = await self._connection.execute("SELECT writer_epoch FROM journal_head")
         ((self.epoch,),) = await cursor.fetchall()
-        return await read(self, operations, locks=locks)
+        return await read(self, operations, known, locks=locks)
 
     patch.setattr(Journal, "read", spoiled)
+
+
+def trust_what_is_known(patch: Patch) -> None:
+    """A writer never looks whether somebody else wrote after it."""
+    patch.setattr(Known, "is_true_of", lambda self, head, before: True)
 
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     "plant",
     [
+        trust_what_is_known,
         forget_why_a_hold_was_not_found,
         place_a_hold_again,
         look_past_the_batch,

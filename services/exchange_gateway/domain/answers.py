@@ -19,7 +19,7 @@ class Verdict(Enum):
     LATER = auto()
 
 
-class Answer(msgspec.Struct, frozen=True):
+class Answer(msgspec.Struct, frozen=True, gc=False):
     """Execution's word on report `seq`."""
 
     seq: int

@@ -26,6 +26,16 @@ from services.exchange_gateway.domain.reports import (
     as_accepted_before,
 )
 
+# An enum is slow to be looked up in.
+_ACCEPTED, _FILLED, _CANCELED, _UNREADABLE = (
+    Kind.ACCEPTED,
+    Kind.FILLED,
+    Kind.CANCELED,
+    Kind.UNREADABLE,
+)
+_TAKEN, _DONE = State.ACCEPTED, State.DONE
+_CANCEL_REJECTED = Kind.CANCEL_REJECTED
+
 
 @dataclass(frozen=True, slots=True)
 class Past:
@@ -65,7 +75,7 @@ def judge(standing: Standing | None, report: Report, *, seq: int) -> Standing:
     of fills, are other matters.
     """
     standing = _order_of(standing, report)
-    if report.kind == Kind.FILLED:
+    if report.kind is _FILLED:
         return _fill(standing, report, seq)
     return _answer(standing, report)
 
@@ -77,7 +87,7 @@ def judge_all(
 
     An execution counts once, and a replace is answered once.
     """
-    court = _Court(standings, past)
+    court = _Court(standings, past, notes_fills=any(r.kind in AMENDMENTS for r in reports))
     parked, deliveries = [], []
     for seq, report in enumerate(reports, start=first_seq):
         try:
@@ -92,9 +102,10 @@ def judge_all(
 class _Court:
     """How orders stand while a run of reports is judged."""
 
-    def __init__(self, standings: Mapping[str, Standing], past: Past) -> None:
+    def __init__(self, standings: Mapping[str, Standing], past: Past, *, notes_fills: bool) -> None:
         self._now = dict(standings)
-        self._counted = {trade_id: set(ids) for trade_id, ids in past.executions.items()}
+        self._notes_fills = notes_fills  # what is amended in the same run was told in it
+        self._counted = {(order, name) for order, ids in past.executions.items() for name in ids}
         self._asked = past.asked
         self._answered = {
             one.replace_id: one.answered_by_seq
@@ -108,22 +119,23 @@ class _Court:
 
     def hear(self, report: Report, seq: int) -> Delivery:
         """What is delivered of it. Raises Impossible, and then nothing has changed."""
-        before = self._now.get(report.trade_id)
-        if report.kind in REPLACE_ANSWERS:
+        before, kind = self._now.get(report.trade_id), report.kind
+        if kind in REPLACE_ANSWERS:
             return self._hear_answer(_order_of(before, report), report, seq)
-        if report.kind in AMENDMENTS:
+        if kind in AMENDMENTS:
             return self._hear_amendment(_order_of(before, report), report, seq)
         after = judge(before, report, seq=seq)
-        if report.kind == Kind.FILLED:
+        if kind is _FILLED:
             self._count(report)
-        self._keep(after)
+        if after != before:
+            self._now[after.trade_id] = self.changed[after.trade_id] = after
         return Delivery(
             seq,
             as_accepted_before(report) if after.was_held else report,
             after.customer_id,
-            is_last=report.kind == Kind.FILLED and after.filled_by_seq == seq,
-            is_held=report.kind == Kind.CANCELED and after.is_cut,
-            limit_price_micros=after.limit_price_micros,
+            kind is _FILLED and after.filled_by_seq == seq,
+            kind is _CANCELED and after.is_cut,
+            after.limit_price_micros,
         )
 
     def _hear_answer(self, before: Standing, report: Report, seq: int) -> Delivery:
@@ -156,18 +168,18 @@ class _Court:
             self._now[standing.trade_id] = self.changed[standing.trade_id] = standing
 
     def _count(self, report: Report) -> None:
-        counted = self._counted.setdefault(report.trade_id, set())
-        if report.execution_id in counted:
+        name = report.trade_id, report.execution_id
+        if name in self._counted:
             detail = f"execution {report.execution_id!r} of this order was told before"
             raise Impossible(Breach.EXECUTION_REPEATED, detail)
-        counted.add(report.execution_id)
-        fill = Fill(report.quantity, report.price_micros)
-        self._fills[report.trade_id, report.execution_id] = fill
+        self._counted.add(name)
+        if self._notes_fills:
+            self._fills[name] = Fill(report.quantity, report.price_micros)
 
 
 def _order_of(standing: Standing | None, report: Report) -> Standing:
     """The order that a report is about. Raises Impossible."""
-    if report.kind == Kind.UNREADABLE:
+    if report.kind is _UNREADABLE:
         raise Impossible(Breach.UNREADABLE, "the report says nothing this house understands")
     if standing is None:
         raise Impossible(Breach.UNKNOWN_TRADE, f"no order was sent for {report.trade_id!r}")
@@ -193,7 +205,7 @@ def _fill(standing: Standing, report: Report, seq: int) -> Standing:
     is_whole = filled == standing.quantity
     return replace(
         standing,
-        state=State.DONE if is_whole or standing.state == State.DONE else State.ACCEPTED,
+        state=_DONE if is_whole or standing.state == _DONE else _TAKEN,
         filled_quantity=filled,
         exchange_order_id=report.exchange_order_id or standing.exchange_order_id,
         filled_by_seq=seq if is_whole else None,
@@ -201,16 +213,14 @@ def _fill(standing: Standing, report: Report, seq: int) -> Standing:
 
 
 def _answer(standing: Standing, report: Report) -> Standing:
-    if report.kind == Kind.CANCEL_REJECTED:
+    if report.kind is _CANCEL_REJECTED:
         return standing
-    if report.kind == Kind.ACCEPTED:
-        state = max(standing.state, State.ACCEPTED)
-    elif standing.filled_by_seq is not None and not (
-        standing.is_cut and report.kind == Kind.CANCELED
-    ):
+    if report.kind is _ACCEPTED:
+        state = standing.state if standing.state > _TAKEN else _TAKEN
+    elif standing.filled_by_seq is not None and not (standing.is_cut and report.kind is _CANCELED):
         detail = f"{report.kind.name} after all {standing.quantity} shares were filled"
         raise Impossible(Breach.ENDED_WHEN_FILLED, detail)
     else:
-        state = State.DONE
+        state = _DONE
     exchange_order_id = report.exchange_order_id or standing.exchange_order_id
     return replace(standing, state=state, exchange_order_id=exchange_order_id)

@@ -80,7 +80,7 @@ class Reason(StrEnum):
     STALE_EPOCH = "STALE_EPOCH"
 
 
-class Terms(msgspec.Struct, frozen=True):
+class Terms(msgspec.Struct, frozen=True, gc=False):
     """What is ordered; two orders of one trade id must agree in all of it."""
 
     customer_id: str
@@ -95,7 +95,7 @@ class Terms(msgspec.Struct, frozen=True):
     max_notional_micros: int
 
 
-class Order(msgspec.Struct, frozen=True):
+class Order(msgspec.Struct, frozen=True, gc=False):
     """An order to send, under the epoch its sender leads the partition."""
 
     trade_id: str
@@ -103,7 +103,7 @@ class Order(msgspec.Struct, frozen=True):
     terms: Terms
 
 
-class Known(msgspec.Struct, frozen=True):
+class Known(msgspec.Struct, frozen=True, gc=False):
     """An order that is stored. `is_withdrawn`: it was canceled before it was ever sent.
 
     `is_replaced`: a replace of it was sent, or the house triggered it, so that it may stand under
@@ -122,7 +122,7 @@ class Known(msgspec.Struct, frozen=True):
         return self.terms == terms
 
 
-class Submitted(msgspec.Struct, frozen=True):
+class Submitted(msgspec.Struct, frozen=True, gc=False):
     """What comes of one order: it stands in `state`, or is refused for `reason`."""
 
     trade_id: str
@@ -130,7 +130,7 @@ class Submitted(msgspec.Struct, frozen=True):
     reason: Reason | None = None
 
 
-class Command(msgspec.Struct, frozen=True):
+class Command(msgspec.Struct, frozen=True, gc=False):
     """What the venue is told under a number of the session; `raw` is what goes over the wire."""
 
     seq: int
@@ -139,7 +139,7 @@ class Command(msgspec.Struct, frozen=True):
     is_answered: bool = False
 
 
-class Instrument(msgspec.Struct, frozen=True):
+class Instrument(msgspec.Struct, frozen=True, gc=False):
     """Something that can be traded."""
 
     symbol: str

@@ -51,7 +51,7 @@ class Breach(StrEnum):
     REFUSED_BY_EXECUTION = "REFUSED_BY_EXECUTION"
 
 
-class Report(msgspec.Struct, frozen=True):
+class Report(msgspec.Struct, frozen=True, gc=False):
     """A venue's word on an order. `venue_seq` is the venue's number of it, `raw` its very bytes.
 
     Quantities are whole shares, prices micros per share, times nanoseconds since 1970 UTC.
@@ -78,7 +78,7 @@ class Report(msgspec.Struct, frozen=True):
     amends: str = ""
 
 
-class Fill(msgspec.Struct, frozen=True):
+class Fill(msgspec.Struct, frozen=True, gc=False):
     """An execution as it was told. `amended_by_seq`: what busted or corrected it; None: nothing."""
 
     quantity: int
@@ -86,7 +86,7 @@ class Fill(msgspec.Struct, frozen=True):
     amended_by_seq: int | None = None
 
 
-class Standing(msgspec.Struct, frozen=True):
+class Standing(msgspec.Struct, frozen=True, gc=False):
     """How an order stands after the reports so far.
 
     `filled_by_seq` is the gateway's number of the report that filled it whole; None until then.
@@ -116,7 +116,7 @@ class Standing(msgspec.Struct, frozen=True):
         return Revision(self.quantity, self.limit_price_micros, self.stop_price_micros)
 
 
-class Parked(msgspec.Struct, frozen=True):
+class Parked(msgspec.Struct, frozen=True, gc=False):
     """A report that is kept for an operator."""
 
     seq: int
@@ -124,7 +124,7 @@ class Parked(msgspec.Struct, frozen=True):
     detail: str
 
 
-class Delivery(msgspec.Struct, frozen=True):
+class Delivery(msgspec.Struct, frozen=True, gc=False):
     """A report as execution gets it. `is_held`: it only holds its place and is not delivered.
 
     `limit_price_micros`: the order's limit when the venue said it. Of the answer to a replace,
@@ -154,7 +154,7 @@ def as_accepted_before(report: Report) -> Report:
     return msgspec.structs.replace(report, kind=Kind.CANCELED)
 
 
-class Amended(msgspec.Struct, frozen=True):
+class Amended(msgspec.Struct, frozen=True, gc=False):
     """An execution of an order that report `seq` busts or corrects, as it was."""
 
     trade_id: str
@@ -163,7 +163,7 @@ class Amended(msgspec.Struct, frozen=True):
     fill: Fill
 
 
-class Answered(msgspec.Struct, frozen=True):
+class Answered(msgspec.Struct, frozen=True, gc=False):
     """A replace that report `seq` answers, and how the order stood before."""
 
     replace_id: str

@@ -53,7 +53,7 @@ class GatewayService(Operators, Market, ExchangeGatewayServiceServicer):
         session = self._tenure.held()
         orders = [wire.order_from(order) for order in request.orders]
         results = await session.submission.submit(orders)
-        return pb.SubmitOrdersResponse(results=[wire.submitted_to(r) for r in results])
+        return wire.submits_to(results, is_brief=request.is_brief)
 
     async def CancelOrders(
         self, request: pb.CancelOrdersRequest, context: Context

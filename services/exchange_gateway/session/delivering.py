@@ -89,13 +89,15 @@ class Delivering:
     async def _ask(self, part: Sequence[Delivery]) -> Sorted:
         """What comes of reports in order; those of trades that wait already join them unasked."""
         room = self.redelivering.room
-        sound = [d for d in part if not d.is_held]
-        held = [
-            Postponed(d.seq, d.report.trade_id, was_tried=False)
-            for d in sound
-            if d.report.trade_id in room
-        ]
-        free = [d for d in sound if d.report.trade_id not in room]
+        sound = free = [d for d in part if not d.is_held]
+        held: list[Postponed] = []
+        if room:
+            free = [d for d in sound if d.report.trade_id not in room]
+            held = [
+                Postponed(d.seq, d.report.trade_id, was_tried=False)
+                for d in sound
+                if d.report.trade_id in room
+            ]
         answers = await self._execution.apply(self._floor.board.venue_name, free) if free else []
         outcome = sort_answers(free, answers)
         return Sorted(outcome.applied, outcome.parked, [*held, *outcome.postponed])
@@ -107,7 +109,7 @@ class Delivering:
                 await reports.park(outcome.parked)
             if outcome.postponed:
                 await LaterStore(connection, self._floor.seat).keep(outcome.postponed)
-            await reports.advance(Step.DELIVERED, self._next)
+            await reports.advance(Step.DELIVERED, to=self._next)
 
         await self._lane.run(record)
 

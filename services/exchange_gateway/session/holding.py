@@ -172,8 +172,7 @@ class Holding:
         judgement = await hear(connection, self._floor, Docket(reports, seq, next_seq=seq))
         if judgement.parked:
             await store.park(judgement.parked)
-        for step in (Step.STORED, Step.JUDGED):
-            await store.advance(step, seq + len(reports))
+        await store.advance(Step.STORED, Step.JUDGED, to=seq + len(reports))
         return judgement.deliveries
 
     def _written(self, report: Report) -> Report:

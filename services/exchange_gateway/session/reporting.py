@@ -9,7 +9,7 @@ import structlog
 from prometheus_client import Counter
 
 from libs.postgres import Lane
-from libs.refusals import Unavailable
+from libs.refusals import Refusal, Unavailable
 from services.exchange_gateway.domain import (
     REPLACE_ANSWERS,
     Delivery,
@@ -35,9 +35,10 @@ _log = structlog.get_logger()
 class Reporting:
     """The report lane: nothing is acknowledged, judged or delivered before it is stored.
 
-    One worker takes whatever has arrived: stores it, commits, raises `board.stored` (upon
-    which the venue is told), judges it and hands it to delivery. A gap in the venue's numbers that
-    does not close in time makes the session log on again.
+    One worker takes whatever has arrived: stores and judges it in one transaction, raises
+    `board.stored` (upon which the venue is told), and hands it to delivery. What cannot be judged
+    is stored all the same. A gap in the venue's numbers that does not close in time makes the
+    session log on again.
     """
 
     def __init__(
@@ -119,20 +120,41 @@ class Reporting:
         if not run:
             return
         self._gap_since = None
-        await self._store(first_seq, run)
-        self._floor.board.stored.raise_to(self._sequence.next_seq)
-        await self._judge(first_seq, run)
+        try:
+            judgement = await self._lane.run(lambda c: self._keep(c, first_seq, run))
+        except Refusal:
+            raise
+        except Exception:
+            await self._store(first_seq, run)  # a fact it is, whatever is wrong with judging it
+            raise
+        self._note_stored(run)
+        self._note_judged(first_seq, run, judgement)
+
+    async def _keep(
+        self, connection: psycopg.AsyncConnection, first_seq: int, run: Sequence[Report]
+    ) -> Judgement | None:
+        """Store and judge; None: an attempt whose commit went unanswered has done so."""
+        reports, head = ReportStore(connection, self._floor.seat), first_seq + len(run)
+        if await reports.store(first_seq, run) == (head, head):
+            return None
+        docket = Docket(run, first_seq, next_seq=first_seq)
+        judgement = await hear(connection, self._floor, docket)
+        if judgement.parked:
+            await reports.park(judgement.parked)
+        await reports.advance(Step.STORED, Step.JUDGED, to=head)
+        return judgement
 
     async def _store(self, first_seq: int, run: Sequence[Report]) -> None:
         async def store(connection: psycopg.AsyncConnection) -> None:
             reports = ReportStore(connection, self._floor.seat)
             await reports.store(first_seq, run)
-            await reports.advance(Step.STORED, first_seq + len(run))
+            await reports.advance(Step.STORED, to=first_seq + len(run))
 
         await self._lane.run(store)
-        _stored.inc(len(run))
+        self._note_stored(run)
 
     async def _judge(self, first_seq: int, run: Sequence[Report]) -> None:
+        """Judge what is stored."""
         head = first_seq + len(run)
 
         async def judge(connection: psycopg.AsyncConnection) -> Judgement | None:
@@ -143,10 +165,19 @@ class Reporting:
             judgement = await hear(connection, self._floor, docket)
             if judgement.parked:
                 await reports.park(judgement.parked)
-            await reports.advance(Step.JUDGED, head)
+            await reports.advance(Step.JUDGED, to=head)
             return judgement
 
-        judgement = await self._lane.run(judge)
+        self._note_judged(first_seq, run, await self._lane.run(judge))
+
+    def _note_stored(self, run: Sequence[Report]) -> None:
+        _stored.inc(len(run))
+        self._floor.board.stored.raise_to(self._sequence.next_seq)
+
+    def _note_judged(
+        self, first_seq: int, run: Sequence[Report], judgement: Judgement | None
+    ) -> None:
+        head = first_seq + len(run)
         if judgement is None:
             self._floor.waiting.answered(report.trade_id for report in run)
             self._floor.deliveries.announce(head)

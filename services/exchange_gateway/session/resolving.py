@@ -99,8 +99,7 @@ class Resolving:
         written = Written(seq, trade_id, report.kind, report.execution_id, report.raw, author)
         await store.write(self._floor.seat, written)
         await store.record(replace(action, report_seq=seq))
-        await reports.advance(Step.STORED, seq + 1)
-        await reports.advance(Step.JUDGED, seq + 1)
+        await reports.advance(Step.STORED, Step.JUDGED, to=seq + 1)
         return _Done(seq, judgement.deliveries[0])
 
     def _store(self, connection: psycopg.AsyncConnection) -> OperatorStore:

@@ -44,6 +44,10 @@ class ReportSequence:
 
     def arrange(self, reports: Sequence[Report]) -> list[Report]:
         """The next reports in sequence, as far as they are here; next_seq moves past them."""
+        following = range(self.next_venue_seq, self.next_venue_seq + len(reports))
+        if not self._ahead and [report.venue_seq for report in reports] == list(following):
+            self.next_seq += len(reports)
+            return list(reports)
         for report in reports:
             seq = report.venue_seq
             if seq < self.next_venue_seq or seq in self._ahead:

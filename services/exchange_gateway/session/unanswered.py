@@ -2,16 +2,18 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
+
+import msgspec
+from msgspec.structs import replace
 
 from libs.clock import Clock
 from services.exchange_gateway.domain import Command
 from services.exchange_gateway.store.lease import Pending
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
+class Waiting(msgspec.Struct, frozen=True, gc=False):
     """What has no answer: under which number it was sent last, and since when it waits.
 
     `since` starts anew whenever it is sent or asked about, `first` does not.

@@ -30,6 +30,9 @@ class WaitingRoom:
         self._trades: dict[str, Trade] = {}
         self._changed = asyncio.Event()
 
+    def __len__(self) -> int:
+        return len(self._trades)
+
     def __contains__(self, trade_id: str) -> bool:
         return trade_id in self._trades
 

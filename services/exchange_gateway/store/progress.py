@@ -46,12 +46,12 @@ async def lock(connection: psycopg.AsyncConnection, seat: Seat, step: Step) -> i
     return int(row[0])
 
 
-async def advance(connection: psycopg.AsyncConnection, seat: Seat, step: Step, *, to: int) -> None:
-    """Move the step on to `to`, never back. Raises Deposed."""
+async def advance(connection: psycopg.AsyncConnection, seat: Seat, *steps: Step, to: int) -> None:
+    """Move the steps on to `to`, never back. Raises Deposed."""
     cursor = await connection.execute(
         "UPDATE progress SET next_seq = greatest(next_seq, %(to)s)"
-        " WHERE session_id = %(session_id)s AND lane = %(lane)s AND term = %(term)s",
-        {"session_id": seat.session_id, "lane": step, "term": seat.term, "to": to},
+        " WHERE session_id = %(session_id)s AND lane = ANY(%(lanes)s) AND term = %(term)s",
+        {"session_id": seat.session_id, "lanes": list(steps), "term": seat.term, "to": to},
     )
-    if cursor.rowcount != 1:
+    if cursor.rowcount != len(steps):
         raise Deposed

@@ -14,15 +14,23 @@ from services.exchange_gateway.domain import (
     Standing,
     State,
 )
-from services.exchange_gateway.store.progress import Seat, Step, advance, lock
+from services.exchange_gateway.store.progress import Deposed, Seat, Step, advance, lock
 
+# Whoever gave no answer to a commit may have stored them: then they are not the next ones.
 _STORE = """
-INSERT INTO venue_report (session_id, seq, trade_id, kind, execution_id, raw)
-SELECT %(session_id)s, i.seq, nullif(i.trade_id, '')::uuid, i.kind, i.execution_id, i.raw
-FROM unnest(%(seqs)b::bigint[], %(trade_ids)b::text[], %(kinds)b::smallint[],
-            %(execution_ids)b::text[], %(raws)b::bytea[])
-AS i (seq, trade_id, kind, execution_id, raw)
-ON CONFLICT (session_id, seq) DO NOTHING
+WITH locked AS MATERIALIZED (
+    SELECT lane, next_seq FROM progress
+    WHERE session_id = %(session_id)s AND lane IN ('stored', 'judged') AND term = %(term)s
+    ORDER BY lane DESC FOR UPDATE
+), stored AS (
+    INSERT INTO venue_report (session_id, seq, trade_id, kind, execution_id, raw)
+    SELECT %(session_id)s, i.seq, nullif(i.trade_id, '')::uuid, i.kind, i.execution_id, i.raw
+    FROM unnest(%(seqs)b::bigint[], %(trade_ids)b::text[], %(kinds)b::smallint[],
+                %(execution_ids)b::text[], %(raws)b::bytea[])
+    AS i (seq, trade_id, kind, execution_id, raw)
+    WHERE (SELECT next_seq FROM locked WHERE lane = 'stored') = %(first_seq)s
+)
+SELECT lane, next_seq FROM locked
 """
 
 _STANDINGS = """
@@ -88,16 +96,22 @@ class ReportStore:
         """The number of the next report to take this step. Raises Deposed."""
         return await lock(self._connection, self._seat, step)
 
-    async def advance(self, step: Step, to: int) -> None:
-        """Say the number of the next report to take this step."""
-        await advance(self._connection, self._seat, step, to=to)
+    async def advance(self, *steps: Step, to: int) -> None:
+        """Say the number of the next report to take these steps. Raises Deposed."""
+        await advance(self._connection, self._seat, *steps, to=to)
 
-    async def store(self, first_seq: int, reports: Sequence[Report]) -> None:
-        """Keep reports as heard, numbered from `first_seq`. Safe to repeat."""
-        await self._connection.execute(
+    async def store(self, first_seq: int, reports: Sequence[Report]) -> tuple[int, int]:
+        """Keep reports as heard, numbered from `first_seq`, if that is the next one to store.
+
+        Gives the next report to store, and to judge, as it was before; both steps are locked.
+        Raises Deposed.
+        """
+        cursor = await self._connection.execute(
             _STORE,
             {
                 "session_id": self._seat.session_id,
+                "term": self._seat.term,
+                "first_seq": first_seq,
                 "seqs": Bigints(range(first_seq, first_seq + len(reports))),
                 "trade_ids": Texts([r.trade_id if is_ours(r.trade_id) else "" for r in reports]),
                 "kinds": Bigints([r.kind for r in reports]),
@@ -105,14 +119,17 @@ class ReportStore:
                 "raws": Octets([r.raw for r in reports]),
             },
         )
+        found: dict[str, int] = dict(await cursor.fetchall())
+        if len(found) != 2:
+            raise Deposed
+        return found[Step.STORED], found[Step.JUDGED]
 
     async def find_standings(self, trade_ids: Sequence[str]) -> dict[str, Standing]:
         """How these orders stand; what is not stored is left out."""
         cursor = await self._connection.execute(
             _STANDINGS, {"trade_ids": Texts(trade_ids)}, binary=True
         )
-        rows = await cursor.fetchall()
-        return {row[0]: _standing(*row) for row in rows}
+        return {row[0]: _standing(*row) for row in await cursor.fetchall()}
 
     async def find_executions(
         self, trade_ids: Sequence[str], *, before: int

@@ -181,8 +181,11 @@ class SimulatorStream:
 
     async def send(self, commands: Sequence[Command]) -> None:
         """Send commands in one message."""
-        parsed = [pb.SessionRequest.Command.FromString(command.raw) for command in commands]
-        await self._write(pb.SessionRequest(commands=pb.SessionRequest.Commands(commands=parsed)))
+        request = pb.SessionRequest()
+        add = request.commands.commands.add
+        for command in commands:
+            add().MergeFromString(command.raw)
+        await self._write(request)
 
     async def acknowledge(self, venue_seq: int) -> None:
         """Acknowledge every report up to this one."""

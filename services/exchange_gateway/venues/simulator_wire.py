@@ -46,18 +46,18 @@ _WITHOUT_REASON = frozenset((Kind.ACCEPTED, Kind.FILLED))
 def order_to(order: Order, seq: int) -> bytes:
     """A Command with the order. Sides, types and times in force have the same numbers."""
     terms = order.terms
-    new_order = market.NewOrder(
-        client_order_id=order.trade_id,
-        symbol=terms.symbol,
-        side=market.Side.ValueType(terms.side),
-        quantity=terms.quantity,
-        order_type=market.OrderType.ValueType(terms.order_type),
-        limit_price_micros=terms.limit_price_micros,
-        stop_price_micros=terms.stop_price_micros,
-        time_in_force=market.TimeInForce.ValueType(terms.time_in_force),
-        max_notional_micros=terms.max_notional_micros,
-    )
-    return pb.SessionRequest.Command(seq=seq, new_order=new_order).SerializeToString()
+    command = pb.SessionRequest.Command(seq=seq)
+    new_order = command.new_order
+    new_order.client_order_id = order.trade_id
+    new_order.symbol = terms.symbol
+    new_order.side = market.Side.ValueType(terms.side)
+    new_order.quantity = terms.quantity
+    new_order.order_type = market.OrderType.ValueType(terms.order_type)
+    new_order.limit_price_micros = terms.limit_price_micros
+    new_order.stop_price_micros = terms.stop_price_micros
+    new_order.time_in_force = market.TimeInForce.ValueType(terms.time_in_force)
+    new_order.max_notional_micros = terms.max_notional_micros
+    return command.SerializeToString()
 
 
 def cancel_to(trade_id: str, seq: int) -> bytes:
@@ -139,6 +139,23 @@ def report_from(said: market.ExecutionReport, raw: bytes | None = None) -> Repor
         executed_at_nanos = nanos_of(said.transact_time)
     except ValueError:
         kind, executed_at_nanos = Kind.UNREADABLE, 0
+    if kind in _WITHOUT_REASON:
+        return Report(
+            said.seq,
+            said.client_order_id,
+            kind,
+            said.symbol,
+            said.side,
+            said.exchange_order_id,
+            said.exec_id,
+            said.last_quantity,
+            said.last_price_micros,
+            said.leaves_quantity,
+            executed_at_nanos,
+            None,
+            said.reason_text,
+            said.SerializeToString() if raw is None else raw,
+        )
     return Report(
         said.seq,
         said.client_order_id,
@@ -151,7 +168,7 @@ def report_from(said: market.ExecutionReport, raw: bytes | None = None) -> Repor
         said.last_price_micros,
         said.leaves_quantity,
         executed_at_nanos,
-        None if kind in _WITHOUT_REASON else _reason(said.reject_reason, kind),
+        _reason(said.reject_reason, kind),
         said.reason_text,
         said.SerializeToString() if raw is None else raw,
         said.command_seq,

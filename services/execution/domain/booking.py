@@ -30,6 +30,9 @@ class Booking(msgspec.Struct, frozen=True, gc=False):
     detail: str = ""
 
 
+APPLIED = Booking(Code.APPLIED)
+
+
 def code_of(reason: int) -> Code:
     """What a reason of the ledger means for a report.
 
@@ -80,6 +83,8 @@ class Sheet:
 
     def sound(self, indices: Iterable[int]) -> list[int]:
         """Those of them that may go on to the next step."""
+        if not self._found:
+            return list(indices)
         left = []
         for index in indices:
             if index in self._found:
@@ -94,5 +99,4 @@ class Sheet:
 
     def bookings(self) -> list[Booking]:
         """One per report, in the order given."""
-        booked = Booking(Code.APPLIED)
-        return [self._found.get(index, booked) for index in range(len(self.reports))]
+        return [self._found.get(index, APPLIED) for index in range(len(self.reports))]

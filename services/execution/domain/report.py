@@ -1,6 +1,6 @@
 """What the exchange said of an order."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -128,11 +128,15 @@ def flaw_of(report: Report) -> str:
     return ""
 
 
-def runs(reports: Iterable[Report]) -> Iterator[list[int]]:
+def runs(reports: Sequence[Report]) -> Iterator[list[int]]:
     """Cut reports so that within a run all fills may be booked before all ends; their indices.
 
     Within a run no fill follows the end of the same trade; order within and between runs is kept.
     """
+    if not any(isinstance(report.news, Ended) for report in reports):
+        if reports:
+            yield list(range(len(reports)))
+        return
     run: list[int] = []
     ended: set[str] = set()
     for index, report in enumerate(reports):

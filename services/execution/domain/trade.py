@@ -26,6 +26,10 @@ class OrderType(IntEnum):
     STOP_LIMIT = 4
 
 
+_WITH_LIMIT = frozenset((OrderType.LIMIT, OrderType.STOP_LIMIT))
+_BUY, _SELL = Side.BUY, Side.SELL
+
+
 class Trade(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """A trade taken up under an epoch. `attempts` above 1: work on it was cut off before."""
 
@@ -47,13 +51,14 @@ class Trade(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     @property
     def has_limit(self) -> bool:
         """Whether the customer bounds the price."""
-        return self.order_type in (OrderType.LIMIT, OrderType.STOP_LIMIT)
+        return self.order_type in _WITH_LIMIT
 
 
 class Turn(msgspec.Struct, frozen=True, gc=False):
     """A customer whose trade is to be taken up; `is_halted`: only what is to be canceled."""
 
     customer_id: str
+    partition: int
     is_halted: bool = False
 
 
@@ -118,7 +123,7 @@ class Faulted:
 
 def hold_for(trade: Trade) -> Hold:
     """What must be set aside before the order is sent."""
-    if trade.side is Side.SELL:
+    if trade.side is _SELL:
         return hold_to_sell(trade.symbol, trade.quantity)
     return hold_to_buy(
         trade.quantity,
@@ -129,7 +134,7 @@ def hold_for(trade: Trade) -> Hold:
 
 def max_notional_micros(trade: Trade, held: Held) -> int:
     """What the exchange may spend on a BUY without a limit; 0: no such bound."""
-    return held.amount if trade.side is Side.BUY and not trade.has_limit else 0
+    return held.amount if trade.side is _BUY and not trade.has_limit else 0
 
 
 def rejects(reason: int) -> bool:

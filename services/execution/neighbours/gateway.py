@@ -12,6 +12,8 @@ from stockbroker.common.v1.reason_pb2 import Reason
 from stockbroker.exchange_gateway.v1 import exchange_gateway_service_pb2 as gateway_pb
 from stockbroker.exchange_gateway.v1 import exchange_gateway_service_pb2_grpc as gateway_grpc
 
+_TAKEN = Submitted()
+
 
 class Gateway(Neighbour):
     """The way to the exchange."""
@@ -22,10 +24,9 @@ class Gateway(Neighbour):
 
     async def submit(self, orders: Sequence[tuple[Trade, Held]]) -> list[Submitted]:
         """Hand orders over for the exchange; known ones are not sent twice."""
-        request = gateway_pb.SubmitOrdersRequest(
-            orders=[wire.order_to(trade, held) for trade, held in orders]
-        )
-        response = await self._call(self._stub.SubmitOrders, request)
+        response = await self._call(self._stub.SubmitOrders, wire.orders_to(orders))
+        if response.all_taken and not response.results:
+            return [_TAKEN] * len(orders)
         must_answer_all(orders, response.results)
         return [
             Submitted(result.reason, is_stale=result.reason == Reason.REASON_STALE_EPOCH)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from libs.clock import Clock
 from services.execution import amend_wire, replace_wire, wire
-from services.execution.domain.booking import Booking, Code, code_of
+from services.execution.domain.booking import APPLIED, Booking, code_of
 from services.execution.domain.replacing import Adjustment
 from services.execution.domain.report import Amended, Fill, Report
 from services.execution.domain.trade import Held, Trade
@@ -24,17 +24,13 @@ class Ledger(Neighbour):
 
     async def hold(self, trades: Sequence[Trade]) -> list[Held]:
         """Set aside what each trade needs."""
-        request = wire.holds_to(trades)
-        request.is_brief = True
-        response = await self._call(self._stub.PlaceHolds, request)
+        response = await self._call(self._stub.PlaceHolds, wire.holds_to(trades))
         must_answer_all(trades, response.results)
         return [Held(result.amount, result.reason) for result in response.results]
 
     async def post(self, fills: Sequence[tuple[Report, Fill]]) -> list[Booking]:
         """Book fills; what was done with each."""
-        executions = [wire.posting_to(report, fill) for report, fill in fills]
-        request = ledger_pb.PostExecutionsRequest(executions=executions, is_brief=True)
-        response = await self._call(self._stub.PostExecutions, request)
+        response = await self._call(self._stub.PostExecutions, wire.postings_to(fills))
         must_answer_all(fills, response.results)
         return [_booked(result.reason) for result in response.results]
 
@@ -75,5 +71,6 @@ class Ledger(Neighbour):
 
 
 def _booked(reason: Reason.ValueType) -> Booking:
-    code = code_of(reason)
-    return Booking(code, "" if code is Code.APPLIED else f"the ledger says {wire.name_of(reason)}")
+    if not reason:
+        return APPLIED
+    return Booking(code_of(reason), f"the ledger says {wire.name_of(reason)}")

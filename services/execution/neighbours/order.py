@@ -6,7 +6,7 @@ from pathlib import Path
 
 from libs.clock import Clock
 from services.execution import wire
-from services.execution.domain.booking import Booking, Code
+from services.execution.domain.booking import APPLIED, Booking, Code
 from services.execution.domain.replacing import ClaimedReplace, ReplaceTerms
 from services.execution.domain.trade import Faulted, OpenCustomer, Setback, Trade, Turn
 from services.execution.neighbours.calling import Neighbour, must_answer_all
@@ -14,6 +14,8 @@ from services.execution.replace_wire import claimed_replace_from, terms_from
 from stockbroker.order.v1 import order_execution_service_pb2 as order_pb
 from stockbroker.order.v1 import order_execution_service_pb2_grpc as order_grpc
 from stockbroker.order.v1.order_pb2 import Trade as TradeMessage
+
+_IMPOSSIBLE = order_pb.OutcomeResult.CODE_IMPOSSIBLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +93,12 @@ class Order(Neighbour):
 
     async def record(self, outcomes: Sequence[order_pb.Outcome]) -> Recorded:
         """Say what became of trades, in this order."""
-        request = order_pb.ApplyOutcomesRequest(outcomes=outcomes)
+        return await self.apply(order_pb.ApplyOutcomesRequest(outcomes=outcomes))
+
+    async def apply(self, request: order_pb.ApplyOutcomesRequest) -> Recorded:
+        """The same."""
         response = await self._call(self._stub.ApplyOutcomes, request)
-        must_answer_all(outcomes, response.results)
+        must_answer_all(request.outcomes, response.results)
         bookings = [_recorded(result) for result in response.results]
         return Recorded(bookings, _open_customers(response.open_customers))
 
@@ -134,8 +139,8 @@ class Order(Neighbour):
 
 
 def _recorded(result: order_pb.OutcomeResult) -> Booking:
-    if result.code != order_pb.OutcomeResult.CODE_IMPOSSIBLE:
-        return Booking(Code.APPLIED)
+    if result.code != _IMPOSSIBLE:
+        return APPLIED
     detail = result.detail or "it cannot be true of this trade"
     return Booking(Code.IMPOSSIBLE, f"the order service says: {detail}")
 

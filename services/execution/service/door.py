@@ -7,7 +7,7 @@ from libs.broker import Broker
 from libs.refusals import Denied
 from services.execution import wire
 from services.execution.cases import Cases
-from services.execution.domain.booking import Code
+from services.execution.domain.booking import APPLIED
 from services.execution.reports import Books
 from services.execution.service.operators import OperatorsDoor
 from services.execution.worker import Worker
@@ -38,14 +38,8 @@ class ExecutionService(OperatorsDoor, pb_grpc.ExecutionServiceServicer):
             )
         reports = [wire.report_from(report) for report in request.reports]
         bookings = await self._books.apply(reports)
-        applied = sum(1 for booking in bookings if booking.code is Code.APPLIED)
-        self._worker.tally.reports_applied += applied
-        return pb.ApplyReportsResponse(
-            results=[
-                wire.report_result_to(report, booking)
-                for report, booking in zip(reports, bookings, strict=True)
-            ]
-        )
+        self._worker.tally.reports_applied += bookings.count(APPLIED)
+        return wire.applied_to(request, bookings)
 
     async def GetStatus(
         self, request: pb.GetStatusRequest, context: Context

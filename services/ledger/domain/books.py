@@ -32,6 +32,7 @@ class AccountKey(NamedTuple):
 
 
 NOWHERE = AccountKey("", "")
+NO_BATCH = bytes(32)  # the hash that stands before the first batch
 
 
 class AccountState(StrEnum):
@@ -161,7 +162,7 @@ class Head(msgspec.Struct, frozen=True):
     transfer_seq: int = 0  # of the latest transfer
     account_id: int = 0  # the latest that an account took
     batch_seq: int = 0  # of the latest batch
-    batch_hash: bytes = bytes(32)  # of the latest batch
+    batch_hash: bytes = NO_BATCH  # of the latest batch
     recorded_at: datetime | None = None  # of the latest transfer
 
 

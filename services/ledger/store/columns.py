@@ -1,7 +1,7 @@
 """Rows of the books as the columns that the journal's statements take, and back."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from services.ledger.domain.books import (
     NOWHERE,
@@ -15,6 +15,7 @@ from services.ledger.domain.books import (
     Writes,
 )
 from services.ledger.domain.chain import Batch, Chained
+from services.ledger.domain.memory import Known
 from services.ledger.domain.operations import AdjustHold, Operation, Post, Restrain
 from services.ledger.store.arrays import bigints, byteas, integers, texts, uuids
 
@@ -42,30 +43,48 @@ def hold_from(row: Sequence[Any], accounts: Mapping[int, Account]) -> Hold:
     )
 
 
-def asked_to(operations: Sequence[Operation]) -> Columns:
-    """What the operations name: each account once."""
-    keys = dict.fromkeys(key for operation in operations for key in operation.accounts())
-    restrained = {o.name for o in operations if isinstance(o, Restrain)}
+class Asked(NamedTuple):
+    """What operations name and is not known: of accounts, holds and names each once."""
+
+    accounts: Sequence[AccountKey]
+    hold_ids: Sequence[str]
+    lone_hold_ids: Sequence[str]  # of holds whose account is not named
+    whole_names: Sequence[str]  # of all accounts that there are of them
+
+    @property
+    def names_accounts(self) -> bool:
+        """Whether there are accounts to be read."""
+        return bool(self.accounts or self.lone_hold_ids or self.whole_names)
+
+
+def asked_by(operations: Sequence[Operation], known: Known) -> Asked:
+    """What is to be read for them."""
+    named = [o.hold_id for o in operations]
+    return Asked(
+        accounts=known.unknown,
+        hold_ids=[id_ for id_ in named if id_ is not None and id_ not in known.holds],
+        lone_hold_ids=[o.hold_id for o in operations if o.hold_id and _draws_on_nobody(o)],
+        whole_names=sorted({o.name for o in operations if isinstance(o, Restrain)}),
+    )
+
+
+def asked_to(operations: Sequence[Operation], asked: Asked) -> Columns:
     return {
         "ids": uuids([o.id for o in operations]),
-        "hold_ids": uuids([o.hold_id for o in operations if o.hold_id is not None]),
-        "lone_hold_ids": uuids([o.hold_id for o in operations if _draws_on_nobody(o)]),
-        "names": texts([key.name for key in keys]),
-        "assets": texts([key.asset for key in keys]),
-        "whole_names": texts(sorted(restrained)),
+        "hold_ids": uuids(asked.hold_ids),
+        "lone_hold_ids": uuids(asked.lone_hold_ids),
+        "names": texts([key.name for key in asked.accounts]),
+        "assets": texts([key.asset for key in asked.accounts]),
+        "whole_names": texts(asked.whole_names),
         "reverses": uuids([o.reverses for o in operations if o.reverses is not None]),
     }
 
 
 def _draws_on_nobody(operation: Operation) -> bool:
     """Whether it has a hold whose account it does not name."""
-    if isinstance(operation, AdjustHold):
-        return True
-    return (
-        isinstance(operation, Post)
-        and operation.hold_id is not None
-        and not any(leg.from_hold for leg in operation.legs)
-    )
+    if isinstance(operation, Post):
+        return True not in [leg.from_hold for leg in operation.legs]
+    return isinstance(operation, AdjustHold)
 
 
 def moments_to(moments: Iterable[tuple[Account, int]]) -> Columns:

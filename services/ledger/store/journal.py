@@ -24,6 +24,7 @@ from services.ledger.domain.books import (
     Writes,
 )
 from services.ledger.domain.chain import Chained
+from services.ledger.domain.memory import Known
 from services.ledger.domain.operations import Operation, accounts_of, fingerprint
 from services.ledger.store import columns
 
@@ -45,7 +46,11 @@ READ_RECORDED = """
 
 READ_RESTRAINTS = """
     SELECT name, state FROM restraint
-    WHERE name = ANY(%(names)s::text[] || %(whole_names)s::text[])
+    WHERE name = ANY(%(names)s::text[] || %(whole_names)s::text[] || ARRAY(
+        SELECT name FROM account WHERE id = ANY(ARRAY(
+            SELECT account_id FROM hold WHERE id = ANY(%(lone_hold_ids)s::uuid[])
+        ))
+    ))
 """
 
 READ_REVERSED = """
@@ -209,33 +214,39 @@ class Journal:
         self._connection = connection
         self.epoch = epoch
 
-    async def read(self, operations: Sequence[Operation], *, locks: bool) -> State:
+    async def read(self, operations: Sequence[Operation], known: Known, *, locks: bool) -> State:
         """All that the operations name; `locks`: as it stays until the end of the transaction.
 
-        Without, what is written later on top of it is held against the head. Raises StaleWriter.
+        Without, what is written later on top of it is held against the head. What is `known` is
+        not read: whether it is true the head of the answer tells. Raises StaleWriter.
         """
-        asked = columns.asked_to(operations)
+        asked_for = columns.asked_by(operations, known)
+        asked = columns.asked_to(operations, asked_for)
         async with self._connection.pipeline():
             # First the head: each of the others then sees all that was committed before.
             heads = await self._connection.execute(LOCK_HEAD if locks else READ_HEAD)
             transfers = await self._connection.execute(READ_RECORDED, asked)
-            accounts = await self._connection.execute(READ_ACCOUNTS, asked, binary=True)
-            restraints = await self._connection.execute(READ_RESTRAINTS, asked)
-            holds = reversed_ = None  # in most batches none is asked for
-            if any(o.hold_id for o in operations):
+            accounts = restraints = holds = reversed_ = None  # in most batches some is not needed
+            if asked_for.names_accounts:
+                accounts = await self._connection.execute(READ_ACCOUNTS, asked, binary=True)
+                restraints = await self._connection.execute(READ_RESTRAINTS, asked)
+            if asked_for.hold_ids:
                 holds = await self._connection.execute(READ_HOLDS, asked, binary=True)
             if any(o.reverses for o in operations):
                 reversed_ = await self._connection.execute(READ_REVERSED, asked)
         *head, epoch = await _one(heads)
         if epoch != self.epoch:
             raise StaleWriter(f"epoch {self.epoch} is over, this is {epoch}")
-        by_id = {row[0]: columns.account_from(row) for row in await accounts.fetchall()}
+        read = [columns.account_from(row) for row in await _all(accounts)]
+        found = {**known.accounts, **{account.key: account for account in read}}
+        by_id = {account.id: account for account in found.values()}
+        drawn_on = {row[0]: columns.hold_from(row, by_id) for row in await _all(holds)}
         state = State(
             head=Head(*head),
-            accounts={account.key: account for account in by_id.values()},
-            holds={row[0]: columns.hold_from(row, by_id) for row in await _all(holds)},
+            accounts=found,
+            holds={**known.holds, **drawn_on},
             recorded={},
-            restraints={name: AccountState(s) for name, s in await restraints.fetchall()},
+            restraints={name: AccountState(s) for name, s in await _all(restraints)},
             reversed=frozenset(row[0] for row in await _all(reversed_)),
         )
         rows = {row[0]: Row(*row[1:]) for row in await transfers.fetchall()}
