@@ -68,6 +68,7 @@ class Admission:
         self._tempo = Tempo()
         self._in_flight = 0
         self._promised_until = -inf
+        self._in_a_third = self._reckon()
 
     def begins(self, items: int) -> None:
         """A batch begins."""
@@ -77,12 +78,13 @@ class Admission:
         """The batch that began is over, after so many seconds."""
         self._tempo.note(self._in_flight, took)
         self._in_flight = 0
+        self._in_a_third = self._reckon()
 
     def room(self, queued: int) -> float:
         """How many more may be queued now."""
         if not queued and not self._in_flight:
             return inf
-        return max(ALWAYS, self._in_a_third()) - queued
+        return max(ALWAYS, self._in_a_third) - queued
 
     def come_back(self, items: int, queued: int, *, now: float) -> float:
         """Seconds after which so many that are refused now would be taken. `now`: of a clock.
@@ -90,14 +92,17 @@ class Admission:
         As if they stood in line: each who is refused is given a later moment, at the pace at which
         the line is worked off. So they do not all come back at once, to be refused again.
         """
-        size = min(max(ALWAYS, self._in_a_third()), self._max_items)
+        size = min(max(ALWAYS, self._in_a_third), self._max_items)
         each = self._tempo.seconds(size) / size
         since = max(self._promised_until, now + each * (self._in_flight + queued))
         self._promised_until = min(since + items * each, now + _LONGEST_AFTER)
         return max(_LEAST_AFTER, self._promised_until - now)
 
-    def _in_a_third(self) -> int:
-        """How many are done in a third of the longest wait, in as many batches as it takes."""
+    def _reckon(self) -> int:
+        """How many are done in a third of the longest wait, in as many batches as it takes.
+
+        It changes with each batch, and is asked for with each call.
+        """
         whole, rest = divmod(self._seconds, self._tempo.seconds(self._max_items))
         in_rest = max(0, int(self._tempo.items_in(rest)))
         return int(whole) * self._max_items + min(in_rest, self._max_items)

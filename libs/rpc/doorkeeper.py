@@ -139,7 +139,7 @@ class _Visit:
         trace_id = _trace_id(metadata)
         structlog.contextvars.bind_contextvars(trace_id=trace_id)
         scheme, _, token = str(metadata.get("authorization", "")).partition(" ")
-        is_one = sum(key == "authorization" for key, _ in sent) == 1
+        is_one = [key for key, _ in sent].count("authorization") == 1
         if scheme.lower() != "bearer" or not token or not is_one:
             raise Unauthenticated(Reason.REASON_UNAUTHENTICATED, "one bearer token is needed")
         self._principal = self._door._verifier.verify(token)

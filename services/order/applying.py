@@ -76,14 +76,14 @@ async def apply_outcomes(
     await _look_up(connection, journal, sound)
     if known is not None:
         journal.executions = await known.read()
-    customer_ids = sorted(heads)
     judged = [
         (journal.apply(each, fault), journal.trades.get(each.trade_id))
         for each, fault in zip(told, faults, strict=True)
     ]
-    await keep(connection, journal)
-    unclaimed = await Queue(connection).unclaimed(customer_ids)
-    return unclaimed.then(lambda waiting: _applied_all(judged, waiting))
+    advanced = await keep(connection, journal)
+    if advanced is None:
+        advanced = await Queue(connection).advance(sorted(heads))
+    return advanced.then(lambda waiting: _applied_all(judged, waiting))
 
 
 async def _known_fills(
@@ -112,9 +112,9 @@ async def _look_up(
 
 
 def _applied_all(
-    judged: Sequence[tuple[Verdict, Trade | None]], unclaimed: Sequence[Waiting]
+    judged: Sequence[tuple[Verdict, Trade | None]], advanced: Sequence[Waiting]
 ) -> list[Applied]:
-    waiting = {each.customer_id: each for each in unclaimed}
+    waiting = {each.customer_id: each for each in advanced}
     return [_applied(verdict, trade, waiting) for verdict, trade in judged]
 
 

@@ -1,6 +1,7 @@
 """Which symbols are traded: as the exchange gateway says, kept in the database, held in memory."""
 
 import asyncio
+from collections.abc import Iterable
 from typing import Protocol
 
 import structlog
@@ -59,6 +60,10 @@ class Instruments:
     def are_known(self) -> bool:
         """Whether a list was ever heard, by this process or one before it."""
         return bool(self._tradable)
+
+    def are_listed(self, symbols: Iterable[str]) -> bool:
+        """Whether orders are taken in all of them by the list as it is."""
+        return self._tradable.issuperset(symbols)
 
     async def is_tradable(self, symbol: str) -> bool:
         """Whether orders are taken in it. Raises Unavailable while no list was ever heard."""

@@ -12,8 +12,10 @@ from services.order.domain.controls.gate import may_be_crossed
 from services.order.domain.journal import Journal
 from services.order.domain.requests import Request, requests_of
 from services.order.domain.trade import Cause, Trade, TradeEvent, TradeEventKind
+from services.order.domain.turns import Waiting
 from services.order.store.amendments import Amendments
 from services.order.store.events import Events
+from services.order.store.later import Later
 from services.order.store.own_orders import OwnOrders
 from services.order.store.queue import Queue
 from services.order.store.replaces import Replaces
@@ -21,10 +23,15 @@ from services.order.store.requests import Requests
 from services.order.store.resting import Resting
 
 
-async def keep(connection: psycopg.AsyncConnection, journal: Journal) -> None:
-    """Write what the journal holds: events, where trades stand, who leaves the queue."""
+async def keep(
+    connection: psycopg.AsyncConnection, journal: Journal
+) -> Later[list[Waiting]] | None:
+    """Write what the journal holds: events, where trades stand, who leaves the queue.
+
+    If somebody does, which oldest trades of its customers nobody has taken up yet.
+    """
     if not journal.events:
-        return
+        return None
     changed = journal.changed()
     fills = [event.execution for event in journal.events if event.execution is not None]
     told = [event for event in journal.events if event.replace is not None]
@@ -37,15 +44,14 @@ async def keep(connection: psycopg.AsyncConnection, journal: Journal) -> None:
         await Events(connection).add_executions(fills)
     await Events(connection).record(journal.events)
     if gone:
-        await _leave_queue(connection, gone)
+        await Queue(connection).remove(gone)
+        await _keep_gone(connection, gone)
     await _keep_requests(connection, journal)
+    return await Queue(connection).advance(sorted(journal.heads)) if gone else None
 
 
-async def _leave_queue(connection: psycopg.AsyncConnection, gone: Sequence[Trade]) -> None:
+async def _keep_gone(connection: psycopg.AsyncConnection, gone: Sequence[Trade]) -> None:
     """These do not hold up their customers' next trades any more."""
-    queue = Queue(connection)
-    await queue.remove(gone)
-    await queue.promote(sorted({trade.customer_id for trade in gone}))
     await _keep_resting(connection, gone)
     ended = [t for t in gone if t.status.is_terminal and may_be_crossed(t.terms)]
     if ended:

@@ -1,5 +1,6 @@
-"""What execution tells of trades, from the contract's messages to what the rules speak of."""
+"""What execution tells of trades and is answered: the contract's messages from and to the rules."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -19,16 +20,35 @@ from services.order.domain.news import (
     ReplaceRejected,
 )
 from services.order.domain.trade import Amendment, Cause, Execution
+from services.order.domain.turns import Applied, Waiting
+from services.order.wire import waiting_to
 from stockbroker.common.v1.reason_pb2 import Reason
 from stockbroker.order.v1 import order_execution_service_pb2 as execution_pb
 from stockbroker.order.v1 import order_pb2
 
 _MAX_REASON_TEXT = 1000
+# Looked up once: each is asked for with every outcome.
+_code = execution_pb.OutcomeResult.Code.ValueType
+_status = order_pb2.TradeStatus.ValueType
 
 
 def told_from(message: execution_pb.Outcome) -> Told:
     """An outcome as it was told."""
     return Told(message.trade_id, _outcome_from(message))
+
+
+def applied_to(
+    told: Sequence[Told], applied: Sequence[Applied], waiting: Sequence[Waiting]
+) -> execution_pb.ApplyOutcomesResponse:
+    """What was done about each outcome, in order, and the customers whose next trade waits."""
+    response = execution_pb.ApplyOutcomesResponse(open_customers=map(waiting_to, waiting))
+    for each, done in zip(told, applied, strict=True):
+        result = response.results.add()
+        result.trade_id = each.trade_id
+        result.code = _code(done.verdict.code)
+        result.detail = done.verdict.detail
+        result.status = _status(done.status or 0)
+    return response
 
 
 def _outcome_from(message: execution_pb.Outcome) -> Outcome | None:

@@ -129,7 +129,8 @@ class Journal:
         before = self.trades[trade_id]
         seq = self.heads[before.customer_id] + 1
         standing = _dated(step.standing, before.standing, at=self.at)
-        trade = replace(with_terms(before, step), standing=standing, seq=seq, updated_at=self.at)
+        revised = before if step.replace is None else with_terms(before, step)
+        trade = replace(revised, standing=standing, seq=seq, updated_at=self.at)
         self.trades[trade_id] = trade
         if step.replace is not None:
             self._note(trade_id, step.replace, step.kind)
@@ -157,21 +158,21 @@ class Journal:
         return [self.trades[trade_id] for trade_id in ids]
 
     def _judge(self, told: Told) -> Verdict:
-        trade = self.trades.get(told.trade_id)
-        if trade is None or told.outcome is None:
-            return impossible("no such trade")
-        if isinstance(told.outcome, Executed):
-            known = self.executions.get(told.outcome.execution.key)
-            if known is not None:
-                return _same_execution(known, told.outcome.execution)
-        if isinstance(told.outcome, Replaced | ReplaceRejected):
-            return self._judge_answer(trade, told.outcome)
-        if isinstance(told.outcome, Amended):
-            key = told.outcome.amendment.key
-            was, before = self.executions.get(key), self.amendments.get(key)
-            found = looked_up(trade, told.outcome, was, before)
-            return judge(trade, found) if isinstance(found, Amended) else found
-        return judge(trade, told.outcome)
+        trade, outcome = self.trades.get(told.trade_id), told.outcome
+        match outcome:
+            case _ if trade is None or outcome is None:
+                return impossible("no such trade")
+            case Executed(execution):
+                known = self.executions.get(execution.key)
+                return judge(trade, outcome) if known is None else _same_execution(known, execution)
+            case Replaced() | ReplaceRejected():
+                return self._judge_answer(trade, outcome)
+            case Amended(amendment):
+                was = self.executions.get(amendment.key)
+                before = self.amendments.get(amendment.key)
+                found = looked_up(trade, outcome, was, before)
+                return judge(trade, found) if isinstance(found, Amended) else found
+        return judge(trade, outcome)
 
     def _judge_answer(self, trade: Trade, outcome: Replaced | ReplaceRejected) -> Verdict:
         known = self.replaces.get(outcome.replace_id)

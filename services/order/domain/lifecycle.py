@@ -255,9 +255,10 @@ def state_of(standing: Standing | None) -> State:
     """The state of a trade that stands like this; None: there is no trade."""
     if standing is None:
         return State.NOT_PLACED
+    is_filled = standing.filled_quantity + standing.taken_back > 0
     if standing.replace is not None and standing.status is TradeStatus.PENDING_CANCEL:
-        return _OVER_REPLACE[standing.traded_quantity > 0]
-    return _STATES[standing.status, standing.traded_quantity > 0]
+        return _OVER_REPLACE[is_filled]
+    return _STATES[standing.status, is_filled]
 
 
 def follow(standing: Standing | None, event: Event) -> Next:

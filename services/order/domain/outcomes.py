@@ -56,9 +56,10 @@ def start(trade: Trade) -> Step | None:
 
 def judge(trade: Trade, outcome: Outcome) -> Verdict:
     """Look up where the outcome leads, and go there."""
-    then = follow(trade.standing, _event(trade, outcome))
+    event = _event(trade, outcome)
+    then = follow(trade.standing, event)
     if isinstance(then, State):
-        return tell_too_late_to_replace(_apply(trade, outcome))
+        return tell_too_late_to_replace(_apply(trade, outcome, event))
     if then is Still.REPEATED:
         return REPEATED if _is_same(trade, outcome) else _cannot_be(trade, Still.OVER)
     return _cannot_be(trade, then)
@@ -75,6 +76,9 @@ _EVENTS: Mapping[type[Outcome], Event] = {
 
 
 def _event(trade: Trade, outcome: Outcome) -> Event:
+    event = _EVENTS.get(type(outcome))
+    if event is not None:
+        return event
     match outcome:
         case Executed(execution):
             left = trade.terms.quantity - trade.standing.traded_quantity - execution.quantity
@@ -83,19 +87,19 @@ def _event(trade: Trade, outcome: Outcome) -> Event:
             return Event.EXPIRED if outcome.expired else Event.CANCELED
         case Amended(amendment):
             return event_of(amendment)
-    return _EVENTS[type(outcome)]
+    raise TypeError(f"no event of {outcome}")
 
 
-def _apply(trade: Trade, outcome: Outcome) -> Verdict:
+def _apply(trade: Trade, outcome: Outcome, event: Event) -> Verdict:
     match outcome:
         case Accepted():
             return _accept(trade, outcome)
         case Executed():
-            return _fill(trade, outcome)
+            return _fill(trade, outcome, event)
         case Rejected():
             return _reject(trade, outcome)
         case Canceled():
-            return _end(trade, outcome)
+            return _end(trade, outcome, event)
         case CancelRejected() | Replaced() | ReplaceRejected():
             return _answer_request(trade, outcome)
         case InDoubt():
@@ -144,7 +148,7 @@ def _accept(trade: Trade, outcome: Accepted) -> Verdict:
     return applied(trade, Step(Event.ACCEPTED, standing, cause))
 
 
-def _fill(trade: Trade, outcome: Executed) -> Verdict:
+def _fill(trade: Trade, outcome: Executed, event: Event) -> Verdict:
     execution, before = outcome.execution, trade.standing
     traded_quantity = before.traded_quantity + execution.quantity
     if traded_quantity > trade.terms.quantity:
@@ -152,7 +156,6 @@ def _fill(trade: Trade, outcome: Executed) -> Verdict:
     notional_micros = before.filled_notional_micros + execution.quantity * execution.price_micros
     if notional_micros > _MAX_INT64:
         return impossible("the notional would not fit 64 bits")
-    event = _event(trade, outcome)
     standing = after(
         before,
         event,
@@ -179,8 +182,7 @@ def _reject(trade: Trade, outcome: Rejected) -> Verdict:
     return applied(trade, Step(Event.REJECTED, standing, outcome.cause))
 
 
-def _end(trade: Trade, outcome: Canceled) -> Verdict:
-    event = _event(trade, outcome)
+def _end(trade: Trade, outcome: Canceled, event: Event) -> Verdict:
     asker = asked_by(trade, outcome.reason)
     standing = after(
         trade.standing,

@@ -220,19 +220,21 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def rests(self) -> bool:
         """Whether it is on the exchange's book, or may be."""
-        is_there = bool(self.standing.exchange_order_id or self.standing.traded_quantity)
-        return is_there and self.terms.may_rest and not self.status.is_terminal
+        if not self.terms.may_rest or self.status.is_terminal:
+            return False
+        return bool(self.standing.exchange_order_id or self.standing.traded_quantity)
 
     @property
     def is_held_by_house(self) -> bool:
         """Whether it is a stop that the house holds, and that the exchange does not know yet."""
-        is_held = self.standing.exchange_order_id == held_id(self.trade_id)
+        at_exchange = self.standing.exchange_order_id
+        is_held = bool(at_exchange) and at_exchange == held_id(self.trade_id)
         return is_held and not self.status.is_terminal
 
     @property
     def is_to_be_replaced(self) -> bool:
         """Whether its replace may go to the exchange now: after its order, not over a cancel."""
-        return self.rests and self.status is TradeStatus.PENDING_REPLACE
+        return self.status is TradeStatus.PENDING_REPLACE and self.rests
 
 
 class Execution(msgspec.Struct, frozen=True, kw_only=True):

@@ -21,7 +21,7 @@ from services.order.domain.leading import (
 from services.order.domain.replacing import Known
 from services.order.domain.trade import Trade
 from services.order.domain.turns import Applied, Waiting
-from services.order.outcomes_wire import told_from
+from services.order.outcomes_wire import applied_to, told_from
 from services.order.service.executions import ExecutionReading
 from services.order.service.office import BackOffice
 from services.order.service.parking import ParkingService
@@ -71,14 +71,7 @@ class ExecutionService(ParkingService, ExecutionReading, OrderExecutionServiceSe
 
         claims = await self._office.database.run(Change.CLAIM, claim)
         self._office.announcer.changed(claims.started)
-        return pb.ClaimTradesResponse(
-            trades=[wire.claimed_to(claimed, trade) for claimed, trade in claims.trades],
-            cancels=[wire.claimed_cancel_to(claimed, trade) for claimed, trade in claims.cancels],
-            replaces=[
-                wire.claimed_replace_to(claimed, trade) for claimed, trade in claims.replaces
-            ],
-            lost_partitions=claims.lost_partitions,
-        )
+        return wire.claims_to(claims)
 
     async def ListOpenCustomers(
         self, request: pb.ListOpenCustomersRequest, context: Context
@@ -114,13 +107,7 @@ class ExecutionService(ParkingService, ExecutionReading, OrderExecutionServiceSe
     ) -> pb.ApplyOutcomesResponse:
         told = [told_from(outcome) for outcome in request.outcomes]
         applied = _unrefused(await self._office.applier.submit_all(told))
-        return pb.ApplyOutcomesResponse(
-            results=[
-                wire.result_to(each.trade_id, done)
-                for each, done in zip(told, applied, strict=True)
-            ],
-            open_customers=map(wire.waiting_to, _waiting(applied)),
-        )
+        return applied_to(told, applied, _waiting(applied))
 
 
 def _terms_of(

@@ -109,7 +109,9 @@ class PlacingService:
         A symbol may leave the list; a call that was taken before is still the same call. Raises
         Unavailable.
         """
-        symbols = dict.fromkeys(placement.terms.symbol for placement in placements)
+        symbols = dict.fromkeys([placement.terms.symbol for placement in placements])
+        if self._desk.instruments.are_listed(symbols):
+            return {}
         untraded = {each for each in symbols if not await self._desk.instruments.is_tradable(each)}
         asked = [placement for placement in placements if placement.terms.symbol in untraded]
         if not asked:

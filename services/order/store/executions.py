@@ -2,13 +2,9 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 import msgspec
 import psycopg
-
-from services.order.domain.trade import Execution
-from services.order.store.rows import execution_from
 
 # All of it and the oldest transaction in progress are of one snapshot, so nothing slips between.
 _AFTER = """
@@ -16,7 +12,8 @@ SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint, f.*
 FROM (SELECT) AS one
 LEFT JOIN LATERAL (
     (SELECT e.venue, e.execution_id, e.trade_id::text, e.quantity, e.price_micros, e.executed_at,
-        e.transaction_id, t.customer_id, t.side, t.symbol, NULL AS amendment_id
+        e.transaction_id, coalesce(t.customer_id, '') AS customer_id,
+        coalesce(t.side, 0) AS side, coalesce(t.symbol, '') AS symbol, NULL AS amendment_id
     FROM execution AS e
     LEFT JOIN LATERAL (
         SELECT customer_id, side, symbol FROM trade WHERE trade_id = e.trade_id LIMIT 1
@@ -27,7 +24,8 @@ LEFT JOIN LATERAL (
     LIMIT %(limit)s)
     UNION ALL
     (SELECT a.venue, a.execution_id, a.trade_id::text, a.quantity, a.price_micros, a.amended_at,
-        a.transaction_id, t.customer_id, t.side, t.symbol, a.amendment_id
+        a.transaction_id, coalesce(t.customer_id, ''), coalesce(t.side, 0),
+        coalesce(t.symbol, ''), a.amendment_id
     FROM execution_amendment AS a
     LEFT JOIN LATERAL (
         SELECT customer_id, side, symbol FROM trade WHERE trade_id = a.trade_id LIMIT 1
@@ -51,7 +49,12 @@ class Place(msgspec.Struct, frozen=True, order=True):
 class Recorded(msgspec.Struct, frozen=True):
     """A fill and the terms of its trade; empty where there is no such trade."""
 
-    execution: Execution
+    venue: str
+    execution_id: str
+    trade_id: str
+    quantity: int
+    price_micros: int
+    executed_at: datetime
     transaction_id: int
     customer_id: str
     side: int
@@ -60,7 +63,7 @@ class Recorded(msgspec.Struct, frozen=True):
     @property
     def place(self) -> Place:
         """Where it stands."""
-        return Place(self.transaction_id, self.execution.venue, self.execution.execution_id)
+        return Place(self.transaction_id, self.venue, self.execution_id)
 
 
 class RecordedAmendment(msgspec.Struct, frozen=True):
@@ -105,12 +108,9 @@ class Executions:
             _AFTER, {**msgspec.structs.asdict(place), "limit": limit}, binary=True
         )
         rows = await cursor.fetchall()
-        fills, amendments = [], []
-        for _, venue, *columns, amendment_id in rows:
-            if amendment_id is not None:
-                amendments.append(_amendment((venue, *columns), amendment_id))
-            elif venue is not None:
-                fills.append(_recorded((venue, *columns)))
+        told = [row for row in rows if row[1] is not None]
+        fills = [Recorded(*row[1:11]) for row in told if row[11] is None]
+        amendments = [RecordedAmendment(*row[1:]) for row in told if row[11] is not None]
         return page(fills, amendments, oldest_in_progress=rows[0][0], limit=limit)
 
 
@@ -126,28 +126,3 @@ def page(
     told: Sequence[Sequence[Recorded | RecordedAmendment]] = (fills, amendments)
     cuts = [each[-1].place for each in told if len(each) == limit]
     return Page(fills, amendments, min([*cuts, settled]), reaches_end=not cuts)
-
-
-def _recorded(row: tuple[Any, ...]) -> Recorded:
-    *execution, transaction_id, customer_id, side, symbol = row
-    return Recorded(
-        execution_from(execution), transaction_id, customer_id or "", side or 0, symbol or ""
-    )
-
-
-def _amendment(row: tuple[Any, ...], amendment_id: str) -> RecordedAmendment:
-    venue, execution_id, trade_id, quantity, price_micros, amended_at, *rest = row
-    transaction_id, customer_id, side, symbol = rest
-    return RecordedAmendment(
-        venue=venue,
-        execution_id=execution_id,
-        trade_id=trade_id,
-        quantity=quantity,
-        price_micros=price_micros,
-        amended_at=amended_at,
-        transaction_id=transaction_id,
-        customer_id=customer_id or "",
-        side=side or 0,
-        symbol=symbol or "",
-        amendment_id=amendment_id,
-    )

@@ -103,40 +103,31 @@ class Queue:
             },
         )
 
-    async def promote(self, customer_ids: Sequence[str]) -> None:
-        """Mark each customer's oldest open trade as the head, after heads were taken out."""
-        await self._connection.execute(
+    async def advance(self, customer_ids: Sequence[str]) -> Later[list[Waiting]]:
+        """Mark each customer's oldest open trade as the head, after heads were taken out.
+
+        Those of them that nobody has taken up yet.
+        """
+        cursor = await self._connection.execute(
             """
-            UPDATE open_trade
-            SET is_head = true
-            WHERE ctid = ANY (ARRAY(
-                SELECT head.ctid
+            WITH head AS MATERIALIZED (
+                SELECT i.customer_id, oldest.*
                 FROM unnest(%(customer_ids)s::text[]) AS i (customer_id)
                 CROSS JOIN LATERAL (
-                    SELECT ctid, is_head FROM open_trade
+                    SELECT ctid AS place, is_head, partition, trade_id, claimed_epoch
+                    FROM open_trade
                     WHERE customer_id = i.customer_id
                     ORDER BY placed_seq
                     LIMIT 1
-                ) AS head
-                WHERE NOT head.is_head
-            ))
-            """,
-            {"customer_ids": Texts(customer_ids)},
-        )
-
-    async def unclaimed(self, customer_ids: Sequence[str]) -> Later[list[Waiting]]:
-        """Those of the customers whose oldest open trade nobody has taken up yet."""
-        cursor = await self._connection.execute(
-            """
-            SELECT i.customer_id, head.partition, head.trade_id::text, head.claimed_epoch
-            FROM unnest(%(customer_ids)s::text[]) AS i (customer_id)
-            CROSS JOIN LATERAL (
-                SELECT partition, trade_id, claimed_epoch FROM open_trade
-                WHERE customer_id = i.customer_id
-                ORDER BY placed_seq
-                LIMIT 1
-            ) AS head
-            WHERE head.claimed_epoch = 0
+                ) AS oldest
+            ), promoted AS (
+                UPDATE open_trade
+                SET is_head = true
+                WHERE ctid = ANY (ARRAY(SELECT place FROM head WHERE NOT is_head))
+            )
+            SELECT customer_id, partition, trade_id::text, claimed_epoch
+            FROM head
+            WHERE claimed_epoch = 0
             """,
             {"customer_ids": Texts(customer_ids)},
             binary=True,
