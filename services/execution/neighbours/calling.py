@@ -4,13 +4,13 @@ Every call is one attempt with a deadline. What passes by itself is raised as Un
 else as NeighbourFault; `Insistence` repeats what is Unavailable. All calls are safe to repeat.
 """
 
-import random
 from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
 from typing import Any, TypeVar
 
 import grpc
 import structlog
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
 from libs.clock import Clock
 from libs.refusals import Unavailable
@@ -27,9 +27,6 @@ _PASSING = {
     grpc.StatusCode.UNAUTHENTICATED,  # until the token file is renewed
 }
 _SILENT = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
-
-_SHORTEST_PAUSE_SECONDS = 0.05
-_LONGEST_PAUSE_SECONDS = 1.0
 
 Answer = TypeVar("Answer")
 _log = structlog.get_logger()
@@ -96,23 +93,24 @@ class Insistence:
 
     async def __call__(self, call: Callable[[], Awaitable[Answer]]) -> Answer:
         """The answer of `call`. Raises NeighbourFault, and Unavailable only after `end`."""
-        failures = 0
-        while True:
-            try:
+        async for attempt in AsyncRetrying(
+            retry=retry_if_exception_type(Unavailable),
+            wait=wait_random_exponential(multiplier=0.05, max=1.0),
+            stop=lambda _: self._is_over,
+            sleep=self._clock.sleep,
+            before_sleep=_tell,
+            reraise=True,
+        ):
+            with attempt:
                 return await call()
-            except Unavailable as error:
-                if self._is_over:
-                    raise
-                failures += 1
-                if failures % 10 == 1:
-                    _log.warning("neighbour_away", attempt=failures, error=str(error))
-            await self._clock.sleep(_pause_after(failures))
+        raise AssertionError("unreachable")
 
 
-def _pause_after(failures: int) -> float:
-    """Seconds, drawn by lot up to a second: those who failed together do not come back together."""
-    longest = _SHORTEST_PAUSE_SECONDS * 2 ** min(failures - 1, 10)
-    return random.uniform(0, min(longest, _LONGEST_PAUSE_SECONDS))
+def _tell(state: RetryCallState) -> None:
+    """The first failed attempt and then every tenth."""
+    if state.attempt_number % 10 == 1 and state.outcome is not None:
+        error = str(state.outcome.exception())
+        _log.warning("neighbour_away", attempt=state.attempt_number, error=error)
 
 
 def _unavailable(details: str | None) -> Unavailable:
