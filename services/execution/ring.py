@@ -16,6 +16,10 @@ _RETAKE_SECONDS = 1.0
 # A worker the order service does not answer goes quiet, so that others take its partitions.
 _MAX_SILENCE_SECONDS = 5.0
 
+# A worker that stood still for so long may be dead to the others: they count from its last beat,
+# which may have been that long ago when it stopped.
+_STILL_SECONDS = DEAD_SECONDS - BEAT_SECONDS - 0.1
+
 _leading = Gauge("execution_leading", "Partitions this worker leads")
 _log = structlog.get_logger()
 
@@ -44,7 +48,7 @@ class Ring:
     async def beat(self) -> None:
         """Tell the others that this worker lives, as often as they need it."""
         now = self._worker.clock.monotonic()
-        self._has_stood_still |= now - self._awake_at > DEAD_SECONDS
+        self._has_stood_still |= now - self._awake_at > _STILL_SECONDS
         self._awake_at = now
         is_due = now - self._beat_at >= BEAT_SECONDS or self._presence.is_listening
         if is_due and self._order.silent_seconds < _MAX_SILENCE_SECONDS:
@@ -58,8 +62,8 @@ class Ring:
     async def tend(self) -> None:
         """Take up and give up partitions. Raises Unavailable.
 
-        A worker that stood still for as long as makes one dead leads nothing any more, whatever it
-        believes: the others have taken over.
+        A worker that stood still for as long as may make one dead leads nothing any more, whatever
+        it believes: the others have taken over.
         """
         if self._has_stood_still:
             self._has_stood_still = False

@@ -10,6 +10,7 @@ import pytest
 from nats.aio.msg import Msg
 
 from libs.broker import Broker, BrokerAway
+from services.execution.domain.attention import Attention
 from services.execution.domain.ring import View
 from services.execution.presence import (
     BEAT_SECONDS,
@@ -18,7 +19,9 @@ from services.execution.presence import (
     Beat,
     Presence,
 )
+from services.execution.ring import Ring
 from services.execution.store import SignOfLife, Store
+from services.execution.worker import Worker
 
 TICK = 0.1
 
@@ -256,3 +259,34 @@ async def test_a_worker_that_stood_still_listens_before_it_believes_itself(scene
 
     assert scene.presence.view() is None
     assert names(await scene.passes(1.0)) == ["ben"]
+
+
+class _Quiet:
+    """Presence, consumer and order of a worker that nobody talks to."""
+
+    is_listening = False
+    silent_seconds = 0.0
+
+    async def beat(self, leads: object) -> None: ...
+
+    async def release(self, partitions: object) -> None: ...
+
+    def view(self) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("seconds", "is_leading"),
+    [(BEAT_SECONDS, True), (DEAD_SECONDS - BEAT_SECONDS, False), (DEAD_SECONDS, False)],
+)
+async def test_who_stood_still_for_as_long_as_may_be_death_leads_nothing(
+    seconds: float, is_leading: bool
+) -> None:
+    clock, quiet = HandClock(), cast(Any, _Quiet())
+    worker = Worker("ben", clock, Attention(ask_after_seconds=1.0), cast(Any, quiet), clock.now())
+    worker.leads.take({7: 1})
+    ring = Ring(worker, quiet, quiet, quiet, lambda _: None)
+    await ring.beat()
+    clock.seconds += seconds  # its last beat may have been told a beat before
+    await ring.beat()
+    await ring.tend()
+    assert (7 in worker.leads) is is_leading
