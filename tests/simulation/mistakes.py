@@ -119,7 +119,7 @@ def applied_before_stored() -> Iterator[None]:
 # what is told of it is impossible.
 MISTAKES: Mapping[Callable[[], AbstractContextManager[None]], tuple[str, ...]] = {
     no_idempotency: ("I5", "I9"),
-    timeout_taken_for_rejection: ("I4", "I5", "I12"),
+    timeout_taken_for_rejection: ("I4", "I5", "I9", "I12"),
     no_sweep: ("I9",),
     acknowledged_before_stored: ("I8",),
     no_fence: ("I7",),
