@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
+from hypothesis.errors import FlakyFailure
 from msgspec.structs import replace
 
 from libs.embedded import Postgres
@@ -216,9 +217,8 @@ def test_a_planted_fault_is_found(
     postgres: Postgres, postgres_url: str, monkeypatch: Patch, plant: Callable[[Patch], None]
 ) -> None:
     plant(monkeypatch)
-    with (
-        a_bench(postgres, postgres_url) as bench,
-        pytest.raises((AssertionError, pytest.fail.Exception)),
-    ):
+    # Some faults show only where two batches meet: found once, perhaps not when told again.
+    found = (AssertionError, pytest.fail.Exception, FlakyFailure)
+    with a_bench(postgres, postgres_url) as bench, pytest.raises(found):
         compare(bench, examples=EXAMPLES, share=0, shrinks=False)
     assert bench.examples <= EXAMPLES
