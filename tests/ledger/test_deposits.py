@@ -28,16 +28,17 @@ async def test_shares_come_in_with_what_they_cost(desk: Desk) -> None:
 
 @pytest.mark.parametrize("state", ["frozen", "closed"])
 async def test_an_account_that_is_not_open_takes_no_deposit(desk: Desk, state: str) -> None:
-    await desk.rows(
-        "INSERT INTO restraint (name, state) VALUES ('customer/alice', %s) RETURNING name", state
-    )
+    # An account that was frozen once is read anew each time.
+    await desk.rows("INSERT INTO restraint VALUES ('customer/alice', 'open') RETURNING name")
+    await desk.deposit(USD)
+    await desk.rows("UPDATE restraint SET state = %s RETURNING name", state)
     deposit = new_id()
     for _ in range(2):
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await desk.deposit(USD, deposit=deposit)
         assert caught.value.code() == grpc.StatusCode.FAILED_PRECONDITION
         assert reason_of(caught.value) == "ACCOUNT_NOT_OPEN"
-    assert await desk.cash_of() == (0, 0)
+    assert await desk.cash_of() == (USD, 0)
     await desk.assert_books_balance()
 
 
