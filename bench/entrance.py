@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from cryptography import x509
@@ -20,6 +20,7 @@ from libs.embedded import CannotRun, free_port
 
 _HOST = "127.0.0.1"
 _START_SECONDS = 60.0
+_STOP_SECONDS = 10.0
 _UPSTREAMS = ("order", "ledger", "execution", "gateway", "exchange", "reconciliation")
 # The load is the benchmark's own to choose.
 _UNLIMITED = {
@@ -32,14 +33,14 @@ Files = tuple[Path, Path]  # a certificate and its key
 
 @contextmanager
 def running(
-    command: Sequence[str], environment: dict[str, str] | None = None
+    command: Sequence[str], environment: dict[str, str] | None = None, *, is_read: bool = True
 ) -> Iterator["subprocess.Popen[str]"]:
-    """A program that runs meanwhile; what it prints can be read."""
+    """A program that runs meanwhile; what it prints can be read, or goes nowhere."""
     process = subprocess.Popen(
         command,
         cwd=Path(__file__).parents[1],
         env={**os.environ, **(environment or {})},
-        stdout=subprocess.PIPE,
+        stdout=subprocess.PIPE if is_read else subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         text=True,
     )
@@ -48,6 +49,10 @@ def running(
             yield process
         finally:
             process.terminate()
+            try:
+                process.wait(_STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
 
 
 @contextmanager
@@ -68,7 +73,8 @@ def entrance(
     if files is not None:
         told |= {"tls_certificate_file": str(files[0]), "tls_key_file": str(files[1])}
     environment = {f"STOCKBROKER_{name.upper()}": value for name, value in told.items()}
-    with running([sys.executable, "-m", "services.edge.main"], environment) as process:
+    command = [sys.executable, "-m", "services.edge.main"]
+    with running(command, environment, is_read=False) as process:
         _wait(process, admin)
         yield address, process.pid
 
@@ -106,10 +112,9 @@ def _wait(process: "subprocess.Popen[str]", admin_port: int) -> None:
     deadline = time.monotonic() + _START_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
         connection = http.client.HTTPConnection(_HOST, admin_port, timeout=2)
-        with suppress(OSError):
+        with suppress(OSError, http.client.HTTPException), closing(connection):
             connection.request("GET", "/ready")
             if connection.getresponse().status == http.HTTPStatus.OK:
                 return
-        connection.close()
         time.sleep(0.05)
     raise CannotRun("Envoy did not get ready")
