@@ -38,20 +38,24 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def median(rounds: Sequence[Sequence[Row]]) -> list[Row]:
-    """The rows of all rounds, each with its median value and its median ratio."""
-    found = []
-    for same in zip(*rounds, strict=True):
-        ratios = [row.ratio for row in same if row.ratio is not None]
-        costs = [row.cpu_us for row in same if row.cpu_us is not None]
-        found.append(
-            msgspec.structs.replace(
-                same[0],
-                value=statistics.median(row.value for row in same),
-                ratio=statistics.median(ratios) if ratios else None,
-                cpu_us=statistics.median(costs) if costs else None,
-            )
-        )
-    return found
+    """The rows of all rounds, each with its medians; one that rounds lack says so."""
+    by_name: dict[str, list[Row]] = {}
+    for row in (row for rows in rounds for row in rows):
+        by_name.setdefault(row.name, []).append(row)
+    return [_median_of(same, len(rounds)) for same in by_name.values()]
+
+
+def _median_of(same: Sequence[Row], rounds: int) -> Row:
+    ratios = [row.ratio for row in same if row.ratio is not None]
+    costs = [row.cpu_us for row in same if row.cpu_us is not None]
+    seen = "" if len(same) == rounds else f"in {len(same)} of {rounds} rounds"
+    return msgspec.structs.replace(
+        same[0],
+        value=statistics.median(row.value for row in same),
+        ratio=statistics.median(ratios) if ratios else None,
+        cpu_us=statistics.median(costs) if costs else None,
+        note="; ".join(filter(None, (same[0].note, seen))),
+    )
 
 
 def waits(

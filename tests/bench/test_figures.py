@@ -27,6 +27,12 @@ def test_a_row_is_the_median_of_its_rounds_and_its_ratio_that_of_theirs() -> Non
     assert (row.value, row.ratio) == (3, 8)
 
 
+def test_what_a_round_lacks_is_the_median_of_the_others_and_says_so() -> None:
+    told, kept = Row(name="told no", value=4, unit="ms"), Row(name="kept", value=1, unit="ms")
+    rows = {row.name: row for row in median([[kept], [told, kept], [told, kept]])}
+    assert (rows["kept"].note, rows["told no"].note) == ("", "in 2 of 3 rounds")
+
+
 def test_a_run_beside_others_is_called_noisy() -> None:
     assert "NOISY" not in how_quiet([0.02, 0.1])
     assert "NOISY" in how_quiet([0.02, 0.4])
