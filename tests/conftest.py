@@ -14,10 +14,12 @@ from hypothesis import HealthCheck, settings
 from libs.embedded import Nats, Postgres, Tuning
 from tests.support import room
 from tests.support.databases import Databases
+from tests.support.groups import Groups, together
 from tests.support.house import House, running_house
 from tests.support.keys import Keys
 
 room.choose()
+_groups = Groups()
 
 # A claim does not depend on how fast the machine is just now.
 settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -27,6 +29,23 @@ settings.load_profile("house")
 def pytest_xdist_auto_num_workers() -> int:
     """Of `-n auto`: one more than there are processors, for tests wait as much as they compute."""
     return (os.cpu_count() or 1) + 1
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """As xdist does: the tests of a group follow each other."""
+    together(items)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """What a group shares ends with the group."""
+    _groups.leave(item, nextitem)
+
+
+def pytest_sessionfinish() -> None:
+    """Or else with the session."""
+    _groups.close()
 
 
 def pytest_collection_finish() -> None:
@@ -96,7 +115,12 @@ def nats_url(nats: Nats) -> str:
 
 
 @pytest.fixture(scope="session")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def groups() -> Groups:
+    """Keeps what the tests of a group share, as long as the group lasts."""
+    return _groups
+
+
+@pytest.fixture(scope="session")
+def house(tmp_path_factory: pytest.TempPathFactory, groups: Groups) -> House:
     """A whole running house, for tests marked `xdist_group("house")`; name customers uniquely."""
-    with running_house(tmp_path_factory.mktemp("house")) as house:
-        yield house
+    return groups.open("house", running_house(tmp_path_factory.mktemp("house")))

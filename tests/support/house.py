@@ -4,7 +4,8 @@ Tests that share the fixture `house` stand in one group, so that one house serve
 
     pytestmark = pytest.mark.xdist_group("house")
 
-and pytest-xdist is run with `--dist loadgroup`. A test that mistreats its house starts one itself.
+and pytest-xdist is run with `--dist loadgroup`; the house ends with the last of them. A test that
+mistreats its house starts one itself.
 """
 
 import contextlib
