@@ -9,7 +9,7 @@ from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM
 import pytest
 
 from services.execution.main import Settings
-from services.execution.store import MIGRATIONS
+from services.order.database import MIGRATIONS
 from tests.execution.desk import eventually
 from tests.execution.fakes import Street
 from tests.execution.floor import Floor
