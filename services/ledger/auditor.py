@@ -52,7 +52,7 @@ _HISTORY = {"transfer": "I6", "entry": "I3", "batch": "I6", "checkpoint": "I6"}
 _broken = Gauge("ledger_invariant_broken", "1 while an invariant is broken", ["invariant"])
 _log = structlog.get_logger()
 
-Counters = dict[str, tuple[int, int, int]]
+Counters = dict[tuple[str, int], tuple[int, int, int]]  # by table and partition
 Breaches = dict[str, list[str]]
 
 
@@ -156,16 +156,18 @@ class Auditor:
     async def _read_counters(self) -> Counters:
         async with self._pool.connection() as connection:
             cursor = await connection.execute(invariants.READ_COUNTERS)
-            return {row[0]: (row[1], row[2], row[3]) for row in await cursor.fetchall()}
+            return {row[:2]: row[2:] for row in await cursor.fetchall()}
 
     def _note_changes(self, counters: Counters) -> bool:
         """Whether rows of history were changed or removed since the latest look."""
         is_changed = False
         for table, rule in _HISTORY.items():
-            _, *now = counters.get(table, (0, 0, 0))
-            _, *then = self._counters.get(table, (0, 0, 0))
-            count = sum(now) - sum(then)
-            if count > 0:
+            count = 0
+            for key, (_, *now) in counters.items():
+                if key[0] == table:
+                    _, *then = self._counters.get(key, (0, 0, 0))
+                    count += max(0, sum(now) - sum(then))
+            if count:
                 is_changed = True
                 self._changed.setdefault(rule, []).append(
                     f"{count} rows of {table} were changed or removed"

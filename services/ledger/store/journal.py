@@ -131,9 +131,9 @@ WRITE_TRANSFERS = """
 
 WRITE_ENTRIES = """
     INSERT INTO entry (account_id, version, transfer_seq, amount, balance_after, held_after,
-        cost_after, hash)
+        cost_after, hash, month)
     SELECT account_id, version, transfer_seq, amount, balance_after, nullif(held_after, 0),
-        nullif(cost_after, 0), hash
+        nullif(cost_after, 0), hash, %(month)s::smallint
     FROM unnest(%(account_ids)s::integer[], %(versions)s::bigint[], %(transfer_seqs)s::bigint[],
         %(amounts)s::bigint[], %(balances)s::bigint[], %(helds)s::bigint[], %(costs)s::bigint[],
         %(hashes)s::bytea[])
@@ -303,7 +303,7 @@ def writing(writes: Writes, chained: Chained, *, epoch: int) -> Writing:
         (WRITE_TRANSFERS, columns.transfers_to(writes.transfers, chained.alone)),
     ]
     if entries:
-        found.append((WRITE_ENTRIES, columns.entries_to(entries, chained.entries)))
+        found.append((WRITE_ENTRIES, columns.entries_to(writes, chained.entries)))
     if opened:
         found.append((OPEN_ACCOUNTS, columns.opened_to(opened, chained)))
     if writes.changed:
