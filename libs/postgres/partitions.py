@@ -1,0 +1,278 @@
+"""A table's partitions by month: which there are, making those to come, taking old ones out.
+
+From old to new a table has at most one partition "before" (what is left of months taken out, and
+what comes late for them), the first one (the month in which the table was divided, with all before
+it), one for each month since, and "default": what fits nowhere else, so that writing never fails
+for want of a partition. A new partition is like the default one: its columns, checks, indexes,
+triggers and storage settings.
+
+Whatever is done here takes its locks for moments only, gives up rather than wait for them, and
+tries again. Connections are in autocommit.
+"""
+
+import re
+from collections.abc import Awaitable, Callable, Iterable
+
+import msgspec
+import psycopg
+import structlog
+from psycopg import sql
+from tenacity import (
+    AsyncRetrying,
+    retry_if_exception_type,
+    stop_after_attempt,
+    wait_random_exponential,
+)
+
+from libs.months import Month, MonthlyTable
+
+ARCHIVED = "archived"  # the schema in which partitions lie that were taken out
+_RANGE = re.compile(r"FOR VALUES FROM \('?([^')]*)'?\) TO \('?([^')]*)'?\)")
+_ATTEMPTS = 40
+_PASSING = (
+    psycopg.errors.LockNotAvailable,
+    psycopg.errors.QueryCanceled,
+    psycopg.errors.DeadlockDetected,
+)
+_log = structlog.get_logger()
+
+Connection = psycopg.AsyncConnection
+
+
+class Partition(msgspec.Struct, frozen=True):
+    """One of a table's partitions, but for the default one."""
+
+    name: str
+    begins: Month | None  # None: it has everything before `ends`
+    ends: Month  # the first month that it has not
+
+    @property
+    def month(self) -> Month:
+        """The month it is called by: its only one, or its last."""
+        return self.ends.plus(-1)
+
+    @property
+    def is_before(self) -> bool:
+        """Whether it has only what is left of months that were taken out."""
+        return self.name.endswith("_before")
+
+    def has(self, month: Month) -> bool:
+        """Whether that month's rows belong here."""
+        return month < self.ends and (self.begins is None or self.begins <= month)
+
+
+def name_of(table: MonthlyTable, month: Month) -> str:
+    """What the partition of a month is called."""
+    return f"{table.name}_{month.year:04d}_{month.month:02d}"
+
+
+async def partitions(connection: Connection, table: MonthlyTable) -> list[Partition]:
+    """All but the default one, oldest first."""
+    cursor = await connection.execute(
+        """
+        SELECT c.relname, pg_get_expr(c.relpartbound, c.oid)
+        FROM pg_inherits AS i
+        JOIN pg_class AS c ON c.oid = i.inhrelid
+        WHERE i.inhparent = %s::regclass
+        """,
+        [table.name],
+    )
+    found = [(name, _RANGE.fullmatch(bound)) for name, bound in await cursor.fetchall()]
+    known = [_partition(table, name, bound) for name, bound in found if bound is not None]
+    return sorted(known, key=lambda each: each.ends)
+
+
+def _partition(table: MonthlyTable, name: str, bound: re.Match[str]) -> Partition:
+    lower, upper = bound.groups()
+    begins = None if lower == "MINVALUE" else table.key.month(lower)
+    return Partition(name, begins, table.key.month(upper))
+
+
+async def ensure(
+    connection: Connection, table: MonthlyTable, months: Iterable[Month]
+) -> list[Month]:
+    """Make the partitions of these months that are not there yet; the months made.
+
+    A month of which rows lie in the default partition is left there, and the log says so. Several
+    processes may do it at once.
+    """
+    made = []
+    for month in months:
+
+        async def make(month: Month = month) -> bool:
+            return await _make(connection, table, month, with_rows=False)
+
+        try:
+            if await _patiently(connection, table, make):
+                made.append(month)
+        except psycopg.errors.CheckViolation:
+            _log.warning("month_lies_in_default", table=table.name, month=str(month))
+    return made
+
+
+async def gather(connection: Connection, table: MonthlyTable, month: Month) -> bool:
+    """Give a month a partition of its own, with what of it lies in the default one.
+
+    For months that are over: while rows are moved the default partition can not be written to.
+    """
+
+    async def make() -> bool:
+        return await _make(connection, table, month, with_rows=True)
+
+    return await _patiently(connection, table, make)
+
+
+async def take_out(
+    connection: Connection,
+    table: MonthlyTable,
+    partition: Partition,
+    *,
+    before: str | None = None,
+) -> None:
+    """Take the oldest month's partition out of the table, into the schema `archived`.
+
+    In one transaction. From then on the partition "before" has the month's place: what it had
+    stays in it, unless `before` names a table, made by `make_like`, that takes its place.
+    """
+    if before is not None:
+        await _vouch(connection, table, before, partition.ends)
+
+    async def swap() -> None:
+        old = f"{table.name}_before"
+        names = {each.name for each in await partitions(connection, table)}
+        await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {ARCHIVED}")
+        await _detach(connection, table, partition.name)
+        if old in names:
+            await _detach(connection, table, old)
+        if before is not None:
+            await _execute(connection, "DROP TABLE IF EXISTS {}", old)
+            await _execute(connection, "ALTER TABLE {} RENAME TO {}", before, old)
+        elif old not in names:
+            await make_like(connection, table, old)
+        await _attach(connection, table, old, (None, partition.ends))
+        if before is not None:
+            await _execute(connection, "ALTER TABLE {} DROP CONSTRAINT months_before", old)
+        await _execute(connection, "ALTER TABLE {} SET SCHEMA {}", partition.name, ARCHIVED)
+
+    await _patiently(connection, table, swap)
+
+
+async def make_like(connection: Connection, table: MonthlyTable, name: str) -> None:
+    """A table like the default partition, with nothing in it, that belongs to nothing yet."""
+    default = f"{table.name}_default"
+    await _execute(connection, "CREATE TABLE {} (LIKE {} INCLUDING ALL)", name, default)
+    cursor = await connection.execute(
+        "SELECT unnest(reloptions) FROM pg_class WHERE oid = %s::regclass", [default]
+    )
+    for (option,) in await cursor.fetchall():
+        key, _, value = option.partition("=")
+        await connection.execute(
+            sql.SQL("ALTER TABLE {} SET ({} = {})").format(
+                sql.Identifier(name), sql.Identifier(key), sql.Literal(value)
+            )
+        )
+    cursor = await connection.execute(
+        """
+        SELECT pg_get_triggerdef(oid, true) FROM pg_trigger
+        WHERE tgrelid = %s::regclass AND NOT tgisinternal AND tgparentid = 0
+        """,
+        [default],
+    )
+    for (definition,) in await cursor.fetchall():
+        await connection.execute(definition.replace(f" ON {default} ", f" ON {name} ", 1).encode())
+
+
+async def _make(
+    connection: Connection, table: MonthlyTable, month: Month, *, with_rows: bool
+) -> bool:
+    """Whether the month had no partition. Within a transaction."""
+    if any(each.has(month) for each in await partitions(connection, table)):
+        return False
+    name = name_of(table, month)
+    await make_like(connection, table, name)
+    if with_rows:
+        await _move_rows(connection, table, month)
+    await _attach(connection, table, name, (month, month.plus(1)))
+    _log.info("partition_made", table=table.name, month=str(month))
+    return True
+
+
+async def _move_rows(connection: Connection, table: MonthlyTable, month: Month) -> None:
+    """What lies in the default partition, into the month's own; nobody else may change it so."""
+    default, column = sql.Identifier(f"{table.name}_default"), sql.Identifier(table.column)
+    of_month = sql.SQL("{} >= {} AND {} < {}").format(
+        column,
+        sql.Literal(table.key.first(month)),
+        column,
+        sql.Literal(table.key.first(month.plus(1))),
+    )
+    for statement in (
+        "ALTER TABLE {default} DISABLE TRIGGER USER",
+        "INSERT INTO {month} SELECT * FROM {default} WHERE {of_month}",
+        "DELETE FROM {default} WHERE {of_month}",
+        "ALTER TABLE {default} ENABLE TRIGGER USER",
+    ):
+        await connection.execute(
+            sql.SQL(statement).format(
+                default=default, month=sql.Identifier(name_of(table, month)), of_month=of_month
+            )
+        )
+
+
+async def _vouch(connection: Connection, table: MonthlyTable, name: str, ends: Month) -> None:
+    """Say that a table has nothing from `ends` on, so that nobody waits while it is looked at."""
+    column = sql.Identifier(table.column)
+    await _execute(connection, "ALTER TABLE {} DROP CONSTRAINT IF EXISTS months_before", name)
+    await connection.execute(
+        sql.SQL(
+            "ALTER TABLE {} ADD CONSTRAINT months_before CHECK ({} IS NOT NULL AND {} < {})"
+        ).format(sql.Identifier(name), column, column, sql.Literal(table.key.first(ends)))
+    )
+
+
+async def _attach(
+    connection: Connection,
+    table: MonthlyTable,
+    name: str,
+    bounds: tuple[Month | None, Month],
+) -> None:
+    begins, ends = bounds
+    lower = sql.SQL("MINVALUE") if begins is None else sql.Literal(table.key.first(begins))
+    await connection.execute(
+        sql.SQL("ALTER TABLE {} ATTACH PARTITION {} FOR VALUES FROM ({}) TO ({})").format(
+            sql.Identifier(table.name),
+            sql.Identifier(name),
+            lower,
+            sql.Literal(table.key.first(ends)),
+        )
+    )
+
+
+async def _detach(connection: Connection, table: MonthlyTable, name: str) -> None:
+    await _execute(connection, "ALTER TABLE {} DETACH PARTITION {}", table.name, name)
+
+
+async def _execute(connection: Connection, statement: str, *names: str) -> None:
+    """A statement about things with these names."""
+    await connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+
+
+async def _patiently(
+    connection: Connection, table: MonthlyTable, work: Callable[[], Awaitable[bool | None]]
+) -> bool:
+    """The answer of `work`, done in one transaction, by one process at a time."""
+    async for attempt in AsyncRetrying(
+        retry=retry_if_exception_type(_PASSING),
+        wait=wait_random_exponential(multiplier=0.1, max=5),
+        stop=stop_after_attempt(_ATTEMPTS),
+        reraise=True,
+    ):
+        with attempt:
+            async with connection.transaction():
+                await connection.execute("SET LOCAL lock_timeout = '1s'")
+                await connection.execute(
+                    "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))",
+                    [f"months {table.name}"],
+                )
+                return bool(await work())
+    raise AssertionError("unreachable")
