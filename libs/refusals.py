@@ -52,6 +52,12 @@ class NotFound(Refusal):
     code = grpc.StatusCode.NOT_FOUND
 
 
+class Archived(Refusal):
+    """What was asked for was written to files and taken out of the database."""
+
+    code = grpc.StatusCode.OUT_OF_RANGE
+
+
 class AlreadyExists(Refusal):
     """The id was used before with other terms."""
 
