@@ -1,8 +1,10 @@
 """The invariants of the books as questions whose answers are the places where they are broken.
 
-`IN_RANGE` and `OF_ENTRIES` are asked of the history above `after` up to `until`, `OF_HEAD` of where
-it ends, `OF_STATE` of what all accounts and holds are now, from one moment. Each answer is a row of
-one text. `OF_STATE` alone takes longer the more customers and trades there are.
+`OF_TRANSFERS`, `IN_RANGE` and `OF_ENTRIES` are asked of the history above `after` up to `until`,
+the latter two only of what is not archived; `OF_ARCHIVED` of what is left of that. `OF_HEAD` is
+asked of where the history ends, `OF_STATE` of what all accounts and holds are now, from one moment.
+Each answer is a row of one text. `OF_STATE` and `OF_ARCHIVED` take longer the more customers and
+trades there are.
 
 Single entries are looked up one by one (LATERAL, OFFSET 0): what is known of the partitions could
 talk the planner into reading all of them.
@@ -10,6 +12,26 @@ talk the planner into reading all of them.
 
 from collections.abc import Mapping
 from typing import LiteralString
+
+OF_TRANSFERS: Mapping[str, tuple[LiteralString, ...]] = {
+    "I6": (
+        """
+        SELECT format('transfers %%s to %%s: %%s of them are there',
+            %(after)s::bigint + 1, %(until)s::bigint, count(*))
+        FROM transfer WHERE seq > %(after)s AND seq <= %(until)s
+        HAVING count(*) <> %(until)s::bigint - %(after)s::bigint
+        """,
+    ),
+    "I7": (
+        """
+        SELECT format('transfer %%s was recorded before transfer %%s', b.first_seq, before.last_seq)
+        FROM batch b JOIN batch before ON before.seq = b.seq - 1
+        WHERE b.last_seq > %(after)s AND b.last_seq <= %(until)s
+            AND b.recorded_at < before.recorded_at
+        LIMIT 5
+        """,
+    ),
+}
 
 IN_RANGE: Mapping[str, tuple[LiteralString, ...]] = {
     "I1": (
@@ -25,12 +47,6 @@ IN_RANGE: Mapping[str, tuple[LiteralString, ...]] = {
     ),
     "I6": (
         """
-        SELECT format('transfers %%s to %%s: %%s of them are there',
-            %(after)s::bigint + 1, %(until)s::bigint, count(*))
-        FROM transfer WHERE seq > %(after)s AND seq <= %(until)s
-        HAVING count(*) <> %(until)s::bigint - %(after)s::bigint
-        """,
-        """
         SELECT DISTINCT format('transfer %%s has entries and %%s', e.transfer_seq,
             CASE WHEN t.seq IS NULL THEN 'is not there' ELSE 'was refused' END)
         FROM entry e LEFT JOIN (
@@ -38,15 +54,6 @@ IN_RANGE: Mapping[str, tuple[LiteralString, ...]] = {
         ) AS t ON t.seq = e.transfer_seq
         WHERE e.transfer_seq > %(after)s AND e.transfer_seq <= %(until)s
             AND (t.seq IS NULL OR t.reason <> 0)
-        LIMIT 5
-        """,
-    ),
-    "I7": (
-        """
-        SELECT format('transfer %%s was recorded before transfer %%s', b.first_seq, before.last_seq)
-        FROM batch b JOIN batch before ON before.seq = b.seq - 1
-        WHERE b.last_seq > %(after)s AND b.last_seq <= %(until)s
-            AND b.recorded_at < before.recorded_at
         LIMIT 5
         """,
     ),
@@ -201,6 +208,34 @@ OF_HEAD: Mapping[str, tuple[LiteralString, ...]] = {
             SELECT seq FROM transfer ORDER BY seq DESC LIMIT 1
         ) AS t ON true
         WHERE coalesce(t.seq, 0) <> h.transfer_seq
+        """,
+    ),
+}
+
+# The last entry of each account among those that are archived.
+OF_ARCHIVED: Mapping[str, tuple[LiteralString, ...]] = {
+    "I1": (
+        """
+        SELECT format('what is left of archived entries of %%s adds up to %%s',
+            a.asset, sum(e.balance_after))
+        FROM (
+            SELECT DISTINCT ON (account_id) account_id, balance_after FROM entry
+            WHERE transfer_seq <= %(archived)s
+            ORDER BY account_id, version DESC
+        ) AS e
+        JOIN account a ON a.id = e.account_id
+        GROUP BY a.asset HAVING sum(e.balance_after) <> 0
+        LIMIT 5
+        """,
+    ),
+    "I2": (
+        """
+        SELECT format('%%s %%s version %%s: balance %%s, held %%s',
+            a.name, a.asset, e.version, e.balance_after, coalesce(e.held_after, 0))
+        FROM entry e JOIN account a ON a.id = e.account_id
+        WHERE e.transfer_seq <= %(archived)s
+            AND a.has_floor AND e.balance_after < coalesce(e.held_after, 0)
+        LIMIT 5
         """,
     ),
 }
