@@ -15,7 +15,7 @@ from services.ledger.store.months import ENTRIES
 
 NEXT_BEFORE = "entry_before_next"  # becomes the partition "before"
 _LOOK_SECONDS = 0.2
-_GIVE_UP_SECONDS = 600.0
+_GIVE_UP_SECONDS = 300.0
 
 # Where the journal stood at the end of a month: its last batch by then, and the checkpoint that
 # ends with it. Before it, what was archived with the months before.
@@ -124,7 +124,7 @@ async def keep_last(connection: AsyncConnection, ends: Month) -> list[str]:
         await connection.execute(KEEP_LAST, asked)
         cursor = await connection.execute("SELECT pg_current_xact_id()::xid::text")
         ((xid,),) = await cursor.fetchall()
-    await connection.execute("ANALYZE entry_before_next")
+    await connection.execute("VACUUM (ANALYZE) entry_before_next")  # its summaries of pages, too
     await _all_see(connection, xid)
     cursor = await connection.execute(READ_UNKEPT, asked)
     return [words for (words,) in await cursor.fetchall()]
