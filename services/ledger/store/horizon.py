@@ -51,6 +51,6 @@ def archived(horizon: Horizon) -> Archived:
     return Archived(
         Reason.REASON_HISTORY_ARCHIVED,
         f"entries of transfers up to {horizon.seq}, recorded until {until}, are archived",
-        archived_seq=str(horizon.seq),
+        archived_through_seq=str(horizon.seq),
         archived_until=until,
     )
