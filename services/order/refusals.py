@@ -9,6 +9,7 @@ from libs.refusals import (
     Denied,
     Invalid,
     NotFound,
+    OutOfRange,
     Refused,
     Throttled,
     Unavailable,
@@ -117,6 +118,14 @@ def invalid_sequence() -> Invalid:
         Reason.REASON_INVALID_SEQUENCE,
         "after_seq must be 0 to the seq of the customer's latest event",
         field="after_seq",
+    )
+
+
+def history_archived(through_seq: int) -> OutOfRange:
+    return OutOfRange(
+        Reason.REASON_HISTORY_ARCHIVED,
+        f"events up to seq {through_seq} are archived",
+        archived_through_seq=str(through_seq),
     )
 
 
