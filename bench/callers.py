@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import count as count_from
+from itertools import cycle, islice
 from typing import Any
 
 import grpc
@@ -117,12 +118,18 @@ def _bearer(token: str) -> tuple[tuple[str, str], ...]:
     return (("authorization", f"Bearer {token}"),)
 
 
-class UnaryDoor:
-    """`callers` at a time, each with one trade."""
+def _channels(addresses: Sequence[str], count: int) -> list[grpc.aio.Channel]:
+    """Connections, taking turns among the addresses."""
+    own = [("grpc.use_local_subchannel_pool", 1)]
+    hosts = islice(cycle(addresses), count)
+    return [grpc.aio.insecure_channel(address, options=own) for address in hosts]
 
-    def __init__(self, address: str, customers: Customers, *, callers: int) -> None:
-        own = [("grpc.use_local_subchannel_pool", 1)]
-        self._channels = [grpc.aio.insecure_channel(address, options=own) for _ in range(_CHANNELS)]
+
+class UnaryDoor:
+    """`callers` at a time, each with one trade. `addresses`: of all processes that take them."""
+
+    def __init__(self, addresses: Sequence[str], customers: Customers, *, callers: int) -> None:
+        self._channels = _channels(addresses, _CHANNELS)
         self._places: list[Any] = [
             channel.unary_unary(PLACE, request_serializer=pb.PlaceTradeRequest.SerializeToString)
             for channel in self._channels
@@ -203,11 +210,10 @@ class UnaryDoor:
 
 
 class BatchDoor:
-    """A few streams, each with a few batches under way."""
+    """A few streams, each with a few batches under way. `addresses`: of all who take them."""
 
-    def __init__(self, address: str, customers: Customers) -> None:
-        own = [("grpc.use_local_subchannel_pool", 1)]
-        self._channels = [grpc.aio.insecure_channel(address, options=own) for _ in range(STREAMS)]
+    def __init__(self, addresses: Sequence[str], customers: Customers) -> None:
+        self._channels = _channels(addresses, STREAMS)
         self._customers = customers
 
     async def close(self) -> None:

@@ -61,11 +61,11 @@ class Taken(msgspec.Struct, frozen=True):
 async def a_desk(
     house: House, scale: Scale, customers_count: int = CUSTOMERS, *, is_outside: bool = False
 ) -> AsyncGenerator["Desk", None]:
-    """What measures `house`, at the doors of its order service; from outside: through Envoy."""
-    address = house.public if is_outside else house.services["order"]
+    """What measures `house`, at the doors of its order processes; from outside: through Envoy."""
+    addresses = [house.public] if is_outside else list(house.orders.values())
     customers = Customers(house.signing_key_file, customers_count)
-    unary = UnaryDoor(address, customers, callers=scale.callers)
-    batches = BatchDoor(address, customers)
+    unary = UnaryDoor(addresses, customers, callers=scale.callers)
+    batches = BatchDoor(addresses, customers)
     async with await psycopg.AsyncConnection.connect(
         house.databases["order"], autocommit=True
     ) as connection:

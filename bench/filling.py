@@ -18,7 +18,7 @@ from stockbroker.ledger.v1 import posting_pb2 as posting
 from stockbroker.ledger.v1.invariant_pb2 import GetInvariantsRequest
 from stockbroker.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
 
-_BANK, _CASH_MICROS = "house/bench", 10**13
+_BANK, _CASH_MICROS = "house/bench", 10**12  # a balance has room for nine million of it
 _CALLS, _CALL_ITEMS = 4, 500
 _CALL_SECONDS = 600.0
 _LONGEST_SECONDS = 60.0  # of trading in one go, after which all of it is judged

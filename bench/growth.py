@@ -90,7 +90,7 @@ class Growth:
             self._step(f"{_short(count)} customers")
             crowd = Customers(house.signing_key_file, max(count, len(few)), with_token=0)
             await filling.endow(house, crowd.ids[len(everyone) :])
-            everyone, door = crowd.ids, BatchDoor(house.services["order"], crowd)
+            everyone, door = crowd.ids, BatchDoor([house.services["order"]], crowd)
             rows += await self._figures(named(len(everyone), 0), door)
         if self._scale.history:
             self._step(f"{_short(self._scale.history)} old trades")

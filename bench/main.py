@@ -13,7 +13,18 @@ from msgspec.structs import replace
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from bench import bounds, growth, house, ledger, matching, pressure, soak, trades, ways
+from bench import (
+    bounds,
+    growth,
+    house,
+    ledger,
+    matching,
+    pressure,
+    processes,
+    soak,
+    trades,
+    ways,
+)
 from bench.cpu import Others
 from bench.report import Row, how_quiet, keep, median, table
 from bench.scale import Scale
@@ -29,6 +40,7 @@ SUITES: dict[str, Suite] = {
     "house": house.rounds,
     "bounds": bounds.rounds,
     "ways": ways.rounds,
+    "processes": processes.rounds,
     "ledger": ledger.rounds,
     "matching": matching.rounds,
     "growth": growth.rounds,
@@ -36,7 +48,7 @@ SUITES: dict[str, Suite] = {
 }
 
 _MOST_ROUNDS = {"pressure": 1, "house": 1, "bounds": 1, "growth": 1, "soak": 1}  # they are long
-_BY_NAME_ALONE = {"growth", "soak"}  # longer still
+_BY_NAME_ALONE = {"growth", "soak", "processes"}  # longer still, or for machines with more cores
 _FILE_WIDTH = 140
 _app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -44,7 +56,8 @@ _app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 @_app.command()
 def main(  # noqa: PLR0913 - its parameters are its options
     only: Annotated[
-        list[str] | None, typer.Option(help="Suites to run; none: all but `growth`, `soak`.")
+        list[str] | None,
+        typer.Option(help="Suites to run; none: all but `growth`, `soak`, `processes`."),
     ] = None,
     seconds: Annotated[float, typer.Option(help="How long each figure is measured.")] = 3.0,
     rounds: Annotated[int, typer.Option(help="How often; the median counts.")] = 3,

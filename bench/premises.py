@@ -38,6 +38,7 @@ class House(msgspec.Struct, frozen=True):
     operators: str
     signing_key_file: str
     services: Mapping[str, str]
+    orders: Mapping[str, str]  # the processes of the order service
     databases: Mapping[str, str]
     pids: Mapping[str, int]
     supervisor_pid: int
@@ -48,9 +49,12 @@ class House(msgspec.Struct, frozen=True):
 
 
 @contextmanager
-def running_house() -> Iterator[House]:
-    """In a temporary folder; in the end stopped, and all of it gone. Raises CannotRun."""
-    with a_folder() as folder, running_in(folder) as house:
+def running_house(**settings: str) -> Iterator[House]:
+    """In a temporary folder; in the end stopped, and all of it gone. Raises CannotRun.
+
+    `settings`: of the house, without STOCKBROKER_.
+    """
+    with a_folder() as folder, running_in(folder, **settings) as house:
         yield house
 
 
@@ -63,9 +67,9 @@ def a_folder() -> Iterator[Path]:
 
 
 @contextmanager
-def running_in(folder: Path) -> Iterator[House]:
+def running_in(folder: Path, **settings: str) -> Iterator[House]:
     """On what is in `folder`; in the end stopped. Raises CannotRun."""
-    own = {f"STOCKBROKER_{name}": value for name, value in _SETTINGS.items()}
+    own = {f"STOCKBROKER_{name}": value for name, value in {**_SETTINGS, **settings}.items()}
     command = [sys.executable, "-m", "services.house.main", "--no-demo"]
     with (folder / "supervisor.log").open("ab") as log:
         process = subprocess.Popen(

@@ -46,16 +46,16 @@ class Invalid(Refusal):
     code = grpc.StatusCode.INVALID_ARGUMENT
 
 
-class OutOfRange(Refusal):
-    """What was asked for lies where there is nothing any more, or nothing yet."""
-
-    code = grpc.StatusCode.OUT_OF_RANGE
-
-
 class NotFound(Refusal):
     """What was asked for is not there, or not the caller's."""
 
     code = grpc.StatusCode.NOT_FOUND
+
+
+class Archived(Refusal):
+    """What was asked for was written to files and taken out of the database."""
+
+    code = grpc.StatusCode.OUT_OF_RANGE
 
 
 class AlreadyExists(Refusal):

@@ -200,7 +200,9 @@ def _routes_of_every_service(upstreams: list[str]) -> list[dict[str, Any]]:
     return routes
 
 
-def _cluster(name: str, address: str) -> dict[str, Any]:
+def _cluster(name: str, addresses: str) -> dict[str, Any]:
+    """`addresses`: one or several, by comma."""
+    hosts = addresses.split(",")
     http2 = {"connection_keepalive": {"interval": "30s", "timeout": "5s"}}
     check = {
         "timeout": "1s",
@@ -212,10 +214,10 @@ def _cluster(name: str, address: str) -> dict[str, Any]:
         "grpc_health_check": {"service_name": health_name(name)},
     }
     bounds = ("max_connections", "max_pending_requests", "max_requests", "max_retries")
-    endpoint = {"endpoint": {"address": _address(address)}}
+    endpoints = [{"endpoint": {"address": _address(host)}} for host in hosts]
     return {
         "name": name,
-        "type": "STATIC" if _is_literal(address) else "STRICT_DNS",
+        "type": "STATIC" if all(map(_is_literal, hosts)) else "STRICT_DNS",
         "connect_timeout": "1s",
         "lb_policy": "LEAST_REQUEST",
         "typed_extension_protocol_options": {
@@ -226,7 +228,7 @@ def _cluster(name: str, address: str) -> dict[str, Any]:
         # Each open stream counts as a request, and there are many watchers.
         "circuit_breakers": {"thresholds": [dict.fromkeys(bounds, _NO_LIMIT)]},
         "health_checks": [check],
-        "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [endpoint]}]},
+        "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": endpoints}]},
     }
 
 

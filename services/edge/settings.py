@@ -11,7 +11,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Read from the environment, each with the prefix STOCKBROKER_."""
 
     jwks_file: Annotated[str, msgspec.Meta(description="Public keys that tokens verify with.")]
-    order_address: Annotated[str, msgspec.Meta(description="The order service, host:port.")]
+    order_address: Annotated[
+        str, msgspec.Meta(description="The order service, host:port; several by comma.")
+    ]
     ledger_address: Annotated[str, msgspec.Meta(description="The ledger service, host:port.")]
     execution_address: Annotated[str, msgspec.Meta(description="The execution service, host:port.")]
     gateway_address: Annotated[str, msgspec.Meta(description="The exchange gateway, host:port.")]

@@ -57,8 +57,15 @@ _ALLOW = {
         )
     },
 }
-# Flat cost whatever the tables hold: plans that hash the batch and look up the table by its key.
-FLAT_PLANS = {"enable_seqscan": "off", "enable_nestloop": "off", "enable_mergejoin": "off"}
+# Flat cost whatever the tables hold: plans that hash the batch and look up the table by its key,
+# made once.
+FLAT_PLANS = {
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_nestloop": "off",
+    "enable_mergejoin": "off",
+    "jit": "off",
+}
 # The server ends a transaction whose process was frozen within it, so that another can go on. It
 # would not within a flight of statements, nor after one, where psycopg's last word is a flush.
 LANES = {**FLAT_PLANS, "idle_in_transaction_session_timeout": "1000"}

@@ -18,8 +18,12 @@ from stockbroker.common.v1.reason_pb2 import Reason
 
 Answer = TypeVar("Answer")
 
-# Of the lane that writes: no plan may depend on how full the tables are.
-KEEPING_PLANS = {"enable_seqscan": "off"}
+# Of the lane that writes: no plan may depend on how full the tables are, and each is made once.
+KEEPING_PLANS = {
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "jit": "off",
+}
 MIGRATIONS = Path(__file__).parent / "migrations"
 _RETRY_SECONDS = 1.0
 _log = structlog.get_logger()

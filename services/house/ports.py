@@ -6,7 +6,7 @@ from functools import partial
 from libs.embedded import CannotRun, free_port
 from libs.embedded.child import wait_until
 from libs.embedded.ports import is_free
-from services.house.settings import MOST_WORKERS, Settings
+from services.house.settings import MOST_PROCESSES, Settings
 
 HOST = "127.0.0.1"
 # A service stands behind those that it calls.
@@ -21,9 +21,9 @@ SERVICES = (
 _PATIENCE_SECONDS = 5.0  # processes of a run just killed may still hold their ports
 
 
-def worker_names(count: int) -> list[str]:
-    """The processes of the execution service."""
-    return ["execution", *(f"execution_{number}" for number in range(2, count + 1))]
+def process_names(service: str, count: int) -> list[str]:
+    """The processes of a service; the first has its name."""
+    return [service, *(f"{service}_{number}" for number in range(2, count + 1))]
 
 
 _INNER = (
@@ -33,7 +33,8 @@ _INNER = (
     "nats_monitor",
     "edge_admin",
     *(f"{name}_metrics" for name in SERVICES),
-    *worker_names(MOST_WORKERS)[1:],
+    *process_names("execution", MOST_PROCESSES)[1:],
+    *process_names("order", MOST_PROCESSES)[1:],
 )
 
 

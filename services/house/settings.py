@@ -4,7 +4,7 @@ from typing import Annotated
 
 import msgspec
 
-MOST_WORKERS = 8
+MOST_PROCESSES = 8  # of a service that has several
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 
 
@@ -28,8 +28,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         str,
         msgspec.Meta(description="A file with other ways between the parts, for drills of faults."),
     ] = ""
+    order_processes: Annotated[
+        int, msgspec.Meta(ge=1, le=MOST_PROCESSES, description="Processes of the order service.")
+    ] = 1
     execution_workers: Annotated[
-        int, msgspec.Meta(ge=1, le=MOST_WORKERS, description="Processes of the execution service.")
+        int,
+        msgspec.Meta(ge=1, le=MOST_PROCESSES, description="Processes of the execution service."),
     ] = 1
     postgres_shared_buffers_mb: Annotated[
         int, msgspec.Meta(ge=16, le=65_536, description="PostgreSQL's own cache.")

@@ -1,6 +1,7 @@
 """This house: its parts, what each is told, and what is told about them."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ from libs.embedded import Nats, Postgres, Tuning
 from libs.probe import probe
 from services.house.folder import DataFolder
 from services.house.parts import NatsPart, Part, PostgresPart, Program, answers_http
-from services.house.ports import SERVICES, Ports, worker_names
+from services.house.ports import SERVICES, Ports, process_names
 from services.house.routes import read_routes
 from services.house.settings import Settings
 
@@ -47,12 +48,14 @@ class House:
             monitor_port=self.ports.of("nats_monitor"),
             log=folder.log("nats"),
         )
-        self._workers = worker_names(settings.execution_workers)
+        self._workers = process_names("execution", settings.execution_workers)
+        self._orders = process_names("order", settings.order_processes)
 
     def stages(self) -> list[list[Part]]:
         """What starts together; what comes later needs what comes before, and stops before it."""
         services: list[Part] = [self._service(name) for name in SERVICES]
-        services += [self._another_worker(name) for name in self._workers[1:]]
+        services += [self._another(name, "execution", worker=name) for name in self._workers[1:]]
+        services += [self._another(name, "order") for name in self._orders[1:]]
         services.append(self._edge())
         return [
             [PostgresPart(self._postgres, SERVICES), NatsPart(self._nats)],
@@ -69,6 +72,7 @@ class House:
             "ledger_public_key_file": str(self.folder.ledger_public_key_file),
             "services": {name: self.ports.address(name) for name in SERVICES},
             "workers": {name: self.ports.address(name) for name in self._workers},
+            "orders": {name: self.ports.address(name) for name in self._orders},
             "parts": {
                 "postgres": self.ports.address("postgres"),
                 "nats": self.ports.address("nats"),
@@ -93,11 +97,10 @@ class House:
             own["signing_key_file"] = str(self.folder.ledger_key_file)
         return self._program(name, of=name, own=own, address=address)
 
-    def _another_worker(self, name: str) -> Program:
-        """One more worker: reports come to any, operators' calls to the first."""
+    def _another(self, name: str, service: str, **own: str) -> Program:
+        """One more process: of workers, reports come to any, and operators' calls to the first."""
         address = self.ports.address(name)
-        own = {"listen": address, "worker": name}
-        return self._program(name, of="execution", own=own, address=address)
+        return self._program(name, of=service, own={"listen": address, **own}, address=address)
 
     def _program(self, name: str, *, of: str, own: dict[str, str], address: str) -> Program:
         """A process of the service `of` that listens on `address`."""
@@ -144,10 +147,16 @@ class House:
             for setting, part in _ADDRESSES.items()
         }
         if process == "exchange_gateway":
-            workers = self._workers
-            addresses = [self._routes.way(process, w, self.ports.address(w)) for w in workers]
-            ways["execution_address"] = ",".join(addresses)
+            ways["execution_address"] = ",".join(self._ways(process, self._workers))
+        elif process == "edge":
+            ways["order_address"] = ",".join(self._ways(process, self._orders))
+        elif process in self._workers:
+            orders = self._ways(process, self._orders)
+            ways["order_address"] = orders[self._workers.index(process) % len(orders)]
         return {"jwks_file": str(self.folder.jwks_file), **ways}
+
+    def _ways(self, process: str, parts: Sequence[str]) -> list[str]:
+        return [self._routes.way(process, part, self.ports.address(part)) for part in parts]
 
     def _reached_by(self, process: str, part: str, url: str) -> str:
         """The URL of `part` as `process` is told it."""

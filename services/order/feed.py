@@ -7,11 +7,11 @@ a lost or doubled bell can neither lose nor double an event.
 from collections.abc import AsyncGenerator, Sequence
 
 from libs.batcher import Batcher
-from libs.refusals import OutOfRange
+from libs.refusals import Archived
 from services.order import refusals
 from services.order.database import Database
 from services.order.domain.trade import Heartbeat, TradeEvent
-from services.order.store.archived import Archived, Extent
+from services.order.store.archived import Extent, Extents
 from services.order.store.lists import Lists
 from services.order.watchers import Watchers
 
@@ -35,7 +35,7 @@ class Feed:
         self, customer_id: str, after_seq: int
     ) -> AsyncGenerator[TradeEvent | Heartbeat, None]:
         """Every event after `after_seq`, then live ones; a heartbeat once all are told, and when
-        it is quiet. Raises Invalid when `after_seq` is not of the past, OutOfRange when an event
+        it is quiet. Raises Invalid when `after_seq` is not of the past, Archived when an event
         after it is archived, Unavailable when the database is away or the process stops.
         """
         with self._watchers.watch(customer_id) as watch:
@@ -66,14 +66,14 @@ class Feed:
             raise refusals.history_archived(extent.archived_through_seq)
         return extent.head_seq
 
-    async def _archived(self, customer_id: str) -> OutOfRange:
+    async def _archived(self, customer_id: str) -> Archived:
         """An event is missing: it was archived while the stream was read."""
         extent = await self._extent(customer_id)
         return refusals.history_archived(extent.archived_through_seq)
 
     async def _extent(self, customer_id: str) -> Extent:
         async with self._database.connection() as connection:
-            return await Archived(connection).extent(customer_id)
+            return await Extents(connection).extent(customer_id)
 
     async def _read(self, positions: Sequence[tuple[str, int]]) -> list[list[TradeEvent]]:
         async with self._database.connection() as connection:

@@ -6,10 +6,10 @@ Nothing a caller sent is said back, whatever its size or content.
 from libs.reasons import Reason
 from libs.refusals import (
     AlreadyExists,
+    Archived,
     Denied,
     Invalid,
     NotFound,
-    OutOfRange,
     Refused,
     Throttled,
     Unavailable,
@@ -121,8 +121,8 @@ def invalid_sequence() -> Invalid:
     )
 
 
-def history_archived(through_seq: int) -> OutOfRange:
-    return OutOfRange(
+def history_archived(through_seq: int) -> Archived:
+    return Archived(
         Reason.REASON_HISTORY_ARCHIVED,
         f"events up to seq {through_seq} are archived",
         archived_through_seq=str(through_seq),

@@ -1,4 +1,4 @@
-"""A house with three execution workers: trades run in order whichever of them dies."""
+"""A house of three execution workers and two order processes: trades run in order whoever dies."""
 
 import asyncio
 import uuid
@@ -16,9 +16,9 @@ TRADES = 5
 
 
 @pytest.mark.timeout(300)
-async def test_a_house_with_three_workers_trades_on_when_one_is_killed(tmp_path: Path) -> None:
+async def test_a_house_of_many_processes_trades_on_when_one_is_killed(tmp_path: Path) -> None:
     customers = [f"w{uuid.uuid4().hex[:12]}" for _ in range(6)]
-    with running_house(tmp_path, EXECUTION_WORKERS="3") as house:
+    with running_house(tmp_path, EXECUTION_WORKERS="3", ORDER_PROCESSES="2") as house:
         for customer in customers:
             await house.endow(customer, cash=CASH)
 
@@ -38,3 +38,5 @@ async def test_a_house_with_three_workers_trades_on_when_one_is_killed(tmp_path:
         house.kill("execution_2")
         await asyncio.gather(*trading)
         books.check(house.database_url("ledger"))
+        for process in ("order", "order_2"):
+            assert '"trades_placed"' in (tmp_path / "logs" / f"{process}.log").read_text()

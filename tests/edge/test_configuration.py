@@ -35,6 +35,17 @@ def test_envoy_takes_it_with_addresses_and_with_names(
     assert "deprecated" not in done.stderr.lower()
 
 
+def test_calls_of_one_service_are_spread_over_all_its_processes(keys: Keys) -> None:
+    settings = msgspec.structs.replace(
+        _settings(keys, "127.0.0.1"), order_address="127.0.0.1:8000,127.0.0.1:8001"
+    )
+    order = configuration(settings)["static_resources"]["clusters"][0]
+    (locality,) = order["load_assignment"]["endpoints"]
+    addresses = [each["endpoint"]["address"] for each in locality["lb_endpoints"]]
+    ports = [address["socket_address"]["port_value"] for address in addresses]
+    assert (order["name"], order["type"], ports) == ("order", "STATIC", [8000, 8001])
+
+
 def test_every_contract_has_an_upstream() -> None:
     modules = pkgutil.walk_packages(stockbroker.__path__, "stockbroker.")
     names = [module.name for module in modules if module.name.endswith("_service_pb2")]

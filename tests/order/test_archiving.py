@@ -15,7 +15,7 @@ import pytest
 
 from libs.archive import check
 from libs.months import Month
-from libs.refusals import OutOfRange
+from libs.refusals import Archived
 from libs.rpc.status import metadata_of
 from services.order.database import Database
 from services.order.feed import Feed
@@ -220,7 +220,7 @@ async def test_a_stream_that_is_overtaken_by_the_archive_ends_and_says_so(
     async with aclosing(feed.follow("alice", 0)) as stream:
         told = [await anext(stream) for _ in range(100)]
         database.happen = go
-        with pytest.raises(OutOfRange) as refusal:
+        with pytest.raises(Archived) as refusal:
             while True:
                 told.append(await anext(stream))
     await database.close()

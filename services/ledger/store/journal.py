@@ -29,8 +29,14 @@ from services.ledger.domain.operations import Operation, accounts_of, fingerprin
 from services.ledger.store import columns
 
 # Plans that a generic, unanalysed or outgrown statistic could talk the planner into, and that cost
-# a scan per row.
-OPTIONS = {"enable_seqscan": "off", "enable_mergejoin": "off", "enable_nestloop": "off"}
+# a scan per row. Each is made once.
+OPTIONS = {
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_mergejoin": "off",
+    "enable_nestloop": "off",
+    "jit": "off",
+}
 
 READ_HEAD = """
     SELECT transfer_seq, account_id, batch_seq, batch_hash, recorded_at, writer_epoch

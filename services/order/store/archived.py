@@ -11,7 +11,7 @@ class Extent(msgspec.Struct, frozen=True):
     head_seq: int  # the latest event; 0 before the first
 
 
-class Archived:
+class Extents:
     """Reads only."""
 
     def __init__(self, connection: psycopg.AsyncConnection) -> None:
