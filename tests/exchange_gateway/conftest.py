@@ -15,7 +15,7 @@ from libs.embedded import Postgres
 from libs.ids import SystemIds
 from libs.partition import partition_of
 from libs.rpc import connect
-from services.exchange_gateway.main import Settings, house
+from services.exchange_gateway.main import MIGRATIONS, Settings, house
 from stockbroker.common.v1 import terms_pb2 as terms
 from stockbroker.exchange_gateway.v1 import exchange_gateway_service_pb2 as pb
 from stockbroker.exchange_gateway.v1.exchange_gateway_service_pb2_grpc import (
@@ -164,14 +164,18 @@ async def is_serving(gateway: Gateway) -> bool:
 
 @pytest.fixture
 async def scene(
-    postgres: Postgres, new_database: Callable[[], str], keys: Keys
+    postgres: Postgres, new_database: Callable[..., str], keys: Keys
 ) -> AsyncIterator[Scene]:
     """Everything around a gateway, and no gateway yet."""
     venue, execution = VenueDouble(), ExecutionDouble()
     await venue.start()
     await execution.start()
     yield Scene(
-        database_url=new_database(), keys=keys, venue=venue, execution=execution, server=postgres
+        database_url=new_database(MIGRATIONS),
+        keys=keys,
+        venue=venue,
+        execution=execution,
+        server=postgres,
     )
     await venue.stop()
     await execution.stop()

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
+from services.exchange_simulator.database import MIGRATIONS
 from services.exchange_simulator.main import Settings, house
 from stockbroker.common.v1 import terms_pb2 as terms
 from stockbroker.common.v1.reason_pb2 import Reason
@@ -23,11 +24,11 @@ SENT = ("accepted", "accepted")
 
 @pytest.fixture(params=[False, True], ids=["venue", "house"])
 async def pit(
-    request: pytest.FixtureRequest, scene: Scene, new_database: Callable[[], str], keys: Keys
+    request: pytest.FixtureRequest, scene: Scene, new_database: Callable[..., str], keys: Keys
 ) -> AsyncIterator[Pit]:
     """An exchange at which only others trade."""
     settings = Settings(
-        database_url=new_database(), jwks_file=keys.jwks_file, market_moves_per_second=0.0
+        database_url=new_database(MIGRATIONS), jwks_file=keys.jwks_file, market_moves_per_second=0.0
     )
     async with house(settings) as rpc, Exchange(rpc.address, keys) as running:
         await running.ready()

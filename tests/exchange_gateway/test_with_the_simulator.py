@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from services.exchange_simulator.database import MIGRATIONS
 from services.exchange_simulator.main import Settings, house
 from stockbroker.common.v1.reason_pb2 import Reason
 from stockbroker.exchange.v1 import exchange_control_service_pb2 as control
@@ -19,10 +20,10 @@ from tests.support.wait import until
 
 
 @pytest.fixture
-async def exchange(new_database: Callable[[], str], keys: Keys) -> AsyncIterator[Exchange]:
+async def exchange(new_database: Callable[..., str], keys: Keys) -> AsyncIterator[Exchange]:
     """An exchange whose book in AAPL offers 100 shares at 95 dollars."""
     settings = Settings(
-        database_url=new_database(), jwks_file=keys.jwks_file, market_moves_per_second=0.0
+        database_url=new_database(MIGRATIONS), jwks_file=keys.jwks_file, market_moves_per_second=0.0
     )
     async with house(settings) as rpc, Exchange(rpc.address, keys) as running:
         await running.ready()

@@ -5,9 +5,16 @@ from typing import Any
 
 import pytest
 
+from services.exchange_simulator.database import MIGRATIONS
 from services.exchange_simulator.main import Settings, house
 from tests.exchange_simulator.member import Exchange, Member
 from tests.support.keys import Keys
+
+
+@pytest.fixture
+def postgres_url(new_database: Callable[..., str]) -> str:
+    """A fresh database with the tables of an exchange, and nothing in them."""
+    return new_database(MIGRATIONS)
 
 
 @pytest.fixture

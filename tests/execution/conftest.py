@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from services.execution.main import Settings
+from services.execution.store import MIGRATIONS
 from tests.execution.desk import Desk
 from tests.execution.fakes import Street, street
 from tests.support.keys import Keys
@@ -26,6 +27,12 @@ def own_nats(tmp_path: Path) -> Iterator[NatsServer]:
     server = NatsServer(tmp_path / "own-nats")
     yield server
     server.kill()
+
+
+@pytest.fixture
+def postgres_url(new_database: Callable[..., str]) -> str:
+    """A fresh database with the tables of workers, and nothing in them."""
+    return new_database(MIGRATIONS)
 
 
 @pytest.fixture

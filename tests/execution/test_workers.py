@@ -9,6 +9,7 @@ from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM
 import pytest
 
 from services.execution.main import Settings
+from services.order.database import MIGRATIONS
 from tests.execution.desk import eventually
 from tests.execution.fakes import Street
 from tests.execution.floor import Floor
@@ -22,12 +23,12 @@ async def floor(
     keys: Keys,
     neighbours: Street,
     nats_url: str,
-    new_database: Callable[[], str],
+    new_database: Callable[..., str],
     new_settings: Callable[..., Settings],
 ) -> AsyncIterator[Floor]:
     """A floor without workers."""
     async with AsyncExitStack() as stack:
-        floor = Floor(keys, neighbours, nats_url, new_database(), new_settings)
+        floor = Floor(keys, neighbours, nats_url, new_database(MIGRATIONS), new_settings)
         yield await stack.enter_async_context(floor)
 
 

@@ -1,6 +1,6 @@
 """A ledger of a test's own, spoken to over a real channel on a real database."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -8,9 +8,15 @@ from psycopg.conninfo import conninfo_to_dict
 
 from libs.embedded import Postgres
 from libs.proof.checkpoint import SigningKey
-from services.ledger.main import Settings, house
+from services.ledger.main import MIGRATIONS, Settings, house
 from tests.ledger.desk import Desk
 from tests.support.keys import Keys
+
+
+@pytest.fixture
+def postgres_url(new_database: Callable[..., str]) -> str:
+    """A fresh database with the tables of a ledger, and nothing in them."""
+    return new_database(MIGRATIONS)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from libs.embedded import Postgres
+from services.order.database import MIGRATIONS
 from services.order.main import Settings, house
 from stockbroker.exchange_gateway.v1 import exchange_gateway_service_pb2 as gateway_pb
 from stockbroker.exchange_gateway.v1 import market_pb2
@@ -112,6 +113,12 @@ async def gateway() -> AsyncIterator[tuple[ListingGateway, str]]:
     await server.start()
     yield servicer, f"127.0.0.1:{port}"
     await server.stop(None)
+
+
+@pytest.fixture
+def postgres_url(new_database: Callable[..., str]) -> str:
+    """A fresh database with the tables of an order service, and nothing in them."""
+    return new_database(MIGRATIONS)
 
 
 @pytest.fixture

@@ -96,7 +96,7 @@ class Running:
         """The exit status after the signal."""
         assert self._process is not None
         self._process.send_signal(number)
-        return await asyncio.wait_for(self._process.wait(), 15)
+        return await asyncio.wait_for(self._process.wait(), 60)
 
 
 @pytest.fixture
@@ -138,6 +138,7 @@ async def tells_health(order: Order, *, is_ready: bool) -> bool:
         return False
 
 
+@pytest.mark.timeout(400)
 async def test_the_process_killed_under_load_loses_and_doubles_nothing(
     running: tuple[Running, Order], postgres_url: str
 ) -> None:
@@ -156,12 +157,12 @@ async def test_the_process_killed_under_load_loses_and_doubles_nothing(
             query = "SELECT FROM pg_tables WHERE tablename = 'open_trade'"
             return bool(await rows(postgres_url, query)) and await is_placed()
 
-        await until(is_there, seconds=30)
+        await until(is_there, seconds=90)
         assert await process.end(signal.SIGKILL) == -signal.SIGKILL
         await process.start()
     placed = await placing
-    heard = await asyncio.wait_for(listening, 60)
-    await until(lambda: tells_health(order, is_ready=True), seconds=30)
+    heard = await asyncio.wait_for(listening, 90)
+    await until(lambda: tells_health(order, is_ready=True), seconds=90)
     assert await process.end(signal.SIGTERM) == 0
 
     assert len({trade.trade_id for trade in placed}) == 300
@@ -169,6 +170,7 @@ async def test_the_process_killed_under_load_loses_and_doubles_nothing(
     assert await gaps(postgres_url) == []
 
 
+@pytest.mark.timeout(200)
 async def test_a_process_that_waits_for_its_database_stops_when_told(
     running: tuple[Running, Order], keys: Keys
 ) -> None:
@@ -176,7 +178,7 @@ async def test_a_process_that_waits_for_its_database_stops_when_told(
     process.environment["STOCKBROKER_DATABASE_URL"] = "postgresql://nobody@127.0.0.1:1/nothing"
     await process.start()
 
-    await until(lambda: tells_health(order, is_ready=False), seconds=30)
+    await until(lambda: tells_health(order, is_ready=False), seconds=90)
     assert await process.end(signal.SIGTERM) == 0
 
 

@@ -4,7 +4,8 @@ Tests that share the fixture `house` stand in one group, so that one house serve
 
     pytestmark = pytest.mark.xdist_group("house")
 
-and pytest-xdist is run with `--dist loadgroup`. A test that mistreats its house starts one itself.
+and pytest-xdist is run with `--dist loadgroup`; the house ends with the last of them. A test that
+mistreats its house starts one itself.
 """
 
 import contextlib
@@ -41,7 +42,7 @@ _SETTINGS = {
     "OPERATORS_PORT": "0",
     "INNER_PORT": "0",
     "POSTGRES_SHARED_BUFFERS_MB": "64",
-    "POSTGRES_MAX_WAL_SIZE_MB": "512",
+    "POSTGRES_MAX_WAL_SIZE_MB": "256",
 }
 
 
