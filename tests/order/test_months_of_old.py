@@ -1,5 +1,6 @@
 """A database from before its events were kept in months loses nothing and copies nothing."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
@@ -16,6 +17,12 @@ from tests.order.months import SECOND, THIRD, THIS, place_in, value
 from tests.support.wait import until
 
 _BEFORE = 11
+
+
+@pytest.fixture
+def postgres_url(new_database: Callable[..., str]) -> str:
+    """A fresh empty database with its own role."""
+    return new_database()
 
 
 @pytest.fixture
