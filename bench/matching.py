@@ -1,21 +1,25 @@
 """The exchange simulator's matching core: how many commands a second of one core it takes.
 
 The flow is made up, in the proportions of a busy share: half new orders, most of them canceled
-again, one in twenty taking what rests. It is the same in every run.
+again, one in twenty taking what rests. It is the same in every run. Other engines are told the
+same, and must trade as much.
 """
 
 import random
 import time
 from collections.abc import AsyncGenerator, Callable
 
+from msgspec.structs import replace
 from rich.progress import Progress
 
+from bench.judging import NotTrue
+from bench.peers import PEERS, Peer
 from bench.report import Row
 from bench.scale import Scale
 from libs.embedded import Postgres
 from services.exchange_simulator.book import BUY, SELL
 from services.exchange_simulator.domain import OrderType, Ticket, TimeInForce
-from services.exchange_simulator.matching import Matcher
+from services.exchange_simulator.matching import Matcher, Traded
 
 _COMMANDS = 20_000
 _STOPS = 1_000
@@ -35,7 +39,8 @@ async def rounds(
         ("one symbol", Matcher, ">= 0.06"),
         (f"one symbol, {_STOPS:,} stops wait", _with_stops, ">= 0.06"),
     )
-    task = progress.add_task("matching", total=scale.rounds * (1 + len(kinds)))
+    task = progress.add_task("matching", total=scale.rounds * (1 + len(kinds) + len(PEERS)))
+    traded = _traded(flow)
     for number in range(1, scale.rounds + 1):
         progress.update(task, advance=1, description=f"round {number}: {_FLOOR}")
         floor = _rate(flow, _Nobody, scale.seconds)
@@ -44,7 +49,36 @@ async def rounds(
             progress.update(task, advance=1, description=f"round {number}: {name}")
             rate = _rate(flow, make, scale.seconds)
             rows.append(_row(name, rate, ratio=rate / floor, target=target))
+        own = rows[1]
+        for name, peer in PEERS.items():
+            progress.update(task, advance=1, description=f"round {number}: {name}")
+            rate = _rate(flow, peer, scale.seconds)
+            told = _row(name, rate, ratio=rate / own.value)
+            rows.append(replace(told, floor=own.name, note=_compared(flow, peer, traded)))
         yield rows
+
+
+def _compared(flow: list[Command], make: Callable[[], Peer], traded: int) -> str:
+    """Raises NotTrue unless it trades as many shares."""
+    peer = make()
+    _run(flow, peer)
+    if peer.traded != traded:
+        raise NotTrue(f"{peer.traded:,} shares were traded, {traded:,} are right")
+    return "told the same, it traded as many shares"
+
+
+def _traded(flow: list[Command]) -> int:
+    """Shares that the simulator's book trades."""
+    market = Matcher()
+    traded = 0
+    for command in flow:
+        if isinstance(command, int):
+            market.cancel(command)
+            continue
+        for event in market.enter(command):
+            if isinstance(event, Traded):
+                traded += sum(fill.quantity for fill in event.fills)
+    return traded
 
 
 def _row(name: str, rate: float, *, ratio: float | None = None, target: str = "") -> Row:
@@ -70,21 +104,27 @@ class _Nobody:
         """Nothing."""
 
 
-def _rate(flow: list[Command], make: Callable[[], Matcher | _Nobody], seconds: float) -> float:
+def _rate(
+    flow: list[Command], make: Callable[[], Matcher | Peer | _Nobody], seconds: float
+) -> float:
     """Commands a second of CPU time."""
     took, count = 0.0, 0
     while took < seconds:
         market = make()
-        enter, cancel = market.enter, market.cancel
         began = time.process_time()
-        for command in flow:
-            if isinstance(command, int):
-                cancel(command)
-            else:
-                enter(command)
+        _run(flow, market)
         took += time.process_time() - began
         count += len(flow)
     return count / took
+
+
+def _run(flow: list[Command], market: Matcher | Peer | _Nobody) -> None:
+    enter, cancel = market.enter, market.cancel
+    for command in flow:
+        if isinstance(command, int):
+            cancel(command)
+        else:
+            enter(command)
 
 
 def _with_stops() -> Matcher:

@@ -36,6 +36,15 @@ def is_free(port: int) -> bool:
     return True
 
 
+def is_taken(port: int, *, seconds: float = 1.0) -> bool:
+    """Whether somebody takes connections on `port` now. Unlike `is_free` it is in nobody's way."""
+    try:
+        socket.create_connection((HOST, port), timeout=seconds).close()
+    except OSError:
+        return False
+    return True
+
+
 def _claim(port: int) -> bool:
     """Whether the port is ours to give out: nobody else has its name."""
     claim = socket.socket(socket.AF_UNIX)

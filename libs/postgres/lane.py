@@ -15,6 +15,7 @@ from tenacity import (
     wait_random_exponential,
 )
 
+from libs.postgres.flight import Connection
 from libs.refusals import Unavailable
 from stockbroker.common.v1.reason_pb2 import Reason
 
@@ -135,7 +136,7 @@ class Lane:
 
     async def _connected(self) -> psycopg.AsyncConnection:
         if self._connection is None or self._connection.closed:
-            self._connection = await psycopg.AsyncConnection.connect(
+            self._connection = await Connection.connect(
                 self._dsn,
                 autocommit=True,
                 prepare_threshold=0,

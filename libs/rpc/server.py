@@ -4,6 +4,7 @@ import asyncio
 import importlib
 import pkgutil
 import socket
+from functools import cache
 
 import grpc
 from google.protobuf import descriptor_pool
@@ -148,11 +149,12 @@ def _add_reflection(server: grpc.aio.Server) -> None:
     server.add_generic_rpc_handlers((v1,))
 
 
-def _house_services() -> list[str]:
+@cache
+def _house_services() -> tuple[str, ...]:
     """Full names of all services in the contracts."""
-    names = []
+    names: list[str] = []
     for module in pkgutil.walk_packages(stockbroker.__path__, "stockbroker."):
         if module.name.endswith("_service_pb2"):
             services = importlib.import_module(module.name).DESCRIPTOR.services_by_name.values()
             names += [service.full_name for service in services]
-    return [name for name in names if descriptor_pool.Default().FindServiceByName(name)]
+    return tuple(name for name in names if descriptor_pool.Default().FindServiceByName(name))

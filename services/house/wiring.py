@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from libs.embedded import Nats, Postgres, Tuning
+from libs.embedded.ports import is_taken
 from libs.probe import probe
 from services.house.folder import DataFolder
 from services.house.parts import NatsPart, Part, PostgresPart, Program, answers_http
@@ -112,8 +113,11 @@ class House:
             **own,
         }
 
+        port = self.ports.of(name)
+
         def is_ready() -> bool:
-            return not probe(address, timeout_seconds=_PROBE_SECONDS)
+            # A probe costs ten times as much, and most are asked of who has not begun to listen.
+            return is_taken(port) and not probe(address, timeout_seconds=_PROBE_SECONDS)
 
         return Program(
             name,

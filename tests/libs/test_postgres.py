@@ -6,6 +6,7 @@ import psycopg
 import pytest
 
 from libs.postgres import Lane, Pool, migrate
+from libs.postgres.flight import Connection
 from libs.postgres.migrate import BrokenMigrations
 from libs.refusals import Unavailable
 
@@ -171,6 +172,49 @@ async def test_an_attempt_is_made_once_and_its_fault_costs_the_connection(
     with pytest.raises(psycopg.errors.DivisionByZero):
         await lane.attempt(work)
     assert len({first, second, await lane.attempt(work)}) == 3
+    await lane.close()
+
+
+async def test_statements_of_a_flight_leave_together_when_an_answer_is_waited_for(
+    postgres_url: str,
+) -> None:
+    async with (
+        await Connection.connect(postgres_url, autocommit=True, prepare_threshold=0) as connection,
+        connection.pipeline() as flight,
+    ):
+        first = await connection.execute("SELECT 1")
+        second = await connection.execute("SELECT 2")
+        assert len(flight.command_queue) >= 2
+        assert (await second.fetchall(), await first.fetchall()) == ([(2,)], [(1,)])
+        await connection.execute("SELECT 3")
+        assert flight.command_queue
+
+
+@pytest.mark.parametrize("is_looked_at", [False, True])
+async def test_the_first_fault_of_a_flight_is_told_and_its_lane_goes_on(
+    postgres_url: str, is_looked_at: bool
+) -> None:
+    lane = Lane(postgres_url, name="test", in_flights=True)
+
+    async def make(connection: psycopg.AsyncConnection[Any]) -> int:
+        await connection.execute("CREATE TABLE thing (id int PRIMARY KEY)")
+        return connection.info.backend_pid
+
+    async def fail(connection: psycopg.AsyncConnection[Any]) -> None:
+        for value in (1, 2, 1, 3):
+            await connection.execute("INSERT INTO thing VALUES (%s)", [value])
+        looked = await connection.execute("SELECT 1 / 0")
+        if is_looked_at:
+            await looked.fetchall()
+
+    async def look(connection: psycopg.AsyncConnection[Any]) -> Any:
+        return await _value(connection, b"SELECT count(*) FROM thing"), connection.info.backend_pid
+
+    backend = await lane.run(make)
+    for _ in range(3):
+        with pytest.raises(psycopg.errors.UniqueViolation):
+            await lane.run(fail)
+    assert await lane.run(look) == (0, backend)
     await lane.close()
 
 

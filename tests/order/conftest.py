@@ -177,7 +177,7 @@ async def terminate(postgres: Postgres, postgres_url: str) -> AsyncIterator[Call
         postgres.url("postgres"), autocommit=True
     ) as connection:
 
-        async def cut() -> int:
+        async def look() -> int:
             cursor = await connection.execute(
                 b"""
                 SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
@@ -187,7 +187,13 @@ async def terminate(postgres: Postgres, postgres_url: str) -> AsyncIterator[Call
                 [postgres_url.rpartition("/")[2].partition("?")[0]],
             )
             row = await cursor.fetchone()
-            await asyncio.sleep(0.02)  # let some work be done between the cuts
             return int(row[0]) if row else 0
+
+        async def cut() -> int:
+            found, looks = 0, 0
+            while not found and looks < 50:  # a statement is over in a moment
+                found, looks = await look(), looks + 1
+            await asyncio.sleep(0.02)  # let some work be done between the cuts
+            return found
 
         yield cut

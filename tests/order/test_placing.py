@@ -12,7 +12,7 @@ import psycopg
 from libs.partition import partition_of
 from stockbroker.common.v1.terms_pb2 import OrderType, Side, TimeInForce
 from stockbroker.order.v1 import order_service_pb2 as pb
-from stockbroker.order.v1.order_pb2 import TradeStatus
+from stockbroker.order.v1.order_pb2 import Trade, TradeStatus
 from tests.order.client import Order, an_order, filled, refused
 from tests.order.conftest import ListingGateway, MakeHouse
 from tests.support.wait import until
@@ -197,18 +197,19 @@ async def test_too_many_calls_at_once_are_refused_early_and_none_is_lost(
 async def test_a_lost_connection_loses_and_doubles_nothing(
     order: Order, postgres_url: str, terminate: Callable[[], Any]
 ) -> None:
-    calls = [
-        asyncio.ensure_future(order.place(f"c{number % 5}", client_order_id=f"id-{number}"))
-        for number in range(400)
-    ]
+    calls: list[asyncio.Task[Trade]] = []
     killed = 0
-    while killed < 5 and not all(call.done() for call in calls):
+    while killed < 5:
+        if all(call.done() for call in calls):
+            calls += [
+                asyncio.create_task(order.place(f"c{number % 5}", client_order_id=f"id-{number}"))
+                for number in range(len(calls), len(calls) + 400)
+            ]
         killed += await terminate()
     answers = await asyncio.gather(*calls)
 
-    assert killed
-    assert len({answer.trade_id for answer in answers}) == 400
-    assert await rows(postgres_url, "SELECT count(*) FROM trade") == [(400,)]
+    assert len({answer.trade_id for answer in answers}) == len(calls)
+    assert await rows(postgres_url, "SELECT count(*) FROM trade") == [(len(calls),)]
     assert await gaps(postgres_url) == []
 
 
