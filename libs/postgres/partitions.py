@@ -26,6 +26,7 @@ from tenacity import (
 
 from libs.months import Month, MonthlyTable
 
+PUBLIC = "public"  # the schema in which tables lie
 ARCHIVED = "archived"  # the schema in which partitions lie that were taken out
 _RANGE = re.compile(r"FOR VALUES FROM \('?([^')]*)'?\) TO \('?([^')]*)'?\)")
 _ATTEMPTS = 40
@@ -98,7 +99,10 @@ async def ensure(
     processes may do it at once.
     """
     made = []
+    known = await partitions(connection, table)
     for month in months:
+        if any(each.has(month) for each in known):
+            continue
 
         async def make(month: Month = month) -> bool:
             return await _make(connection, table, month, with_rows=False)
