@@ -1,7 +1,10 @@
 """Old months of entries leave for files; what they led to stays, and so does every promise."""
 
+import asyncio
 import csv
 import gzip
+import os
+import sys
 from collections.abc import AsyncIterator, Awaitable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -359,6 +362,23 @@ async def test_a_month_goes_only_when_the_books_are_beyond_it(
         "a checkpoint reaches over its end",
         "an older month stays",
     ]
+
+
+async def test_the_command_says_what_goes_and_what_stays(
+    past: Past, postgres_url: str, tmp_path: Path
+) -> None:
+    """By the clock of who runs it, whatever the ledger's says: here it is still the first month."""
+    options = ("--before", str(past.first.plus(1)), "--into", str(tmp_path))
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "services.ledger.archive", *options),
+        env=os.environ | {"STOCKBROKER_DATABASE_URL": postgres_url},
+        stdout=asyncio.subprocess.PIPE,
+    )
+    told, _ = await process.communicate()
+    assert process.returncode == 0
+    assert str(past.first) in told.decode()
+    assert "stays" in told.decode()
+    assert await past.desk.rows("TABLE archived_month") == []
 
 
 async def test_no_checkpoint_reaches_over_the_end_of_a_month(past: Past) -> None:
