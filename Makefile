@@ -16,7 +16,7 @@ BASELINE := protos/baseline.binpb
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help up chaos test simulate bench profile lint format baseline stubs sync clean
+.PHONY: help up archive chaos test simulate bench profile lint format baseline stubs sync clean
 
 help: ## List the verbs
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | \
@@ -24,6 +24,9 @@ help: ## List the verbs
 
 up: ## Start the whole house and show trades; Ctrl-C stops it (OPTIONS=--no-demo: without)
 	@$(PYTHON) bootstrap.py up $(OPTIONS)
+
+archive: sync ## Move old months out of a running house into files (OPTIONS='order --before 2026-08 --into DIR')
+	@$(BIN)/stockbroker archive $(OPTIONS)
 
 chaos: sync ## Trade while everything is killed and cut off, for two minutes (OPTIONS='--seed 7')
 	@$(BIN)/stockbroker chaos $(OPTIONS)

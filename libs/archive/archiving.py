@@ -29,7 +29,7 @@ from libs.archive.files import (
     write_manifest,
 )
 from libs.months import Month, MonthlyTable, months_between
-from libs.postgres.partitions import ARCHIVED, Partition, gather, partitions, take_out
+from libs.postgres.partitions import ARCHIVED, PUBLIC, Partition, gather, partitions, take_out
 
 _KEPT_MONTHS = 1  # besides the one that is not over
 _AT_A_TIME = 5_000
@@ -181,10 +181,9 @@ class Archiving:
         )
 
     async def _export(
-        self, partition: Partition, progress: Progress, *, schema: str = "public"
+        self, partition: Partition, progress: Progress, *, schema: str = PUBLIC
     ) -> Manifest:
         """The month's file and manifest, compared with the table."""
-        facts = await self._what.facts(self._connection, partition)
         path = rows_path(self._folder, *self._names(partition))
         database = await self._database()
         self._spare_others(partition, database["database_since"])
@@ -199,6 +198,7 @@ class Archiving:
         found = read_back(path, self._what.order)
         if found.sha256 != file.sha256 or found.rows > await self._count(partition, schema):
             raise Damaged(f"{path} does not hold what was written to it")
+        facts = await self._what.facts(self._connection, partition)
         manifest = self._manifest(partition, found, {**database, "facts": facts})
         write_manifest(self._folder, manifest)
         return manifest

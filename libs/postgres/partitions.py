@@ -26,9 +26,11 @@ from tenacity import (
 
 from libs.months import Month, MonthlyTable
 
+PUBLIC = "public"  # the schema in which tables lie
 ARCHIVED = "archived"  # the schema in which partitions lie that were taken out
 _RANGE = re.compile(r"FOR VALUES FROM \('?([^')]*)'?\) TO \('?([^')]*)'?\)")
 _ATTEMPTS = 40
+_RIGHTS = ("INSERT", "UPDATE", "DELETE", "TRUNCATE")
 _PASSING = (
     psycopg.errors.LockNotAvailable,
     psycopg.errors.QueryCanceled,
@@ -97,7 +99,10 @@ async def ensure(
     processes may do it at once.
     """
     made = []
+    known = await partitions(connection, table)
     for month in months:
+        if any(each.has(month) for each in known):
+            continue
 
         async def make(month: Month = month) -> bool:
             return await _make(connection, table, month, with_rows=False)
@@ -180,6 +185,9 @@ async def make_like(connection: Connection, table: MonthlyTable, name: str) -> N
     )
     for (definition,) in await cursor.fetchall():
         await connection.execute(definition.replace(f" ON {default} ", f" ON {name} ", 1).encode())
+    for right in _RIGHTS:
+        if not await _has_right(connection, default, right):
+            await _execute(connection, f"REVOKE {right} ON {{}} FROM CURRENT_USER", name)
 
 
 async def _make(
@@ -206,10 +214,13 @@ async def _move_rows(connection: Connection, table: MonthlyTable, month: Month) 
         column,
         sql.Literal(table.key.first(month.plus(1))),
     )
+    may_delete = await _has_right(connection, f"{table.name}_default", "DELETE")
     for statement in (
         "ALTER TABLE {default} DISABLE TRIGGER USER",
+        "GRANT DELETE ON {default} TO CURRENT_USER",
         "INSERT INTO {month} SELECT * FROM {default} WHERE {of_month}",
         "DELETE FROM {default} WHERE {of_month}",
+        "SELECT" if may_delete else "REVOKE DELETE ON {default} FROM CURRENT_USER",
         "ALTER TABLE {default} ENABLE TRIGGER USER",
     ):
         await connection.execute(
@@ -250,6 +261,12 @@ async def _attach(
 
 async def _detach(connection: Connection, table: MonthlyTable, name: str) -> None:
     await _execute(connection, "ALTER TABLE {} DETACH PARTITION {}", table.name, name)
+
+
+async def _has_right(connection: Connection, name: str, right: str) -> bool:
+    """Whether who is connected may do that to a table."""
+    cursor = await connection.execute("SELECT has_table_privilege(%s, %s)", [name, right])
+    return await cursor.fetchone() == (True,)
 
 
 async def _execute(connection: Connection, statement: str, *names: str) -> None:

@@ -44,6 +44,7 @@ _ADVICE = {
     "ACCOUNT_NOT_OPEN": "ask the operator",
     "CLIENT_ORDER_ID_REUSED": "choose another --client-order-id",
     "EXISTS_DIFFERENT": "choose another --id",
+    "HISTORY_ARCHIVED": "the operator has them in files",
     "INSUFFICIENT_FUNDS": "`stockbroker portfolio` shows what is available",
     "INSUFFICIENT_SHARES": "`stockbroker portfolio` shows what is available",
     "INTERNAL": "the service's log holds the cause",

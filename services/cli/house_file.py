@@ -19,6 +19,7 @@ class House(msgspec.Struct, frozen=True, kw_only=True):
     signing_key_file: str
     services: dict[str, str] = {}
     parts: dict[str, str] = {}
+    databases: dict[str, str] = {}
 
 
 def read_house(settings: Settings) -> House:

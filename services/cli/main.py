@@ -7,6 +7,7 @@ import typer
 from typer.core import TyperGroup
 
 from services.cli.commands import (
+    archive,
     books,
     breaks,
     changes,
@@ -73,6 +74,7 @@ _ANY_OPTIONS = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 app.command(context_settings=_ANY_OPTIONS)(house.up)
 app.command(context_settings=_ANY_OPTIONS, add_help_option=False)(chaos.chaos)
+app.command(context_settings=_ANY_OPTIONS)(archive.archive)
 app.command()(status.status)
 app.command()(house.token)
 app.command()(place.place)

@@ -1,5 +1,6 @@
 """The way to the service's own database: it may be away at any time, and comes back."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from enum import StrEnum
@@ -9,9 +10,12 @@ from typing import TypeVar
 from psycopg import AsyncConnection as Connection
 from psycopg.conninfo import make_conninfo
 
+from libs.clock import Clock
 from libs.postgres import Lane, Pool, migrate
+from libs.postgres.upkeep import keep_ahead
 from services.order import refusals
 from services.order.store import PLANS, READING_PLANS
+from services.order.store.months import TRADE_EVENTS
 
 __all__ = ["Change", "Connection", "Database"]
 
@@ -41,13 +45,18 @@ class Database:
             change: Lane(url, name=f"order-{change}", options=PLANS, in_flights=True)
             for change in Change
         }
-        self._is_open = False
+        self._opened = asyncio.Event()
 
     async def open(self) -> None:
         """Wait for the database, for ever if need be, and bring it to the newest schema."""
         await migrate(self._url, MIGRATIONS)
         await self._pool.open()
-        self._is_open = True
+        self._opened.set()
+
+    async def keep_ahead(self, clock: Clock) -> None:
+        """See to the partitions of the months to come, for ever, once it is open."""
+        await self._opened.wait()
+        await keep_ahead(self._url, [TRADE_EVENTS], clock)
 
     async def close(self) -> None:
         """Close every connection."""
@@ -57,14 +66,14 @@ class Database:
 
     async def run(self, change: Change, work: Callable[[Connection], Awaitable[Answer]]) -> Answer:
         """The answer of `work`, committed. Raises Unavailable. It must be safe to run again."""
-        if not self._is_open:
+        if not self._opened.is_set():
             raise refusals.starting()
         return await self._lanes[change].run(work)
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
         """A connection in autocommit, for reads and rare writes. Raises Unavailable."""
-        if not self._is_open:
+        if not self._opened.is_set():
             raise refusals.starting()
         async with self._pool.connection() as connection:
             yield connection

@@ -7,10 +7,11 @@ a lost or doubled bell can neither lose nor double an event.
 from collections.abc import AsyncGenerator, Sequence
 
 from libs.batcher import Batcher
+from libs.refusals import Archived
 from services.order import refusals
 from services.order.database import Database
 from services.order.domain.trade import Heartbeat, TradeEvent
-from services.order.store.customers import Customers
+from services.order.store.archived import Extent, Extents
 from services.order.store.lists import Lists
 from services.order.watchers import Watchers
 
@@ -34,31 +35,45 @@ class Feed:
         self, customer_id: str, after_seq: int
     ) -> AsyncGenerator[TradeEvent | Heartbeat, None]:
         """Every event after `after_seq`, then live ones; a heartbeat once all are told, and when
-        it is quiet. Raises Invalid when `after_seq` is not of the past, Unavailable when the
-        database is away or the process stops.
+        it is quiet. Raises Invalid when `after_seq` is not of the past, Archived when an event
+        after it is archived, Unavailable when the database is away or the process stops.
         """
         with self._watchers.watch(customer_id) as watch:
-            await self._check(customer_id, after_seq)
+            head_seq = await self._check(customer_id, after_seq)
             seq, is_heartbeat_due = after_seq, True
             while True:
                 watch.quiet()
                 page = await self._pages.submit((customer_id, seq))
                 for event in page:
+                    if event.seq != seq + 1:
+                        raise await self._archived(customer_id)
                     seq = event.seq
                     yield event
                 if len(page) == _PAGE:
                     continue
+                if seq < head_seq:
+                    raise await self._archived(customer_id)
                 if is_heartbeat_due:
                     yield Heartbeat(seq)
                 is_heartbeat_due = not await watch.rings(self._heartbeat_seconds)
 
-    async def _check(self, customer_id: str, after_seq: int) -> None:
-        if after_seq == 0:
-            return
-        async with self._database.connection() as connection:
-            heads = await Customers(connection).heads([customer_id])
-        if not 0 < after_seq <= heads.get(customer_id, 0):
+    async def _check(self, customer_id: str, after_seq: int) -> int:
+        """The seq of the latest event."""
+        extent = await self._extent(customer_id)
+        if not 0 <= after_seq <= extent.head_seq:
             raise refusals.invalid_sequence()
+        if after_seq < extent.archived_through_seq:
+            raise refusals.history_archived(extent.archived_through_seq)
+        return extent.head_seq
+
+    async def _archived(self, customer_id: str) -> Archived:
+        """An event is missing: it was archived while the stream was read."""
+        extent = await self._extent(customer_id)
+        return refusals.history_archived(extent.archived_through_seq)
+
+    async def _extent(self, customer_id: str) -> Extent:
+        async with self._database.connection() as connection:
+            return await Extents(connection).extent(customer_id)
 
     async def _read(self, positions: Sequence[tuple[str, int]]) -> list[list[TradeEvent]]:
         async with self._database.connection() as connection:

@@ -206,9 +206,10 @@ async def house(settings: Settings) -> AsyncIterator[RpcServer]:
         office = BackOffice(applier=applier, database=database, announcer=announcer, clock=clock)
         rpc = await _serve(settings, stack, desk, office, guard)
         stack.callback(watchers.close)
-        attending = asyncio.create_task(_attend(desk, rpc), name="attend")
-        attending.add_done_callback(_tell_failure)
-        stack.callback(attending.cancel)
+        for name, work in (("attend", _attend(desk, rpc)), ("months", database.keep_ahead(clock))):
+            task = asyncio.create_task(work, name=name)
+            task.add_done_callback(_tell_failure)
+            stack.callback(task.cancel)
         yield rpc
 
 
@@ -295,7 +296,7 @@ async def _attend(desk: Desk, rpc: RpcServer) -> None:
 
 
 def _tell_failure(task: asyncio.Task[None]) -> None:
-    """Attending should only ever end with the house."""
+    """These should only ever end with the house."""
     if not task.cancelled() and task.exception() is not None:
         _log.error("task_failed", task=task.get_name(), exc_info=task.exception())
 

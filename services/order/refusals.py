@@ -6,6 +6,7 @@ Nothing a caller sent is said back, whatever its size or content.
 from libs.reasons import Reason
 from libs.refusals import (
     AlreadyExists,
+    Archived,
     Denied,
     Invalid,
     NotFound,
@@ -117,6 +118,14 @@ def invalid_sequence() -> Invalid:
         Reason.REASON_INVALID_SEQUENCE,
         "after_seq must be 0 to the seq of the customer's latest event",
         field="after_seq",
+    )
+
+
+def history_archived(through_seq: int) -> Archived:
+    return Archived(
+        Reason.REASON_HISTORY_ARCHIVED,
+        f"events up to seq {through_seq} are archived",
+        archived_through_seq=str(through_seq),
     )
 
 

@@ -80,21 +80,28 @@ def trade(
 ) -> None:
     """The whole story of one trade."""
     from services.cli.neighbours import customers_door
-    from services.cli.screen import fields_of, say, show_json
+    from services.cli.screen import fields_of, note, say, show_json
     from services.cli.wire import TERMINAL, event_line, outcome_line
     from stockbroker.order.v1 import order_service_pb2 as pb
     from stockbroker.order.v1.order_service_pb2_grpc import OrderServiceStub
 
+    request = pb.ListTradeEventsRequest(trade_id=trade_id, partial=True)
     with customers_door(settings(), customer) as door:
         stub = OrderServiceStub(door.channel)
-        story = door.call(stub.ListTradeEvents, pb.ListTradeEventsRequest(trade_id=trade_id))
+        story = door.call(stub.ListTradeEvents, request)
+        if story.events:
+            now = story.events[-1].trade
+        else:
+            now = door.call(stub.GetTrade, pb.GetTradeRequest(trade_id=trade_id)).trade
     if as_json:
         show_json(fields_of(story))
         return
+    if story.archived_through_seq:
+        note(f"its events up to {story.archived_through_seq} are archived")
     for event in story.events:
         say(event_line(event))
-    if story.events and story.events[-1].trade.status in TERMINAL:
-        say(outcome_line(story.events[-1].trade))
+    if now.status in TERMINAL:
+        say(outcome_line(now))
 
 
 def watch(

@@ -127,12 +127,15 @@ class TradesService(PlacingService, PreviewingService, ExplainingService, OrderS
     async def ListTradeEvents(
         self, request: pb.ListTradeEventsRequest, context: Context
     ) -> pb.ListTradeEventsResponse:
-        check_trade_id(request.trade_id)
+        trade = await self._find(request.trade_id)
         async with self._desk.database.connection() as connection:
             events = await Lists(connection).story(request.trade_id)
-        if not events or not _may_see(caller(), events[0].trade):
-            raise refusals.no_such_trade()
-        return pb.ListTradeEventsResponse(events=map(wire.event_to, events))
+        archived_through_seq = events[0].previous_seq if events else trade.seq
+        if archived_through_seq and not request.partial:
+            raise refusals.history_archived(archived_through_seq)
+        return pb.ListTradeEventsResponse(
+            events=map(wire.event_to, events), archived_through_seq=archived_through_seq
+        )
 
     async def _find(self, trade_id: str) -> Trade:
         """The trade, if the caller may see it. Raises Invalid or NotFound."""

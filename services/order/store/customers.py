@@ -68,18 +68,6 @@ class Customers:
         )
         return Later(cursor, dict)
 
-    async def heads(self, customer_ids: Sequence[str]) -> dict[str, int]:
-        """The seq of the latest event of each customer that has a head."""
-        cursor = await self._connection.execute(
-            """
-            SELECT customer_id, head_seq FROM customer_head
-            WHERE customer_id = ANY (%(customer_ids)s::text[])
-            """,
-            {"customer_ids": Texts(customer_ids)},
-            binary=True,
-        )
-        return dict(await cursor.fetchall())
-
     async def set_heads(self, heads: Mapping[str, int]) -> None:
         """Set the seq of each customer's latest event."""
         await self._connection.execute(

@@ -102,9 +102,10 @@ class Lists:
         return pages
 
     async def story(self, trade_id: str) -> list[TradeEvent]:
-        """All events of a trade, oldest first; none when there is no such trade.
+        """All events of a trade that are here, oldest first.
 
-        Follows previous_seq back from the latest: no index is needed for it.
+        Follows previous_seq back from the latest: no index is needed for it. With the trade's id
+        only the partition of its month is looked at.
         """
         cursor = await self._connection.execute(
             """
@@ -113,7 +114,7 @@ class Lists:
                 FROM trade AS t
                 CROSS JOIN LATERAL (
                     SELECT * FROM trade_event
-                    WHERE customer_id = t.customer_id AND seq = t.seq
+                    WHERE customer_id = t.customer_id AND seq = t.seq AND trade_id = t.trade_id
                     LIMIT 1
                 ) AS e
                 WHERE t.trade_id = %(trade_id)s::uuid
@@ -123,6 +124,7 @@ class Lists:
                 CROSS JOIN LATERAL (
                     SELECT * FROM trade_event
                     WHERE customer_id = s.customer_id AND seq = s.previous_seq
+                        AND trade_id = s.trade_id
                     LIMIT 1
                 ) AS e
             )

@@ -1,0 +1,91 @@
+"""Trades of months to come, on the service's own database, and what it is to archive them."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import psycopg
+
+from libs.archive import Archiving, Manifest
+from libs.clock import SystemClock
+from libs.ids import SystemIds
+from libs.months import BY_UUID7, Month, months_between
+from libs.postgres.partitions import ensure, name_of, partitions
+from services.order.archive import TradeEvents
+from services.order.domain.controls.setting import Book
+from services.order.domain.placing import Placement
+from services.order.domain.trade import Side, Terms
+from services.order.guard import Guard
+from services.order.placing import place_trades
+from services.order.store.months import TRADE_EVENTS
+
+THIS = Month.of(datetime.now(UTC))  # the first: the database was made in it
+SECOND, THIRD, FOURTH = THIS.plus(1), THIS.plus(2), THIS.plus(3)
+
+
+class At(SystemClock):
+    """A clock that stands in the middle of a month."""
+
+    def __init__(self, month: Month) -> None:
+        self._now = month.start + timedelta(days=14)
+
+    def now(self) -> datetime:
+        return self._now
+
+
+async def make_months(connection: psycopg.AsyncConnection) -> None:
+    """Partitions of months to come."""
+    await ensure(connection, TRADE_EVENTS, months_between(THIS, FOURTH.plus(1)))
+
+
+async def make_older(connection: psycopg.AsyncConnection, month: Month) -> None:
+    """As if the database had been made in that month; nothing is recorded yet."""
+    first = (await partitions(connection, TRADE_EVENTS))[0].name
+    name = name_of(TRADE_EVENTS, month)
+    async with connection.transaction():
+        for statement in (
+            f"ALTER TABLE trade_event DETACH PARTITION {first}",
+            f"ALTER TABLE {first} RENAME TO {name}",
+            f"ALTER TABLE trade_event ATTACH PARTITION {name}"
+            f" FOR VALUES FROM (MINVALUE) TO ('{BY_UUID7.first(month.plus(1))}')",
+        ):
+            await connection.execute(statement.encode())
+    await ensure(connection, TRADE_EVENTS, months_between(month, THIS.plus(1)))
+
+
+async def place_in(
+    connection: psycopg.AsyncConnection, month: Month, customers: Iterable[str]
+) -> list[str]:
+    """A trade for each, placed in that month under `client-<trade_id>`; the ids."""
+    ids = SystemIds(At(month))
+    placements = [
+        Placement(
+            trade_id=trade_id,
+            client_order_id=f"client-{trade_id}",
+            customer_id=customer,
+            terms=Terms(symbol="AAPL", side=Side.BUY, quantity=100),
+        )
+        for customer, trade_id in ((customer, ids.new()) for customer in customers)
+    ]
+    async with connection.transaction():
+        await place_trades(connection, placements, Guard(At(month), book=Book()))
+    return [each.trade_id for each in placements]
+
+
+async def archive(
+    connection: psycopg.AsyncConnection, folder: Path, before: Month
+) -> list[Manifest]:
+    """Archive what may go, as if it were long after."""
+    archiving = Archiving(connection, TradeEvents(), folder, now=before.plus(2))
+    written = []
+    for candidate in await archiving.candidates(before):
+        if not candidate.obstacle:
+            partition = await archiving.partition_of(candidate)
+            written.append(await archiving.archive(partition, lambda rows: None))
+    return written
+
+
+async def value(connection: psycopg.AsyncConnection, question: str) -> object:
+    """The only one there is."""
+    ((found,),) = await (await connection.execute(question.encode())).fetchall()
+    return found

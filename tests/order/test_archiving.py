@@ -1,0 +1,266 @@
+"""Months of history that left the database: trades stay for ever, and no gap is told as none."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
+
+import grpc
+import psycopg
+import pytest
+
+from libs.archive import check
+from libs.months import Month
+from libs.refusals import Archived
+from libs.rpc.status import metadata_of
+from services.order.database import Database
+from services.order.feed import Feed
+from services.order.watchers import Watchers
+from stockbroker.order.v1 import order_service_pb2 as pb
+from stockbroker.order.v1.order_pb2 import TradeEventKind as Kind
+from stockbroker.order.v1.order_pb2 import TradeStatus as Status
+from stockbroker.order.v1.recorded_execution_pb2 import ListExecutionsRequest
+from tests.order.client import Order, accepted, canceled, events_of, filled, refused, seqs
+from tests.order.months import (
+    FOURTH,
+    SECOND,
+    THIRD,
+    THIS,
+    archive,
+    make_months,
+    make_older,
+    place_in,
+    value,
+)
+from tests.order.test_amending import busted
+from tests.support.wait import until
+
+ARCHIVED = ("OUT_OF_RANGE", "HISTORY_ARCHIVED")
+
+
+@pytest.fixture
+async def connection(order: Order, postgres_url: str) -> AsyncIterator[psycopg.AsyncConnection]:
+    """Beside the running service, with partitions for months to come."""
+    async with await psycopg.AsyncConnection.connect(postgres_url, autocommit=True) as connection:
+        await make_months(connection)
+        yield connection
+
+
+async def trade_in(
+    order: Order, connection: psycopg.AsyncConnection, month: Month, customer: str = "alice"
+) -> str:
+    """A trade placed in that month and filled: 4 events."""
+    (trade_id,) = await place_in(connection, month, [customer])
+    await order.claim_as_leader(customer)
+    await order.apply(accepted(trade_id), filled(trade_id))
+    return trade_id
+
+
+async def partial(order: Order, trade_id: str) -> pb.ListTradeEventsResponse:
+    """What is left of alice's trade's story."""
+    request = pb.ListTradeEventsRequest(trade_id=trade_id, partial=True)
+    return await order.trades.ListTradeEvents(request, **order.as_customer("alice"))  # type: ignore[no-any-return]
+
+
+async def archived_through(call: Awaitable[object]) -> str:
+    """What a refusal says."""
+    with pytest.raises(grpc.aio.AioRpcError) as refusal:
+        await call
+    return metadata_of(refusal.value)["archived_through_seq"]
+
+
+async def test_of_an_archived_trade_all_is_there_but_its_steps(
+    order: Order, connection: psycopg.AsyncConnection, tmp_path: Path
+) -> None:
+    trade_id = await trade_in(order, connection, THIS)
+    before = await order.get("alice", trade_id)
+    explained = await order.explain("alice", trade_id)
+
+    (manifest,) = await archive(connection, tmp_path, SECOND)
+
+    assert (manifest.rows, manifest.facts["trades"], manifest.facts["customers"]) == (4, 1, 1)
+    assert manifest.last == {"customer_id": "alice", "seq": "4"}
+    assert await order.get("alice", trade_id) == before
+    assert list((await order.page("alice")).trades) == [before]
+    assert await order.explain("alice", trade_id) == explained
+    repeated = await order.place(client_order_id=before.client_order_id)
+    assert (repeated.trade_id, repeated.status) == (trade_id, Status.TRADE_STATUS_PLACED)
+    request = ListExecutionsRequest()
+    executions = await order.execution.ListExecutions(request, **order.as_service())
+    assert [each.execution.trade_id for each in executions.executions] == [trade_id]
+
+    assert await refused(order.events("alice", trade_id)) == ARCHIVED
+    assert await archived_through(order.events("alice", trade_id)) == "4"
+    left = await partial(order, trade_id)
+    assert (list(left.events), left.archived_through_seq) == ([], 4)
+    assert await refused(order.events("bob", trade_id)) == ("NOT_FOUND", "TRADE_NOT_FOUND")
+
+
+async def test_a_stream_from_an_archived_event_is_refused_and_told_where_to_go_on(
+    order: Order, connection: psycopg.AsyncConnection, tmp_path: Path
+) -> None:
+    await trade_in(order, connection, THIS)
+    await trade_in(order, connection, THIRD)
+    await archive(connection, tmp_path, SECOND)
+    for after_seq in (0, 3):
+        assert await refused(order.watch("alice", after_seq)) == ARCHIVED
+    resume = int(await archived_through(order.watch("alice").read()))
+    stream = order.watch("alice", resume)
+    assert seqs(await events_of(stream, 4)) == [5, 6, 7, 8]
+    later = await order.place("alice")
+    (event,) = await events_of(stream, 1)
+    assert (event.seq, event.trade) == (9, later)
+    stream.cancel()
+    stream = order.watch("bob")  # has no history
+    assert (await stream.read()).heartbeat.head_seq == 0
+    stream.cancel()
+
+
+async def test_a_fill_is_busted_long_after_its_month_was_archived(
+    order: Order, connection: psycopg.AsyncConnection, tmp_path: Path
+) -> None:
+    trade_id = await trade_in(order, connection, THIS)
+    await archive(connection, tmp_path, SECOND)
+    stream = order.watch("alice", 4)
+    await order.apply(busted(trade_id, execution_id=f"E-{trade_id}"))
+
+    (event,) = await events_of(stream, 1)
+    stream.cancel()
+    assert (event.seq, event.kind) == (5, Kind.TRADE_EVENT_KIND_EXECUTION_BUSTED)
+    assert (await order.get("alice", trade_id)).filled_quantity == 0
+    assert await value(connection, "SELECT count(*) FROM trade_event_before") == 1
+
+    await trade_in(order, connection, SECOND, "bob")
+    await archive(connection, tmp_path, THIRD)
+    left = await partial(order, trade_id)
+    assert (seqs(left.events), left.archived_through_seq) == ([5], 4)
+    assert await refused(order.events("alice", trade_id)) == ARCHIVED
+    stream = order.watch("alice", 4)
+    assert seqs(await events_of(stream, 1)) == [5]
+    stream.cancel()
+
+
+async def test_a_month_goes_only_once_its_trades_are_over(
+    order: Order, connection: psycopg.AsyncConnection, tmp_path: Path
+) -> None:
+    (waits,) = await place_in(connection, THIS, ["alice"])
+    await trade_in(order, connection, SECOND, "bob")
+    assert await archive(connection, tmp_path, THIRD) == []
+    await order.claim_as_leader("alice")
+    assert await archive(connection, tmp_path, THIRD) == []
+    await order.apply(accepted(waits), canceled(waits))
+    assert [each.rows for each in await archive(connection, tmp_path, THIRD)] == [4, 4]
+
+
+async def test_events_of_one_customer_in_many_months_are_told_in_sequence(
+    order: Order, connection: psycopg.AsyncConnection
+) -> None:
+    trade_ids = [
+        await trade_in(order, connection, month) for month in (THIRD, THIS, FOURTH, SECOND)
+    ]
+    stream = order.watch("alice")
+    events = await events_of(stream, 16)
+    stream.cancel()
+    assert seqs(events) == list(range(1, 17))
+    assert [event.trade.trade_id for event in events[::4]] == trade_ids
+    for trade_id in trade_ids:
+        assert len(await order.events("alice", trade_id)) == 4
+    assert await value(connection, "SELECT count(*) FROM trade_event_default") == 0
+
+
+async def test_a_trade_whose_month_has_no_partition_lives_all_the_same(
+    order: Order, connection: psycopg.AsyncConnection, tmp_path: Path
+) -> None:
+    far = FOURTH.plus(5)
+    trade_id = await trade_in(order, connection, far)
+    assert len(await order.events("alice", trade_id)) == 4
+    assert await value(connection, "SELECT count(*) FROM trade_event_default") == 4
+    manifests = await archive(connection, tmp_path, far.plus(1))
+    assert (manifests[-1].month, manifests[-1].rows) == (str(far), 4)
+    assert await value(connection, "SELECT count(*) FROM trade_event_default") == 0
+
+
+class Interrupted(Database):
+    """Something happens just before a read."""
+
+    happen: Callable[[], Awaitable[None]] | None = None
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[psycopg.AsyncConnection]:
+        happen, self.happen = self.happen, None
+        if happen is not None:
+            await happen()
+        async with super().connection() as connection:
+            yield connection
+
+
+@pytest.mark.parametrize("month_after", [None, THIRD], ids=["nothing after", "more after"])
+async def test_a_stream_that_is_overtaken_by_the_archive_ends_and_says_so(
+    connection: psycopg.AsyncConnection,
+    postgres_url: str,
+    tmp_path: Path,
+    month_after: Month | None,
+) -> None:
+    """It read a first page; what would be on the second one is gone."""
+    gone = await place_in(connection, THIS, ["alice"] * 150)
+    if month_after is not None:
+        await place_in(connection, month_after, ["alice"])
+    await connection.execute("DELETE FROM open_trade WHERE trade_id = ANY (%s::uuid[])", [gone])
+    database = Interrupted(postgres_url, read_connections=2)
+    await database.open()
+
+    async def go() -> None:
+        await archive(connection, tmp_path, SECOND)
+
+    feed = Feed(database, Watchers(), heartbeat_seconds=3600)
+    async with aclosing(feed.follow("alice", 0)) as stream:
+        told = [await anext(stream) for _ in range(100)]
+        database.happen = go
+        with pytest.raises(Archived) as refusal:
+            while True:
+                told.append(await anext(stream))
+    await database.close()
+    assert len(told) == 100
+    assert refusal.value.metadata == {"archived_through_seq": "150"}
+
+
+async def test_an_archive_that_is_killed_in_the_middle_is_finished_by_the_next(
+    order: Order, connection: psycopg.AsyncConnection, postgres_url: str, tmp_path: Path
+) -> None:
+    """By the operator's command."""
+    old = THIS.plus(-3)
+    await make_older(connection, old)
+    trade_id = await trade_in(order, connection, old)
+    files = tmp_path / "files"
+    command = [sys.executable, "-m", "services.cli.main", "archive", "order"]
+    command += ["--into", str(files), "--before", str(THIS), "--drop"]
+    data = a_house_file(tmp_path / "house", postgres_url)
+    environment = {**os.environ, "STOCKBROKER_DATA_FOLDER": str(data), "COLUMNS": "200"}
+
+    async with connection.transaction():  # whoever takes the month out waits for its end
+        await connection.execute("LOCK TABLE trade_event IN ACCESS SHARE MODE")
+        process = await asyncio.create_subprocess_exec(*command, env=environment)
+        await until(lambda: any(files.glob("*.json")), what="the file is whole")
+        process.kill()
+        await process.wait()
+    assert seqs(await order.events("alice", trade_id)) == [1, 2, 3, 4]
+
+    done = await asyncio.to_thread(
+        subprocess.run, command, env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.count("dropped") == 2, done.stdout
+    assert check(files / f"order-trade_event-{old}.json").rows == 4
+    assert await archived_through(order.events("alice", trade_id)) == "4"
+
+
+def a_house_file(folder: Path, order_url: str) -> Path:
+    """What a running house leaves for the command line."""
+    folder.mkdir()
+    words = {"public": "", "operators": "", "signing_key_file": ""}
+    house = json.dumps({**words, "databases": {"order": order_url}})
+    (folder / "house.json").write_text(house)
+    return folder
