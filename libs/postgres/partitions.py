@@ -32,6 +32,7 @@ _RANGE = re.compile(r"FOR VALUES FROM \('?([^')]*)'?\) TO \('?([^')]*)'?\)")
 # Whoever comes after one that waits for a lock waits too.
 _LOCK_TIMEOUT = "SET LOCAL lock_timeout = '250ms'"
 _ATTEMPTS = 40
+_RIGHTS = ("INSERT", "UPDATE", "DELETE", "TRUNCATE")
 _PASSING = (
     psycopg.errors.LockNotAvailable,
     psycopg.errors.QueryCanceled,
@@ -186,6 +187,9 @@ async def make_like(connection: Connection, table: MonthlyTable, name: str) -> N
     )
     for (definition,) in await cursor.fetchall():
         await connection.execute(definition.replace(f" ON {default} ", f" ON {name} ", 1).encode())
+    for right in _RIGHTS:
+        if not await _has_right(connection, default, right):
+            await _execute(connection, f"REVOKE {right} ON {{}} FROM CURRENT_USER", name)
 
 
 async def _make(
@@ -212,10 +216,13 @@ async def _move_rows(connection: Connection, table: MonthlyTable, month: Month) 
         column,
         sql.Literal(table.key.first(month.plus(1))),
     )
+    may_delete = await _has_right(connection, f"{table.name}_default", "DELETE")
     for statement in (
         "ALTER TABLE {default} DISABLE TRIGGER USER",
+        "GRANT DELETE ON {default} TO CURRENT_USER",
         "INSERT INTO {month} SELECT * FROM {default} WHERE {of_month}",
         "DELETE FROM {default} WHERE {of_month}",
+        "SELECT" if may_delete else "REVOKE DELETE ON {default} FROM CURRENT_USER",
         "ALTER TABLE {default} ENABLE TRIGGER USER",
     ):
         await connection.execute(
@@ -256,6 +263,12 @@ async def _attach(
 
 async def _detach(connection: Connection, table: MonthlyTable, name: str) -> None:
     await _execute(connection, "ALTER TABLE {} DETACH PARTITION {}", table.name, name)
+
+
+async def _has_right(connection: Connection, name: str, right: str) -> bool:
+    """Whether who is connected may do that to a table."""
+    cursor = await connection.execute("SELECT has_table_privilege(%s, %s)", [name, right])
+    return await cursor.fetchone() == (True,)
 
 
 async def _execute(connection: Connection, statement: str, *names: str) -> None:

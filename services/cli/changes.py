@@ -40,6 +40,9 @@ def tell_owned(customer: str) -> Callable[[Any], None]:
         from services.cli.screen import say
         from services.cli.wire import owned_line
 
-        say(owned_line(customer, response.balance))
+        if response.HasField("balance"):
+            say(owned_line(customer, response.balance))
+        else:
+            say("that was done before; what it left is archived")
 
     return tell

@@ -25,6 +25,7 @@ from libs.tasks import end
 from services.ledger.domain.deeds import derived
 from services.ledger.store import invariants
 from services.ledger.store.history import read_end
+from services.ledger.store.horizon import read_horizon
 from services.ledger.tenure import Tenure
 
 RULES = {
@@ -46,13 +47,15 @@ _FULL_PART_OF_TIME = 100
 _TRANSFERS_AT_ONCE = 100_000
 _MOST_BREACHES = 5
 _ONE_MOMENT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+# Which partitions there are is not of that moment but of now: before it begins, they are to stay.
+_ALL_STAYS = "LOCK TABLE ONLY entry IN ACCESS SHARE MODE"
 # Tables whose rows never change, and the rule that is broken if one does.
 _HISTORY = {"transfer": "I6", "entry": "I3", "batch": "I6", "checkpoint": "I6"}
 
 _broken = Gauge("ledger_invariant_broken", "1 while an invariant is broken", ["invariant"])
 _log = structlog.get_logger()
 
-Counters = dict[str, tuple[int, int, int]]
+Counters = dict[tuple[str, int], tuple[int, int, int]]  # by table and partition
 Breaches = dict[str, list[str]]
 
 
@@ -156,16 +159,18 @@ class Auditor:
     async def _read_counters(self) -> Counters:
         async with self._pool.connection() as connection:
             cursor = await connection.execute(invariants.READ_COUNTERS)
-            return {row[0]: (row[1], row[2], row[3]) for row in await cursor.fetchall()}
+            return {row[:2]: row[2:] for row in await cursor.fetchall()}
 
     def _note_changes(self, counters: Counters) -> bool:
         """Whether rows of history were changed or removed since the latest look."""
         is_changed = False
         for table, rule in _HISTORY.items():
-            _, *now = counters.get(table, (0, 0, 0))
-            _, *then = self._counters.get(table, (0, 0, 0))
-            count = sum(now) - sum(then)
-            if count > 0:
+            count = 0
+            for key, (_, *now) in counters.items():
+                if key[0] == table:
+                    _, *then = self._counters.get(key, (0, 0, 0))
+                    count += max(0, sum(now) - sum(then))
+            if count:
                 is_changed = True
                 self._changed.setdefault(rule, []).append(
                     f"{count} rows of {table} were changed or removed"
@@ -178,6 +183,7 @@ class Auditor:
         async with self._pool.connection() as connection:
             async with connection.transaction():
                 await connection.execute(_ONE_MOMENT)
+                await connection.execute(_ALL_STAYS)
                 until = (await read_end(connection)).transfer_seq
                 await _ask(connection, invariants.OF_HEAD, {}, breaches)
                 # Where the journal has nothing new: who wrote, if not the writer?
@@ -185,11 +191,7 @@ class Auditor:
                 if self._is_time_for_state():
                     await self._ask_state(connection, breaches)
                 if not is_full and until > after:
-                    bounds = {"after": after, "until": until}
-                    await _ask(connection, invariants.IN_RANGE, bounds, breaches)
-                    if await _may_be_amiss(connection, bounds):
-                        await _ask(connection, invariants.OF_ENTRIES, bounds, breaches)
-                    await _ask_executions(connection, bounds, breaches)
+                    await _ask_range(connection, (after, until), breaches, is_full=False)
             if is_full:
                 await self._search_history(connection, until, breaches)
         return until, breaches
@@ -212,12 +214,17 @@ class Auditor:
     ) -> None:
         """All of it, piece by piece: it does not change meanwhile, and nothing is held up."""
         for after in range(0, until, _TRANSFERS_AT_ONCE):
-            bounds = {"after": after, "until": min(after + _TRANSFERS_AT_ONCE, until)}
+            bounds = after, min(after + _TRANSFERS_AT_ONCE, until)
             async with connection.transaction():
                 await connection.execute(_ONE_MOMENT)
-                await _ask(connection, invariants.IN_RANGE, bounds, breaches)
-                await _ask(connection, invariants.OF_ENTRIES, bounds, breaches)
-                await _ask_executions(connection, bounds, breaches)
+                await connection.execute(_ALL_STAYS)
+                await _ask_range(connection, bounds, breaches, is_full=True)
+        async with connection.transaction():
+            await connection.execute(_ONE_MOMENT)
+            await connection.execute(_ALL_STAYS)
+            archived = {"archived": (await read_horizon(connection)).seq}
+            if archived["archived"]:
+                await _ask(connection, invariants.OF_ARCHIVED, archived, breaches)
 
     def _judge(self, before: Look | None, breaches: Breaches, until: int, *, is_full: bool) -> Look:
         """What is known now. What is broken stays so until a full look finds it whole."""
@@ -251,6 +258,21 @@ async def _ask(
             cursor = await connection.execute(query, bounds)
             for (words,) in await cursor.fetchall():
                 breaches.setdefault(rule, []).append(words)
+
+
+async def _ask_range(
+    connection: AsyncConnection, bounds: tuple[int, int], breaches: Breaches, *, is_full: bool
+) -> None:
+    """Of transfers above one up to the other; of their entries, as far as they are not archived."""
+    after, until = bounds
+    of_transfers = {"after": after, "until": until}
+    await _ask(connection, invariants.OF_TRANSFERS, of_transfers, breaches)
+    await _ask_executions(connection, of_transfers, breaches)
+    of_entries = {"after": max(after, (await read_horizon(connection)).seq), "until": until}
+    if of_entries["after"] < until:
+        await _ask(connection, invariants.IN_RANGE, of_entries, breaches)
+        if is_full or await _may_be_amiss(connection, of_entries):
+            await _ask(connection, invariants.OF_ENTRIES, of_entries, breaches)
 
 
 async def _may_be_amiss(connection: AsyncConnection, bounds: Mapping[str, Any]) -> bool:

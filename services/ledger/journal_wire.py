@@ -160,6 +160,7 @@ def recorded_to(stored: StoredTransfer) -> posting_pb2.RecordedTransfer:
     latest = {stored_entry.account_id: stored_entry.entry for stored_entry in stored.entries}
     return posting_pb2.RecordedTransfer(
         transfer=transfer_to(stored),
+        is_archived=stored.is_archived,
         balances=[
             posting_pb2.AccountBalance(
                 account=entry.account,

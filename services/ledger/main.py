@@ -14,6 +14,7 @@ from libs import process
 from libs.auth import Verifier
 from libs.clock import SystemClock
 from libs.postgres import Pool, migrate
+from libs.postgres.upkeep import keep_ahead
 from libs.proof.checkpoint import read_signing_key
 from libs.refusals import Unavailable
 from libs.rpc import RpcServer
@@ -31,6 +32,7 @@ from services.ledger.service import (
 )
 from services.ledger.store.bookings import Bookings
 from services.ledger.store.history import History
+from services.ledger.store.months import ENTRIES
 from services.ledger.store.portfolio import Portfolios
 from services.ledger.store.statements import Statements
 from services.ledger.tenure import Tenure
@@ -115,6 +117,11 @@ async def house(settings: Settings) -> AsyncIterator[RpcServer]:
             await tenure.begin()
             sealer.begin()
             auditor.begin()
+            async with asyncio.TaskGroup() as group:
+                group.create_task(keep_ahead(settings.database_url, [ENTRIES], clock))
+                group.create_task(heed())
+
+        async def heed() -> None:
             while True:
                 is_there, takes_changes = await _answers(pool)
                 await rpc.set_ready(is_there, PORTFOLIO)

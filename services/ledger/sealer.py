@@ -2,7 +2,8 @@
 
 The order of transfers is the order of commits, so whatever batch is seen as the last, all before it
 are there too: that is the exact horizon of a checkpoint. What was just written is sealed from
-memory; what an earlier process left is read and hashed again.
+memory; what an earlier process left is read and hashed again. No checkpoint reaches over the end of
+a month, so that a month can be archived and what comes after it still be proven.
 """
 
 import asyncio
@@ -20,7 +21,7 @@ from libs.refusals import Unavailable
 from libs.tasks import end
 from services.ledger.domain.chain import Chained
 from services.ledger.store import checkpoints
-from services.ledger.store.history import read_range
+from services.ledger.store.history import StoredBatch, read_range
 from services.ledger.tenure import Tenure
 
 _PAUSE_SECONDS = 1.0
@@ -87,11 +88,22 @@ class Sealer:
 
     async def _write(self, connection: AsyncConnection) -> int:
         """Seal all batches there are; the last transfer that is sealed then."""
-        before = await checkpoints.latest(connection)
-        batch = await checkpoints.latest_batch(connection)
+        while True:
+            before = await checkpoints.latest(connection)
+            sealed = 0 if before is None else before.last_transfer_seq
+            found = await checkpoints.next_to_seal(connection, sealed)
+            if found is None:
+                return sealed
+            batch, is_last = found
+            await self._write_next(connection, before, batch)
+            if is_last:
+                return batch.last_seq
+
+    async def _write_next(
+        self, connection: AsyncConnection, before: Checkpoint | None, batch: StoredBatch
+    ) -> None:
+        """Seal up to a batch what the checkpoint before does not cover."""
         sealed = 0 if before is None else before.last_transfer_seq
-        if batch is None or batch.last_seq <= sealed:
-            return sealed
         checkpoint = Checkpoint(
             seq=1 if before is None else before.seq + 1,
             last_transfer_seq=batch.last_seq,
@@ -103,7 +115,6 @@ class Sealer:
             key_id=self._key.key_id,
         )
         await checkpoints.write(connection, self._key.seal(checkpoint))
-        return batch.last_seq
 
     async def _root(self, connection: AsyncConnection, after: int, until: int) -> bytes:
         """The Merkle root of the transfers above `after` up to `until`."""

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 import grpc
+from msgspec.structs import replace
 
 from services.reconciliation import wire
 from services.reconciliation.domain.sighting import ORIGIN, Page, Place, Sighting, Source, numbered
@@ -117,7 +118,8 @@ class LedgerReader:
         told = await _ask(self._ledger.ListBookedExecutions, request)
         found = _in_columns(Source.LEDGER, told)
         found += [each for booked in told.executions for each in wire.from_ledger(booked)]
-        return _numbered_page(Source.LEDGER, after, told, found, now=now)
+        page = _numbered_page(Source.LEDGER, after, told, found, now=now)
+        return replace(page, archived=numbered(told.archived_seq))
 
 
 async def _ask(method: Any, request: Any) -> Any:

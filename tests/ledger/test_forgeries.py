@@ -76,7 +76,7 @@ async def forger(superuser_url: str) -> AsyncIterator[Changer]:
         await connection.execute("SET session_replication_role = replica")
         cursor = await connection.execute(
             "SELECT conrelid::regclass::text, conname FROM pg_constraint"
-            " WHERE contype = 'c' AND conrelid <> 0"
+            " WHERE contype = 'c' AND conrelid <> 0 AND coninhcount = 0"
         )
         for table, name in await cursor.fetchall():
             query = sql.SQL("ALTER TABLE {} DROP CONSTRAINT {}")
@@ -111,9 +111,10 @@ ROWS = [
 
 
 async def columns_of(forger: Changer, table: str) -> list[tuple[str, str]]:
-    """Names and types."""
+    """Names and types. In which month an entry lies is nothing that it says."""
     cursor = await forger.execute(
-        "SELECT column_name, data_type FROM information_schema.columns WHERE table_name = %s",
+        "SELECT column_name, data_type FROM information_schema.columns"
+        " WHERE table_name = %s AND column_name <> 'month'",
         [table],
     )
     return await cursor.fetchall()

@@ -63,11 +63,28 @@ async def test_a_new_partition_is_what_the_others_are(connection: psycopg.AsyncC
     ((index,),) = await cursor.fetchall()
     assert index.endswith("(who, id)")
     await write(connection, [(an_id(2026, 11), None)])
+    cursor = await connection.execute("SELECT has_table_privilege('step_2026_11', 'DELETE')")
+    assert await cursor.fetchall() == [(True,)]
     for change in (b"DELETE FROM step_2026_11", b"TRUNCATE step_2026_11"):
         with pytest.raises(psycopg.errors.RaiseException, match="append-only"):
             await connection.execute(change)
     with pytest.raises(psycopg.errors.CheckViolation):
         await connection.execute("INSERT INTO step (id, who) VALUES (%s, '')", [an_id(2026, 11)])
+
+
+async def test_what_its_owner_may_not_do_to_one_partition_holds_of_a_new_one(
+    connection: psycopg.AsyncConnection,
+) -> None:
+    await connection.execute("REVOKE DELETE, TRUNCATE ON step_default FROM CURRENT_USER")
+    await write(connection, [(an_id(2026, 11), None)])
+    assert await gather(connection, TABLE, NOW)
+    for name in ("step_2026_11", "step_default"):
+        cursor = await connection.execute(
+            "SELECT has_table_privilege(name, 'INSERT'), has_table_privilege(name, 'DELETE'),"
+            " has_table_privilege(name, 'TRUNCATE') FROM (SELECT %s) AS t (name)",
+            [name],
+        )
+        assert await cursor.fetchall() == [(True, False, False)]
 
 
 async def test_a_month_that_lies_in_default_stays_there_until_it_is_gathered(

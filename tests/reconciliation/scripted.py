@@ -48,6 +48,7 @@ class ScriptedSource:
         self.source = source
         self.sightings: dict[int, Sighting] = {}
         self.is_away = False
+        self.archived = 0  # what stands up to there is told no more
         self.pages: list[tuple[Place, int]] = []
 
     def add(self, execution_id: str, **changes: Any) -> int:
@@ -61,15 +62,17 @@ class ScriptedSource:
             raise Away("UNAVAILABLE: gone")
         self.pages.append((after, limit))
         last = max(self.sightings, default=0)
-        until = min(after.position + limit, last)
-        told = [s for p, s in sorted(self.sightings.items()) if after.position < p <= until]
+        until = max(min(after.position + limit, last), self.archived)
+        first = max(after.position, self.archived)
+        told = [s for p, s in sorted(self.sightings.items()) if first < p <= until]
         return Page(
             source=self.source,
             after=after,
             next=numbered(until),
-            reaches_end=last <= after.position + limit,
+            reaches_end=last <= max(after.position + limit, self.archived),
             began_at=now,
             sightings=tuple(told),
+            archived=numbered(self.archived),
         )
 
 

@@ -164,6 +164,27 @@ async def test_old_history_altered_in_place_is_found_by_reading_on_and_on(
     assert ("e-049", f"MISSING_AT_{name}") not in await desk.open_classes()
 
 
+async def test_what_a_source_has_archived_is_not_missing_there(make_desk: MakeDesk) -> None:
+    """And what it has not archived still is, when it is gone."""
+    desk = make_desk(reread_rows=2)
+    for number in range(3):
+        desk.everywhere(f"a-{number}")
+        for source in Source:  # this one is kept sighting by sighting, for one dates it otherwise
+            day = date(2026, 11, 19 if source is Source.GATEWAY else 20)
+            desk.sources[source].add(f"b-{number}", trade_date=day)
+    await desk.rounds_for(20)
+    assert await desk.breaks() == []
+    ledger = desk.sources[Source.LEDGER]
+    ledger.archived = 4
+
+    await desk.rounds_for(20)
+    assert await desk.breaks() == []
+    del ledger.sightings[5]
+    await desk.rounds_for(20)
+    assert await desk.open_classes() == [("a-2", "MISSING_AT_LEDGER")]
+    assert desk.rounds.whole_since() is not None
+
+
 async def test_history_is_read_once_and_then_in_small_pages(make_desk: MakeDesk) -> None:
     desk = make_desk(page_rows=40, reread_rows=10)
     for number in range(95):

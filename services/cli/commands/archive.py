@@ -14,6 +14,7 @@ class Service(Enum):
     """Whose months."""
 
     ORDER = "order"
+    LEDGER = "ledger"
 
 
 def archive(

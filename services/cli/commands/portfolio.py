@@ -52,7 +52,7 @@ def entries(  # noqa: PLR0913 - a command's parameters are its options
 ) -> None:
     """Every change to a customer's accounts, newest first, as known now or at any time."""
     from services.cli.neighbours import customers_door
-    from services.cli.screen import fields_of, show_json, table
+    from services.cli.screen import fields_of, say, show_json, table
     from services.cli.wire import date_time, stamp_of
     from stockbroker.ledger.v1 import portfolio_service_pb2 as pb
     from stockbroker.ledger.v1.portfolio_service_pb2_grpc import PortfolioServiceStub
@@ -67,6 +67,8 @@ def entries(  # noqa: PLR0913 - a command's parameters are its options
             page = door.call(stub.ListEntries, request)
             found.entries.extend(page.entries)
             found.next_page_token = page.next_page_token
+            if page.HasField("archived_until"):
+                found.archived_until.CopyFrom(page.archived_until)
             if not page.next_page_token:
                 break
     if as_json:
@@ -87,3 +89,5 @@ def entries(  # noqa: PLR0913 - a command's parameters are its options
     )
     headings = ("recorded (UTC)", "asset", ">version", "kind", ">change", ">balance", ">held", "of")
     table(headings, rows, nothing="no entries")
+    if found.HasField("archived_until") and not found.next_page_token:
+        say(f"entries recorded until {date_time(found.archived_until)} UTC are archived")

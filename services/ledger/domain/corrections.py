@@ -39,6 +39,7 @@ class Booking(msgspec.Struct, frozen=True):
 
     is_refused: bool
     moved: Sequence[Moved]
+    is_archived: bool = False  # what it moved is not known here any more
 
 
 def execution_corrected(asked: Correction) -> str:
@@ -69,6 +70,10 @@ def correction(asked: Correction, booking: Booking | None) -> Post:
         )
     if booking.is_refused:
         raise Malformed(Reason.REASON_NOT_REVERSIBLE, "execution_id", "its booking was refused")
+    if booking.is_archived:
+        raise Malformed(
+            Reason.REASON_HISTORY_ARCHIVED, "execution_id", "what its booking moved is archived"
+        )
     legs = legs_back(booking.moved)
     if asked.kind == CORRECT:
         legs += legs_of(_terms(asked, booking.moved), from_hold=False)

@@ -5,6 +5,7 @@ All of it is on record with the operator's name and words.
 
 from libs.auth import caller
 from libs.reasons import Reason
+from libs.refusals import Archived
 from libs.rpc import Context
 from services.ledger import journal_wire, wire
 from services.ledger.domain import deeds, forms, transfers
@@ -24,23 +25,23 @@ class Operators:
 
     async def Deposit(self, request: pb.DepositRequest, context: Context) -> pb.DepositResponse:
         post = checked(lambda: wire.deposit_from(request, operator=caller().subject))
-        return pb.DepositResponse(balance=(await self._done(post))[0])
+        return pb.DepositResponse(balance=_only(await self._done(post)))
 
     async def DepositShares(
         self, request: pb.DepositSharesRequest, context: Context
     ) -> pb.DepositSharesResponse:
         post = checked(lambda: wire.deposit_shares_from(request, operator=caller().subject))
-        return pb.DepositSharesResponse(balance=(await self._done(post))[0])
+        return pb.DepositSharesResponse(balance=_only(await self._done(post)))
 
     async def Withdraw(self, request: pb.WithdrawRequest, context: Context) -> pb.WithdrawResponse:
         post = checked(lambda: wire.withdraw_from(request, operator=caller().subject))
-        return pb.WithdrawResponse(balance=(await self._done(post))[0])
+        return pb.WithdrawResponse(balance=_only(await self._done(post)))
 
     async def WithdrawShares(
         self, request: pb.WithdrawSharesRequest, context: Context
     ) -> pb.WithdrawSharesResponse:
         post = checked(lambda: wire.withdraw_shares_from(request, operator=caller().subject))
-        return pb.WithdrawSharesResponse(balance=(await self._done(post))[0])
+        return pb.WithdrawSharesResponse(balance=_only(await self._done(post)))
 
     async def Freeze(self, request: pb.FreezeRequest, context: Context) -> pb.FreezeResponse:
         asked = _restraint(request.freeze_id, request.account, request.reference)
@@ -114,10 +115,15 @@ class Operators:
         return wire.customer_balances_to(result)
 
     async def _legs_back(self, transfer_id: str) -> list[Leg]:
-        """What reverses a transfer. Raises TRANSFER_NOT_FOUND, NOT_REVERSIBLE."""
+        """What reverses a transfer. Raises TRANSFER_NOT_FOUND, NOT_REVERSIBLE, HISTORY_ARCHIVED."""
         stored = await self._transfer(
             checked(lambda: forms.an_id(transfer_id, field="transfer_id"))
         )
+        if stored.is_archived:
+            raise Archived(
+                Reason.REASON_HISTORY_ARCHIVED,
+                "what the transfer moved is archived: post a transfer that moves it back",
+            )
         moved = await self._history.moved([stored])
         legs = transfers.legs_back(moved[stored.record.id])
         if stored.record.reason or Kind(stored.record.kind) not in transfers.REVERSIBLE or not legs:
@@ -130,6 +136,11 @@ class Operators:
         if transfer_id not in found:
             raise refusal(Reason.REASON_TRANSFER_NOT_FOUND)
         return found[transfer_id]
+
+
+def _only(balances: list[pb.Balance]) -> pb.Balance | None:
+    """The customer's; None: what was done then is archived, and the id was asked again."""
+    return balances[0] if balances else None
 
 
 def _restraint(id_: str, account: str, reference: str) -> deeds.Restraint:

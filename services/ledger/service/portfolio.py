@@ -4,6 +4,7 @@ from libs.page_token import PageTokens
 from libs.reasons import Reason
 from libs.refusals import Invalid
 from libs.rpc import Context
+from libs.stamps import set_moment
 from services.ledger import journal_wire, wire
 from services.ledger.domain import deeds, forms
 from services.ledger.service.asking import checked, owner
@@ -46,13 +47,16 @@ class PortfolioServicer(StatementReading, PortfolioServiceServicer):
             numbers = tokens.open(scope, request.page_token).split(".")
             after = Place(*map(int, numbers))
         wanted = Wanted(name=name, asset=asset, moment=moment, after=after, count=size + 1)
-        entries = await self._portfolios.entries(wanted)
+        entries, archived_until = await self._portfolios.entries(wanted)
         page = entries[:size]
         token = ""
         if len(entries) > size:
             last = page[-1].place
             token = tokens.seal(scope, f"{last.transfer_seq}.{last.account_id}.{last.version}")
-        return pb.ListEntriesResponse(entries=map(wire.entry_to, page), next_page_token=token)
+        response = pb.ListEntriesResponse(entries=map(wire.entry_to, page), next_page_token=token)
+        if archived_until is not None:
+            set_moment(response.archived_until, archived_until)
+        return response
 
     async def _page_tokens(self) -> PageTokens:
         if self._tokens is None:

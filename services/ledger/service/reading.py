@@ -50,11 +50,13 @@ class Reading:
     ) -> booked_execution_pb2.ListBookedExecutionsResponse:
         after, limit = checked(lambda: bookings_wire.window_from(request))
         found = await self._bookings.between(after, after + limit, apart=request.in_columns)
+        until = max(after + limit, found.archived_seq)  # nothing is told of what is archived
         return booked_execution_pb2.ListBookedExecutionsResponse(
             executions=map(bookings_wire.booked_to, found.bookings),
             columns=columns_of(found.venue, found.fills) if request.in_columns else None,
-            next_after_seq=min(after + limit, found.end),
-            reaches_end=found.end <= after + limit,
+            next_after_seq=min(until, found.end),
+            reaches_end=found.end <= until,
+            archived_seq=found.archived_seq,
         )
 
     async def ListJournal(

@@ -83,7 +83,10 @@ class Trading:
                 ids.add(execution_corrected(wire.correction_from(item)))
         found = await self._history.transfers(sorted(ids))
         moved = await self._history.moved(found.values())
-        return {id_: Booking(bool(found[id_].record.reason), moved[id_]) for id_ in found}
+        return {
+            id_: Booking(bool(each.record.reason), moved[id_], is_archived=each.is_archived)
+            for id_, each in found.items()
+        }
 
     async def _trade(
         self,

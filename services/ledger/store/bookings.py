@@ -13,6 +13,7 @@ from libs.postgres import Pool
 from services.ledger.domain.books import CASH, CUSTOMER, Kind
 from services.ledger.domain.corrections import execution_named
 from services.ledger.store.arrays import integers
+from services.ledger.store.horizon import read_horizon
 
 _END = "SELECT transfer_seq FROM journal_head"
 
@@ -95,6 +96,7 @@ class Booked(NamedTuple):
     venue: str
     fills: list[Fill]
     end: int
+    archived_seq: int  # of transfers up to it nothing is told: their entries are archived
 
 
 class Bookings:
@@ -108,14 +110,24 @@ class Bookings:
 
         Raises Unavailable.
         """
+        while True:
+            booked = await self._between(after, until, apart=apart)
+            async with self._pool.connection() as connection:
+                horizon = await read_horizon(connection)
+            if horizon.seq == booked.archived_seq:
+                return booked
+
+    async def _between(self, after: int, until: int, *, apart: bool) -> Booked:
+        """The same; some may have been archived meanwhile."""
         async with self._pool.connection() as connection:
+            archived_seq = (await read_horizon(connection)).seq
             cursor = await connection.execute(_END)
             end: int = (await cursor.fetchall())[0][0]
-            bounds = {"after": after, "until": min(until, end)}
+            bounds = {"after": max(after, archived_seq), "until": min(until, end)}
             cursor = await connection.execute(LIST_TRANSFERS, bounds, binary=True)
             transfers = [_Transfer(*row) for row in await cursor.fetchall()]
             if not transfers:
-                return Booked([], "", [], end)
+                return Booked([], "", [], end, archived_seq)
             undone = await _undone(connection, transfers)
             cursor = await connection.execute(LIST_BATCHES, bounds, binary=True)
             batches = await cursor.fetchall()
@@ -123,7 +135,8 @@ class Bookings:
         page = _Page(undone, [last for last, _ in batches], [at for _, at in batches], movements)
         venue, fills, others = _parted(transfers, page) if apart else ("", [], transfers)
         found = [page.booking(transfer) for transfer in others]
-        return Booked([each for each in found if each is not None], venue, fills, end)
+        told = [each for each in found if each is not None]
+        return Booked(told, venue, fills, end, archived_seq)
 
 
 class _Transfer(NamedTuple):

@@ -17,7 +17,25 @@ _COVERING = "WHERE last_transfer_seq >= %(seq)s ORDER BY last_transfer_seq LIMIT
 READ_LATEST = _COLUMNS + _LATEST
 READ_COVERING = _COLUMNS + _COVERING
 READ_ENDS = "SELECT last_transfer_seq FROM checkpoint WHERE seq = %(seq)s"
-READ_LATEST_BATCH = "SELECT seq, first_seq, last_seq, hash FROM batch ORDER BY seq DESC LIMIT 1"
+# The latest, unless the month of the first that is not sealed ended before it.
+READ_NEXT_TO_SEAL = """
+    SELECT b.seq, b.first_seq, b.last_seq, b.hash, b.seq = latest.seq
+    FROM (
+        SELECT recorded_at FROM batch WHERE last_seq > %(sealed)s ORDER BY last_seq LIMIT 1
+    ) AS first
+    CROSS JOIN LATERAL (
+        SELECT seq, first_seq, last_seq, hash, recorded_at FROM batch
+        ORDER BY seq DESC LIMIT 1
+    ) AS latest
+    CROSS JOIN LATERAL (
+        SELECT seq, first_seq, last_seq, hash FROM batch
+        WHERE last_seq = CASE month_of(first.recorded_at) WHEN month_of(latest.recorded_at)
+            THEN latest.last_seq
+            ELSE seq_at(date_trunc('month', first.recorded_at, 'UTC') + interval '1 month'
+                - interval '1 microsecond')
+            END
+    ) AS b
+"""
 
 WRITE = """
     INSERT INTO checkpoint (seq, last_transfer_seq, last_batch_seq, last_batch_hash, merkle_root,
@@ -35,11 +53,14 @@ async def latest(connection: AsyncConnection) -> Checkpoint | None:
     return None if row is None else checkpoint_from(row)
 
 
-async def latest_batch(connection: AsyncConnection) -> StoredBatch | None:
-    """The last batch that is committed, if there is any."""
-    cursor = await connection.execute(READ_LATEST_BATCH)
+async def next_to_seal(connection: AsyncConnection, sealed: int) -> tuple[StoredBatch, bool] | None:
+    """The last batch of the month of the first above `sealed`, and whether it is the last of all.
+
+    None: there is no batch above.
+    """
+    cursor = await connection.execute(READ_NEXT_TO_SEAL, {"sealed": sealed})
     row = await cursor.fetchone()
-    return None if row is None else StoredBatch(*row)
+    return None if row is None else (StoredBatch(*row[:4]), row[4])
 
 
 async def covering(connection: AsyncConnection, seq: int) -> tuple[Checkpoint, int]:

@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from libs.months import Month
 from services.ledger.domain.books import (
     NOWHERE,
     Account,
     AccountKey,
     AccountState,
-    Entry,
     Hold,
     Kind,
     Transfer,
@@ -139,8 +139,11 @@ def transfers_to(transfers: Sequence[Transfer], hashes: Sequence[bytes | None]) 
     }
 
 
-def entries_to(entries: Sequence[Entry], hashes: Sequence[bytes]) -> Columns:
+def entries_to(writes: Writes, hashes: Sequence[bytes]) -> Columns:
+    """All entries of a batch are recorded in one month, for their transfers are at one time."""
+    entries = writes.entries
     return {
+        "month": Month.of(writes.transfers[0].recorded_at).number,
         "account_ids": integers([e.account_id for e in entries]),
         "versions": bigints([e.version for e in entries]),
         "transfer_seqs": bigints([e.transfer_seq for e in entries]),

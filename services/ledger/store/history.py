@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 from psycopg import AsyncConnection
 
 from libs.postgres import Pool
@@ -12,6 +13,7 @@ from libs.proof import forms
 from libs.proof.checkpoint import Checkpoint
 from services.ledger.domain.books import AccountKey
 from services.ledger.domain.transfers import Moved
+from services.ledger.store.horizon import check_archived, read_horizon
 
 # What is sealed later must not be told by one who began to read before: the rest would be missing.
 READ_HEAD = """
@@ -130,12 +132,15 @@ class StoredTransfer(msgspec.Struct, frozen=True, kw_only=True):
     record: forms.Transfer
     own_hash: bytes | None  # as it is stored with transfers that have no entries
     entries: tuple[StoredEntry, ...]
+    is_archived: bool = False  # it has entries, and they are archived
 
     @property
     def hash(self) -> bytes:
-        """As it is stored, or as what is stored makes it."""
+        """As it is stored, or as what is stored makes it; empty: its entries are archived."""
         if self.own_hash is not None:
             return self.own_hash
+        if self.is_archived:
+            return b""
         return forms.transfer_hash(
             forms.record_hash(self.record), [entry.hash for entry in self.entries]
         )
@@ -185,7 +190,11 @@ class History:
             rows = await cursor.fetchall()
             cursor = await connection.execute(READ_ENTRIES, {"seqs": [row[0] for row in rows]})
             found = _transfers(rows, await cursor.fetchall())
-        return {transfer.record.id: transfer for transfer in found}
+            archived = await read_horizon(connection)
+        return {
+            each.record.id: _archived(each) if each.record.seq <= archived.seq else each
+            for each in found
+        }
 
     async def moved(self, stored: Collection[StoredTransfer]) -> dict[str, list[Moved]]:
         """What each transfer changed, account by account; by its id."""
@@ -213,22 +222,24 @@ class History:
             return [ReversalRequest(*row) for row in await cursor.fetchall()]
 
     async def range(self, after: int, until: int) -> list[StoredTransfer]:
-        """The transfers above `after` up to `until`, in order."""
+        """The transfers above `after` up to `until`, in order.
+
+        Raises Archived when the entries of some are archived.
+        """
         async with self._pool.connection() as connection:
-            return await read_range(connection, after, until)
+            found = await read_range(connection, after, until)
+            await check_archived(connection, after)
+            return found
 
     async def batches(self, after: int, until: int) -> list[StoredBatch]:
         """Those whose last transfer is above `after` and up to `until`."""
         async with self._pool.connection() as connection:
-            cursor = await connection.execute(LIST_BATCHES, {"after": after, "until": until})
-            return [StoredBatch(*row) for row in await cursor.fetchall()]
+            return await read_batches(connection, after, until)
 
     async def checkpoints(self, after: int, until: int, *, newest: int) -> list[Checkpoint]:
         """Up to `newest`, those whose last transfer is above `after` and up to `until`."""
-        asked = {"after": after, "until": until, "newest": newest}
         async with self._pool.connection() as connection:
-            cursor = await connection.execute(LIST_CHECKPOINTS, asked)
-            return [checkpoint_from(row) for row in await cursor.fetchall()]
+            return await read_checkpoints(connection, after, until, newest=newest)
 
 
 async def read_end(connection: AsyncConnection) -> End:
@@ -236,6 +247,21 @@ async def read_end(connection: AsyncConnection) -> End:
     cursor = await connection.execute(READ_HEAD)
     rows = await cursor.fetchall()
     return End(*rows[0])
+
+
+async def read_batches(connection: AsyncConnection, after: int, until: int) -> list[StoredBatch]:
+    """Those whose last transfer is above `after` and up to `until`."""
+    cursor = await connection.execute(LIST_BATCHES, {"after": after, "until": until})
+    return [StoredBatch(*row) for row in await cursor.fetchall()]
+
+
+async def read_checkpoints(
+    connection: AsyncConnection, after: int, until: int, *, newest: int
+) -> list[Checkpoint]:
+    """Up to `newest`, those whose last transfer is above `after` and up to `until`."""
+    asked = {"after": after, "until": until, "newest": newest}
+    cursor = await connection.execute(LIST_CHECKPOINTS, asked)
+    return [checkpoint_from(row) for row in await cursor.fetchall()]
 
 
 async def read_range(connection: AsyncConnection, after: int, until: int) -> list[StoredTransfer]:
@@ -260,6 +286,11 @@ def checkpoint_from(row: Sequence[Any]) -> Checkpoint:
         key_id=row[7],
         signature=row[8],
     )
+
+
+def _archived(stored: StoredTransfer) -> StoredTransfer:
+    """Without what may be left of its entries."""
+    return replace(stored, entries=(), is_archived=stored.own_hash is None)
 
 
 def _transfers(

@@ -1,12 +1,37 @@
 """The invariants of the books as questions whose answers are the places where they are broken.
 
-`IN_RANGE` and `OF_ENTRIES` are asked of the history above `after` up to `until`, `OF_HEAD` of where
-it ends, `OF_STATE` of what all accounts and holds are now, from one moment. Each answer is a row of
-one text. `OF_STATE` alone takes longer the more customers and trades there are.
+`OF_TRANSFERS`, `IN_RANGE` and `OF_ENTRIES` are asked of the history above `after` up to `until`,
+the latter two only of what is not archived; `OF_ARCHIVED` of what is left of that. `OF_HEAD` is
+asked of where the history ends, `OF_STATE` of what all accounts and holds are now, from one moment.
+Each answer is a row of one text. `OF_STATE` and `OF_ARCHIVED` take longer the more customers and
+trades there are.
+
+Single entries are looked up one by one (LATERAL, OFFSET 0): what is known of the partitions could
+talk the planner into reading all of them.
 """
 
 from collections.abc import Mapping
 from typing import LiteralString
+
+OF_TRANSFERS: Mapping[str, tuple[LiteralString, ...]] = {
+    "I6": (
+        """
+        SELECT format('transfers %%s to %%s: %%s of them are there',
+            %(after)s::bigint + 1, %(until)s::bigint, count(*))
+        FROM transfer WHERE seq > %(after)s AND seq <= %(until)s
+        HAVING count(*) <> %(until)s::bigint - %(after)s::bigint
+        """,
+    ),
+    "I7": (
+        """
+        SELECT format('transfer %%s was recorded before transfer %%s', b.first_seq, before.last_seq)
+        FROM batch b JOIN batch before ON before.seq = b.seq - 1
+        WHERE b.last_seq > %(after)s AND b.last_seq <= %(until)s
+            AND b.recorded_at < before.recorded_at
+        LIMIT 5
+        """,
+    ),
+}
 
 IN_RANGE: Mapping[str, tuple[LiteralString, ...]] = {
     "I1": (
@@ -22,12 +47,6 @@ IN_RANGE: Mapping[str, tuple[LiteralString, ...]] = {
     ),
     "I6": (
         """
-        SELECT format('transfers %%s to %%s: %%s of them are there',
-            %(after)s::bigint + 1, %(until)s::bigint, count(*))
-        FROM transfer WHERE seq > %(after)s AND seq <= %(until)s
-        HAVING count(*) <> %(until)s::bigint - %(after)s::bigint
-        """,
-        """
         SELECT DISTINCT format('transfer %%s has entries and %%s', e.transfer_seq,
             CASE WHEN t.seq IS NULL THEN 'is not there' ELSE 'was refused' END)
         FROM entry e LEFT JOIN (
@@ -35,15 +54,6 @@ IN_RANGE: Mapping[str, tuple[LiteralString, ...]] = {
         ) AS t ON t.seq = e.transfer_seq
         WHERE e.transfer_seq > %(after)s AND e.transfer_seq <= %(until)s
             AND (t.seq IS NULL OR t.reason <> 0)
-        LIMIT 5
-        """,
-    ),
-    "I7": (
-        """
-        SELECT format('transfer %%s was recorded before transfer %%s', b.first_seq, before.last_seq)
-        FROM batch b JOIN batch before ON before.seq = b.seq - 1
-        WHERE b.last_seq > %(after)s AND b.last_seq <= %(until)s
-            AND b.recorded_at < before.recorded_at
         LIMIT 5
         """,
     ),
@@ -67,9 +77,12 @@ OF_ENTRIES: Mapping[str, tuple[LiteralString, ...]] = {
             e.account_id, e.version, coalesce(before.balance_after::text, 'nothing'), e.amount,
             e.balance_after)
         FROM entry e
-        LEFT JOIN entry before ON before.account_id = e.account_id
-            AND entry_key(before.account_id, before.version)
-                = entry_key(e.account_id, e.version - 1)
+        LEFT JOIN LATERAL (
+            SELECT version, balance_after FROM entry
+            WHERE entry_key(account_id, version) = entry_key(e.account_id, e.version - 1)
+                AND account_id = e.account_id
+            OFFSET 0
+        ) AS before ON true
         WHERE e.transfer_seq > %(after)s AND e.transfer_seq <= %(until)s
             AND (e.balance_after <> coalesce(before.balance_after, 0) + e.amount
                 OR (before.version IS NULL) <> (e.version = 1))
@@ -79,8 +92,12 @@ OF_ENTRIES: Mapping[str, tuple[LiteralString, ...]] = {
         SELECT format('%%s %%s stands at version %%s with %%s, its entry says %%s',
             a.name, a.asset, a.version, a.posted, coalesce(e.balance_after::text, 'nothing'))
         FROM account a
-        LEFT JOIN entry e ON e.account_id = a.id
-            AND entry_key(e.account_id, e.version) = entry_key(a.id, a.version)
+        LEFT JOIN LATERAL (
+            SELECT balance_after, held_after, cost_after, hash FROM entry
+            WHERE entry_key(account_id, version) = entry_key(a.id, a.version)
+                AND account_id = a.id
+            OFFSET 0
+        ) AS e ON true
         WHERE a.id = ANY(ARRAY(
                 SELECT DISTINCT account_id FROM entry
                 WHERE transfer_seq > %(after)s AND transfer_seq <= %(until)s
@@ -102,9 +119,12 @@ OF_ENTRIES: Mapping[str, tuple[LiteralString, ...]] = {
         SELECT format('account %%s version %%s is of transfer %%s, the one before of %%s',
             e.account_id, e.version, e.transfer_seq, before.transfer_seq)
         FROM entry e
-        JOIN entry before ON before.account_id = e.account_id
-            AND entry_key(before.account_id, before.version)
-                = entry_key(e.account_id, e.version - 1)
+        CROSS JOIN LATERAL (
+            SELECT transfer_seq FROM entry
+            WHERE entry_key(account_id, version) = entry_key(e.account_id, e.version - 1)
+                AND account_id = e.account_id
+            OFFSET 0
+        ) AS before
         WHERE e.transfer_seq > %(after)s AND e.transfer_seq <= %(until)s
             AND before.transfer_seq > e.transfer_seq
         LIMIT 5
@@ -141,6 +161,7 @@ MAY_BE_AMISS = """
                     = entry_key(e.account_id, e.version - 1)
                 AND before.balance_after + e.amount = e.balance_after
                 AND before.transfer_seq <= e.transfer_seq
+            OFFSET 0
         ))
         OR (is_last AND (
             e.version, e.balance_after, coalesce(e.held_after, 0), coalesce(e.cost_after, 0), e.hash
@@ -191,6 +212,34 @@ OF_HEAD: Mapping[str, tuple[LiteralString, ...]] = {
     ),
 }
 
+# The last entry of each account among those that are archived.
+OF_ARCHIVED: Mapping[str, tuple[LiteralString, ...]] = {
+    "I1": (
+        """
+        SELECT format('what is left of archived entries of %%s adds up to %%s',
+            a.asset, sum(e.balance_after))
+        FROM (
+            SELECT DISTINCT ON (account_id) account_id, balance_after FROM entry
+            WHERE transfer_seq <= %(archived)s
+            ORDER BY account_id, version DESC
+        ) AS e
+        JOIN account a ON a.id = e.account_id
+        GROUP BY a.asset HAVING sum(e.balance_after) <> 0
+        LIMIT 5
+        """,
+    ),
+    "I2": (
+        """
+        SELECT format('%%s %%s version %%s: balance %%s, held %%s',
+            a.name, a.asset, e.version, e.balance_after, coalesce(e.held_after, 0))
+        FROM entry e JOIN account a ON a.id = e.account_id
+        WHERE e.transfer_seq <= %(archived)s
+            AND a.has_floor AND e.balance_after < coalesce(e.held_after, 0)
+        LIMIT 5
+        """,
+    ),
+}
+
 # Accounts that no entry in range led to: asked where others than the writer may have written.
 OF_ACCOUNTS: Mapping[str, tuple[LiteralString, ...]] = {
     "I3": (
@@ -198,8 +247,12 @@ OF_ACCOUNTS: Mapping[str, tuple[LiteralString, ...]] = {
         SELECT format('%%s %%s stands at version %%s with %%s, its entry says %%s',
             a.name, a.asset, a.version, a.posted, coalesce(e.balance_after::text, 'nothing'))
         FROM account a
-        LEFT JOIN entry e ON e.account_id = a.id
-            AND entry_key(e.account_id, e.version) = entry_key(a.id, a.version)
+        LEFT JOIN LATERAL (
+            SELECT balance_after, held_after, cost_after, hash FROM entry
+            WHERE entry_key(account_id, version) = entry_key(a.id, a.version)
+                AND account_id = a.id
+            OFFSET 0
+        ) AS e ON true
         WHERE (e.balance_after, coalesce(e.held_after, 0), coalesce(e.cost_after, 0), e.hash)
             IS DISTINCT FROM (a.posted, a.held, a.cost_micros, a.hash)
         LIMIT 5
@@ -215,11 +268,14 @@ LIST_EXECUTIONS = """
         AND reason = 0
 """
 
-# Rows written, changed and removed since the statistics began, by table; the last two stay what
-# they are in tables that hold history. A new checkpoint is nothing to look at.
+# Rows written, changed and removed since the statistics began, by table, for each partition; the
+# last two stay what they are in tables that hold history. A new checkpoint is nothing to look at.
 READ_COUNTERS = """
-    SELECT relname, CASE relname WHEN 'checkpoint' THEN 0 ELSE n_tup_ins END, n_tup_upd, n_tup_del
+    SELECT CASE WHEN i.inhrelid IS NULL THEN relname ELSE 'entry' END, relid::bigint,
+        CASE relname WHEN 'checkpoint' THEN 0 ELSE n_tup_ins END, n_tup_upd, n_tup_del
     FROM pg_stat_user_tables
-    WHERE relname IN ('account', 'hold', 'transfer', 'entry', 'batch', 'checkpoint', 'restraint')
-    ORDER BY relname
+    LEFT JOIN pg_inherits i ON i.inhrelid = relid AND i.inhparent = 'entry'::regclass
+    WHERE i.inhrelid IS NOT NULL
+        OR relname IN ('account', 'hold', 'transfer', 'batch', 'checkpoint', 'restraint')
+    ORDER BY relid
 """

@@ -91,7 +91,8 @@ READ_ACCOUNTS = """
     WHERE name = ANY(%(whole_names)s::text[])
 """
 
-# Each account as it stood right after a transfer; none, where it was not there yet.
+# Each account as it stood right after a transfer; none, where it was not there yet, and none at all
+# where the transfer's entries are archived.
 READ_BALANCES = """
     SELECT wanted.place, e.version, e.balance_after, coalesce(e.held_after, 0)
     FROM unnest(%(account_ids)s::integer[], %(versions)s::bigint[], %(seqs)s::bigint[])
@@ -103,6 +104,7 @@ READ_BALANCES = """
             ) AND account_id = wanted.account_id
         OFFSET 0
     ) AS e
+    WHERE wanted.seq > archived_seq()
 """
 
 # Nothing is written but on what was read: else no head moves, and 1 / 0 ends the transaction.
@@ -137,9 +139,9 @@ WRITE_TRANSFERS = """
 
 WRITE_ENTRIES = """
     INSERT INTO entry (account_id, version, transfer_seq, amount, balance_after, held_after,
-        cost_after, hash)
+        cost_after, hash, month)
     SELECT account_id, version, transfer_seq, amount, balance_after, nullif(held_after, 0),
-        nullif(cost_after, 0), hash
+        nullif(cost_after, 0), hash, %(month)s::smallint
     FROM unnest(%(account_ids)s::integer[], %(versions)s::bigint[], %(transfer_seqs)s::bigint[],
         %(amounts)s::bigint[], %(balances)s::bigint[], %(helds)s::bigint[], %(costs)s::bigint[],
         %(hashes)s::bytea[])
@@ -263,7 +265,8 @@ class Journal:
     ) -> dict[str, Recorded]:
         """What is on record, with the balances as they stood then.
 
-        They are not stored: the operation, which is the same again, names the accounts.
+        They are not stored: the operation, which is the same again, names the accounts. They are
+        archived with the entries.
         """
         if not rows:
             return {}
@@ -309,7 +312,7 @@ def writing(writes: Writes, chained: Chained, *, epoch: int) -> Writing:
         (WRITE_TRANSFERS, columns.transfers_to(writes.transfers, chained.alone)),
     ]
     if entries:
-        found.append((WRITE_ENTRIES, columns.entries_to(entries, chained.entries)))
+        found.append((WRITE_ENTRIES, columns.entries_to(writes, chained.entries)))
     if opened:
         found.append((OPEN_ACCOUNTS, columns.opened_to(opened, chained)))
     if writes.changed:

@@ -2,16 +2,22 @@
 
 There are two times. `known_at` asks what the ledger had recorded by then: the journal up to a
 transfer, which every figure can be looked up for. `as_of` asks what was true in the world by then:
-it counts what was effective, wherever in the journal it stands, so it adds up all entries.
+it counts what was effective, wherever in the journal it stands, so it adds up all entries. Of
+those that are archived the last one is left, and stands for all of them; what was before it is not
+told.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 import msgspec
+from psycopg import AsyncConnection
 
 from libs.postgres import Pool
 from services.ledger.domain.books import Account, AccountKey, AccountState
 from services.ledger.store import columns
+from services.ledger.store.horizon import Horizon, archived, read_horizon
 
 EVER = "infinity"
 
@@ -49,7 +55,8 @@ READ_ACCOUNTS_AS_OF = """
         ), 0), e.cost, e.version, a.hash
     FROM (
         SELECT seq_at(%(known_at)s::timestamptz) AS seq,
-            seq_at(least(%(known_at)s::timestamptz, %(as_of)s::timestamptz)) AS held_seq
+            seq_at(least(%(known_at)s::timestamptz, %(as_of)s::timestamptz)) AS held_seq,
+            archived_seq() AS archived
         OFFSET 0
     ) AS moment
     CROSS JOIN account a
@@ -57,7 +64,10 @@ READ_ACCOUNTS_AS_OF = """
         SELECT sum(known.amount)::bigint AS posted, sum(known.cost)::bigint AS cost,
             max(known.version) AS version
         FROM (
-            SELECT version, amount, transfer_seq, coalesce(cost_after, 0)
+            SELECT version, transfer_seq,
+                CASE WHEN transfer_seq > moment.archived THEN amount ELSE balance_after END
+                    AS amount,
+                coalesce(cost_after, 0)
                 - lag(coalesce(cost_after, 0), 1, 0::bigint) OVER (ORDER BY version) AS cost
             FROM entry
             WHERE entry_key(account_id, version) BETWEEN entry_key(a.id, 1)
@@ -82,7 +92,8 @@ LIST_ENTRIES = """
         e.effective_at
     FROM (
         SELECT id, asset, version,
-            least(%(transfer_seq)s, seq_at(%(known_at)s::timestamptz)) AS until
+            least(%(transfer_seq)s, seq_at(%(known_at)s::timestamptz)) AS until,
+            archived_seq() AS archived
         FROM account
         WHERE name = %(name)s AND (asset = %(asset)s OR %(asset)s = '')
         OFFSET 0
@@ -104,6 +115,7 @@ LIST_ENTRIES = """
                 AND entry_key(mine.id, version_at(mine.id, mine.version, mine.until))
             AND (transfer_seq, account_id, version)
                 < (%(transfer_seq)s, %(account_id)s, %(version)s)
+            AND transfer_seq > mine.archived
             AND t.effective_at <= %(as_of)s::timestamptz
         ORDER BY entry_key(account_id, version) DESC
         LIMIT %(count)s
@@ -175,7 +187,10 @@ class Portfolios:
         self._pool = pool
 
     async def accounts(self, name: str, moment: Moment = NOW, *, asset: str = "") -> list[Account]:
-        """All accounts called `name`, by asset. `asset`: of this one only."""
+        """All accounts called `name`, by asset. `asset`: of this one only.
+
+        Raises Archived when entries of then are archived.
+        """
         statement = READ_ACCOUNTS
         if moment.as_of is not None:
             statement = READ_ACCOUNTS_AS_OF
@@ -184,7 +199,10 @@ class Portfolios:
         asked = {"name": name, "asset": asset, **_times(moment)}
         async with self._pool.connection() as connection:
             cursor = await connection.execute(statement, asked)
-            return [columns.account_from(row) for row in await cursor.fetchall()]
+            found = [columns.account_from(row) for row in await cursor.fetchall()]
+            if moment != NOW:
+                await _check_moment(connection, moment)
+            return found
 
     async def balance(self, key: AccountKey, moment: Moment) -> tuple[Account, AccountState]:
         """The account, empty where there is none, and whether it may be used now."""
@@ -195,8 +213,11 @@ class Portfolios:
             row = await cursor.fetchone()
         return account, AccountState.OPEN if row is None else AccountState(row[0])
 
-    async def entries(self, wanted: Wanted) -> list[ListedEntry]:
-        """A page of entries."""
+    async def entries(self, wanted: Wanted) -> tuple[list[ListedEntry], datetime | None]:
+        """A page of entries, and up to when those recorded are archived, if any are.
+
+        Raises Archived when all entries of then are.
+        """
         asked = {
             "name": wanted.name,
             "asset": wanted.asset,
@@ -206,22 +227,9 @@ class Portfolios:
         }
         async with self._pool.connection() as connection:
             cursor = await connection.execute(LIST_ENTRIES, asked)
-            return [
-                ListedEntry(
-                    account=wanted.name,
-                    asset=row[0],
-                    place=Place(row[8], row[1], row[2]),
-                    transfer_id=row[3],
-                    kind=row[4],
-                    amount=row[5],
-                    balance_after=row[6],
-                    held_after=row[7],
-                    recorded_at=row[9],
-                    reference=row[10],
-                    effective_at=row[11],
-                )
-                for row in await cursor.fetchall()
-            ]
+            rows = await cursor.fetchall()
+            horizon = await _check_moment(connection, wanted.moment)
+        return [_listed(wanted.name, row) for row in rows], horizon.recorded_until
 
     async def page_token_key(self) -> bytes:
         """The key all processes of this service seal page tokens with."""
@@ -229,6 +237,34 @@ class Portfolios:
             cursor = await connection.execute(READ_PAGE_TOKEN_KEY)
             rows: list[tuple[bytes]] = await cursor.fetchall()
             return rows[0][0]
+
+
+async def _check_moment(connection: AsyncConnection, moment: Moment) -> Horizon:
+    """Up to where entries are archived. Raises Archived when the moment is before its end."""
+    horizon = await read_horizon(connection)
+    for at, end in (
+        (moment.known_at, horizon.recorded_until),
+        (moment.as_of, horizon.effective_until),
+    ):
+        if at is not None and end is not None and at < end:
+            raise archived(horizon)
+    return horizon
+
+
+def _listed(name: str, row: Sequence[Any]) -> ListedEntry:
+    return ListedEntry(
+        account=name,
+        asset=row[0],
+        place=Place(row[8], row[1], row[2]),
+        transfer_id=row[3],
+        kind=row[4],
+        amount=row[5],
+        balance_after=row[6],
+        held_after=row[7],
+        recorded_at=row[9],
+        reference=row[10],
+        effective_at=row[11],
+    )
 
 
 def _times(moment: Moment) -> dict[str, datetime | str]:

@@ -11,19 +11,22 @@ from libs.proof.forms import account_origin
 from services.ledger.domain.books import AccountKey
 from services.ledger.store import checkpoints
 from services.ledger.store.history import StoredTransfer, read_range
+from services.ledger.store.horizon import archived, check_archived, read_horizon
 
 # From the version before the first that was recorded at or after `from`, to the last that was
 # recorded before `until` and is sealed.
 READ_SPAN = """
     SELECT a.id, a.has_floor, version_at(a.id, a.version, moment.after) AS opening,
-        version_at(a.id, a.version, moment.until) AS closing
+        version_at(a.id, a.version, moment.until) AS closing,
+        version_at(a.id, a.version, moment.archived) AS archived
     FROM account a
     CROSS JOIN (
         SELECT seq_at(%(from)s::timestamptz - interval '1 microsecond') AS after,
             least(
                 seq_at(%(until)s::timestamptz - interval '1 microsecond'),
                 (SELECT coalesce(max(last_transfer_seq), 0) FROM checkpoint)
-            ) AS until
+            ) AS until,
+            archived_seq() AS archived
         OFFSET 0
     ) AS moment
     WHERE a.name = %(name)s AND a.asset = %(asset)s
@@ -77,7 +80,10 @@ class Statements:
     async def opening(
         self, key: AccountKey, start: datetime | None, end: datetime | None
     ) -> Opening:
-        """As the period begins; both ends open where they are None."""
+        """As the period begins; both ends open where they are None.
+
+        Raises Archived when entries of the period are archived.
+        """
         asked = {
             "name": key.name,
             "asset": key.asset,
@@ -93,23 +99,29 @@ class Statements:
             row = await cursor.fetchone()
             if row is None:
                 return opening
-            account_id, has_floor, version, closing = row
+            account_id, has_floor, version, closing, gone = row
             origin = account_origin(key.name, key.asset, has_floor=has_floor)
             cursor = await connection.execute(
                 READ_OPENING, {"account_id": account_id, "version": version}
             )
-            before = await cursor.fetchone() or (0, origin)
+            before = await cursor.fetchone()
+            horizon = await read_horizon(connection)
+            if version < gone or (horizon.seq and version and before is None):
+                raise archived(horizon)
         return Opening(
             key=key,
             account_id=account_id,
             version=version,
-            balance=before[0],
-            hash=before[1],
+            balance=before[0] if before else 0,
+            hash=before[1] if before else origin,
             closing_version=max(closing, version),
         )
 
     async def sealed(self, opening: Opening) -> AsyncIterator[Sealed]:
-        """Checkpoint by checkpoint, those that cover something of the account."""
+        """Checkpoint by checkpoint, those that cover something of the account.
+
+        Raises Archived when their entries are archived meanwhile.
+        """
         seqs: list[int] = []
         version = opening.version
         while version < opening.closing_version:
@@ -146,6 +158,7 @@ class Statements:
                     hashes.append(transfer.hash)
                     if transfer.record.seq in wanted:
                         mine.append(transfer)
+            await check_archived(connection, after)
         return Sealed(
             checkpoint=checkpoint, first_seq=after + 1, transfer_hashes=hashes, transfers=mine
         )

@@ -75,7 +75,8 @@ class Sighting(msgspec.Struct, frozen=True, gc=False):
 class Page(msgspec.Struct, frozen=True, kw_only=True):
     """Some of a source's executions: all behind `after` up to `next`, and maybe some behind it.
 
-    `reaches_end`: with these, all that was on record at `began_at` is told.
+    `reaches_end`: with these, all that was on record at `began_at` is told. `archived`: what stands
+    up to there is archived at the source, which tells it no more; what it told of it stays known.
     """
 
     source: Source
@@ -84,6 +85,12 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     reaches_end: bool
     began_at: datetime
     sightings: tuple[Sighting, ...]
+    archived: Place = ORIGIN
+
+    @property
+    def told_after(self) -> Place:
+        """Behind where the source tells all it has."""
+        return max(self.after, self.archived)
 
     @property
     def has_more(self) -> bool:
@@ -122,7 +129,8 @@ def told_whole(page: Page) -> Place:
 
 
 def changes(page: Page, known: list[Sighting], *, is_reread: bool) -> Changes:
-    """What is to be kept and what to be forgotten; `known`: from page.after to the upper bound.
+    """What is to be kept and what to be forgotten; `known`: what is behind page.told_after, up to
+    the upper bound.
 
     Only a page that was read anew shows that something is gone.
     """

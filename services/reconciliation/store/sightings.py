@@ -88,11 +88,11 @@ class Sightings:
         self._connection = connection
 
     async def behind(self, page: Page, *, is_reread: bool) -> list[Sighting]:
-        """What is known of the source from where the page begins to where it ends."""
+        """What is known of the source from where the page tells all there is to where it ends."""
         until = upper_bound(page, is_reread=is_reread)
         cursor = await self._connection.execute(
             _READ_BETWEEN.encode(),
-            {"source": page.source, **bounds_of(page.after, until)},
+            {"source": page.source, **bounds_of(page.told_after, until)},
             binary=True,
         )
         return [sighting_from(row) for row in await cursor.fetchall()]

@@ -1,0 +1,75 @@
+"""Takes old months of entries out of the database, into files that anyone can read and check.
+
+python -m services.ledger.archive --before 2026-08 --into /srv/archive
+
+Of each account the last entry stays, so that all that comes later goes on from it.
+"""
+
+from typing import Any
+
+from psycopg import AsyncConnection
+
+from libs.archive import Damaged, command
+from libs.clock import SystemClock
+from libs.postgres.partitions import Partition
+from services.ledger.proving import Flaw, prove
+from services.ledger.store import leaving
+from services.ledger.store.months import ENTRIES
+
+
+class Entries:
+    """What the ledger says of its entries to the archive."""
+
+    service = "ledger"
+    table = ENTRIES
+    order: tuple[str, ...] = ("transfer_seq", "account_id", "version")
+
+    async def obstacle(self, connection: AsyncConnection, partition: Partition) -> str:
+        """A month goes once the journal went on after it and a checkpoint ends with it."""
+        span = await leaving.read_span(connection, partition.ends)
+        if span.latest_at is None or span.latest_at < partition.ends.start:
+            return "nothing was recorded after it yet"
+        if span.sealed_seq < span.last_seq:
+            return "no checkpoint covers it yet"
+        if span.last_seq and not span.checkpoint_seq:
+            return "a checkpoint reaches over its end"
+        if await leaving.is_misplaced(connection, span, partition.ends):
+            return "entries lie in another month than they were recorded in"
+        return ""
+
+    async def facts(self, connection: AsyncConnection, partition: Partition) -> dict[str, Any]:
+        """Which transfers the entries are of, and what was sealed with the last of them."""
+        span = await leaving.read_span(connection, partition.ends)
+        return {
+            "after_transfer_seq": span.after,
+            "last_transfer_seq": span.last_seq,
+            "last_batch_seq": span.batch_seq,
+            "last_batch_hash": span.batch_hash.hex(),
+            "checkpoint_seq": span.checkpoint_seq,
+        }
+
+    async def prepare(self, connection: AsyncConnection, partition: Partition) -> str:
+        """Prove the month, keep each account's last entry, and declare the month archived.
+
+        Raises Damaged: the month stays.
+        """
+        stays = await self.obstacle(connection, partition)
+        if stays:
+            raise Damaged(f"{partition.month} stays: {stays}")
+        span = await leaving.read_span(connection, partition.ends)
+        try:
+            await prove(connection, span.after, span.last_seq)
+        except Flaw as flaw:
+            raise Damaged(f"the books are not what was sealed: {flaw}") from flaw
+        faults = await leaving.keep_last(connection, partition.ends)
+        if faults:
+            raise Damaged(f"what is left of {partition.month} is not whole: {', '.join(faults)}")
+        await leaving.declare(connection, span, partition.ends)
+        return leaving.NEXT_BEFORE
+
+    async def taken_out(self, connection: AsyncConnection, partition: Partition) -> None:
+        """Nothing is left to be done."""
+
+
+if __name__ == "__main__":
+    command.run(Entries(), SystemClock())

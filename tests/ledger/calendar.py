@@ -1,0 +1,41 @@
+"""A ledger whose months go by as a test wants them to."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+
+import pytest
+
+from libs.auth import Verifier
+from libs.clock import SystemClock
+from libs.months import Month
+from services.ledger import main
+
+
+class Calendar(SystemClock):
+    """The machine's time, some months on."""
+
+    def __init__(self) -> None:
+        self._ahead = timedelta()
+
+    def now(self) -> datetime:
+        return super().now() + self._ahead
+
+    def turn_to(self, month: Month) -> None:
+        """Go on to some day in the middle of a month."""
+        self._ahead = month.start + timedelta(days=14) - super().now()
+
+    @property
+    def month(self) -> Month:
+        """The present one."""
+        return Month.of(self.now())
+
+
+@contextmanager
+def calendar_of_ledgers() -> Iterator[Calendar]:
+    """The clock of all ledgers that are opened meanwhile; tokens know the machine's time alone."""
+    calendar = Calendar()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(main, "SystemClock", lambda: calendar)
+        patch.setattr(main, "Verifier", lambda file, clock: Verifier(file, SystemClock()))
+        yield calendar
