@@ -40,8 +40,15 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def run(what: Archivable, clock: Clock) -> None:
-    """The command line, for the table of one service."""
+    """Be the command, for the table of one service."""
+    command_of(what, clock)()
 
+
+def command_of(what: Archivable, clock: Clock) -> typer.Typer:
+    """The command, not run yet."""
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+    @app.command()
     def archive(
         into: Annotated[Path, typer.Option(help="The folder of the files; one for each database.")],
         before: Annotated[
@@ -69,7 +76,7 @@ def run(what: Archivable, clock: Clock) -> None:
             console.print(f"[red]stopped:[/red] {str(error).strip()}", highlight=False)
             raise typer.Exit(_FAULT) from error
 
-    typer.run(archive)
+    return app
 
 
 def _month(text: str) -> Month:

@@ -29,6 +29,8 @@ from libs.months import Month, MonthlyTable
 PUBLIC = "public"  # the schema in which tables lie
 ARCHIVED = "archived"  # the schema in which partitions lie that were taken out
 _RANGE = re.compile(r"FOR VALUES FROM \('?([^')]*)'?\) TO \('?([^')]*)'?\)")
+# Whoever comes after one that waits for a lock waits too.
+_LOCK_TIMEOUT = "SET LOCAL lock_timeout = '250ms'"
 _ATTEMPTS = 40
 _RIGHTS = ("INSERT", "UPDATE", "DELETE", "TRUNCATE")
 _PASSING = (
@@ -286,7 +288,7 @@ async def _patiently(
     ):
         with attempt:
             async with connection.transaction():
-                await connection.execute("SET LOCAL lock_timeout = '1s'")
+                await connection.execute(_LOCK_TIMEOUT)
                 await connection.execute(
                     "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))",
                     [f"months {table.name}"],

@@ -60,7 +60,7 @@ class Health:
     async def of(self, name: str) -> str:
         """SERVING, NOT_SERVING, or NOT_FOUND when the name is not served."""
         try:
-            answer = await self._check(health_pb2.HealthCheckRequest(service=name), timeout=5)
+            answer = await self._check(health_pb2.HealthCheckRequest(service=name), timeout=30)
         except grpc.aio.AioRpcError as error:
             return error.code().name
         return str(health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status))

@@ -81,7 +81,7 @@ async def envoy(keys: Keys, upstream: RpcServer, tmp_path: Path) -> AsyncIterato
         keys=keys,
         upstream=upstream.address,
         customer_calls_per_second=str(CUSTOMER_CALLS),
-        call_timeout_seconds="2",
+        call_timeout_seconds="5",
     )
     await envoy.start()
     yield envoy

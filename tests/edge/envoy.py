@@ -35,7 +35,7 @@ class Envoy:
         """Start it and wait until it takes calls."""
         own = {f"STOCKBROKER_{name.upper()}": value for name, value in self.settings.items()}
         self._child.start({**os.environ, **own})
-        await until(self._is_ready, seconds=20, what=self._child.last_words())
+        await until(self._is_ready, seconds=90, what=self._child.last_words())
 
     def stop(self) -> None:
         """kill -9: nothing of it is kept."""

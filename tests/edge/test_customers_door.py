@@ -50,7 +50,7 @@ async def test_a_call_reaches_the_service_under_the_name_in_its_token(
     public: grpc.aio.Channel, keys: Keys
 ) -> None:
     answer = await _stub(public).PlaceTrade(
-        pb.PlaceTradeRequest(), metadata=bearer(keys.customer("alice")), timeout=5
+        pb.PlaceTradeRequest(), metadata=bearer(keys.customer("alice")), timeout=30
     )
     assert answer.trade.customer_id == "alice"
 
@@ -59,13 +59,13 @@ async def test_a_name_written_by_the_caller_is_not_believed(
     public: grpc.aio.Channel, keys: Keys
 ) -> None:
     metadata = (*bearer(keys.customer("alice")), ("x-customer-id", "bob"))
-    answer = await _stub(public).PlaceTrade(pb.PlaceTradeRequest(), metadata=metadata, timeout=5)
+    answer = await _stub(public).PlaceTrade(pb.PlaceTradeRequest(), metadata=metadata, timeout=30)
     assert answer.trade.client_order_id == "alice"
 
 
 async def test_events_stream_through(public: grpc.aio.Channel, keys: Keys) -> None:
     watch = _stub(public).WatchTrades(
-        pb.WatchTradesRequest(), metadata=bearer(keys.customer("alice")), timeout=5
+        pb.WatchTradesRequest(), metadata=bearer(keys.customer("alice")), timeout=30
     )
     assert [message.event.seq async for message in watch] == [1, 2, 3]
 
@@ -76,7 +76,7 @@ async def test_without_a_customers_token_every_call_is_unauthenticated(
     for kind, token in _bad_tokens(keys).items():
         metadata = bearer(token) if token else ()
         with pytest.raises(grpc.aio.AioRpcError) as refused:
-            await _stub(public).PlaceTrade(pb.PlaceTradeRequest(), metadata=metadata, timeout=5)
+            await _stub(public).PlaceTrade(pb.PlaceTradeRequest(), metadata=metadata, timeout=30)
         assert refused.value.code() == grpc.StatusCode.UNAUTHENTICATED, kind
         assert reason_of(refused.value) == "UNAUTHENTICATED", kind
 
@@ -86,7 +86,7 @@ async def test_customers_reach_what_is_theirs_and_nothing_else(
 ) -> None:
     metadata = bearer(keys.customer("alice"))
     market: Any = exchange_grpc.ExchangeServiceStub(public)
-    await market.ListQuotes(exchange_pb.ListQuotesRequest(), metadata=metadata, timeout=5)
+    await market.ListQuotes(exchange_pb.ListQuotesRequest(), metadata=metadata, timeout=30)
     for path in (
         f"{EXCHANGE}/GetOrder",
         "/stockbroker.ledger.v1.LedgerService/Deposit",
@@ -97,7 +97,7 @@ async def test_customers_reach_what_is_theirs_and_nothing_else(
     ):
         call: Any = public.unary_unary(path)
         with pytest.raises(grpc.aio.AioRpcError) as refused:
-            await call(b"", metadata=metadata, timeout=5)
+            await call(b"", metadata=metadata, timeout=30)
         assert refused.value.code() == grpc.StatusCode.PERMISSION_DENIED, path
         assert reason_of(refused.value) == "PERMISSION_DENIED", path
 
@@ -108,7 +108,7 @@ async def test_a_token_made_for_another_door_does_not_open_this_one(
     for token in (keys.operator(), keys.service("order")):
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await _stub(public).PlaceTrade(
-                pb.PlaceTradeRequest(), metadata=bearer(token), timeout=5
+                pb.PlaceTradeRequest(), metadata=bearer(token), timeout=30
             )
         assert refused.value.code() == grpc.StatusCode.PERMISSION_DENIED
         assert reason_of(refused.value) == "PERMISSION_DENIED"
@@ -120,7 +120,7 @@ async def test_a_customer_who_calls_too_often_is_told_so_and_the_others_are_not(
     async def outcome(customer: str) -> str:
         try:
             await _stub(public).PlaceTrade(
-                pb.PlaceTradeRequest(), metadata=bearer(keys.customer(customer)), timeout=5
+                pb.PlaceTradeRequest(), metadata=bearer(keys.customer(customer)), timeout=30
             )
         except grpc.aio.AioRpcError as error:
             return f"{error.code().name} {reason_of(error)}"
@@ -207,7 +207,7 @@ async def test_a_service_that_is_away_is_unavailable_with_a_reason(
     await upstream.stop(0)
     metadata = bearer(keys.customer("alice"))
     with pytest.raises(grpc.aio.AioRpcError) as refused:
-        await _stub(public).PlaceTrade(pb.PlaceTradeRequest(), metadata=metadata, timeout=10)
+        await _stub(public).PlaceTrade(pb.PlaceTradeRequest(), metadata=metadata, timeout=30)
     # By Envoy's word, or by the service's when it sees the time run out first.
     ended = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
     assert refused.value.code() in ended

@@ -17,7 +17,7 @@ async def test_operators_reach_what_customers_do_not(
 ) -> None:
     market: Any = exchange_grpc.ExchangeServiceStub(operators)
     await market.GetOrder(
-        exchange_pb.GetOrderRequest(), metadata=bearer(keys.operator()), timeout=5
+        exchange_pb.GetOrderRequest(), metadata=bearer(keys.operator()), timeout=30
     )
 
 
@@ -25,7 +25,7 @@ async def test_a_customers_token_does_not_open_it(operators: grpc.aio.Channel, k
     market: Any = exchange_grpc.ExchangeServiceStub(operators)
     for token in (keys.customer("alice"), keys.service("order")):
         with pytest.raises(grpc.aio.AioRpcError) as refused:
-            await market.GetOrder(exchange_pb.GetOrderRequest(), metadata=bearer(token), timeout=5)
+            await market.GetOrder(exchange_pb.GetOrderRequest(), metadata=bearer(token), timeout=30)
         assert refused.value.code() == grpc.StatusCode.PERMISSION_DENIED
 
 
@@ -39,7 +39,7 @@ async def test_reflection_tells_the_contracts_of_the_whole_house(
         response_deserializer=reflection_pb2.ServerReflectionResponse.FromString,
     )
     asked = reflection_pb2.ServerReflectionRequest(list_services="")
-    call = reflect(iter([asked]), metadata=bearer(keys.operator()), timeout=5)
+    call = reflect(iter([asked]), metadata=bearer(keys.operator()), timeout=30)
     answers = [answer async for answer in call]
     names = {service.name for service in answers[0].list_services_response.service}
     assert "stockbroker.order.v1.OrderService" in names
@@ -52,6 +52,6 @@ async def test_health_of_each_service_is_asked_by_its_name_without_a_token(
     health: Any = health_pb2_grpc.HealthStub(operators)
     for service in ("order", "ledger", "execution", "gateway", "exchange"):
         answer = await health.Check(
-            health_pb2.HealthCheckRequest(), metadata=(("x-service", service),), timeout=5
+            health_pb2.HealthCheckRequest(), metadata=(("x-service", service),), timeout=30
         )
         assert answer.status == health_pb2.HealthCheckResponse.SERVING

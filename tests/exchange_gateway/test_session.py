@@ -129,7 +129,7 @@ async def _agree(scene: Scene, gateway: Gateway, command: int, report: int) -> N
             evidence="their notice of a restore",
             reason_text="they were set back",
         )
-        await stub.ResetSession(request, metadata=bearer(scene.keys.operator("olga")), timeout=5)
+        await stub.ResetSession(request, metadata=bearer(scene.keys.operator("olga")), timeout=30)
 
 
 async def test_a_venue_that_forgot_everything_is_an_alarm_and_nothing_is_guessed(

@@ -67,7 +67,7 @@ async def _is_waiting(gateway: Gateway) -> bool:
 async def _health(address: str) -> int:
     async with grpc.aio.insecure_channel(address) as channel:
         stub: Any = health_pb2_grpc.HealthStub(channel)
-        answer = await stub.Check(health_pb2.HealthCheckRequest(service=NAME), timeout=5)
+        answer = await stub.Check(health_pb2.HealthCheckRequest(service=NAME), timeout=30)
         return int(answer.status)
 
 

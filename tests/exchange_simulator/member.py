@@ -243,7 +243,7 @@ class Exchange:
     async def is_ready(self) -> bool:
         """Whether it says that it is serving."""
         request = health_pb2.HealthCheckRequest()
-        response = await self._health.Check(request, timeout=5)
+        response = await self._health.Check(request, timeout=30)
         return bool(response.status == health_pb2.HealthCheckResponse.SERVING)
 
     async def ready(self) -> None:

@@ -164,5 +164,5 @@ async def test_stopping_gives_up_on_a_neighbour_that_stays_away(desk: Desk) -> N
     await desk.place("alice")
     await eventually(lambda: desk.ledger.faults.calls["PlaceHolds"] >= 2)
 
-    async with asyncio.timeout(8):
+    async with asyncio.timeout(60):
         await worker.end()

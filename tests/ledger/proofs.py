@@ -23,7 +23,7 @@ async def sealed(desk: Desk) -> None:
         )
         return bool(rows[0][0])
 
-    await until(is_sealed, seconds=10)
+    await until(is_sealed)
 
 
 async def verified(desk: Desk, folder: Path) -> Report:

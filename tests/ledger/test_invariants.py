@@ -226,7 +226,7 @@ async def test_what_is_broken_by_hand_shows_and_alarms_in_seconds(
             found.update(i.id for i in (await watch.look()).invariants if not i.holds)
             return found >= expected
 
-        await until(all_found, seconds=10, what=f"{expected} of {found}")
+        await until(all_found, what=f"{expected} of {found}")
     assert found == expected
     alarms = {line["invariant"] for line in lines if line["event"] == "invariant_broken"}
     assert alarms >= expected

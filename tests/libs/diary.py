@@ -1,13 +1,12 @@
 """A plain table in months, for the tests of what is done with such tables."""
 
-import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
 
-from libs.archive import Archiving, Manifest, command
+from libs.archive import Archiving, Manifest
 from libs.clock import SystemClock
 from libs.ids import SystemIds
 from libs.months import BY_UUID7, Month, MonthlyTable
@@ -102,8 +101,3 @@ async def archive(archiving: Archiving, before: Month) -> list[Manifest]:
             partition = await archiving.partition_of(candidate)
             written.append(await archiving.archive(partition, lambda rows: None))
     return written
-
-
-if __name__ == "__main__":
-    sys.argv[0] = "archive"
-    command.run(Steps(), At(NOW.year, NOW.month, 20))

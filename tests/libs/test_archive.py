@@ -1,21 +1,20 @@
 """Old months leave the database for files, and nothing is lost on the way."""
 
+import asyncio
 import csv
 import gzip
-import os
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import psycopg
 import pytest
+from typer.testing import CliRunner
 
-from libs.archive import Archiving, Damaged, check
+from libs.archive import Archiving, Damaged, check, command
 from libs.archive.archiving import Busy
 from libs.months import BY_UUID7, Month
 from libs.postgres.partitions import Partition, ensure, make_like, partitions
-from tests.libs.diary import MADE, NOW, TABLE, Steps, an_id, archive, rows, write
+from tests.libs.diary import MADE, NOW, TABLE, At, Steps, an_id, archive, rows, write
 
 JUNE, JULY, AUGUST = Month(2026, 6), Month(2026, 7), Month(2026, 8)
 MONTHS = [JULY, AUGUST, Month(2026, 9), Month(2026, 10), NOW]
@@ -249,28 +248,27 @@ async def test_one_run_at_a_time(
 async def test_an_operators_command_does_it_all(
     connection: psycopg.AsyncConnection, postgres_url: str, tmp_path: Path
 ) -> None:
-    def said(*options: str) -> tuple[int, str]:
-        done = subprocess.run(
-            [sys.executable, "-m", "tests.libs.diary", "--into", str(tmp_path / "a"), *options],
-            env={**os.environ, "STOCKBROKER_DATABASE_URL": postgres_url, "COLUMNS": "200"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        return done.returncode, done.stdout + done.stderr
+    app = command.command_of(Steps(), At(NOW.year, NOW.month, 20))
+    environment = {"STOCKBROKER_DATABASE_URL": postgres_url, "COLUMNS": "200"}
 
-    status, text = said("--before", "2026-12", "--dry-run")
+    async def said(*options: str) -> tuple[int, str]:
+        words = ["--into", str(tmp_path / "a"), *options]
+        done = await asyncio.to_thread(CliRunner(env=environment).invoke, app, words)
+        return done.exit_code, done.output
+
+    status, text = await said("--before", "2026-12", "--dry-run")
     assert (status, text.count("goes"), text.count("stays:")) == (0, 4, 2)
     assert len(await rows(connection)) == 30
 
-    status, text = said("--before", "2026-08", "--drop")
+    status, text = await said("--before", "2026-08", "--drop")
     assert (status, text.count("is written and compared: 5 rows")) == (0, 2)
     assert text.count("dropped") == 2
     assert len(await rows(connection)) == 20
-    assert said("--check")[1].count("holds what its manifest says") == 2
+    assert (await said("--check"))[1].count("holds what its manifest says") == 2
 
     file = tmp_path / "a" / "diary-step-2026-06.csv.gz"
     file.write_bytes(file.read_bytes()[:-1])
-    status, text = said("--check")
+    status, text = await said("--check")
     assert status == 1
     assert "stopped" in text
+    assert (await said("--before", "soon"))[0] == 2

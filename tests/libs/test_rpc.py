@@ -78,7 +78,7 @@ async def channel(server: RpcServer) -> AsyncIterator[grpc.aio.Channel]:
 async def _fails(channel: grpc.aio.Channel, token: str, trade_id: str = "") -> grpc.aio.AioRpcError:
     with pytest.raises(grpc.aio.AioRpcError) as failed:
         await pb_grpc.OrderServiceStub(channel).GetTrade(
-            pb.GetTradeRequest(trade_id=trade_id), metadata=bearer(token), timeout=5
+            pb.GetTradeRequest(trade_id=trade_id), metadata=bearer(token), timeout=30
         )
     return failed.value
 
@@ -130,7 +130,7 @@ async def test_a_role_that_is_not_listed_is_denied(channel: grpc.aio.Channel, ke
 async def test_a_method_that_is_not_listed_is_denied(channel: grpc.aio.Channel, keys: Keys) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as failed:
         await pb_grpc.OrderServiceStub(channel).ListTrades(
-            pb.ListTradesRequest(), metadata=bearer(keys.customer("alice")), timeout=5
+            pb.ListTradesRequest(), metadata=bearer(keys.customer("alice")), timeout=30
         )
     assert failed.value.code() is grpc.StatusCode.PERMISSION_DENIED
 

@@ -184,6 +184,35 @@ async def test_a_trade_whose_month_has_no_partition_lives_all_the_same(
     assert await value(connection, "SELECT count(*) FROM trade_event_default") == 0
 
 
+async def test_trading_goes_on_while_months_are_taken_out(
+    order: Order, connection: psycopg.AsyncConnection, tmp_path: Path
+) -> None:
+    for month in (THIS, SECOND, THIRD):
+        await trade_in(order, connection, month, "bob")
+    stream = order.watch("alice")
+    is_over = asyncio.Event()
+
+    async def trade_on() -> int:
+        count = 0
+        while not is_over.is_set() or not count:
+            (trade_id,) = await place_in(connection, FOURTH, ["alice"])
+            await order.claim_as_leader("alice")
+            await order.apply(accepted(trade_id), filled(trade_id))
+            count += 1
+        return count
+
+    trading = asyncio.create_task(trade_on())
+    async with await psycopg.AsyncConnection.connect(
+        connection.info.dsn, password=connection.info.password, autocommit=True
+    ) as other:
+        assert [each.rows for each in await archive(other, tmp_path, FOURTH)] == [4, 4, 4]
+    is_over.set()
+    count = 4 * await asyncio.wait_for(trading, 60)
+    assert seqs(await events_of(stream, count)) == list(range(1, count + 1))
+    stream.cancel()
+    assert await refused(order.watch("bob")) == ARCHIVED
+
+
 class Interrupted(Database):
     """Something happens just before a read."""
 

@@ -298,7 +298,7 @@ async def test_a_newly_listed_symbol_can_be_traded_at_once(
             return False
         return True
 
-    await until(is_taken, seconds=5)
+    await until(is_taken)
 
 
 async def test_unknown_symbols_do_not_flood_the_gateway(

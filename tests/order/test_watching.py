@@ -167,7 +167,7 @@ async def test_a_process_that_stops_ends_its_streams_at_once(make_house: MakeHou
         stream = order.watch("alice")
         await stream.read()
         reading = asyncio.create_task(refused_in_the_end(stream))
-    assert await asyncio.wait_for(reading, 3) == ("UNAVAILABLE", "UNAVAILABLE")
+    assert await asyncio.wait_for(reading, 30) == ("UNAVAILABLE", "UNAVAILABLE")
 
 
 async def refused_in_the_end(stream: Any) -> tuple[str, str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from libs.embedded import free_port
 
-_START_SECONDS = 10.0
+_START_SECONDS = 60.0
 
 
 class NatsServer:
