@@ -15,7 +15,9 @@ pytestmark = pytest.mark.timeout(300)
 _MOST_SEEDS = 40
 # Only what is asked again can be taken for something new.
 _ANSWER_LOST = ("reply_lost", "ledger", "rpc.reply:CorrectExecutions")
-_STRIKES = {under_a_new_id: [Strike(*_ANSWER_LOST, nth) for nth in (1, 2)]}
+_STRIKES: dict[Mistake, list[Strike]] = {
+    under_a_new_id: [Strike(*_ANSWER_LOST, nth) for nth in (1, 2)]
+}
 
 
 def test_what_the_exchange_takes_back_is_booked_once_whatever_goes_wrong(simulated: Tools) -> None:
