@@ -117,11 +117,9 @@ async def house(settings: Settings) -> AsyncIterator[RpcServer]:
             await tenure.begin()
             sealer.begin()
             auditor.begin()
-            async with asyncio.TaskGroup() as group:
-                group.create_task(keep_ahead(settings.database_url, [ENTRIES], clock))
-                group.create_task(heed())
-
-        async def heed() -> None:
+            months = asyncio.create_task(keep_ahead(settings.database_url, [ENTRIES], clock))
+            months.add_done_callback(_tell_failure)
+            stack.push_async_callback(end, months)
             while True:
                 is_there, takes_changes = await _answers(pool)
                 await rpc.set_ready(is_there, PORTFOLIO)
@@ -145,7 +143,7 @@ async def _answers(pool: Pool) -> tuple[bool, bool]:
 
 
 def _tell_failure(task: asyncio.Task[None]) -> None:
-    """Attending should only ever end with the house."""
+    """These should only ever end with the house."""
     if not task.cancelled() and task.exception() is not None:
         _log.error("task_failed", exc_info=task.exception())
 

@@ -24,7 +24,7 @@ def test_its_commands_use_files_and_modules_that_exist() -> None:
 def test_its_containers_and_doors_are_those_of_the_file() -> None:
     house = compose()["services"]
     for command in _COMMANDS:
-        if match := re.search(r"docker compose run --rm (\S+)", command):
+        if match := re.search(r"docker compose run --rm (?:--volume \S+ )?(\S+)", command):
             assert match[1] in house
     for port in house["edge"]["ports"]:
         assert f"`{port.rpartition(':')[0]}`" in _TEXT

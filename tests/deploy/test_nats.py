@@ -135,7 +135,16 @@ async def test_three_nodes_keep_a_stream_when_one_is_lost(nodes: Nodes) -> None:
     client = await nats.connect(servers=nodes.urls(), reconnect_time_wait=0.1)
     try:
         jetstream = client.jetstream(timeout=10)
-        await jetstream.add_stream(StreamConfig(name="KEPT", subjects=["kept"], num_replicas=3))
+        kept = StreamConfig(name="KEPT", subjects=["kept"], num_replicas=3)
+
+        async def is_made() -> bool:
+            try:
+                await jetstream.add_stream(kept)
+            except nats.errors.Error:  # they may not have heard of each other yet
+                return False
+            return True
+
+        await until(is_made, what="all three have room for the stream")
 
         async def is_published() -> bool:
             try:

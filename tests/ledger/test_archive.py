@@ -31,6 +31,7 @@ from tests.ledger.calendar import Calendar, calendar_of_ledgers
 from tests.ledger.desk import USD, Desk, a_bust, a_fill, a_hold, new_id
 from tests.ledger.proofs import checked_statement, sealed
 from tests.support.keys import Keys, bearer
+from tests.support.wait import until
 
 DONE = Reason.REASON_UNSPECIFIED
 ARCHIVED = Reason.REASON_HISTORY_ARCHIVED
@@ -50,6 +51,7 @@ class Past(NamedTuple):
     desk: Desk
     first: Month
     deposit: str  # of 10,000 dollars in the first month
+    bobs: str  # deposit of 70 dollars in the first month, all that he ever did
     held: str  # 500 dollars for a trade in the first month, which is still open
     fills: list[str]  # one in each month
     seqs: list[int]  # the last transfer of each month
@@ -66,9 +68,9 @@ async def past(
     settings: Settings, postgres_url: str, keys: Keys, calendar: Calendar
 ) -> AsyncIterator[Past]:
     async with house(settings) as rpc, Desk(rpc.address, postgres_url, keys) as desk:
-        past = Past(desk, calendar.month, new_id(), new_id(), [], [], [])
+        past = Past(desk, calendar.month, new_id(), new_id(), new_id(), [], [], [])
         await desk.deposit(10_000 * USD, deposit=past.deposit)
-        await desk.deposit(70 * USD, customer="bob")
+        await desk.deposit(70 * USD, customer="bob", deposit=past.bobs)
         await desk.hold(a_hold(trade=past.held, amount=500 * USD))
         for month in range(MONTHS):
             calendar.turn_to(past.first.plus(month))
@@ -194,8 +196,11 @@ async def test_an_id_of_an_archived_month_does_nothing_again(past: Past, archive
         reference="gift",
     )
     operator = bearer(desk.keys.operator())
-    answer = await desk.ledger.Deposit(again, metadata=operator)
-    assert not answer.HasField("balance")
+    assert not (await desk.ledger.Deposit(again, metadata=operator)).HasField("balance")
+    bobs = ledger_service_pb2.DepositRequest(
+        deposit_id=past.bobs, customer_id="bob", amount_micros=70 * USD, reference="gift"
+    )  # his entry is there, the other side of it is not
+    assert not (await desk.ledger.Deposit(bobs, metadata=operator)).HasField("balance")
     (held,) = await desk.hold(a_hold(trade=past.held, amount=500 * USD))
     assert (held.reason, held.amount, list(held.balances)) == (DONE, 500 * USD, [])
     assert await desk.cash_of() == cash
@@ -261,6 +266,42 @@ async def test_what_is_archived_is_told_as_archived(
     booked = await desk.ledger.ListBookedExecutions(asked_on, metadata=operator)
     assert [e.execution_id for e in booked.executions] == past.fills[2:]
     assert booked.reaches_end
+
+
+async def test_who_reads_meanwhile_has_all_of_it_or_is_refused(
+    past: Past, archive: At, postgres_url: str
+) -> None:
+    desk = past.desk
+    whole = len(await desk.journal())
+    told: list[int | tuple[grpc.StatusCode, str]] = []
+
+    async def read() -> None:
+        await assert_invariants_hold(desk)
+        try:
+            told.append(len(await desk.journal()))
+        except grpc.aio.AioRpcError as error:
+            told.append((error.code(), str(reason_of(error))))
+
+    async def is_next_before_made() -> bool:
+        return await desk.rows("SELECT to_regclass('entry_before_next')") != [(None,)]
+
+    async with await psycopg.AsyncConnection.connect(postgres_url) as old:
+        await old.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+        await old.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        await old.execute("SELECT 1")  # from here on it sees what there is now, and all of it
+        going = asyncio.create_task(archive.run())
+        await until(is_next_before_made, seconds=60)
+        for _ in range(3):
+            await read()
+        assert await desk.rows("TABLE archived_month") == []
+        cursor = await old.execute("SELECT count(*) FROM entry WHERE transfer_seq = 1")
+        assert await cursor.fetchall() == [(2,)]
+    while not going.done():
+        await read()
+    assert len(await going) == 2
+    await read()
+    assert set(told) == {whole, GONE}
+    assert told[-1] == GONE
 
 
 class Killed(Exception):

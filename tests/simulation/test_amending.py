@@ -4,14 +4,20 @@ from collections import Counter
 
 import pytest
 
+from simulation.faults import Strike
 from simulation.plan import Plan
 from simulation.run import Tools, run
 from simulation.scenario import who_sell_it_all
-from tests.simulation.amend_mistakes import MISTAKES
+from tests.simulation.amend_mistakes import MISTAKES, under_a_new_id
 from tests.simulation.planted import Mistake, find
 
 pytestmark = pytest.mark.timeout(300)
 _MOST_SEEDS = 40
+# Only what is asked again can be taken for something new.
+_ANSWER_LOST = ("reply_lost", "ledger", "rpc.reply:CorrectExecutions")
+_STRIKES: dict[Mistake, list[Strike]] = {
+    under_a_new_id: [Strike(*_ANSWER_LOST, nth) for nth in (1, 2)]
+}
 
 
 def test_what_the_exchange_takes_back_is_booked_once_whatever_goes_wrong(simulated: Tools) -> None:
@@ -38,6 +44,6 @@ def test_what_cannot_be_taken_back_yet_waits_and_is_booked_then(simulated: Tools
 @pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.__name__)
 def test_a_planted_mistake_is_found(simulated: Tools, mistake: Mistake) -> None:
     def plan(seed: int) -> Plan:
-        return Plan(f"planted-{seed}", amends=True)
+        return Plan(f"planted-{seed}", amends=True, script=_STRIKES.get(mistake, ()))
 
     find(simulated, mistake, by=MISTAKES[mistake], plan=plan, most_seeds=_MOST_SEEDS)
