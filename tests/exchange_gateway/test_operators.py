@@ -1,8 +1,11 @@
 """Operators settle orders that the venue leaves in doubt."""
 
+import asyncio
+from contextlib import suppress
 from typing import Any
 
 import grpc
+import psycopg
 import pytest
 
 from libs.rpc.status import reason_of
@@ -119,6 +122,30 @@ async def test_what_an_operator_said_is_kept_over_a_restart_and_the_venue_goes_o
         await until(lambda: scene.execution.is_filled(after.trade_id))
     # One that was told may come again, when the gateway ended before it had noted the answer.
     assert [*dict.fromkeys(r.report_seq for r in scene.execution.reports)] == [1, 2, 3]
+
+
+async def test_a_logon_does_not_forget_a_report_that_an_operator_writes_at_that_moment(
+    scene: Scene, gateway: Gateway, desk: Desk
+) -> None:
+    waiting = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE "
+    venue, order = scene.venue, await _in_doubt(scene, gateway)
+    venue.may_log_on.clear()
+    venue.hang_up()
+    await until(lambda: len(venue.logons) == 2)
+    with psycopg.connect(scene.database_url) as beside:
+        beside.execute("SELECT FROM venue_session FOR UPDATE")
+        resolve = desk.resolve(order.trade_id, a_fill(), despite_exchange="they are sure")
+        resolving = asyncio.create_task(resolve)
+        await until(lambda: scene.rows(waiting + "'%report_offset + 1%'"))
+        venue.may_log_on.set()
+        with suppress(AssertionError):  # what the logon keeps waits, and not for this row
+            await until(lambda: scene.rows(waiting + "'%SET venue = %'"), seconds=0.5)
+    await resolving
+
+    await gateway.submit(after := an_order())
+    await until(lambda: scene.execution.is_filled(after.trade_id))
+
+    assert scene.rows("SELECT report_offset FROM venue_session") == [(1,)]
 
 
 async def test_an_order_resolved_before_it_was_sent_is_never_sent(

@@ -50,6 +50,8 @@ class VenueDouble(MarketDouble):
         self.sends_in_reverse = False
         self.ignores_acknowledge = False
         self.refuses_strangers = False
+        self.may_log_on = asyncio.Event()  # until then a logon has no answer
+        self.may_log_on.set()
         self._live: asyncio.Queue[pb.SessionResponse | None] | None = None
         self._server: grpc.aio.Server | None = None
         self.port = 0
@@ -114,6 +116,7 @@ class VenueDouble(MarketDouble):
         """A member's session."""
         logon = (await anext(aiter(request_iterator))).logon
         self.logons.append(logon)
+        await self.may_log_on.wait()
         if self.refuses_strangers and logon.next_report_seq > len(self.reports) + 1:
             refusal = Refused(
                 Reason.REASON_INVALID_SEQUENCE,

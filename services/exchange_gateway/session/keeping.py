@@ -116,13 +116,17 @@ class Keeping:
         board.kept_seq = said.next_command_seq - 1
         if said.next_command_seq > commands.head:
             await self._submission.skip_to(said.next_command_seq)
-        if said.next_report_seq < sequence.next_venue_seq:
-            sequence.renumber(said.next_report_seq)
-        board.venue_name = said.venue
-        async with self._pool.connection() as connection:
-            store = SessionStore(connection, self._floor.seat.session_id)
-            await store.remember(self._floor.seat, venue=said.venue, report_offset=sequence.offset)
+        await self._remember(said)
         board.in_step()
+
+    async def _remember(self, said: LoggedOn) -> None:
+        """Keep how the venue's numbers relate to ours, which a report of the house's own moves."""
+        seat, self._floor.board.venue_name = self._floor.seat, said.venue
+        async with self._reporting.paused() as sequence, self._pool.connection() as connection:
+            if said.next_report_seq < sequence.next_venue_seq:
+                sequence.renumber(said.next_report_seq)
+            store = SessionStore(connection, seat.session_id)
+            await store.remember(seat, venue=said.venue, report_offset=sequence.offset)
 
     async def _converse(self, stream: VenueStream) -> None:
         """Send and hear until the connection ends. Raises VenueAway."""

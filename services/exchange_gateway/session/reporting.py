@@ -74,6 +74,12 @@ class Reporting:
                 )
             yield self._sequence.next_seq
 
+    @asynccontextmanager
+    async def paused(self) -> AsyncIterator[ReportSequence]:
+        """While this lasts no number moves: nothing is taken in, and nobody writes a report."""
+        async with self._is_busy:
+            yield self._sequence
+
     def wrote(self, seq: int, delivery: Delivery | None) -> None:
         """A report that is not the venue's was stored and judged as `seq`, within `still`."""
         self._sequence.write_in()
