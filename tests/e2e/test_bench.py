@@ -35,7 +35,7 @@ async def test_what_both_doors_place_is_found_filled_and_what_is_missing_is_told
     customers = Customers(str(house.folder / "keys" / "signing.pem"), 20)
     await asyncio.gather(*(house.endow(each, cash=10**13) for each in customers.ids))
     address = house.service_address("order")
-    unary, batches = UnaryDoor(address, customers, callers=4), BatchDoor(address, customers)
+    unary, batches = UnaryDoor([address], customers, callers=4), BatchDoor([address], customers)
 
     closed = await batches.run(0.05, _anytime)
     filled = await _settled(house, closed)

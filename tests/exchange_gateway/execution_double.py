@@ -52,6 +52,10 @@ class ExecutionDouble(ExecutionServiceServicer):
         """What was booked of one trade."""
         return [report for report in self.reports if report.trade_id == trade_id]
 
+    def told_once(self, trade_id: str) -> list[pb.Report]:
+        """The same without what came again, as it does of a gateway that ended too soon."""
+        return list({report.report_seq: report for report in self.told(trade_id)}.values())
+
     def has_filled(self, trades: int) -> bool:
         """Whether the last fill of so many trades was booked."""
         return len(self.filled) >= trades

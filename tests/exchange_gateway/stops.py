@@ -93,7 +93,7 @@ class Pit:
 
     async def told(self, order: pb.Order, *kinds: str) -> list[Any]:
         """What execution is told of the order once it is told so much, which is this."""
-        reports = self.scene.execution.told
+        reports = self.scene.execution.told_once
         await until(lambda: len(reports(order.trade_id)) >= len(kinds), what=order.trade_id)
         found = reports(order.trade_id)
         assert [report.WhichOneof("report") for report in found] == list(kinds)

@@ -42,8 +42,8 @@ async def a_gateway(scene: Scene, exchange: Exchange) -> AsyncIterator[Gateway]:
 
 async def told(scene: Scene, order: pb.Order, *kinds: str) -> list[Any]:
     """What execution was told of the order, which is this and no more."""
-    await until(lambda: len(scene.execution.told(order.trade_id)) >= len(kinds))
-    reports = scene.execution.told(order.trade_id)
+    await until(lambda: len(scene.execution.told_once(order.trade_id)) >= len(kinds))
+    reports = scene.execution.told_once(order.trade_id)
     assert [report.WhichOneof("report") for report in reports] == list(kinds)
     return [getattr(report, kind) for report, kind in zip(reports, kinds, strict=True)]
 
