@@ -25,7 +25,7 @@ help: ## List the verbs
 up: ## Start the whole house and show trades; Ctrl-C stops it (OPTIONS=--no-demo: without)
 	@$(PYTHON) bootstrap.py up $(OPTIONS)
 
-archive: sync ## Move old months out of a running house into files (OPTIONS='order --before 2026-08 --into DIR')
+archive: ## Move old months out of a running house into files (OPTIONS='order --before 2026-08 --into DIR')
 	@$(BIN)/stockbroker archive $(OPTIONS)
 
 chaos: sync ## Trade while everything is killed and cut off, for two minutes (OPTIONS='--seed 7')
