@@ -69,7 +69,9 @@ async def test_fills_of_a_venue_are_told_in_columns_and_what_fills_no_trade_as_a
     told = await page(order, in_columns=True)
 
     assert list(told.executions) == [nobodys]
-    assert (told.next, told.reaches_end) == ((await page(order)).next, True)
+    # How far it is read depends on what other transactions are in progress.
+    assert told.reaches_end
+    assert ids(await page(order, told.next)) == []
     assert fills_of(told.columns) == [
         (
             *(each.execution.venue, each.transaction_id, each.execution.execution_id),
