@@ -29,7 +29,15 @@ from libs.archive.files import (
     write_manifest,
 )
 from libs.months import Month, MonthlyTable, months_between
-from libs.postgres.partitions import ARCHIVED, PUBLIC, Partition, gather, partitions, take_out
+from libs.postgres.partitions import (
+    ALL_BEFORE,
+    ARCHIVED,
+    PUBLIC,
+    Partition,
+    gather,
+    partitions,
+    take_out,
+)
 
 _KEPT_MONTHS = 1  # besides the one that is not over
 _AT_A_TIME = 5_000
@@ -48,8 +56,13 @@ class Archivable(Protocol):
     async def obstacle(self, connection: Connection, partition: Partition) -> str:
         """Why the month has to stay, for a person; empty: it may go."""
 
-    async def facts(self, connection: Connection, partition: Partition) -> dict[str, Any]:
-        """What else its manifest says of the month: anything that JSON can hold."""
+    async def facts(
+        self, connection: Connection, partition: Partition, schema: str
+    ) -> dict[str, Any]:
+        """What else its manifest says of the month: anything that JSON can hold.
+
+        `schema`: where the partition lies by now.
+        """
 
     async def prepare(self, connection: Connection, partition: Partition) -> str | None:
         """See to what readers need once it is gone; its file is written. Safe to do again.
@@ -150,16 +163,18 @@ class Archiving:
         """The months that lie in `archived`, oldest first. They may be of more than one run."""
         cursor = await self._connection.execute(
             """
-            SELECT relname FROM pg_class
+            SELECT relname, obj_description(oid, 'pg_class') FROM pg_class
             WHERE relnamespace = to_regnamespace(%s) AND relkind = 'r' AND relname ~ %s
             ORDER BY relname
             """,
             [ARCHIVED, f"^{self._what.table.name}_[0-9]{{4}}_[0-9]{{2}}$"],
         )
-        months = [
-            (name, Month.parse(name[-7:].replace("_", "-"))) for (name,) in await cursor.fetchall()
-        ]
-        return [Partition(name, month, month.plus(1)) for name, month in months]
+        found = []
+        for name, comment in await cursor.fetchall():
+            month = Month.parse(name[-7:].replace("_", "-"))
+            begins = None if comment == ALL_BEFORE else month
+            found.append(Partition(name, begins, month.plus(1)))
+        return found
 
     def checked(self, partition: Partition) -> Manifest | None:
         """The month's manifest, its file compared with it; None: there is none. Raises Damaged."""
@@ -198,7 +213,7 @@ class Archiving:
         found = read_back(path, self._what.order)
         if found.sha256 != file.sha256 or found.rows > await self._count(partition, schema):
             raise Damaged(f"{path} does not hold what was written to it")
-        facts = await self._what.facts(self._connection, partition)
+        facts = await self._what.facts(self._connection, partition, schema)
         manifest = self._manifest(partition, found, {**database, "facts": facts})
         write_manifest(self._folder, manifest)
         return manifest

@@ -28,6 +28,7 @@ from libs.months import Month, MonthlyTable
 
 PUBLIC = "public"  # the schema in which tables lie
 ARCHIVED = "archived"  # the schema in which partitions lie that were taken out
+ALL_BEFORE = "with all before it"  # said there of the first one, which had no lower bound
 _RANGE = re.compile(r"FOR VALUES FROM \('?([^')]*)'?\) TO \('?([^')]*)'?\)")
 # Whoever comes after one that waits for a lock waits too.
 _LOCK_TIMEOUT = "SET LOCAL lock_timeout = '250ms'"
@@ -159,6 +160,8 @@ async def take_out(
         await _attach(connection, table, old, (None, partition.ends))
         if before is not None:
             await _execute(connection, "ALTER TABLE {} DROP CONSTRAINT months_before", old)
+        if partition.begins is None:
+            await _execute(connection, f"COMMENT ON TABLE {{}} IS '{ALL_BEFORE}'", partition.name)
         await _execute(connection, "ALTER TABLE {} SET SCHEMA {}", partition.name, ARCHIVED)
 
     await _patiently(connection, table, swap)
@@ -216,15 +219,16 @@ async def _move_rows(connection: Connection, table: MonthlyTable, month: Month) 
         column,
         sql.Literal(table.key.first(month.plus(1))),
     )
-    may_delete = await _has_right(connection, f"{table.name}_default", "DELETE")
-    for statement in (
+    statements = [
         "ALTER TABLE {default} DISABLE TRIGGER USER",
-        "GRANT DELETE ON {default} TO CURRENT_USER",
         "INSERT INTO {month} SELECT * FROM {default} WHERE {of_month}",
         "DELETE FROM {default} WHERE {of_month}",
-        "SELECT" if may_delete else "REVOKE DELETE ON {default} FROM CURRENT_USER",
         "ALTER TABLE {default} ENABLE TRIGGER USER",
-    ):
+    ]
+    if not await _has_right(connection, f"{table.name}_default", "DELETE"):
+        statements.insert(0, "GRANT DELETE ON {default} TO CURRENT_USER")
+        statements.append("REVOKE DELETE ON {default} FROM CURRENT_USER")
+    for statement in statements:
         await connection.execute(
             sql.SQL(statement).format(
                 default=default, month=sql.Identifier(name_of(table, month)), of_month=of_month

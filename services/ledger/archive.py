@@ -37,8 +37,14 @@ class Entries:
             return "entries lie in another month than they were recorded in"
         return ""
 
-    async def facts(self, connection: AsyncConnection, partition: Partition) -> dict[str, Any]:
-        """Which transfers the entries are of, and what was sealed with the last of them."""
+    async def facts(
+        self, connection: AsyncConnection, partition: Partition, schema: str
+    ) -> dict[str, Any]:
+        """Which transfers the entries are of, and what was sealed with the last of them.
+
+        That is not asked of the partition itself, wherever it lies.
+        """
+        del schema
         span = await leaving.read_span(connection, partition.ends)
         return {
             "after_transfer_seq": span.after,

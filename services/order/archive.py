@@ -31,9 +31,11 @@ class TradeEvents:
         named = ", ".join(found[:_NAMED]) + (", ..." if len(found) > _NAMED else "")
         return f"trades of it are not over: {named}" if found else ""
 
-    async def facts(self, connection: Connection, partition: Partition) -> dict[str, Any]:
+    async def facts(
+        self, connection: Connection, partition: Partition, schema: str
+    ) -> dict[str, Any]:
         """How many trades and customers, and from when to when."""
-        return await Months(connection).facts(partition.name)
+        return await Months(connection).facts(schema, partition.name)
 
     async def prepare(self, connection: Connection, partition: Partition) -> str | None:
         """Say up to where customers' events are archived."""

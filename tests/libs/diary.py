@@ -65,7 +65,7 @@ class Steps:
         return self.stays if partition.month == Month(2026, 7) else ""
 
     async def facts(
-        self, connection: psycopg.AsyncConnection, partition: Partition
+        self, connection: psycopg.AsyncConnection, partition: Partition, schema: str
     ) -> dict[str, Any]:
         return {"mood": "good"}
 

@@ -13,10 +13,11 @@ import grpc
 import psycopg
 import pytest
 
-from libs.archive import check
+from libs.archive import Archiving, check
 from libs.months import Month
 from libs.refusals import Archived
 from libs.rpc.status import metadata_of
+from services.order.archive import TradeEvents
 from services.order.database import Database
 from services.order.feed import Feed
 from services.order.watchers import Watchers
@@ -284,6 +285,20 @@ async def test_an_archive_that_is_killed_in_the_middle_is_finished_by_the_next(
     assert done.stdout.count("dropped") == 2, done.stdout
     assert check(files / f"order-trade_event-{old}.json").rows == 4
     assert await archived_through(order.events("alice", trade_id)) == "4"
+
+
+async def test_a_month_that_was_taken_out_is_written_once_more_into_another_folder(
+    order: Order, connection: psycopg.AsyncConnection, tmp_path: Path
+) -> None:
+    await trade_in(order, connection, THIS)
+    (first,) = await archive(connection, tmp_path, SECOND)
+    (tmp_path / "other").mkdir()
+    archiving = Archiving(connection, TradeEvents(), tmp_path / "other", now=FOURTH)
+
+    (partition,) = await archiving.taken_out()
+
+    assert archiving.checked(partition) is None
+    assert await archiving.complete(partition, None, lambda rows: None) == first
 
 
 def a_house_file(folder: Path, order_url: str) -> Path:

@@ -30,7 +30,7 @@ class Months:
         )
         return [trade_id for (trade_id,) in await cursor.fetchall()]
 
-    async def facts(self, partition: str) -> dict[str, Any]:
+    async def facts(self, schema: str, partition: str) -> dict[str, Any]:
         """How many trades and customers a partition tells of, and from when to when."""
         cursor = await self._connection.execute(
             sql.SQL(
@@ -39,7 +39,7 @@ class Months:
                     min(occurred_at)::text, max(occurred_at)::text
                 FROM {}
                 """
-            ).format(sql.Identifier(partition))
+            ).format(sql.Identifier(schema, partition))
         )
         row = await cursor.fetchone()
         return dict(zip(("trades", "customers", "first_at", "last_at"), row or (), strict=True))
