@@ -6,7 +6,6 @@ from typing import Any
 
 import psycopg
 
-from libs.archive import Archiving, Manifest
 from libs.clock import SystemClock
 from libs.ids import SystemIds
 from libs.months import BY_UUID7, Month, MonthlyTable
@@ -91,13 +90,3 @@ async def rows(connection: psycopg.AsyncConnection, table: str = "step") -> list
     """The ids in a table, oldest first."""
     cursor = await connection.execute(f"SELECT id::text FROM {table} ORDER BY id".encode())
     return [row_id for (row_id,) in await cursor.fetchall()]
-
-
-async def archive(archiving: Archiving, before: Month) -> list[Manifest]:
-    """All that can go."""
-    written = []
-    for candidate in await archiving.candidates(before):
-        if not candidate.obstacle:
-            partition = await archiving.partition_of(candidate)
-            written.append(await archiving.archive(partition, lambda rows: None))
-    return written

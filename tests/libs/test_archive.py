@@ -14,7 +14,8 @@ from libs.archive import Archiving, Damaged, check, command
 from libs.archive.archiving import Busy
 from libs.months import BY_UUID7, Month
 from libs.postgres.partitions import Partition, ensure, make_like, partitions
-from tests.libs.diary import MADE, NOW, TABLE, At, Steps, an_id, archive, rows, write
+from tests.libs.diary import MADE, NOW, TABLE, At, Steps, an_id, rows, write
+from tests.support.archiving import archive
 
 JUNE, JULY, AUGUST = Month(2026, 6), Month(2026, 7), Month(2026, 8)
 MONTHS = [JULY, AUGUST, Month(2026, 9), Month(2026, 10), NOW]

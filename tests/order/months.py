@@ -18,6 +18,7 @@ from services.order.domain.trade import Side, Terms
 from services.order.guard import Guard
 from services.order.placing import place_trades
 from services.order.store.months import TRADE_EVENTS
+from tests.support import archiving
 
 THIS = Month.of(datetime.now(UTC))  # the first: the database was made in it
 SECOND, THIRD, FOURTH = THIS.plus(1), THIS.plus(2), THIS.plus(3)
@@ -76,13 +77,9 @@ async def archive(
     connection: psycopg.AsyncConnection, folder: Path, before: Month
 ) -> list[Manifest]:
     """Archive what may go, as if it were long after."""
-    archiving = Archiving(connection, TradeEvents(), folder, now=before.plus(2))
-    written = []
-    for candidate in await archiving.candidates(before):
-        if not candidate.obstacle:
-            partition = await archiving.partition_of(candidate)
-            written.append(await archiving.archive(partition, lambda rows: None))
-    return written
+    return await archiving.archive(
+        Archiving(connection, TradeEvents(), folder, now=before.plus(2)), before
+    )
 
 
 async def value(connection: psycopg.AsyncConnection, question: str) -> object:
