@@ -1,6 +1,5 @@
 """Entries lie in the month in which they were recorded, and the books are one all the same."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
@@ -11,18 +10,11 @@ from libs.postgres.partitions import partitions
 from services.ledger.main import Settings, house
 from services.ledger.store.months import ENTRIES
 from stockbroker.ledger.v1 import invariant_pb2, statement_pb2
-from tests.ledger.calendar import Calendar, calendar_of_ledgers
+from tests.ledger.calendar import Calendar
 from tests.ledger.desk import USD, Desk, a_fill, a_hold, new_id
 from tests.ledger.proofs import checked_statement, sealed, verified
 from tests.support.keys import Keys, bearer
 from tests.support.wait import until
-
-
-@pytest.fixture
-def calendar() -> Iterator[Calendar]:
-    """The ledger's."""
-    with calendar_of_ledgers() as calendar:
-        yield calendar
 
 
 async def ready_months(database_url: str) -> list[Month]:

@@ -1,198 +1,23 @@
 """No step may grow with history: the statements' plans, and the rows they touch."""
 
-import itertools
-import json
-import re
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from datetime import UTC, datetime
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import psycopg
 import pytest
-from msgspec.structs import replace
 from psycopg.conninfo import make_conninfo
 
-from libs.clock import SystemClock
-from libs.ids import SystemIds
 from libs.months import Month, months_between
 from libs.partition import partition_of
 from libs.postgres import migrate
 from libs.postgres.partitions import ensure
-from services.order.applying import apply_outcomes
-from services.order.canceling import cancel_trades
-from services.order.claiming import claim_trades
 from services.order.database import MIGRATIONS
-from services.order.domain.asking import Filters
-from services.order.domain.canceling import Cancellation
-from services.order.domain.controls.setting import Book, Control, Setting
-from services.order.domain.controls.setting import Terms as ControlTerms
-from services.order.domain.journal import Told
-from services.order.domain.news import Accepted, Executed, Replaced
-from services.order.domain.placing import Placement
-from services.order.domain.replacing import Replacement
-from services.order.domain.trade import (
-    Execution,
-    OrderType,
-    Revision,
-    Side,
-    Terms,
-    Trade,
-    TradeStatus,
-)
-from services.order.guard import Guard
-from services.order.placing import place_trades
-from services.order.replacing import replace_trades
 from services.order.store import PLANS, READING_PLANS
-from services.order.store.arrays import Bigints, Moments, Octets, Texts
-from services.order.store.executions import Executions, Place
-from services.order.store.lists import Lists
 from services.order.store.months import TRADE_EVENTS
-from services.order.store.queue import Partitions, Queue
-from services.order.store.requests import Requests
-from services.order.store.resting import Resting
-from services.order.store.trades import Trades
+from tests.order.plans import GROWING, Recorder, faults, plan_of, whole
+from tests.order.work import BATCH, CLOCK, HOT, Work, read_once, trade_once
 
-CLOCK = SystemClock()
-IDS = SystemIds(CLOCK)
-AT = datetime(2026, 11, 20, tzinfo=UTC)
-# Grow with history or with the number of customers; execution_partition has 128 rows for ever.
-GROWING = {
-    "trade",
-    "trade_event",
-    "execution",
-    "open_trade",
-    "open_request",
-    "open_limit_order",
-    "recent_order",
-    "customer_head",
-    "trade_replace",
-    "resting_trade",
-}
-HOT = "hot"
 MONTHS = 6
-_quantities = itertools.count(1)
-BATCH = [HOT, *(f"c{number}" for number in range(29))]
-
-Work = Callable[[psycopg.AsyncConnection], Awaitable[None]]
-
-
-def a_placement(customer_id: str) -> Placement:
-    """Another trade of the customer."""
-    return Placement(
-        trade_id=IDS.new(),
-        client_order_id=IDS.new(),
-        customer_id=customer_id,
-        terms=Terms(symbol="AAPL", side=Side.BUY, quantity=100),
-    )
-
-
-def a_limit(customer_id: str, quantity: int) -> Placement:
-    """One that may wait on the book."""
-    terms = Terms(
-        symbol="AAPL",
-        side=Side.BUY,
-        quantity=quantity,
-        order_type=OrderType.LIMIT,
-        limit_price_micros=1_000_000,
-    )
-    return replace(a_placement(customer_id), terms=terms)
-
-
-def _set(version: int, control: Control, seconds: int) -> Setting:
-    terms = ControlTerms(control=control, seconds=seconds)
-    return Setting(
-        version=version,
-        terms=terms,
-        effective_at=AT,
-        actor="operator",
-        reason_text="a test",
-        recorded_at=AT,
-    )
-
-
-GUARDED = Book([_set(1, Control.DUPLICATE_ORDER, 3600), _set(2, Control.SELF_TRADE, 0)])
-
-
-async def trade_once(connection: psycopg.AsyncConnection) -> None:
-    """A batch from placement to its last fill; every statement that changes trades."""
-    placements = [a_placement(customer_id) for customer_id in BATCH]
-    await place_trades(connection, placements, Guard(CLOCK, book=Book()))
-    quantity = next(_quantities)
-    for _ in range(2):  # new ones, then the same once more
-        limits = [a_limit(customer_id, quantity) for customer_id in BATCH]
-        await place_trades(connection, limits, Guard(CLOCK, book=GUARDED))
-    partitions = sorted({partition_of(customer_id) for customer_id in BATCH})
-    epochs = await Partitions(connection).lead(partitions, "w", at=AT)
-    claims = await claim_trades(connection, epochs, BATCH, CLOCK)
-    assert len(claims.trades) == len(BATCH)
-    asked = [Cancellation(trade.trade_id) for _, trade in claims.trades]
-    await cancel_trades(connection, asked, CLOCK)
-    claims = await claim_trades(connection, epochs, BATCH, CLOCK)
-    assert len(claims.cancels) == len(BATCH)
-    told = [each for _, trade in claims.trades for each in _filled(trade)]
-    for _ in range(2):
-        await apply_outcomes(connection, told, CLOCK)
-    await replace_once(connection, epochs)
-
-
-async def replace_once(connection: psycopg.AsyncConnection, epochs: Mapping[int, int]) -> None:
-    """The limits come to the exchange, have other terms there, and fill."""
-    claims = await claim_trades(connection, epochs, BATCH, CLOCK)
-    limits = [trade for _, trade in claims.trades if trade.terms.may_rest]
-    asked = [
-        Replacement(
-            replace_id=IDS.new(),
-            trade_id=trade.trade_id,
-            client_order_id=IDS.new(),
-            customer_id=trade.customer_id,
-            asked=Revision(trade.terms.quantity + 1, 0, 0),
-        )
-        for trade in limits
-    ]
-    for _ in range(2):
-        await replace_trades(connection, asked, Guard(CLOCK, book=Book()))
-    accepted = [Told(trade.trade_id, Accepted("X-1")) for trade in limits]
-    await apply_outcomes(connection, accepted, CLOCK)
-    claims = await claim_trades(connection, epochs, BATCH, CLOCK)
-    assert len(claims.replaces) == len(limits)
-    replaced = [Told(each.trade_id, Replaced(each.replace_id)) for each in asked]
-    await apply_outcomes(connection, replaced, CLOCK)
-    now = await Trades(connection).by_ids([trade.trade_id for trade in limits])
-    told = [each for trade in now.values() for each in _filled(trade)]
-    await apply_outcomes(connection, told, CLOCK)
-
-
-def _filled(trade: Trade) -> list[Told]:
-    fill = Execution(
-        execution_id=f"e-{trade.trade_id}",
-        trade_id=trade.trade_id,
-        quantity=trade.terms.quantity,
-        price_micros=1,
-        venue="XSIM",
-        executed_at=AT,
-    )
-    return [Told(trade.trade_id, Accepted("X-1")), Told(trade.trade_id, Executed(fill))]
-
-
-async def read_once(connection: psycopg.AsyncConnection) -> None:
-    """Every statement that only reads."""
-    found = await Lists(connection).page(HOT, Filters(), before_seq=2**63 - 1, limit=10)
-    await Lists(connection).page(
-        "c1", Filters((TradeStatus.FILLED,), "AAPL"), before_seq=2**63 - 1, limit=10
-    )
-    await Lists(connection).events_after([(customer_id, 1) for customer_id in BATCH], limit=10)
-    found += await Lists(connection).page("c1", Filters(), before_seq=2**63 - 1, limit=10)
-    for trade in found:
-        await Lists(connection).story(trade.trade_id)
-    await Resting(connection).open_trades("c1", "AAPL")
-    await Trades(connection).by_ids([trade.trade_id for trade in found])
-    await Trades(connection).by_client_order_ids([(HOT, trade.client_order_id) for trade in found])
-    await Queue(connection).waiting(range(128), placed_before=datetime.now(UTC), limit=10)
-    await Requests(connection).waiting(range(128), asked_before=datetime.now(UTC), limit=10)
-    await Executions(connection).after(Place(0, "", ""), limit=10)
-
-
 FILL = """
 WITH customer AS (
     SELECT 'c' || n AS id, 20 AS trades FROM generate_series(0, 1999) AS n
@@ -265,76 +90,6 @@ async def connect(
     yield make
     for connection in opened:
         await connection.close()
-
-
-class Recorder:
-    """A connection that remembers the statements it was given."""
-
-    def __init__(self, connection: psycopg.AsyncConnection) -> None:
-        self._connection = connection
-        self.statements: dict[str, dict[str, Any]] = {}
-
-    async def execute(self, query: str, params: Any = None, **options: Any) -> Any:
-        self.statements[query] = params or {}
-        return await self._connection.execute(query.encode(), params, **options)
-
-    def pipeline(self) -> Any:
-        return self._connection.pipeline()
-
-
-_TYPES = {
-    Texts: "text[]",
-    Bigints: "bigint[]",
-    Octets: "bytea[]",
-    Moments: "timestamptz[]",
-    str: "text",
-    int: "bigint",
-    datetime: "timestamptz",
-    list: "timestamptz[]",
-}
-
-
-async def plan_of(
-    connection: psycopg.AsyncConnection, query: str, params: dict[str, Any]
-) -> dict[str, Any]:
-    """The plan that serves for any values."""
-    names = list(params)
-
-    def numbered(match: re.Match[str]) -> str:
-        name = match[1]
-        return f"${names.index(name) + 1}::{_TYPES[type(params[name])]}"
-
-    text = re.sub(r"%\((\w+)\)s", numbered, query)
-    explain = f"EXPLAIN (GENERIC_PLAN, FORMAT JSON) {text}".encode()
-    cursor = await connection.execute(explain, prepare=False)
-    row = await cursor.fetchone()
-    assert row is not None
-    plan = json.loads(row[0]) if isinstance(row[0], str) else row[0]
-    return plan[0]["Plan"]  # type: ignore[no-any-return]
-
-
-def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """A plan's nodes."""
-    yield plan
-    for part in plan.get("Plans", ()):
-        yield from nodes(part)
-
-
-def whole(table: str) -> str:
-    """The table that a partition is of."""
-    return TRADE_EVENTS.name if table.startswith(TRADE_EVENTS.name) else table
-
-
-def faults(plan: dict[str, Any]) -> list[str]:
-    """Nodes that read all of a table or an index that grows."""
-    found = []
-    for node in nodes(plan):
-        kind, table = node["Node Type"], whole(node.get("Relation Name", ""))
-        if kind == "Seq Scan" and table in GROWING:
-            found.append(f"all of {table}")
-        if "Index" in kind and "Index Cond" not in node:
-            found.append(f"all of {node['Index Name']}")
-    return found
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Reconciliation on a real database, between sources and a clock that do as they are told."""
 
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, LiteralString
 
@@ -93,6 +94,12 @@ def a_sighting(source: Source, execution_id: str, position: int, **changes: Any)
     return Sighting(**(fields | changes))
 
 
+def but(sighting: Any, **changes: Any) -> Any:
+    """The same with other terms."""
+    fields = {name: getattr(sighting, name) for name in sighting.__struct_fields__}
+    return type(sighting)(**(fields | changes))
+
+
 class Desk:
     """Rounds one by one, and what stands in the database after them."""
 
@@ -162,3 +169,6 @@ class Desk:
         """Executions that differ and are no breaks."""
         async with await AsyncConnection.connect(self._url) as connection:
             return await Breaks(connection).count_suspects() + self.rounds.held
+
+
+MakeDesk = Callable[..., Desk]

@@ -1,0 +1,132 @@
+"""What is archived is told as archived, and never by half."""
+
+import asyncio
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import grpc
+import psycopg
+
+from libs.rpc.status import reason_of
+from stockbroker.common.v1.reason_pb2 import Reason
+from stockbroker.ledger.v1 import (
+    booked_execution_pb2,
+    ledger_service_pb2,
+    portfolio_service_pb2,
+    statement_pb2,
+)
+from tests.ledger.desk import USD, Desk, a_bust, new_id
+from tests.ledger.past import (
+    GONE,
+    At,
+    Past,
+    assert_invariants_hold,
+    refusal_of,
+)
+from tests.ledger.proofs import checked_statement
+from tests.support.keys import bearer
+from tests.support.wait import until
+
+ARCHIVED = Reason.REASON_HISTORY_ARCHIVED
+
+
+async def statement(desk: Desk, start: datetime | None, folder: Path) -> Any:
+    request = statement_pb2.GetStatementRequest(asset="USD")
+    if start is not None:
+        getattr(request, "from").FromDatetime(start)
+    return await checked_statement(desk, folder, request)
+
+
+async def test_what_is_archived_is_told_as_archived(
+    past: Past, archive: At, tmp_path: Path
+) -> None:
+    desk = past.desk
+    customer, operator = bearer(desk.keys.customer("alice")), bearer(desk.keys.operator())
+    before = await desk.owned_by()
+    await archive.run()
+
+    assert await refusal_of(desk.journal()) == GONE
+    assert await refusal_of(desk.journal(last=1_000)) == GONE
+    records = await desk.journal(after=past.horizon)
+    assert next(r.transfer.seq for r in records if r.HasField("transfer")) == past.horizon + 1
+
+    assert await refusal_of(statement(desk, None, tmp_path)) == GONE
+    assert await refusal_of(statement(desk, past.ends[0], tmp_path)) == GONE
+    report = await statement(desk, past.ends[1], tmp_path)
+    assert (report.opening_balance, report.closing_balance) == (8_070 * USD - 70 * USD, 7_001 * USD)
+
+    for field in ("as_of", "known_at"):
+        asked = portfolio_service_pb2.GetPortfolioRequest()
+        getattr(asked, field).FromDatetime(past.ends[0])
+        assert await refusal_of(desk.portfolio.GetPortfolio(asked, metadata=customer)) == GONE
+        getattr(asked, field).FromDatetime(past.ends[1])
+        then = await desk.portfolio.GetPortfolio(asked, metadata=customer)
+        assert (then.cash.total_micros, then.positions[0].quantity) == (8_000 * USD, 20)
+        assert then.positions[0].cost_micros == 2_000 * USD
+        getattr(asked, field).FromDatetime(past.ends[2] + timedelta(days=62))
+        assert (await desk.portfolio.GetPortfolio(asked, metadata=customer)).cash == before.cash
+
+    listed = await desk.portfolio.ListEntries(
+        portfolio_service_pb2.ListEntriesRequest(page_size=1_000), metadata=customer
+    )
+    assert len(listed.entries) == 4  # of the trade of the third month, and the deposit
+    assert past.ends[0] < listed.archived_until.ToDatetime(past.ends[0].tzinfo) <= past.ends[1]
+
+    (deposit,) = await desk.transfers(past.deposit)
+    assert (deposit.is_archived, deposit.transfer.kind) == (True, "deposit")
+    assert (deposit.transfer.entry_count, list(deposit.balances)) == (0, [])
+    reversal = ledger_service_pb2.RequestReversalRequest(
+        request_id=new_id(), transfer_id=past.deposit, reference="oops"
+    )
+    assert await refusal_of(desk.ledger.RequestReversal(reversal, metadata=operator)) == GONE
+
+    (busted,) = await desk.correct(a_bust(past.fills[0]))
+    assert busted.reason == ARCHIVED
+    assert await desk.owned_by() == before
+
+    booked = await desk.ledger.ListBookedExecutions(
+        booked_execution_pb2.ListBookedExecutionsRequest(limit=1), metadata=operator
+    )
+    assert (list(booked.executions), booked.archived_seq) == ([], past.horizon)
+    assert (booked.next_after_seq, booked.reaches_end) == (past.horizon, False)
+    asked_on = booked_execution_pb2.ListBookedExecutionsRequest(after_seq=past.horizon)
+    booked = await desk.ledger.ListBookedExecutions(asked_on, metadata=operator)
+    assert [e.execution_id for e in booked.executions] == past.fills[2:]
+    assert booked.reaches_end
+
+
+async def test_who_reads_meanwhile_has_all_of_it_or_is_refused(
+    past: Past, archive: At, postgres_url: str
+) -> None:
+    desk = past.desk
+    whole = len(await desk.journal())
+    told: list[int | tuple[grpc.StatusCode, str]] = []
+
+    async def read() -> None:
+        await assert_invariants_hold(desk)
+        try:
+            told.append(len(await desk.journal()))
+        except grpc.aio.AioRpcError as error:
+            told.append((error.code(), str(reason_of(error))))
+
+    async def is_next_before_made() -> bool:
+        return await desk.rows("SELECT to_regclass('entry_before_next')") != [(None,)]
+
+    async with await psycopg.AsyncConnection.connect(postgres_url) as old:
+        await old.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+        await old.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        await old.execute("SELECT 1")  # from here on it sees what there is now, and all of it
+        going = asyncio.create_task(archive.run())
+        await until(is_next_before_made, seconds=60)
+        for _ in range(3):
+            await read()
+        assert await desk.rows("TABLE archived_month") == []
+        cursor = await old.execute("SELECT count(*) FROM entry WHERE transfer_seq = 1")
+        assert await cursor.fetchall() == [(2,)]
+    while not going.done():
+        await read()
+    assert len(await going) == 2
+    await read()
+    assert set(told) == {whole, GONE}
+    assert told[-1] == GONE

@@ -1,0 +1,74 @@
+"""A day that is over is sealed with what every source had."""
+
+from datetime import date
+
+import psycopg
+import pytest
+
+from services.reconciliation.domain.day import FIRST_SEAL, seal, write
+from services.reconciliation.domain.sighting import Source
+from tests.reconciliation.scripted import Desk, MakeDesk, but
+
+
+async def test_a_day_is_sealed_once_it_is_over_with_what_every_source_had(desk: Desk) -> None:
+    desk.everywhere("e-1", shares=-4, cash_micros=500_000_000)
+    for source in (Source.VENUE, Source.GATEWAY, Source.ORDER):
+        desk.sources[source].add("e-2")
+    await desk.rounds_for(8)
+    assert await desk.days() == []
+
+    desk.clock.pass_seconds(9 * 3600 + 20 * 60)
+    await desk.rounds_for(2)
+
+    (day,) = await desk.days()
+    assert day.report.trade_date == date(2026, 11, 20)
+    sums = {
+        each.source: (each.executions, each.quantity, each.notional_micros)
+        for each in day.report.sources
+    }
+    assert sums[Source.VENUE] == sums[Source.ORDER] == (3, 24, 2_500_000_000)
+    assert sums[Source.LEDGER] == (2, 14, 1_500_000_000)
+    assert day.report.open_break_count == 1
+    assert day.report.open_breaks[0]["execution_id"] == "e-2"
+    assert day.previous_seal == FIRST_SEAL
+    assert day.seal == seal(write(day.report), FIRST_SEAL)
+
+    desk.clock.pass_seconds(24 * 3600)
+    await desk.rounds_for(2)
+    following, first = await desk.days()
+    assert first == day
+    assert following.previous_seal == day.seal
+    assert following.report.open_break_count == 0
+
+
+async def test_a_day_is_not_sealed_while_a_source_is_away(desk: Desk) -> None:
+    desk.sources[Source.ORDER].is_away = True
+    desk.clock.pass_seconds(10 * 3600)
+    await desk.rounds_for(5)
+    assert await desk.days() == []
+
+    desk.sources[Source.ORDER].is_away = False
+    await desk.rounds_for(2)
+    assert len(await desk.days()) == 1
+
+
+async def test_all_history_is_read_anew_before_a_day_is_sealed(make_desk: MakeDesk) -> None:
+    desk = make_desk(page_rows=40, reread_rows=10)
+    for number in range(95):
+        desk.everywhere(f"e-{number:03}")
+    await desk.rounds_for(8)
+    records = desk.sources[Source.ORDER].sightings
+    records[93] = but(records[93], shares=7)
+    desk.clock.pass_seconds(10 * 3600)
+    await desk.rounds_for(1)
+
+    (day,) = await desk.days()
+    order = next(each for each in day.report.sources if each.source is Source.ORDER)
+    assert order.quantity == 95 * 10 - 3
+
+
+async def test_a_sealed_day_cannot_be_changed(desk: Desk, postgres_url: str) -> None:
+    desk.clock.pass_seconds(10 * 3600)
+    await desk.rounds_for(2)
+    with psycopg.connect(postgres_url) as connection, pytest.raises(psycopg.Error):
+        connection.execute("UPDATE day SET report = '{}'")
