@@ -13,7 +13,7 @@ from libs.proof import forms
 from libs.proof.checkpoint import Checkpoint
 from services.ledger.domain.books import AccountKey
 from services.ledger.domain.transfers import Moved
-from services.ledger.store.horizon import check_archived, read_horizon
+from services.ledger.store.horizon import Horizon, check_archived, read_horizon
 
 # What is sealed later must not be told by one who began to read before: the rest would be missing.
 READ_HEAD = """
@@ -191,13 +191,13 @@ class History:
             cursor = await connection.execute(READ_ENTRIES, {"seqs": [row[0] for row in rows]})
             found = _transfers(rows, await cursor.fetchall())
             archived = await read_horizon(connection)
-        return {
-            each.record.id: _archived(each) if each.record.seq <= archived.seq else each
-            for each in found
-        }
+        return {each.record.id: _archived_by(archived, each) for each in found}
 
     async def moved(self, stored: Collection[StoredTransfer]) -> dict[str, list[Moved]]:
-        """What each transfer changed, account by account; by its id."""
+        """What each transfer changed, account by account; by its id.
+
+        One whose entries are archived by now is not among them.
+        """
         amounts: dict[str, Tally[AccountKey]] = {t.record.id: Tally() for t in stored}
         ids = {t.record.seq: t.record.id for t in stored}
         for transfer in stored:
@@ -210,9 +210,14 @@ class History:
                 (ids[seq], AccountKey(name, asset)): cost
                 for seq, name, asset, cost in await cursor.fetchall()
             }
+            archived = await read_horizon(connection)
         return {
-            id_: [Moved(key, amount, costs[id_, key]) for key, amount in moved.items()]
-            for id_, moved in amounts.items()
+            t.record.id: [
+                Moved(key, amount, costs[t.record.id, key])
+                for key, amount in amounts[t.record.id].items()
+            ]
+            for t in stored
+            if not _archived_by(archived, t).is_archived
         }
 
     async def reversal_requests(self) -> list[ReversalRequest]:
@@ -288,8 +293,10 @@ def checkpoint_from(row: Sequence[Any]) -> Checkpoint:
     )
 
 
-def _archived(stored: StoredTransfer) -> StoredTransfer:
-    """Without what may be left of its entries."""
+def _archived_by(horizon: Horizon, stored: StoredTransfer) -> StoredTransfer:
+    """As it is known then: of what is archived without what may be left of its entries."""
+    if stored.record.seq > horizon.seq:
+        return stored
     return replace(stored, entries=(), is_archived=stored.own_hash is None)
 
 
