@@ -13,7 +13,7 @@ from libs.ids import Ids
 from libs.postgres import Lane
 from services.reconciliation.domain.agreement import agreed
 from services.reconciliation.domain.break_class import BreakClass
-from services.reconciliation.domain.case import Closing, Opening, Ruling, rule
+from services.reconciliation.domain.case import Case, Closing, Opening, Ruling, rule
 from services.reconciliation.domain.day import (
     DayReport,
     SealedDay,
@@ -181,6 +181,7 @@ class Books:
         sightings = {case.key: case.sightings for case in found}
         if stays := _stays(rulings, sightings):
             await cases.stay(stays, now=now)
+        await _fold(connection, [c for c, r in zip(found, rulings, strict=True) if r.is_content])
         return Outcome(True, opened, closed)
 
 
@@ -231,6 +232,15 @@ async def _keep(
         await sightings.keep(fresh)
     if gone:
         await sightings.forget(gone)
+
+
+async def _fold(connection: AsyncConnection, cases: Sequence[Case]) -> None:
+    """Have a row for each of those that all sources tell alike by now, in place of sightings."""
+    alike = [(case, whole) for case in cases if (whole := agreed(case.sightings)) is not None]
+    if alike:
+        told = [sighting for case, _ in alike for sighting in case.sightings]
+        await Sightings(connection).forget(told)
+        await Agreements(connection).keep([whole for _, whole in alike])
 
 
 def _stays(

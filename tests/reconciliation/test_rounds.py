@@ -42,6 +42,36 @@ async def test_what_all_sources_tell_alike_takes_one_row_and_a_short_lag_makes_n
     assert await desk.breaks(*BreakState) == []
 
 
+@pytest.mark.parametrize("late", list(Source))
+async def test_what_agrees_after_all_takes_one_row_as_well(desk: Desk, late: Source) -> None:
+    """However late it came, and whether it was a break meanwhile or not."""
+    for source in Source:
+        if source is not late:
+            desk.sources[source].add("e-1")
+    await desk.rounds_for(10)
+    assert len(await desk.breaks()) == 1
+    desk.sources[late].is_away = True
+    for source in Source:
+        desk.sources[source].add("e-2")
+    await desk.rounds_for(10)
+    assert await desk.count_rows("sighting") == 6
+
+    desk.sources[late].is_away = False
+    position = desk.sources[late].add("e-1")
+    await desk.rounds_for(2)
+    assert await desk.breaks() == []
+    assert await desk.count_pending() == 0
+    assert await desk.count_rows("sighting") == 0
+    assert await desk.count_rows("agreed_execution") == 3
+
+    del desk.sources[late].sightings[position]  # what all agreed on is watched all the same
+    desk.everywhere("e-3")
+    await desk.rounds_for(10)
+    (found,) = await desk.breaks()
+    assert found.execution_id == "e-1"
+    assert await desk.count_rows("sighting") == 3
+
+
 @pytest.mark.parametrize("source", list(Source))
 async def test_what_was_agreed_and_is_told_once_more_is_a_duplicate_until_it_is_gone(
     desk: Desk, source: Source

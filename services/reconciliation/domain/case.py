@@ -53,6 +53,11 @@ class Ruling(msgspec.Struct, frozen=True, kw_only=True):
     closings: tuple[Closing, ...] = ()
     stays: tuple[str, ...] = ()
 
+    @property
+    def is_content(self) -> bool:
+        """Whether there is nothing to complain of."""
+        return not (self.is_suspect or self.openings or self.stays)
+
 
 def rule(case: Case, *, is_due: bool, now: datetime) -> Ruling:
     """What follows from what the sources say.
