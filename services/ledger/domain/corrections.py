@@ -10,7 +10,7 @@ import msgspec
 
 from libs.reasons import Reason
 from services.ledger.domain import forms
-from services.ledger.domain.books import CASH, CUSTOMER, Kind
+from services.ledger.domain.books import CASH, CUSTOMER, Kind, Result
 from services.ledger.domain.deeds import Terms, derived, id_of_execution, legs_of
 from services.ledger.domain.forms import Malformed
 from services.ledger.domain.operations import Leg, Post
@@ -42,6 +42,14 @@ class Booking(msgspec.Struct, frozen=True):
     is_archived: bool = False  # what it moved is not known here any more
 
 
+class Answered(msgspec.Struct, frozen=True):
+    """What a correction came to when it was told before."""
+
+    kind: str
+    corrects: str | None  # the id of the booking
+    reason: Reason.ValueType
+
+
 def execution_corrected(asked: Correction) -> str:
     """The id of the booking it is about. Checks the form of all of it and raises Malformed."""
     forms.an_execution(asked.venue, asked.correction_id)
@@ -55,6 +63,23 @@ def execution_corrected(asked: Correction) -> str:
     elif asked.price_micros:
         raise Malformed(Reason.REASON_INVALID_PRICE, "price_micros", "a bust has no price")
     return id_of_execution(venue, execution_id)
+
+
+def id_of_correction(asked: Correction) -> str:
+    """The id under which it is on record."""
+    return derived("correction", asked.venue, asked.correction_id)
+
+
+def as_before(asked: Correction, before: Answered) -> Result:
+    """What it came to when it was told before.
+
+    Its figures cannot be compared: they went into what it moved, and what the fill moved is
+    archived.
+    """
+    same = _kind_of(asked), execution_corrected(asked)
+    is_same = (before.kind, before.corrects) == same
+    reason = before.reason if is_same else Reason.REASON_EXISTS_DIFFERENT
+    return Result(id_of_correction(asked), reason)
 
 
 def correction(asked: Correction, booking: Booking | None) -> Post:
@@ -78,13 +103,17 @@ def correction(asked: Correction, booking: Booking | None) -> Post:
     if asked.kind == CORRECT:
         legs += legs_of(_terms(asked, booking.moved), from_hold=False)
     return Post(
-        id=derived("correction", asked.venue, asked.correction_id),
-        kind=Kind.CORRECTION if asked.kind == CORRECT else Kind.BUST,
+        id=id_of_correction(asked),
+        kind=_kind_of(asked),
         legs=tuple(sorted(legs, key=_is_given)),
         reverses=transfer_id,
         reference=f"{asked.venue}/{asked.correction_id}",
         effective_at=asked.effective_at,
     )
+
+
+def _kind_of(asked: Correction) -> Kind:
+    return Kind.CORRECTION if asked.kind == CORRECT else Kind.BUST
 
 
 def _terms(asked: Correction, moved: Sequence[Moved]) -> Terms:

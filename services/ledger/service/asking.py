@@ -36,19 +36,22 @@ def check_count(items: Sequence[Item]) -> None:
 
 
 async def take_all(
-    writer: Writer, items: Sequence[Item], operation_of: Callable[[Item], Operation]
+    writer: Writer, items: Sequence[Item], operation_of: Callable[[Item], Operation | Result]
 ) -> list[Result | Malformed]:
-    """One result per item, in order; a malformed one harms no other. Raises Invalid."""
+    """One result per item, in order; a malformed one harms no other. Raises Invalid.
+
+    `operation_of`: what the item asks for, or what it came to, if that is known.
+    """
     check_count(items)
     asked = list(_read(items, operation_of))
-    operations = [what for what in asked if not isinstance(what, Malformed)]
+    operations = [what for what in asked if not isinstance(what, Malformed | Result)]
     results = iter(await writer.take(operations))
-    return [what if isinstance(what, Malformed) else next(results) for what in asked]
+    return [what if isinstance(what, Malformed | Result) else next(results) for what in asked]
 
 
 def _read(
-    items: Iterable[Item], operation_of: Callable[[Item], Operation]
-) -> Iterable[Operation | Malformed]:
+    items: Iterable[Item], operation_of: Callable[[Item], Operation | Result]
+) -> Iterable[Operation | Result | Malformed]:
     for item in items:
         try:
             yield operation_of(item)

@@ -120,12 +120,12 @@ class Operators:
         stored = await self._transfer(
             checked(lambda: forms.an_id(transfer_id, field="transfer_id"))
         )
-        if stored.is_archived:
+        moved = await self._history.moved([stored])
+        if stored.record.id not in moved:
             raise Archived(
                 Reason.REASON_HISTORY_ARCHIVED,
                 "what the transfer moved is archived: post a transfer that moves it back",
             )
-        moved = await self._history.moved([stored])
         legs = transfers.legs_back(moved[stored.record.id])
         if stored.record.reason or Kind(stored.record.kind) not in transfers.REVERSIBLE or not legs:
             raise refusal(Reason.REASON_NOT_REVERSIBLE)

@@ -9,7 +9,16 @@ from libs.reasons import Reason
 from libs.refusals import Denied
 from libs.rpc import Context
 from services.ledger import wire
-from services.ledger.domain.corrections import Booking, correction, execution_corrected
+from services.ledger.domain.books import Result
+from services.ledger.domain.corrections import (
+    Answered,
+    Booking,
+    Correction,
+    as_before,
+    correction,
+    execution_corrected,
+    id_of_correction,
+)
 from services.ledger.domain.forms import Malformed
 from services.ledger.domain.operations import Operation
 from services.ledger.service.access import TRADING
@@ -66,32 +75,44 @@ class Trading:
         """What it reads of the record never changes, so it can be read before the writer locks."""
         _check_trades()
         check_count(request.corrections)
-        bookings = await self._bookings_of(request.corrections)
+        named = _by_execution(request.corrections)
+        bookings = await self._bookings_of(named)
+        archived = [each for id_ in named if _is_archived(bookings.get(id_)) for each in named[id_]]
+        answered = await self._answered(archived)
 
-        def operation_of(item: ExecutionCorrection) -> Operation:
+        def operation_of(item: ExecutionCorrection) -> Operation | Result:
             asked = wire.correction_from(item)
-            return correction(asked, bookings.get(execution_corrected(asked)))
+            booking = bookings.get(execution_corrected(asked))
+            before = answered.get(id_of_correction(asked))
+            return correction(asked, booking) if before is None else as_before(asked, before)
 
         results = await self._trade(request.corrections, operation_of, lambda c: c.correction_id)
         return pb.CorrectExecutionsResponse(results=results)
 
-    async def _bookings_of(self, items: Iterable[ExecutionCorrection]) -> dict[str, Booking]:
-        """How the executions they name were booked, those that were; by the booking's id."""
-        ids = set()
-        for item in items:
-            with suppress(Malformed):
-                ids.add(execution_corrected(wire.correction_from(item)))
+    async def _bookings_of(self, ids: Iterable[str]) -> dict[str, Booking]:
+        """How executions were booked, those that were; by the booking's id."""
         found = await self._history.transfers(sorted(ids))
         moved = await self._history.moved(found.values())
         return {
-            id_: Booking(bool(each.record.reason), moved[id_], is_archived=each.is_archived)
+            id_: Booking(bool(each.record.reason), moved.get(id_, ()), is_archived=id_ not in moved)
+            for id_, each in found.items()
+        }
+
+    async def _answered(self, asked: Iterable[Correction]) -> dict[str, Answered]:
+        """What these came to, those that were told before; by their id."""
+        ids = [id_of_correction(each) for each in asked]
+        found = await self._history.transfers(ids) if ids else {}
+        return {
+            id_: Answered(
+                each.record.kind, each.record.reverses, Reason.ValueType(each.record.reason)
+            )
             for id_, each in found.items()
         }
 
     async def _trade(
         self,
         items: Iterable[Item],
-        operation_of: Callable[[Item], Operation],
+        operation_of: Callable[[Item], Operation | Result],
         id_of: Callable[[Item], str] | None,
     ) -> list[pb.ItemResult]:
         """One result per item, in order; brief without `id_of`."""
@@ -106,6 +127,20 @@ class Trading:
             else wire.result_to(id_of(item), result)
             for item, result in zip(asked, results, strict=True)
         ]
+
+
+def _by_execution(items: Iterable[ExecutionCorrection]) -> dict[str, list[Correction]]:
+    """Those that are well-formed, by the id of the booking that each is about."""
+    found: dict[str, list[Correction]] = {}
+    for item in items:
+        with suppress(Malformed):
+            asked = wire.correction_from(item)
+            found.setdefault(execution_corrected(asked), []).append(asked)
+    return found
+
+
+def _is_archived(booking: Booking | None) -> bool:
+    return booking is not None and booking.is_archived
 
 
 def _check_trades() -> None:

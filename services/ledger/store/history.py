@@ -10,7 +10,7 @@ from libs.postgres import Pool
 from libs.proof.checkpoint import Checkpoint
 from services.ledger.domain.books import AccountKey
 from services.ledger.domain.transfers import Moved
-from services.ledger.store.horizon import check_archived, read_horizon
+from services.ledger.store.horizon import Horizon, check_archived, read_horizon
 from services.ledger.store.stored import (
     End,
     ReversalRequest,
@@ -139,14 +139,14 @@ class History:
             rows = await cursor.fetchall()
             cursor = await connection.execute(READ_ENTRIES, {"seqs": [row[0] for row in rows]})
             found = transfers_from(rows, await cursor.fetchall())
-            horizon = await read_horizon(connection)
-        return {
-            each.record.id: _archived(each) if each.record.seq <= horizon.seq else each
-            for each in found
-        }
+            archived = await read_horizon(connection)
+        return {each.record.id: _archived_by(archived, each) for each in found}
 
     async def moved(self, stored: Collection[StoredTransfer]) -> dict[str, list[Moved]]:
-        """What each transfer changed, account by account; by its id."""
+        """What each transfer changed, account by account; by its id.
+
+        One whose entries are archived by now is not among them.
+        """
         amounts: dict[str, Tally[AccountKey]] = {t.record.id: Tally() for t in stored}
         ids = {t.record.seq: t.record.id for t in stored}
         for transfer in stored:
@@ -159,9 +159,14 @@ class History:
                 (ids[seq], AccountKey(name, asset)): cost
                 for seq, name, asset, cost in await cursor.fetchall()
             }
+            archived = await read_horizon(connection)
         return {
-            id_: [Moved(key, amount, costs[id_, key]) for key, amount in moved.items()]
-            for id_, moved in amounts.items()
+            t.record.id: [
+                Moved(key, amount, costs[t.record.id, key])
+                for key, amount in amounts[t.record.id].items()
+            ]
+            for t in stored
+            if not _archived_by(archived, t).is_archived
         }
 
     async def reversal_requests(self) -> list[ReversalRequest]:
@@ -222,6 +227,8 @@ async def read_range(connection: AsyncConnection, after: int, until: int) -> lis
     return transfers_from(rows, await cursor.fetchall())
 
 
-def _archived(stored: StoredTransfer) -> StoredTransfer:
-    """Without what may be left of its entries."""
+def _archived_by(horizon: Horizon, stored: StoredTransfer) -> StoredTransfer:
+    """As it is known then: of what is archived without what may be left of its entries."""
+    if stored.record.seq > horizon.seq:
+        return stored
     return replace(stored, entries=(), is_archived=stored.own_hash is None)
