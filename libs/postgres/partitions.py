@@ -16,7 +16,6 @@ from collections.abc import Awaitable, Callable, Iterable
 import msgspec
 import psycopg
 import structlog
-from psycopg import sql
 from tenacity import (
     AsyncRetrying,
     retry_if_exception_type,
@@ -25,6 +24,7 @@ from tenacity import (
 )
 
 from libs.months import Month, MonthlyTable
+from libs.postgres.leaves import Connection, attach, detach, execute, make_like, move_rows, vouch
 
 PUBLIC = "public"  # the schema in which tables lie
 ARCHIVED = "archived"  # the schema in which partitions lie that were taken out
@@ -33,15 +33,12 @@ _RANGE = re.compile(r"FOR VALUES FROM \('?([^')]*)'?\) TO \('?([^')]*)'?\)")
 # Whoever comes after one that waits for a lock waits too.
 _LOCK_TIMEOUT = "SET LOCAL lock_timeout = '250ms'"
 _ATTEMPTS = 40
-_RIGHTS = ("INSERT", "UPDATE", "DELETE", "TRUNCATE")
 _PASSING = (
     psycopg.errors.LockNotAvailable,
     psycopg.errors.QueryCanceled,
     psycopg.errors.DeadlockDetected,
 )
 _log = structlog.get_logger()
-
-Connection = psycopg.AsyncConnection
 
 
 class Partition(msgspec.Struct, frozen=True):
@@ -143,56 +140,28 @@ async def take_out(
     stays in it, unless `before` names a table, made by `make_like`, that takes its place.
     """
     if before is not None:
-        await _vouch(connection, table, before, partition.ends)
+        await vouch(connection, table, before, partition.ends)
 
     async def swap() -> None:
         old = f"{table.name}_before"
         names = {each.name for each in await partitions(connection, table)}
         await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {ARCHIVED}")
-        await _detach(connection, table, partition.name)
+        await detach(connection, table, partition.name)
         if old in names:
-            await _detach(connection, table, old)
+            await detach(connection, table, old)
         if before is not None:
-            await _execute(connection, "DROP TABLE IF EXISTS {}", old)
-            await _execute(connection, "ALTER TABLE {} RENAME TO {}", before, old)
+            await execute(connection, "DROP TABLE IF EXISTS {}", old)
+            await execute(connection, "ALTER TABLE {} RENAME TO {}", before, old)
         elif old not in names:
             await make_like(connection, table, old)
-        await _attach(connection, table, old, (None, partition.ends))
+        await attach(connection, table, old, (None, partition.ends))
         if before is not None:
-            await _execute(connection, "ALTER TABLE {} DROP CONSTRAINT months_before", old)
+            await execute(connection, "ALTER TABLE {} DROP CONSTRAINT months_before", old)
         if partition.begins is None:
-            await _execute(connection, f"COMMENT ON TABLE {{}} IS '{ALL_BEFORE}'", partition.name)
-        await _execute(connection, "ALTER TABLE {} SET SCHEMA {}", partition.name, ARCHIVED)
+            await execute(connection, f"COMMENT ON TABLE {{}} IS '{ALL_BEFORE}'", partition.name)
+        await execute(connection, "ALTER TABLE {} SET SCHEMA {}", partition.name, ARCHIVED)
 
     await _patiently(connection, table, swap)
-
-
-async def make_like(connection: Connection, table: MonthlyTable, name: str) -> None:
-    """A table like the default partition, with nothing in it, that belongs to nothing yet."""
-    default = f"{table.name}_default"
-    await _execute(connection, "CREATE TABLE {} (LIKE {} INCLUDING ALL)", name, default)
-    cursor = await connection.execute(
-        "SELECT unnest(reloptions) FROM pg_class WHERE oid = %s::regclass", [default]
-    )
-    for (option,) in await cursor.fetchall():
-        key, _, value = option.partition("=")
-        await connection.execute(
-            sql.SQL("ALTER TABLE {} SET ({} = {})").format(
-                sql.Identifier(name), sql.Identifier(key), sql.Literal(value)
-            )
-        )
-    cursor = await connection.execute(
-        """
-        SELECT pg_get_triggerdef(oid, true) FROM pg_trigger
-        WHERE tgrelid = %s::regclass AND NOT tgisinternal AND tgparentid = 0
-        """,
-        [default],
-    )
-    for (definition,) in await cursor.fetchall():
-        await connection.execute(definition.replace(f" ON {default} ", f" ON {name} ", 1).encode())
-    for right in _RIGHTS:
-        if not await _has_right(connection, default, right):
-            await _execute(connection, f"REVOKE {right} ON {{}} FROM CURRENT_USER", name)
 
 
 async def _make(
@@ -204,80 +173,10 @@ async def _make(
     name = name_of(table, month)
     await make_like(connection, table, name)
     if with_rows:
-        await _move_rows(connection, table, month)
-    await _attach(connection, table, name, (month, month.plus(1)))
+        await move_rows(connection, table, month, into=name)
+    await attach(connection, table, name, (month, month.plus(1)))
     _log.info("partition_made", table=table.name, month=str(month))
     return True
-
-
-async def _move_rows(connection: Connection, table: MonthlyTable, month: Month) -> None:
-    """What lies in the default partition, into the month's own; nobody else may change it so."""
-    default, column = sql.Identifier(f"{table.name}_default"), sql.Identifier(table.column)
-    of_month = sql.SQL("{} >= {} AND {} < {}").format(
-        column,
-        sql.Literal(table.key.first(month)),
-        column,
-        sql.Literal(table.key.first(month.plus(1))),
-    )
-    statements = [
-        "ALTER TABLE {default} DISABLE TRIGGER USER",
-        "INSERT INTO {month} SELECT * FROM {default} WHERE {of_month}",
-        "DELETE FROM {default} WHERE {of_month}",
-        "ALTER TABLE {default} ENABLE TRIGGER USER",
-    ]
-    if not await _has_right(connection, f"{table.name}_default", "DELETE"):
-        statements.insert(0, "GRANT DELETE ON {default} TO CURRENT_USER")
-        statements.append("REVOKE DELETE ON {default} FROM CURRENT_USER")
-    for statement in statements:
-        await connection.execute(
-            sql.SQL(statement).format(
-                default=default, month=sql.Identifier(name_of(table, month)), of_month=of_month
-            )
-        )
-
-
-async def _vouch(connection: Connection, table: MonthlyTable, name: str, ends: Month) -> None:
-    """Say that a table has nothing from `ends` on, so that nobody waits while it is looked at."""
-    column = sql.Identifier(table.column)
-    await _execute(connection, "ALTER TABLE {} DROP CONSTRAINT IF EXISTS months_before", name)
-    await connection.execute(
-        sql.SQL(
-            "ALTER TABLE {} ADD CONSTRAINT months_before CHECK ({} IS NOT NULL AND {} < {})"
-        ).format(sql.Identifier(name), column, column, sql.Literal(table.key.first(ends)))
-    )
-
-
-async def _attach(
-    connection: Connection,
-    table: MonthlyTable,
-    name: str,
-    bounds: tuple[Month | None, Month],
-) -> None:
-    begins, ends = bounds
-    lower = sql.SQL("MINVALUE") if begins is None else sql.Literal(table.key.first(begins))
-    await connection.execute(
-        sql.SQL("ALTER TABLE {} ATTACH PARTITION {} FOR VALUES FROM ({}) TO ({})").format(
-            sql.Identifier(table.name),
-            sql.Identifier(name),
-            lower,
-            sql.Literal(table.key.first(ends)),
-        )
-    )
-
-
-async def _detach(connection: Connection, table: MonthlyTable, name: str) -> None:
-    await _execute(connection, "ALTER TABLE {} DETACH PARTITION {}", table.name, name)
-
-
-async def _has_right(connection: Connection, name: str, right: str) -> bool:
-    """Whether who is connected may do that to a table."""
-    cursor = await connection.execute("SELECT has_table_privilege(%s, %s)", [name, right])
-    return await cursor.fetchone() == (True,)
-
-
-async def _execute(connection: Connection, statement: str, *names: str) -> None:
-    """A statement about things with these names."""
-    await connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
 
 
 async def _patiently(

@@ -11,7 +11,7 @@ import structlog
 from prometheus_client import Counter
 
 from libs.refusals import Refusal
-from services.execution import wire
+from services.execution import outcome_wire, wire
 from services.execution.domain.booking import Booking, Code
 from services.execution.domain.trade import Trade, rejects
 from services.execution.faults import HouseFault
@@ -54,7 +54,7 @@ class Canceling:
         if not trade.is_at_exchange:  # else there is a hold, perhaps by now of another size
             held = await self._lanes.holds.submit(trade)
             if rejects(held.reason):
-                _must(await self._lanes.outcomes.submit(wire.rejection_to(trade, held)))
+                _must(await self._lanes.outcomes.submit(outcome_wire.rejection_to(trade, held)))
                 return
             if held.reason:
                 raise HouseFault(f"no hold: {wire.name_of(held.reason)}")
@@ -65,7 +65,7 @@ class Canceling:
             raise HouseFault(f"no cancel: {wire.name_of(answer.reason)}")
         elif answer.never_sent:
             _must(await self._lanes.releases.submit(trade.trade_id))
-            _must(await self._lanes.outcomes.submit(wire.cancellation_to(trade)))
+            _must(await self._lanes.outcomes.submit(outcome_wire.cancellation_to(trade)))
         else:
             _sent.inc()
             now = self._worker.clock.monotonic()

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from prometheus_client import Counter
 
 from libs.refusals import Refusal, Unavailable
-from services.execution import wire
+from services.execution import outcome_wire, wire
 from services.execution.domain.attention import Resting
 from services.execution.domain.booking import Code
 from services.execution.domain.setback import passes
@@ -73,7 +73,7 @@ class Carrying:
         """The books do not allow it: that is the trade's end. Raises Refusal."""
         _rejected.inc()
         try:
-            booking = await self._lanes.outcomes.submit(wire.rejection_to(trade, held))
+            booking = await self._lanes.outcomes.submit(outcome_wire.rejection_to(trade, held))
             if booking.code is not Code.APPLIED:
                 raise HouseFault(f"no rejection: {booking.detail}")
         except Refusal:

@@ -6,7 +6,7 @@ import structlog
 
 from libs.clock import Clock
 from libs.refusals import Invalid, NotFound, Refusal, Refused, Unavailable
-from services.execution import wire
+from services.execution import outcome_wire, wire
 from services.execution.domain.booking import Code
 from services.execution.domain.trade import OrderState
 from services.execution.enquiry import Enquiry
@@ -93,7 +93,7 @@ class Cases:
             raise Unavailable(
                 Reason.REASON_UNAVAILABLE, f"the hold is not free: {wire.name_of(reason)}"
             )
-        outcome = wire.end_by_operator_to(trade_id)
+        outcome = outcome_wire.end_by_operator_to(trade_id)
         (booking,) = (await self._neighbours.order.record([outcome])).bookings
         if booking.code is not Code.APPLIED:
             raise Refused(Reason.REASON_TRADE_WAS_SENT, booking.detail)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from services.execution import wire
+from services.execution import outcome_wire, wire
 from services.execution.domain.trade import OrderState
 from services.execution.lanes import Lanes
 from services.execution.neighbours import Gateway
@@ -37,7 +37,7 @@ class Enquiry:
             if wire.order_state_of(order) is OrderState.ACCEPTED and order.exchange_order_id
         ]
         if accepted:
-            await self._lanes.tell([wire.acceptance_to(order) for order in accepted])
+            await self._lanes.tell([outcome_wire.acceptance_to(order) for order in accepted])
         return orders
 
     async def doubt(self, trade_ids: Sequence[str], why: str) -> None:

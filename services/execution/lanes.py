@@ -14,7 +14,7 @@ from prometheus_client import Counter
 
 from libs.batcher import Batcher
 from libs.refusals import Unavailable
-from services.execution import wire
+from services.execution import outcome_wire
 from services.execution.domain.booking import Booking
 from services.execution.domain.replacing import Adjustment, ClaimedReplace, ReplaceTaken
 from services.execution.domain.trade import (
@@ -85,7 +85,7 @@ class Lanes:
 
     async def doubt(self, trade_ids: Iterable[str], why: str) -> None:
         """Record that nobody says what became of these orders. Raises Unavailable when closing."""
-        outcomes = [wire.doubt_to(trade_id, why) for trade_id in trade_ids]
+        outcomes = [outcome_wire.doubt_to(trade_id, why) for trade_id in trade_ids]
         _doubted.inc(len(outcomes))
         _log.warning("trades_in_doubt", trades=len(outcomes), why=why)
         await self.tell(outcomes)

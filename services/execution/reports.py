@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 import structlog
 from prometheus_client import Counter
 
-from services.execution import wire
+from services.execution import report_wire
 from services.execution.domain.booking import APPLIED, Booking, Code, Sheet, stages
 from services.execution.domain.replacing import Adjustment, ReplaceTerms, freed
 from services.execution.domain.report import (
@@ -78,7 +78,7 @@ class Books:
             return await self._adjust([reports[index] for index in indices])
 
         async def record(indices: Sequence[int]) -> list[Booking]:
-            outcomes = wire.outcomes_to([reports[index] for index in indices])
+            outcomes = report_wire.outcomes_to([reports[index] for index in indices])
             recorded = await self._neighbours.order.apply(outcomes)
             self._go_on(recorded.open_customers)
             return recorded.bookings

@@ -13,8 +13,8 @@ from services.ledger.domain import transfers
 from services.ledger.domain.books import Account, AccountState, Balance, Result
 from services.ledger.domain.forms import Malformed
 from services.ledger.domain.operations import Leg, Post
-from services.ledger.store.history import ReversalRequest, StoredBatch, StoredEntry, StoredTransfer
 from services.ledger.store.portfolio import Moment
+from services.ledger.store.stored import ReversalRequest, StoredBatch, StoredEntry, StoredTransfer
 from stockbroker.ledger.v1 import (
     invariant_pb2,
     journal_pb2,

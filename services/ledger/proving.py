@@ -7,7 +7,7 @@ from libs.proof.checkpoint import Checkpoint
 from libs.proof.merkle import Tree
 from services.ledger.domain.books import NO_BATCH
 from services.ledger.store import history
-from services.ledger.store.history import StoredBatch, StoredTransfer
+from services.ledger.store.stored import StoredBatch, StoredTransfer
 
 _AT_ONCE = 2_000  # transfers read at once
 

@@ -21,7 +21,8 @@ from libs.refusals import Unavailable
 from libs.tasks import end
 from services.ledger.domain.chain import Chained
 from services.ledger.store import checkpoints
-from services.ledger.store.history import StoredBatch, read_range
+from services.ledger.store.history import read_range
+from services.ledger.store.stored import StoredBatch
 from services.ledger.tenure import Tenure
 
 _PAUSE_SECONDS = 1.0

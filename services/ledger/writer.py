@@ -27,7 +27,8 @@ from services.ledger.domain.decide import decide
 from services.ledger.domain.foresight import Decided, foreseen
 from services.ledger.domain.memory import Memory, unknown
 from services.ledger.domain.operations import Operation
-from services.ledger.store.journal import OPTIONS, Journal, StaleWriter, Writing, writing
+from services.ledger.store.journal import OPTIONS, Journal, StaleWriter
+from services.ledger.store.writing import Writing, writing
 from services.ledger.tenure import Tenure
 
 _MOST_KNOWN = 50_000  # accounts, and holds: some 40 MB

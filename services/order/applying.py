@@ -10,9 +10,10 @@ from prometheus_client import Counter
 from libs.clock import Clock
 from services.order.announcer import Announcer
 from services.order.database import Change, Database
+from services.order.domain.event import Execution
 from services.order.domain.journal import Journal, Told, fault_of
 from services.order.domain.news import Amended, Executed, Replaced, ReplaceRejected
-from services.order.domain.trade import Execution, Trade
+from services.order.domain.trade import Trade
 from services.order.domain.turns import Applied, Waiting
 from services.order.domain.verdicts import Code, Verdict
 from services.order.keeping import keep

@@ -10,7 +10,7 @@ from libs.batcher import Batcher
 from libs.refusals import Archived
 from services.order import refusals
 from services.order.database import Database
-from services.order.domain.trade import Heartbeat, TradeEvent
+from services.order.domain.event import Heartbeat, TradeEvent
 from services.order.store.archived import Extent, Extents
 from services.order.store.lists import Lists
 from services.order.watchers import Watchers

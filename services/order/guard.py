@@ -10,7 +10,7 @@ from services.order.domain.controls.changing import Change
 from services.order.domain.controls.gate import Gate, Market, likeness
 from services.order.domain.controls.rates import Rates
 from services.order.domain.controls.setting import Book, Control, Setting
-from services.order.domain.trade import Terms
+from services.order.domain.terms import Terms
 from services.order.prices import Prices
 from services.order.store.controls import Settings
 from services.order.store.own_orders import OwnOrders

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 import psycopg
 
 from services.order.domain.controls.gate import may_be_crossed
+from services.order.domain.event import Cause, TradeEvent, TradeEventKind
 from services.order.domain.journal import Journal
 from services.order.domain.requests import Request, requests_of
-from services.order.domain.trade import Cause, Trade, TradeEvent, TradeEventKind
+from services.order.domain.trade import Trade
 from services.order.domain.turns import Waiting
 from services.order.store.amendments import Amendments
 from services.order.store.events import Events

@@ -6,6 +6,7 @@ from datetime import datetime
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from libs.stamps import moment_of
+from services.order.domain.event import Amendment, Cause, Execution
 from services.order.domain.journal import Told
 from services.order.domain.news import (
     Accepted,
@@ -19,7 +20,6 @@ from services.order.domain.news import (
     Replaced,
     ReplaceRejected,
 )
-from services.order.domain.trade import Amendment, Cause, Execution
 from services.order.domain.turns import Applied, Waiting
 from services.order.wire import waiting_to
 from stockbroker.common.v1.reason_pb2 import Reason

@@ -13,8 +13,9 @@ from libs.refusals import Refusal, Throttled
 from services.order.announcer import Announcer
 from services.order.database import Change, Database
 from services.order.domain.controls.gate import Gate, may_be_crossed
+from services.order.domain.event import TradeEventKind
 from services.order.domain.placing import Placement, Placing, place
-from services.order.domain.trade import Trade, TradeEventKind, TradeStatus
+from services.order.domain.trade import Trade, TradeStatus
 from services.order.guard import Guard, inform
 from services.order.store.customers import Customers
 from services.order.store.events import Events

@@ -5,19 +5,10 @@ import msgspec
 from libs.fills import Fill, columns_of, day_of, got
 from libs.stamps import set_moment
 from services.order.claiming import Claims
+from services.order.domain.event import Amendment, Execution, Heartbeat, TradeEvent
 from services.order.domain.parking import Fault, Parked
-from services.order.domain.trade import (
-    Amendment,
-    Execution,
-    Heartbeat,
-    OrderType,
-    Replace,
-    Revision,
-    Standing,
-    Trade,
-    TradeEvent,
-    average_price_micros,
-)
+from services.order.domain.terms import OrderType, Revision
+from services.order.domain.trade import Replace, Standing, Trade, average_price_micros
 from services.order.domain.turns import Claimed, Waiting
 from services.order.store.executions import Page, Recorded, RecordedAmendment
 from stockbroker.common.v1 import terms_pb2

@@ -16,7 +16,15 @@ from libs.months import Month, months_between
 from libs.postgres import migrate
 from libs.postgres.partitions import ensure
 from services.ledger.main import MIGRATIONS
-from services.ledger.store import bookings, checkpoints, history, invariants, journal, portfolio
+from services.ledger.store import (
+    bookings,
+    checkpoints,
+    history,
+    invariants,
+    journal,
+    portfolio,
+    writing,
+)
 from services.ledger.store.months import ENTRIES as MONTHLY
 
 WRITER: dict[str, LiteralString] = {
@@ -27,9 +35,9 @@ WRITER: dict[str, LiteralString] = {
     "READ_RESTRAINTS": journal.READ_RESTRAINTS,
     "READ_ACCOUNTS": journal.READ_ACCOUNTS,
     "READ_BALANCES": journal.READ_BALANCES,
-    "WRITE_HEAD": journal.WRITE_HEAD,
-    "WRITE_ACCOUNTS": journal.WRITE_ACCOUNTS,
-    "DRAW_HOLDS": journal.DRAW_HOLDS,
+    "WRITE_HEAD": writing.WRITE_HEAD,
+    "WRITE_ACCOUNTS": writing.WRITE_ACCOUNTS,
+    "DRAW_HOLDS": writing.DRAW_HOLDS,
 }
 READER: dict[str, LiteralString] = {
     "READ_ACCOUNTS": portfolio.READ_ACCOUNTS,

@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 from libs.archive import Archiving, Damaged, check, command
 from libs.archive.archiving import Busy
 from libs.months import BY_UUID7, Month
-from libs.postgres.partitions import Partition, ensure, make_like, partitions
+from libs.postgres.leaves import make_like
+from libs.postgres.partitions import Partition, ensure, partitions
 from tests.libs.diary import MADE, NOW, TABLE, At, Steps, an_id, rows, write
 from tests.support.archiving import archive
 

@@ -14,7 +14,7 @@ from libs.postgres.partitions import ensure, name_of, partitions
 from services.order.archive import TradeEvents
 from services.order.domain.controls.setting import Book
 from services.order.domain.placing import Placement
-from services.order.domain.trade import Side, Terms
+from services.order.domain.terms import Side, Terms
 from services.order.guard import Guard
 from services.order.placing import place_trades
 from services.order.store.months import TRADE_EVENTS

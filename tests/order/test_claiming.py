@@ -13,23 +13,14 @@ from libs.partition import PARTITIONS, partition_of
 from services.order.claiming import claim_trades
 from services.order.domain.controls.setting import Book
 from services.order.domain.placing import Placement
-from services.order.domain.trade import Side, Terms
+from services.order.domain.terms import Side, Terms
 from services.order.guard import Guard
 from services.order.placing import place_trades
 from services.order.store.customers import Customers
 from stockbroker.order.v1 import order_execution_service_pb2 as pb
 from stockbroker.order.v1.order_pb2 import TradeEventKind as Kind
 from stockbroker.order.v1.order_pb2 import TradeStatus as Status
-from tests.order.client import (
-    Order,
-    accepted,
-    canceled,
-    filled,
-    in_doubt,
-    refused,
-    rejected,
-    seqs,
-)
+from tests.order.client import Order, accepted, canceled, filled, in_doubt, refused, rejected, seqs
 from tests.order.conftest import MakeHouse
 from tests.order.test_placing import rows
 from tests.support.wait import until

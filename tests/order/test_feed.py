@@ -9,8 +9,9 @@ import psycopg
 from libs.clock import SystemClock
 from services.order.database import Change, Database
 from services.order.domain.controls.setting import Book
+from services.order.domain.event import Heartbeat, TradeEvent
 from services.order.domain.placing import Placement
-from services.order.domain.trade import Heartbeat, Side, Terms, TradeEvent
+from services.order.domain.terms import Side, Terms
 from services.order.feed import Feed
 from services.order.guard import Guard
 from services.order.placing import place_trades

@@ -9,6 +9,7 @@ from libs.reasons import Reason
 from libs.refusals import Refused
 from services.order.domain import lifecycle
 from services.order.domain.canceling import cancel
+from services.order.domain.event import Amendment, Cause, Execution, TradeEvent, TradeEventKind
 from services.order.domain.journal import Journal, Told
 from services.order.domain.lifecycle import TABLE, Event, Next, State, Still, state_of
 from services.order.domain.news import (
@@ -25,21 +26,8 @@ from services.order.domain.news import (
 )
 from services.order.domain.placing import Placement, place
 from services.order.domain.replacing import Known, Replacement, revise
-from services.order.domain.trade import (
-    Amendment,
-    Cause,
-    Execution,
-    OrderType,
-    Replace,
-    Revision,
-    Side,
-    Standing,
-    Terms,
-    Trade,
-    TradeEvent,
-    TradeEventKind,
-    TradeStatus,
-)
+from services.order.domain.terms import OrderType, Revision, Side, Terms
+from services.order.domain.trade import Replace, Standing, Trade, TradeStatus
 from services.order.domain.verdicts import Code
 from tests.order.gates import open_gate
 from tests.order.test_rules_of_outcomes import TRADE_ID, a_trade

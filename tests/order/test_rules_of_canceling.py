@@ -5,9 +5,10 @@ import pytest
 from libs.reasons import Reason
 from libs.refusals import Refused
 from services.order.domain.canceling import Cancellation, cancel
+from services.order.domain.event import Cause, TradeEventKind
 from services.order.domain.news import Accepted, Canceled, CancelRejected, InDoubt
 from services.order.domain.outcomes import judge
-from services.order.domain.trade import Cause, Trade, TradeEventKind, TradeStatus
+from services.order.domain.trade import Trade, TradeStatus
 from services.order.domain.verdicts import Code
 from tests.order.test_rules_of_outcomes import a_fill, a_trade
 

@@ -14,7 +14,8 @@ from services.order.domain.controls.gate import Gate, Market, Recent, Resting, l
 from services.order.domain.controls.rates import Rates, spend
 from services.order.domain.controls.setting import Action, Book, Control, Scope, Setting
 from services.order.domain.controls.setting import Terms as ControlTerms
-from services.order.domain.trade import OrderType, Side, Standing, Terms, TimeInForce, Trade
+from services.order.domain.terms import OrderType, Side, Terms, TimeInForce
+from services.order.domain.trade import Standing, Trade
 
 AT = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
 DOLLAR = 1_000_000

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from libs.reasons import Reason
 from libs.refusals import Refused
 from services.order.domain.canceling import REASONS, cancel
+from services.order.domain.event import Cause, Execution, TradeEventKind
 from services.order.domain.journal import Journal, Told
 from services.order.domain.news import (
     Accepted,
@@ -22,18 +23,8 @@ from services.order.domain.news import (
     Rejected,
 )
 from services.order.domain.outcomes import judge, start
-from services.order.domain.trade import (
-    Cause,
-    Execution,
-    OrderType,
-    Side,
-    Standing,
-    Terms,
-    Trade,
-    TradeEventKind,
-    TradeStatus,
-    average_price_micros,
-)
+from services.order.domain.terms import OrderType, Side, Terms
+from services.order.domain.trade import Standing, Trade, TradeStatus, average_price_micros
 from services.order.domain.verdicts import Code
 
 AT = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)

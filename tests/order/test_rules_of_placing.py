@@ -7,18 +7,11 @@ import pytest
 from msgspec.structs import replace
 
 from libs.refusals import AlreadyExists, Invalid, Refusal
+from services.order.domain.event import TradeEvent
 from services.order.domain.placing import Placement, Wanted, as_placed, check, place
+from services.order.domain.terms import OrderType, Side, Terms, TimeInForce
 from services.order.domain.ticks import RULES, TickRule, tick_micros_at
-from services.order.domain.trade import (
-    OrderType,
-    Side,
-    Standing,
-    Terms,
-    TimeInForce,
-    Trade,
-    TradeEvent,
-    TradeStatus,
-)
+from services.order.domain.trade import Standing, Trade, TradeStatus
 from tests.order.gates import open_gate
 
 AT = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)

@@ -3,9 +3,11 @@
 import pytest
 
 from libs.reasons import Reason
+from services.order.domain.event import Cause
 from services.order.domain.news import ReplaceRejected
 from services.order.domain.outcomes import judge
-from services.order.domain.trade import Cause, Replace, Revision, Trade, TradeStatus
+from services.order.domain.terms import Revision
+from services.order.domain.trade import Replace, Trade, TradeStatus
 from tests.order.test_rules_of_outcomes import K, S, a_trade, resting
 
 REPLACE_ID = "019aa000-0000-7000-8000-0000000000aa"

@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 
 from services.order import outcomes_wire as wire
+from services.order.domain.event import TradeEventKind
 from services.order.domain.journal import fault_of
 from services.order.domain.news import Rejected
-from services.order.domain.trade import OrderType, Side, TimeInForce, TradeEventKind, TradeStatus
+from services.order.domain.terms import OrderType, Side, TimeInForce
+from services.order.domain.trade import TradeStatus
 from services.order.domain.verdicts import Code
 from stockbroker.common.v1 import terms_pb2
 from stockbroker.order.v1 import order_execution_service_pb2 as execution_pb

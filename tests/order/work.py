@@ -17,19 +17,13 @@ from services.order.domain.asking import Filters
 from services.order.domain.canceling import Cancellation
 from services.order.domain.controls.setting import Book, Control, Setting
 from services.order.domain.controls.setting import Terms as ControlTerms
+from services.order.domain.event import Execution
 from services.order.domain.journal import Told
 from services.order.domain.news import Accepted, Executed, Replaced
 from services.order.domain.placing import Placement
 from services.order.domain.replacing import Replacement
-from services.order.domain.trade import (
-    Execution,
-    OrderType,
-    Revision,
-    Side,
-    Terms,
-    Trade,
-    TradeStatus,
-)
+from services.order.domain.terms import OrderType, Revision, Side, Terms
+from services.order.domain.trade import Trade, TradeStatus
 from services.order.guard import Guard
 from services.order.placing import place_trades
 from services.order.replacing import replace_trades

@@ -9,8 +9,8 @@ from unittest import mock
 from msgspec import structs
 
 import services.execution.replacing as replacing
+import services.execution.report_wire as report_wire
 import services.execution.reports as reports
-import services.execution.wire as wire
 import services.order.domain.journal as journal
 import services.order.domain.outcomes as outcomes
 from libs.reasons import Reason
@@ -22,7 +22,7 @@ from services.order.domain.lifecycle import TABLE, Event, State
 @contextmanager
 def too_late_taken_for_canceled() -> Iterator[None]:
     """An order that could not be canceled any more counts as canceled."""
-    read = wire.report_from
+    read = report_wire.report_from
 
     def mistaken(message: Any) -> Report:
         report = read(message)
@@ -31,7 +31,7 @@ def too_late_taken_for_canceled() -> Iterator[None]:
         canceled = Ended(EndKind.CANCELED, Reason.REASON_CANCELED_BY_CUSTOMER, "")
         return structs.replace(report, news=canceled)
 
-    with mock.patch.object(wire, "report_from", mistaken):
+    with mock.patch.object(report_wire, "report_from", mistaken):
         yield
 
 

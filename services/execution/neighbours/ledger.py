@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from libs.clock import Clock
-from services.execution import amend_wire, replace_wire, wire
+from services.execution import amend_wire, replace_wire, report_wire, wire
 from services.execution.domain.booking import APPLIED, Booking, code_of
 from services.execution.domain.replacing import Adjustment
 from services.execution.domain.report import Amended, Fill, Report
@@ -30,7 +30,7 @@ class Ledger(Neighbour):
 
     async def post(self, fills: Sequence[tuple[Report, Fill]]) -> list[Booking]:
         """Book fills; what was done with each."""
-        response = await self._call(self._stub.PostExecutions, wire.postings_to(fills))
+        response = await self._call(self._stub.PostExecutions, report_wire.postings_to(fills))
         must_answer_all(fills, response.results)
         return [_booked(result.reason) for result in response.results]
 

@@ -5,7 +5,7 @@ import grpc
 from libs.auth import caller
 from libs.broker import Broker
 from libs.refusals import Denied
-from services.execution import wire
+from services.execution import report_wire
 from services.execution.cases import Cases
 from services.execution.domain.booking import APPLIED
 from services.execution.reports import Books
@@ -36,10 +36,10 @@ class ExecutionService(OperatorsDoor, pb_grpc.ExecutionServiceServicer):
             raise Denied(
                 Reason.REASON_PERMISSION_DENIED, "only the exchange gateway brings reports"
             )
-        reports = [wire.report_from(report) for report in request.reports]
+        reports = [report_wire.report_from(report) for report in request.reports]
         bookings = await self._books.apply(reports)
         self._worker.tally.reports_applied += bookings.count(APPLIED)
-        return wire.applied_to(request, bookings)
+        return report_wire.applied_to(request, bookings)
 
     async def GetStatus(
         self, request: pb.GetStatusRequest, context: Context

@@ -12,7 +12,8 @@ from services.ledger.domain import deeds, forms, transfers
 from services.ledger.domain.books import Kind
 from services.ledger.domain.operations import Leg, Operation, Restrain
 from services.ledger.service.asking import checked, refusal, take_one
-from services.ledger.store.history import History, StoredTransfer
+from services.ledger.store.history import History
+from services.ledger.store.stored import StoredTransfer
 from services.ledger.writer import Writer
 from stockbroker.ledger.v1 import ledger_service_pb2 as pb
 

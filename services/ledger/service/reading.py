@@ -12,8 +12,9 @@ from services.ledger.domain import forms
 from services.ledger.domain.books import AccountKey
 from services.ledger.service.asking import checked
 from services.ledger.store.bookings import Bookings
-from services.ledger.store.history import End, History
+from services.ledger.store.history import History
 from services.ledger.store.portfolio import Portfolios
+from services.ledger.store.stored import End
 from stockbroker.ledger.v1 import booked_execution_pb2, invariant_pb2, journal_pb2, posting_pb2
 
 _TRANSFERS_AT_ONCE = 500

@@ -9,8 +9,8 @@ from services.ledger import journal_wire
 from services.ledger.domain import deeds, forms
 from services.ledger.domain.books import AccountKey
 from services.ledger.service.asking import checked, owner
-from services.ledger.store.history import StoredTransfer
 from services.ledger.store.statements import Opening, Sealed, Statements
+from services.ledger.store.stored import StoredTransfer
 from stockbroker.ledger.v1 import statement_pb2 as pb
 
 

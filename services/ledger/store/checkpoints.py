@@ -3,7 +3,7 @@
 from psycopg import AsyncConnection
 
 from libs.proof.checkpoint import Checkpoint
-from services.ledger.store.history import StoredBatch, checkpoint_from
+from services.ledger.store.stored import StoredBatch, checkpoint_from
 
 _COLUMNS = """
     SELECT seq, last_transfer_seq, last_batch_seq, encode(last_batch_hash, 'hex'),

@@ -10,7 +10,7 @@ from psycopg import AsyncConnection
 from tenacity import AsyncRetrying, RetryError, retry_if_result, stop_after_delay, wait_fixed
 
 from libs.months import Month
-from libs.postgres.partitions import make_like
+from libs.postgres.leaves import make_like
 from services.ledger.store.months import ENTRIES
 
 NEXT_BEFORE = "entry_before_next"  # becomes the partition "before"

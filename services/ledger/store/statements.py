@@ -10,8 +10,9 @@ from libs.proof.checkpoint import Checkpoint
 from libs.proof.forms import account_origin
 from services.ledger.domain.books import AccountKey
 from services.ledger.store import checkpoints
-from services.ledger.store.history import StoredTransfer, read_range
+from services.ledger.store.history import read_range
 from services.ledger.store.horizon import archived, check_archived, read_horizon
+from services.ledger.store.stored import StoredTransfer
 
 # From the version before the first that was recorded at or after `from`, to the last that was
 # recorded before `until` and is sealed.

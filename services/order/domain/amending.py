@@ -1,8 +1,9 @@
 """Fills that the exchange takes back or corrects: the trade stays where it stands."""
 
+from services.order.domain.event import Amendment, Cause, Execution
 from services.order.domain.lifecycle import Event, after
 from services.order.domain.news import Amended
-from services.order.domain.trade import Amendment, Cause, Execution, Trade
+from services.order.domain.trade import Trade
 from services.order.domain.verdicts import REPEATED, Step, Verdict, applied, impossible
 
 _MAX_INT64 = 2**63 - 1

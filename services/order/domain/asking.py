@@ -12,7 +12,8 @@ from services.order.domain.placing import (
     check_client_order_id,
     check_symbol,
 )
-from services.order.domain.trade import Revision, TradeStatus
+from services.order.domain.terms import Revision
+from services.order.domain.trade import TradeStatus
 
 _DEFAULT_PAGE_SIZE = 50
 _MAX_PAGE_SIZE = 1000

@@ -8,9 +8,10 @@ from msgspec.structs import replace
 
 from libs.reasons import Reason
 from services.order import refusals
+from services.order.domain.event import Cause
 from services.order.domain.lifecycle import Event, Still, after, follow
 from services.order.domain.news import CancelRejected
-from services.order.domain.trade import Cause, Standing, Trade, TradeStatus
+from services.order.domain.trade import Standing, Trade, TradeStatus
 from services.order.domain.verdicts import REPEATED, Code, Step, Verdict, applied
 
 REASONS: Final[Mapping[Cause, int]] = {

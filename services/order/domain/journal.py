@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from services.order.domain.amending import looked_up
 from services.order.domain.asking import is_trade_id
+from services.order.domain.event import Amendment, Execution, TradeEvent, TradeEventKind
 from services.order.domain.news import (
     Accepted,
     Amended,
@@ -22,15 +23,7 @@ from services.order.domain.news import (
 from services.order.domain.outcomes import judge, start
 from services.order.domain.replacing import Known, answer_of, with_terms
 from services.order.domain.requests import Request, requests_of
-from services.order.domain.trade import (
-    Amendment,
-    Execution,
-    Replace,
-    Standing,
-    Trade,
-    TradeEvent,
-    TradeEventKind,
-)
+from services.order.domain.trade import Replace, Standing, Trade
 from services.order.domain.verdicts import REPEATED, Step, Verdict, impossible
 
 

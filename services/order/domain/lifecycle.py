@@ -11,7 +11,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from services.order.domain.trade import Standing, TradeEventKind, TradeStatus
+from services.order.domain.event import TradeEventKind
+from services.order.domain.trade import Standing, TradeStatus
 
 
 class State(Enum):

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from services.order.domain.trade import Amendment, Cause, Execution
+from services.order.domain.event import Amendment, Cause, Execution
 
 
 class Accepted(msgspec.Struct, frozen=True):

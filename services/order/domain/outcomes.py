@@ -15,6 +15,7 @@ from services.order.domain.canceling import (
     reject_cancel,
     tell_too_late,
 )
+from services.order.domain.event import Cause
 from services.order.domain.lifecycle import Event, State, Still, after, follow
 from services.order.domain.news import (
     Accepted,
@@ -28,12 +29,8 @@ from services.order.domain.news import (
     Replaced,
     ReplaceRejected,
 )
-from services.order.domain.replacing import (
-    reject_replace,
-    replaced,
-    tell_too_late_to_replace,
-)
-from services.order.domain.trade import Cause, Trade, TradeStatus
+from services.order.domain.replacing import reject_replace, replaced, tell_too_late_to_replace
+from services.order.domain.trade import Trade, TradeStatus
 from services.order.domain.verdicts import (
     REPEATED,
     Code,

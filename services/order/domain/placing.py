@@ -19,18 +19,11 @@ from services.order.domain.controls.checks import Check
 from services.order.domain.controls.decision import AT_PLACEMENT
 from services.order.domain.controls.facts import pack
 from services.order.domain.controls.gate import LET_THROUGH, Gate
+from services.order.domain.event import Cause, TradeEvent
 from services.order.domain.lifecycle import Event, after
+from services.order.domain.terms import OrderType, Side, Terms, TimeInForce
 from services.order.domain.ticks import tick_micros_at
-from services.order.domain.trade import (
-    AsPlaced,
-    Cause,
-    OrderType,
-    Side,
-    Terms,
-    TimeInForce,
-    Trade,
-    TradeEvent,
-)
+from services.order.domain.trade import AsPlaced, Trade
 
 MAX_QUANTITY = 10_000_000
 # The largest order at the highest price is worth less than 2**63 micros.

@@ -8,7 +8,7 @@ from libs.holds import ALL_AVAILABLE, Hold, hold_to_buy, hold_to_sell
 from libs.money import format_dollars
 from libs.reasons import Reason
 from services.order.domain.controls.decision import Decision
-from services.order.domain.trade import OrderType, Side, Terms
+from services.order.domain.terms import OrderType, Side, Terms
 
 _STOPS = frozenset({OrderType.STOP, OrderType.STOP_LIMIT})
 

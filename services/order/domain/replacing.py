@@ -8,19 +8,12 @@ from msgspec.structs import replace
 
 from libs.reasons import Reason
 from services.order import refusals
+from services.order.domain.event import Cause, TradeEventKind
 from services.order.domain.lifecycle import Event, Still, after, follow
 from services.order.domain.news import Replaced, ReplaceRejected
 from services.order.domain.placing import check_price, has_limit, has_stop
-from services.order.domain.trade import (
-    AsPlaced,
-    Cause,
-    Replace,
-    Revision,
-    Terms,
-    Trade,
-    TradeEventKind,
-    TradeStatus,
-)
+from services.order.domain.terms import Revision, Terms
+from services.order.domain.trade import AsPlaced, Replace, Trade, TradeStatus
 from services.order.domain.verdicts import REPEATED, Code, Step, Verdict, applied, impossible
 
 

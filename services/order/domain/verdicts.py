@@ -4,16 +4,9 @@ from enum import IntEnum
 
 import msgspec
 
+from services.order.domain.event import Amendment, Cause, Execution, TradeEventKind
 from services.order.domain.lifecycle import Event, after
-from services.order.domain.trade import (
-    Amendment,
-    Cause,
-    Execution,
-    Replace,
-    Standing,
-    Trade,
-    TradeEventKind,
-)
+from services.order.domain.trade import Replace, Standing, Trade
 
 
 class Code(IntEnum):

@@ -6,7 +6,7 @@ from services.order import controls_wire, placing_wire, refusals
 from services.order.domain.controls.decision import Decision
 from services.order.domain.placing import check
 from services.order.domain.previewing import estimate, hold_for, preview
-from services.order.domain.trade import Terms
+from services.order.domain.terms import Terms
 from services.order.guard import inform
 from services.order.service.desk import Desk
 from stockbroker.order.v1 import order_service_pb2 as pb

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import psycopg
 
-from services.order.domain.trade import Amendment, Trade, TradeEvent
+from services.order.domain.event import Amendment, TradeEvent
+from services.order.domain.trade import Trade
 from services.order.store.arrays import Bigints, Texts
 from services.order.store.rows import amendment_from
 

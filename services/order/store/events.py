@@ -5,7 +5,8 @@ from datetime import datetime
 
 import psycopg
 
-from services.order.domain.trade import Execution, Trade, TradeEvent
+from services.order.domain.event import Execution, TradeEvent
+from services.order.domain.trade import Trade
 from services.order.store.arrays import Bigints, Moments, Packed, Texts
 from services.order.store.later import Later
 from services.order.store.rows import execution_from

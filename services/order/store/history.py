@@ -10,7 +10,8 @@ import msgspec
 import psycopg
 from msgspec.structs import replace
 
-from services.order.domain.trade import Replace, Trade, TradeEvent
+from services.order.domain.event import TradeEvent
+from services.order.domain.trade import Replace, Trade
 from services.order.store.arrays import Bigints, Texts
 from services.order.store.rows import replace_from
 

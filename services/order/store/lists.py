@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import psycopg
 
 from services.order.domain.asking import Filters
-from services.order.domain.trade import Trade, TradeEvent
+from services.order.domain.event import TradeEvent
+from services.order.domain.trade import Trade
 from services.order.store.arrays import Bigints, Texts
 from services.order.store.history import History
 from services.order.store.rows import event_from, trade_from

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 import psycopg
 
 from services.order.domain.controls.gate import Likeness, Recent, Resting, likeness
-from services.order.domain.trade import Side, Trade
+from services.order.domain.terms import Side
+from services.order.domain.trade import Trade
 from services.order.store.arrays import Bigints, Texts
 
 

@@ -5,8 +5,9 @@ from typing import Any
 
 import psycopg
 
+from services.order.domain.event import TradeEvent, TradeEventKind
 from services.order.domain.replacing import Known
-from services.order.domain.trade import Trade, TradeEvent, TradeEventKind
+from services.order.domain.trade import Trade
 from services.order.store.arrays import Bigints, Texts
 from services.order.store.rows import replace_from
 

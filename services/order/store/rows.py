@@ -6,23 +6,9 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from services.order.domain.trade import (
-    Amendment,
-    AsPlaced,
-    Cause,
-    Execution,
-    OrderType,
-    Replace,
-    Revision,
-    Side,
-    Standing,
-    Terms,
-    TimeInForce,
-    Trade,
-    TradeEvent,
-    TradeEventKind,
-    TradeStatus,
-)
+from services.order.domain.event import Amendment, Cause, Execution, TradeEvent, TradeEventKind
+from services.order.domain.terms import OrderType, Revision, Side, Terms, TimeInForce
+from services.order.domain.trade import AsPlaced, Replace, Standing, Trade, TradeStatus
 
 # Looking a number up in a table is several times faster than calling the enum.
 _SIDES = {int(side): side for side in Side}

@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 
 from services.order.domain.controls.setting import Book, Control, Setting
-from services.order.domain.trade import Terms
+from services.order.domain.terms import Terms
 
 UNKNOWN = -1
 _NO_ID = b""

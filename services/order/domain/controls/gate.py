@@ -11,7 +11,8 @@ from services.order.domain.controls.decision import Decision, decide
 from services.order.domain.controls.facts import UNKNOWN, Case, Facts
 from services.order.domain.controls.rates import Rates, Spent
 from services.order.domain.controls.setting import Action, Book, Control, Setting
-from services.order.domain.trade import OrderType, Side, Terms, TimeInForce, Trade
+from services.order.domain.terms import OrderType, Side, Terms, TimeInForce
+from services.order.domain.trade import Trade
 
 LET_THROUGH = Decision(0, ())  # nothing was ever set
 _RATES = (Control.CUSTOMER_RATE, Control.SYMBOL_RATE)
