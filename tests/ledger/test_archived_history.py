@@ -1,6 +1,7 @@
 """What is archived is told as archived, and never by half."""
 
 import asyncio
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -130,3 +131,12 @@ async def test_who_reads_meanwhile_has_all_of_it_or_is_refused(
     await read()
     assert set(told) == {whole, GONE}
     assert told[-1] == GONE
+
+
+async def test_who_reads_another_database_is_not_waited_for(
+    archive: At, new_database: Callable[..., str]
+) -> None:
+    async with await psycopg.AsyncConnection.connect(new_database()) as elsewhere:
+        await elsewhere.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        await elsewhere.execute("SELECT 1")  # a dump, for instance
+        assert len(await asyncio.wait_for(archive.run(), 60)) == 2
