@@ -185,6 +185,16 @@ async def test_a_trade_whose_month_has_no_partition_lives_all_the_same(
     assert await value(connection, "SELECT count(*) FROM trade_event_default") == 0
 
 
+async def test_a_month_without_a_partition_stays_like_any_other(
+    order: Order, connection: psycopg.AsyncConnection, tmp_path: Path
+) -> None:
+    far = FOURTH.plus(5)
+    (waits,) = await place_in(connection, far, ["alice"])
+    manifests = await archive(connection, tmp_path, far.plus(1))
+    assert manifests[-1].month == str(far.plus(-1))
+    assert len(await order.events("alice", waits)) == 1
+
+
 async def test_trading_goes_on_while_months_are_taken_out(
     order: Order, connection: psycopg.AsyncConnection, tmp_path: Path
 ) -> None:
