@@ -60,6 +60,9 @@ class Archivable(Protocol):
         The partition need not be there: rows may lie in the default one.
         """
 
+    async def moved(self, connection: Connection, month: Month, rows: int) -> None:
+        """So many rows of the month were moved into its own partition, in this transaction."""
+
     async def facts(
         self, connection: Connection, partition: Partition, schema: str
     ) -> dict[str, Any]:
@@ -140,7 +143,11 @@ class Archiving:
         """The candidate's partition, made of what lies in the default one if there is none."""
         if candidate.partition is not None:
             return candidate.partition
-        await gather(self._connection, self._what.table, candidate.month)
+
+        async def moved(rows: int) -> None:
+            await self._what.moved(self._connection, candidate.month, rows)
+
+        await gather(self._connection, self._what.table, candidate.month, moved=moved)
         known = await partitions(self._connection, self._what.table)
         return next(each for each in known if each.has(candidate.month))
 

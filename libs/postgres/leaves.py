@@ -3,12 +3,15 @@
 All of it within a transaction that the caller owns.
 """
 
+from typing import LiteralString
+
 import psycopg
 from psycopg import sql
 
 from libs.months import Month, MonthlyTable
 
 Connection = psycopg.AsyncConnection
+_REMOVE: LiteralString = "DELETE FROM {default} WHERE {of_month}"
 _RIGHTS = ("INSERT", "UPDATE", "DELETE", "TRUNCATE")
 
 
@@ -40,10 +43,12 @@ async def make_like(connection: Connection, table: MonthlyTable, name: str) -> N
             await execute(connection, f"REVOKE {right} ON {{}} FROM CURRENT_USER", name)
 
 
-async def move_rows(
-    connection: Connection, table: MonthlyTable, month: Month, *, into: str
-) -> None:
-    """What lies in the default partition, into a table of its own; nobody else changes it so."""
+async def move_rows(connection: Connection, table: MonthlyTable, month: Month, *, into: str) -> int:
+    """What lies in the default partition, into a table of its own; nobody else changes it so.
+
+    How many rows. Once they are removed where they were, nothing more has to be waited for: a move
+    that is given up removes none.
+    """
     default, column = sql.Identifier(f"{table.name}_default"), sql.Identifier(table.column)
     of_month = sql.SQL("{} >= {} AND {} < {}").format(
         column,
@@ -54,18 +59,28 @@ async def move_rows(
     statements = [
         "ALTER TABLE {default} DISABLE TRIGGER USER",
         "INSERT INTO {month} SELECT * FROM {default} WHERE {of_month}",
-        "DELETE FROM {default} WHERE {of_month}",
+        # What it takes to attach the month.
+        "LOCK TABLE ONLY {table} IN SHARE UPDATE EXCLUSIVE MODE",
+        "LOCK TABLE {default} IN ACCESS EXCLUSIVE MODE",
+        _REMOVE,
         "ALTER TABLE {default} ENABLE TRIGGER USER",
     ]
     if not await _has_right(connection, f"{table.name}_default", "DELETE"):
         statements.insert(0, "GRANT DELETE ON {default} TO CURRENT_USER")
         statements.append("REVOKE DELETE ON {default} FROM CURRENT_USER")
+    count = 0
     for statement in statements:
-        await connection.execute(
+        cursor = await connection.execute(
             sql.SQL(statement).format(
-                default=default, month=sql.Identifier(into), of_month=of_month
+                table=sql.Identifier(table.name),
+                default=default,
+                month=sql.Identifier(into),
+                of_month=of_month,
             )
         )
+        if statement is _REMOVE:
+            count = cursor.rowcount
+    return count
 
 
 async def vouch(connection: Connection, table: MonthlyTable, name: str, ends: Month) -> None:

@@ -68,6 +68,10 @@ def name_of(table: MonthlyTable, month: Month) -> str:
     return f"{table.name}_{month.year:04d}_{month.month:02d}"
 
 
+async def _nothing_said(rows: int) -> None:
+    """Nobody has to know."""
+
+
 async def partitions(connection: Connection, table: MonthlyTable) -> list[Partition]:
     """All but the default one, oldest first."""
     cursor = await connection.execute(
@@ -105,7 +109,7 @@ async def ensure(
             continue
 
         async def make(month: Month = month) -> bool:
-            return await _make(connection, table, month, with_rows=False)
+            return await _make(connection, table, month)
 
         try:
             if await _patiently(connection, table, make):
@@ -115,14 +119,24 @@ async def ensure(
     return made
 
 
-async def gather(connection: Connection, table: MonthlyTable, month: Month) -> bool:
+async def gather(
+    connection: Connection,
+    table: MonthlyTable,
+    month: Month,
+    *,
+    moved: Callable[[int], Awaitable[None]] = _nothing_said,
+) -> bool:
     """Give a month a partition of its own, with what of it lies in the default one.
 
     For months that are over: while rows are moved the default partition can not be written to.
+    `moved`: told how many they are, in the same transaction.
     """
 
+    async def move(name: str) -> None:
+        await moved(await move_rows(connection, table, month, into=name))
+
     async def make() -> bool:
-        return await _make(connection, table, month, with_rows=True)
+        return await _make(connection, table, month, move)
 
     return await _patiently(connection, table, make)
 
@@ -165,15 +179,18 @@ async def take_out(
 
 
 async def _make(
-    connection: Connection, table: MonthlyTable, month: Month, *, with_rows: bool
+    connection: Connection,
+    table: MonthlyTable,
+    month: Month,
+    fill: Callable[[str], Awaitable[None]] | None = None,
 ) -> bool:
     """Whether the month had no partition. Within a transaction."""
     if any(each.has(month) for each in await partitions(connection, table)):
         return False
     name = name_of(table, month)
     await make_like(connection, table, name)
-    if with_rows:
-        await move_rows(connection, table, month, into=name)
+    if fill is not None:
+        await fill(name)
     await attach(connection, table, name, (month, month.plus(1)))
     _log.info("partition_made", table=table.name, month=str(month))
     return True

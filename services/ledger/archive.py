@@ -11,6 +11,7 @@ from psycopg import AsyncConnection
 
 from libs.archive import Damaged, command
 from libs.clock import SystemClock
+from libs.months import Month
 from libs.postgres.partitions import Partition
 from services.ledger.proving import Flaw, prove
 from services.ledger.store import leaving
@@ -36,6 +37,10 @@ class Entries:
         if await leaving.is_misplaced(connection, span, partition.ends):
             return "entries lie in another month than they were recorded in"
         return ""
+
+    async def moved(self, connection: AsyncConnection, month: Month, rows: int) -> None:
+        """Have it on record, so that the auditor does not take them for removed."""
+        await leaving.say_moved(connection, month, rows)
 
     async def facts(
         self, connection: AsyncConnection, partition: Partition, schema: str

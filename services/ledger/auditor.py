@@ -22,6 +22,7 @@ from libs.clock import Clock
 from libs.postgres import Pool
 from libs.refusals import Unavailable
 from libs.tasks import end
+from services.ledger.domain.changes import Changes, Counters
 from services.ledger.domain.deeds import derived
 from services.ledger.store import invariants
 from services.ledger.store.history import read_end
@@ -49,13 +50,10 @@ _MOST_BREACHES = 5
 _ONE_MOMENT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 # Which partitions there are is not of that moment but of now: before it begins, they are to stay.
 _ALL_STAYS = "LOCK TABLE ONLY entry IN ACCESS SHARE MODE"
-# Tables whose rows never change, and the rule that is broken if one does.
-_HISTORY = {"transfer": "I6", "entry": "I3", "batch": "I6", "checkpoint": "I6"}
 
 _broken = Gauge("ledger_invariant_broken", "1 while an invariant is broken", ["invariant"])
 _log = structlog.get_logger()
 
-Counters = dict[tuple[str, int], tuple[int, int, int]]  # by table and partition
 Breaches = dict[str, list[str]]
 
 
@@ -86,8 +84,9 @@ class Auditor:
         self._looked = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._latest: Look | None = None
-        self._counters: Counters = {}
-        self._changed: Breaches = {}  # what somebody did to the history since this process began
+        self._counters: Counters = {}  # as of the latest look
+        self._changes = Changes()
+        self._owes_full = False  # whether history was changed since the latest full look
         self._next_full = 0.0
         self._next_state = 0.0
         self._owes_state = False  # whether somebody else than the writer may have written
@@ -110,7 +109,8 @@ class Auditor:
         async with self._lock:
             before = self._latest
             counters = await self._read_counters()
-            is_full = full or before is None or self._note_changes(counters)
+            self._owes_full |= self._changes.note(counters, moved=await self._read_moved())
+            is_full = full or before is None or self._owes_full
             began = self._clock.monotonic()
             after = 0 if is_full or before is None else before.transfer_seq
             if is_full or not in_turn:
@@ -119,6 +119,7 @@ class Auditor:
             self._counters = counters
             seconds = self._clock.monotonic() - began
             if is_full:
+                self._owes_full = False
                 pause = max(_FULL_PAUSE_SECONDS, seconds * _FULL_PART_OF_TIME)
                 self._next_full = self._clock.monotonic() + pause
             self._latest = self._judge(before, breaches, until, is_full=is_full)
@@ -161,25 +162,15 @@ class Auditor:
             cursor = await connection.execute(invariants.READ_COUNTERS)
             return {row[:2]: row[2:] for row in await cursor.fetchall()}
 
-    def _note_changes(self, counters: Counters) -> bool:
-        """Whether rows of history were changed or removed since the latest look."""
-        is_changed = False
-        for table, rule in _HISTORY.items():
-            count = 0
-            for key, (_, *now) in counters.items():
-                if key[0] == table:
-                    _, *then = self._counters.get(key, (0, 0, 0))
-                    count += max(0, sum(now) - sum(then))
-            if count:
-                is_changed = True
-                self._changed.setdefault(rule, []).append(
-                    f"{count} rows of {table} were changed or removed"
-                )
-        return is_changed
+    async def _read_moved(self) -> int:
+        async with self._pool.connection() as connection:
+            cursor = await connection.execute(invariants.READ_MOVED)
+            ((moved,),) = await cursor.fetchall()
+            return int(moved)
 
     async def _search(self, after: int, *, is_full: bool) -> tuple[int, Breaches]:
         """The transfer up to which it looked, and what is broken."""
-        breaches: Breaches = {rule: list(words) for rule, words in self._changed.items()}
+        breaches: Breaches = {rule: list(words) for rule, words in self._changes.breaches.items()}
         async with self._pool.connection() as connection:
             async with connection.transaction():
                 await connection.execute(_ONE_MOMENT)

@@ -7,6 +7,7 @@ from typing import Any
 
 from libs.archive import command
 from libs.clock import SystemClock
+from libs.months import Month
 from libs.postgres.partitions import ARCHIVED, PUBLIC, Partition
 from services.order.database import Connection
 from services.order.store.months import TRADE_EVENTS, Months
@@ -30,6 +31,9 @@ class TradeEvents:
         found = await Months(connection).open_trades(before=partition.ends, limit=_NAMED + 1)
         named = ", ".join(found[:_NAMED]) + (", ..." if len(found) > _NAMED else "")
         return f"trades of it are not over: {named}" if found else ""
+
+    async def moved(self, connection: Connection, month: Month, rows: int) -> None:
+        """Nothing follows from it."""
 
     async def facts(
         self, connection: Connection, partition: Partition, schema: str

@@ -93,7 +93,7 @@ async def test_the_books_of_several_months_are_one(
 UNDONE = """
     ALTER TABLE entry DETACH PARTITION {name};
     DROP TABLE entry;
-    DROP TABLE archived_month CASCADE;
+    DROP TABLE moved_month, archived_month CASCADE;
     DROP FUNCTION month_of;
     ALTER TABLE {name} RENAME TO entry;
     ALTER TABLE entry DROP COLUMN month;

@@ -279,3 +279,6 @@ READ_COUNTERS = """
         OR relname IN ('account', 'hold', 'transfer', 'batch', 'checkpoint', 'restraint')
     ORDER BY relid
 """
+
+# How many entries were moved from one partition to another.
+READ_MOVED = "SELECT coalesce(sum(entries), 0)::bigint FROM moved_month"

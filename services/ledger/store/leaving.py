@@ -84,6 +84,9 @@ DECLARE = """
 """
 
 
+SAY_MOVED = "INSERT INTO moved_month (month, entries) VALUES (%(month)s, %(entries)s)"
+
+
 class Span(msgspec.Struct, frozen=True, kw_only=True):
     """What of the journal goes with a month: transfers above `after` up to `last_seq`."""
 
@@ -105,6 +108,11 @@ async def read_span(connection: AsyncConnection, ends: Month) -> Span:
     )
     ((*row,),) = await cursor.fetchall()
     return Span(**dict(zip(Span.__struct_fields__, row, strict=True)))
+
+
+async def say_moved(connection: AsyncConnection, month: Month, entries: int) -> None:
+    """Say that so many entries of a month were moved out of `entry_default`."""
+    await connection.execute(SAY_MOVED, {"month": month.number, "entries": entries})
 
 
 async def is_misplaced(connection: AsyncConnection, span: Span, ends: Month) -> bool:
