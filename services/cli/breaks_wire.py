@@ -54,6 +54,7 @@ def explanation_line(explanation: break_pb2.Explanation) -> str:
 def told_cells(told: break_pb2.ToldTerms) -> tuple[str, ...]:
     """What a source says."""
     no_fill = "no fill" if told.is_correction else ""
+    what = f"amendment {told.amendment_id}" if told.amendment_id else no_fill
     return (
         source_word(told.source),
         told.trade_id,
@@ -62,7 +63,7 @@ def told_cells(told: break_pb2.ToldTerms) -> tuple[str, ...]:
         format_shares(told.quantity),
         told.symbol,
         format_dollars(told.notional_micros),
-        f"amendment {told.amendment_id}" if told.amendment_id else no_fill,
+        ", ".join(filter(None, (what, "archived" if told.is_archived else ""))),
     )
 
 

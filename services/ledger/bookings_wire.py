@@ -35,6 +35,7 @@ def booked_to(booking: Booking) -> pb.BookedExecution:
         trade_id=booking.trade_id,
         correction_kind=_KINDS.get(booking.kind, CorrectionKind.CORRECTION_KIND_UNSPECIFIED),
         correction_id=booking.correction_id,
+        is_archived=booking.is_archived,
         movements=[
             pb.BookedExecution.Movement(
                 customer_id=each.customer_id, asset=each.asset, amount=each.amount

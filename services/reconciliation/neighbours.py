@@ -5,7 +5,6 @@ from datetime import datetime
 from typing import Any, Protocol
 
 import grpc
-from msgspec.structs import replace
 
 from services.reconciliation import wire
 from services.reconciliation.domain.sighting import ORIGIN, Page, Place, Sighting, Source, numbered
@@ -113,13 +112,12 @@ class LedgerReader:
 
     async def read(self, after: Place, *, limit: int, now: datetime) -> Page:
         request = booked_execution_pb2.ListBookedExecutionsRequest(
-            after_seq=after.position, limit=limit, in_columns=True
+            after_seq=after.position, limit=limit, in_columns=True, with_archived=True
         )
         told = await _ask(self._ledger.ListBookedExecutions, request)
         found = _in_columns(Source.LEDGER, told)
         found += [each for booked in told.executions for each in wire.from_ledger(booked)]
-        page = _numbered_page(Source.LEDGER, after, told, found, now=now)
-        return replace(page, archived=numbered(told.archived_seq))
+        return _numbered_page(Source.LEDGER, after, told, found, now=now)
 
 
 async def _ask(method: Any, request: Any) -> Any:

@@ -105,6 +105,7 @@ def _told_to(sighting: Sighting) -> break_pb2.ToldTerms:
         position=sighting.position,
         is_correction=not sighting.is_fill,
         amendment_id=sighting.amendment_id,
+        is_archived=sighting.is_archived,
     )
 
 

@@ -171,6 +171,7 @@ def from_ledger(booked: BookedExecution) -> Iterable[Sighting]:
             customer_id=each.customer_id,
             symbol=each.asset,
             amendment_id=booked.correction_id,
+            is_archived=booked.is_archived,
         )
 
 

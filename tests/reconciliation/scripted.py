@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, LiteralString
 
+from msgspec.structs import replace
 from psycopg import AsyncConnection, sql
 
 from libs.ids import SystemIds
@@ -49,7 +50,7 @@ class ScriptedSource:
         self.source = source
         self.sightings: dict[int, Sighting] = {}
         self.is_away = False
-        self.archived = 0  # what stands up to there is told no more
+        self.archived = 0  # of what stands up to there no figures are told any more
         self.pages: list[tuple[Place, int]] = []
 
     def add(self, execution_id: str, **changes: Any) -> int:
@@ -63,17 +64,19 @@ class ScriptedSource:
             raise Away("UNAVAILABLE: gone")
         self.pages.append((after, limit))
         last = max(self.sightings, default=0)
-        until = max(min(after.position + limit, last), self.archived)
-        first = max(after.position, self.archived)
-        told = [s for p, s in sorted(self.sightings.items()) if first < p <= until]
+        until = min(after.position + limit, last)
+        told = [
+            as_archived(sighting) if position <= self.archived else sighting
+            for position, sighting in sorted(self.sightings.items())
+            if after.position < position <= until
+        ]
         return Page(
             source=self.source,
             after=after,
             next=numbered(until),
-            reaches_end=last <= max(after.position + limit, self.archived),
+            reaches_end=last <= after.position + limit,
             began_at=now,
             sightings=tuple(told),
-            archived=numbered(self.archived),
         )
 
 
@@ -92,6 +95,11 @@ def a_sighting(source: Source, execution_id: str, position: int, **changes: Any)
         "symbol": "AAPL",
     }
     return Sighting(**(fields | changes))
+
+
+def as_archived(sighting: Sighting) -> Sighting:
+    """What the ledger tells of it once what it moved is archived."""
+    return replace(sighting, shares=0, cash_micros=0, customer_id="", symbol="", is_archived=True)
 
 
 def but(sighting: Any, **changes: Any) -> Any:

@@ -171,9 +171,11 @@ async def test_what_a_source_has_archived_is_not_missing_there(make_desk: MakeDe
     assert await desk.breaks() == []
     ledger = desk.sources[Source.LEDGER]
     ledger.archived = 4
+    kept = await desk.count_rows("sighting"), await desk.count_rows("agreed_execution")
 
     await desk.rounds_for(20)
     assert await desk.breaks() == []
+    assert (await desk.count_rows("sighting"), await desk.count_rows("agreed_execution")) == kept
     del ledger.sightings[5]
     await desk.rounds_for(20)
     assert await desk.open_classes() == [("a-2", "MISSING_AT_LEDGER")]

@@ -59,3 +59,46 @@ async def test_two_processes_at_once_open_a_break_once(make_desk: MakeDesk) -> N
         await second.rounds_for(1)
 
     assert await first.open_classes() == [("e-1", "MISSING_AT_LEDGER")]
+
+
+async def test_who_begins_on_an_empty_database_misses_nothing_that_is_archived(
+    make_desk: MakeDesk,
+) -> None:
+    """But what the ledger never booked, however old."""
+    desk = make_desk(page_rows=2, reread_rows=2)
+    for number in range(5):
+        desk.everywhere(f"e-{number}")
+    for source in (Source.VENUE, Source.GATEWAY, Source.ORDER):
+        desk.sources[source].add("lost")
+    for number in range(5, 8):
+        desk.everywhere(f"e-{number}")
+    desk.sources[Source.LEDGER].archived = 6
+    await desk.rounds_for(30)
+    assert await desk.open_classes() == [("lost", "MISSING_AT_LEDGER")]
+    assert await desk.count_rows("agreed_execution") == 8
+    assert await desk.count_rows("sighting") == 3
+    assert desk.rounds.whole_since() is not None
+
+
+async def test_what_is_amended_after_it_was_archived_is_a_break_until_an_entry_makes_it_right(
+    make_desk: MakeDesk,
+) -> None:
+    """For one that began on an empty database, too."""
+    desk = make_desk()
+    ledger = desk.sources[Source.LEDGER]
+    desk.everywhere("e-0")
+    ledger.archived = 1
+    await desk.rounds_for(8)
+    bust = {"is_fill": False, "amendment_id": "b-1", "shares": 0, "cash_micros": 0}
+    for source in (Source.VENUE, Source.GATEWAY):
+        desk.sources[source].add("e-0", **bust)
+    await desk.rounds_for(8)
+    missing = [("e-0", f"AMENDMENT_MISSING_AT_{name}") for name in ("LEDGER", "ORDER")]
+    assert sorted(await desk.open_classes()) == missing
+    ledger.add("e-0", is_fill=False, shares=-10, cash_micros=1_000_000_000)
+    await desk.rounds_for(2)
+    assert await desk.breaks() == []
+    assert {each.ending for each in await desk.breaks(BreakState.CLOSED)} == {2}
+    ledger.archived = 2
+    await desk.rounds_for(8)
+    assert await desk.breaks() == []

@@ -50,13 +50,14 @@ class Reading:
         self, request: booked_execution_pb2.ListBookedExecutionsRequest, context: Context
     ) -> booked_execution_pb2.ListBookedExecutionsResponse:
         after, limit = checked(lambda: bookings_wire.window_from(request))
-        found = await self._bookings.between(after, after + limit, apart=request.in_columns)
-        until = max(after + limit, found.archived_seq)  # nothing is told of what is archived
+        until = after + limit
+        archived = await self._bookings.archived(after, until) if request.with_archived else None
+        found = archived or await self._bookings.between(after, until, apart=request.in_columns)
         return booked_execution_pb2.ListBookedExecutionsResponse(
             executions=map(bookings_wire.booked_to, found.bookings),
             columns=columns_of(found.venue, found.fills) if request.in_columns else None,
-            next_after_seq=min(until, found.end),
-            reaches_end=found.end <= until,
+            next_after_seq=min(found.until, found.end),
+            reaches_end=found.end <= found.until,
             archived_seq=found.archived_seq,
         )
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 from psycopg import AsyncConnection
 
 from libs.fills import Fill, day_of
@@ -83,10 +84,11 @@ class Booking(msgspec.Struct, frozen=True, kw_only=True):
     recorded_at: datetime
     kind: Kind
     correction_id: str  # of a bust or correction, else empty
+    is_archived: bool = False  # what it moved is: there are no movements
 
 
 class Booked(NamedTuple):
-    """Some bookings, and where the journal ends.
+    """Some bookings, up to which transfer all are told, and where the journal ends.
 
     `fills`: those of `venue` that moved cash and shares of one customer, if they were asked for as
     such; they are not among `bookings`.
@@ -95,8 +97,9 @@ class Booked(NamedTuple):
     bookings: list[Booking]
     venue: str
     fills: list[Fill]
+    until: int
     end: int
-    archived_seq: int  # of transfers up to it nothing is told: their entries are archived
+    archived_seq: int  # entries of transfers up to it are archived
 
 
 class Bookings:
@@ -108,7 +111,7 @@ class Bookings:
     async def between(self, after: int, until: int, *, apart: bool = False) -> Booked:
         """Those of transfers after < seq <= until, in order; `apart`: fills told as such.
 
-        Raises Unavailable.
+        Nothing is told of those that are archived. Raises Unavailable.
         """
         while True:
             booked = await self._between(after, until, apart=apart)
@@ -117,26 +120,37 @@ class Bookings:
             if horizon.seq == booked.archived_seq:
                 return booked
 
+    async def archived(self, after: int, until: int) -> Booked | None:
+        """Those of archived transfers after < seq <= until, without what they moved; None: there
+        are none after. Transfers never change. Raises Unavailable.
+        """
+        async with self._pool.connection() as connection:
+            archived_seq = (await read_horizon(connection)).seq
+            if after >= archived_seq:
+                return None
+            cursor = await connection.execute(_END)
+            end: int = (await cursor.fetchall())[0][0]
+            bounds = {"after": after, "until": min(until, archived_seq)}
+            transfers, page = await _read(connection, bounds)
+        found = [page.booking(transfer) for transfer in transfers]
+        told = [replace(each, is_archived=True) for each in found if each is not None]
+        return Booked(told, "", [], bounds["until"], end, archived_seq)
+
     async def _between(self, after: int, until: int, *, apart: bool) -> Booked:
         """The same; some may have been archived meanwhile."""
         async with self._pool.connection() as connection:
             archived_seq = (await read_horizon(connection)).seq
             cursor = await connection.execute(_END)
             end: int = (await cursor.fetchall())[0][0]
+            until = max(until, archived_seq)
             bounds = {"after": max(after, archived_seq), "until": min(until, end)}
-            cursor = await connection.execute(LIST_TRANSFERS, bounds, binary=True)
-            transfers = [_Transfer(*row) for row in await cursor.fetchall()]
-            if not transfers:
-                return Booked([], "", [], end, archived_seq)
-            undone = await _undone(connection, transfers)
-            cursor = await connection.execute(LIST_BATCHES, bounds, binary=True)
-            batches = await cursor.fetchall()
-            movements = await _movements(connection, bounds)
-        page = _Page(undone, [last for last, _ in batches], [at for _, at in batches], movements)
+            transfers, page = await _read(connection, bounds)
+            if transfers:
+                page = page._replace(movements=await _movements(connection, bounds))
         venue, fills, others = _parted(transfers, page) if apart else ("", [], transfers)
         found = [page.booking(transfer) for transfer in others]
         told = [each for each in found if each is not None]
-        return Booked(told, venue, fills, end, archived_seq)
+        return Booked(told, venue, fills, until, end, archived_seq)
 
 
 class _Transfer(NamedTuple):
@@ -147,6 +161,20 @@ class _Transfer(NamedTuple):
     hold_id: str | None
     reverses: str | None
     effective_at: datetime | None  # None: when it was recorded
+
+
+async def _read(
+    connection: AsyncConnection, bounds: Mapping[str, int]
+) -> "tuple[list[_Transfer], _Page]":
+    """The transfers of a range, and what they are about; not what they moved."""
+    cursor = await connection.execute(LIST_TRANSFERS, bounds, binary=True)
+    transfers = [_Transfer(*row) for row in await cursor.fetchall()]
+    if not transfers:
+        return [], _Page({}, [], [], {})
+    undone = await _undone(connection, transfers)
+    cursor = await connection.execute(LIST_BATCHES, bounds, binary=True)
+    batches = await cursor.fetchall()
+    return transfers, _Page(undone, [last for last, _ in batches], [at for _, at in batches], {})
 
 
 async def _undone(

@@ -5,12 +5,14 @@ from datetime import date
 from operator import attrgetter
 
 import msgspec
+from msgspec.structs import replace
 
 from services.reconciliation.domain.sighting import Sighting, Source
 
 _SOURCES = list(Source)
 _source = attrgetter("source")
 _terms = attrgetter("trade_id", "symbol", "shares", "cash_micros", "trade_date", "is_fill", "part")
+_place = attrgetter("trade_id", "trade_date", "is_fill", "part")  # all that is left when archived
 
 
 class Agreed(msgspec.Struct, frozen=True, gc=False):
@@ -33,7 +35,8 @@ class Agreed(msgspec.Struct, frozen=True, gc=False):
 def agreed(told: Sequence[Sighting]) -> Agreed | None:
     """The execution of which these are all the sightings; None: they are not all four and alike.
 
-    A corrected one is no such, and neither is one that a source dates otherwise.
+    A corrected one is no such, and neither is one that a source dates otherwise. One that the
+    ledger has archived is, for it was booked.
     """
     if len(told) != len(_SOURCES):
         return None
@@ -43,6 +46,8 @@ def agreed(told: Sequence[Sighting]) -> Agreed | None:
     terms = _terms(venue)
     if not venue.is_fill or venue.part or venue.customer_id:
         return None
+    if ledger.is_archived and _place(ledger) == _place(venue):
+        ledger = replace(order, source=Source.LEDGER, position=ledger.position)
     if not terms == _terms(gateway) == _terms(order) == _terms(ledger):
         return None
     if not gateway.customer_id == order.customer_id == ledger.customer_id:

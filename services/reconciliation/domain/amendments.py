@@ -57,7 +57,7 @@ def amendments_of_ledger(told: Sightings) -> set[BreakClass]:
     venue's with a slash and a number.
     """
     words = _by_id(told.get(Source.VENUE, ()))
-    booked = {_as_told(id_, words) for id_ in _by_id(told.get(Source.LEDGER, ()))}
+    booked = {told_as(id_, words) for id_ in _by_id(told.get(Source.LEDGER, ()))}
     last = last_word(told.get(Source.VENUE, ()))
     classes: set[BreakClass] = set()
     if last is not None and last.amendment_id not in booked:
@@ -67,7 +67,7 @@ def amendments_of_ledger(told: Sightings) -> set[BreakClass]:
     return classes or {BreakClass.AMENDMENT_ALTERED_AT_LEDGER}
 
 
-def _as_told(booked_as: str, words: Collection[str]) -> str:
+def told_as(booked_as: str, words: Collection[str]) -> str:
     """The venue's id of what the ledger booked under this one."""
     asked_first = booked_as.rpartition("/")[0]
     return asked_first if asked_first in words and booked_as not in words else booked_as

@@ -44,7 +44,8 @@ class Sighting(msgspec.Struct, frozen=True, gc=False):
     for what a source says that the execution is instead. A transfer of the ledger that touches
     several customers or symbols is several `part`s; at the order service an amendment, which may
     stand at the place of the fill itself, is one. `amendment_id`: the venue's id of the bust or
-    correction that this is; empty: it is none.
+    correction that this is; empty: it is none. `is_archived`: what the ledger moved for it is not
+    told any more, nor whose it was.
     """
 
     source: Source
@@ -60,6 +61,7 @@ class Sighting(msgspec.Struct, frozen=True, gc=False):
     part: int = 0
     is_fill: bool = True
     amendment_id: str = ""
+    is_archived: bool = False
 
     @property
     def key(self) -> Key:
@@ -75,8 +77,7 @@ class Sighting(msgspec.Struct, frozen=True, gc=False):
 class Page(msgspec.Struct, frozen=True, kw_only=True):
     """Some of a source's executions: all behind `after` up to `next`, and maybe some behind it.
 
-    `reaches_end`: with these, all that was on record at `began_at` is told. `archived`: what stands
-    up to there is archived at the source, which tells it no more; what it told of it stays known.
+    `reaches_end`: with these, all that was on record at `began_at` is told.
     """
 
     source: Source
@@ -85,12 +86,6 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     reaches_end: bool
     began_at: datetime
     sightings: tuple[Sighting, ...]
-    archived: Place = ORIGIN
-
-    @property
-    def told_after(self) -> Place:
-        """Behind where the source tells all it has."""
-        return max(self.after, self.archived)
 
     @property
     def has_more(self) -> bool:
@@ -129,20 +124,30 @@ def told_whole(page: Page) -> Place:
 
 
 def changes(page: Page, known: list[Sighting], *, is_reread: bool) -> Changes:
-    """What is to be kept and what to be forgotten; `known`: what is behind page.told_after, up to
-    the upper bound.
+    """What is to be kept and what to be forgotten; `known`: what is behind page.after, up to the
+    upper bound.
 
-    Only a page that was read anew shows that something is gone.
+    Only a page that was read anew shows that something is gone. Of what a source has archived it
+    tells less than it did: what is known of it stays.
     """
     if not known:  # as of most pages of what is new
         return Changes(list(page.sightings), [])
     stored = {_name(each): each for each in known}
     told = {_name(each): each for each in page.sightings}
-    fresh = [each for name, each in told.items() if stored.get(name) != each]
+    fresh = [
+        each
+        for name, each in told.items()
+        if stored.get(name) != each and not (each.is_archived and name in stored)
+    ]
     if not is_reread:
         return Changes(fresh, [])
     end = told_whole(page)
-    gone = [each for name, each in stored.items() if name not in told and each.place <= end]
+    archived = {each.place for each in told.values() if each.is_archived}
+    gone = [
+        each
+        for name, each in stored.items()
+        if name not in told and each.place <= end and each.place not in archived
+    ]
     return Changes(fresh, gone)
 
 

@@ -10,6 +10,7 @@ from services.reconciliation.domain.amendments import (
     amendments_of_records,
     last_word,
 )
+from services.reconciliation.domain.archived import as_booked, is_nobody_elses
 from services.reconciliation.domain.break_class import BreakClass
 from services.reconciliation.domain.sighting import Sighting, Source
 
@@ -55,6 +56,9 @@ def judge(sightings: Iterable[Sighting]) -> Verdict:
     told: dict[Source, list[Sighting]] = {}
     for each in sightings:
         told.setdefault(each.source, []).append(each)
+    is_lost = is_nobody_elses(told)
+    if Source.LEDGER in told:
+        told[Source.LEDGER] = as_booked(told)
     fills = {source: terms for source, found in told.items() if (terms := _as_told(found))}
     customer = _customer(fills)
     due = _after_amendments(fills.get(Source.VENUE), told.get(Source.VENUE, []))
@@ -66,7 +70,7 @@ def judge(sightings: Iterable[Sighting]) -> Verdict:
     classes |= amendments_of_records(told, customer)
     venue = fills.get(Source.VENUE)
     if venue is None:
-        is_there = left is not None or not fills.keys() <= {Source.LEDGER}
+        is_there = is_lost or left is not None or not fills.keys() <= {Source.LEDGER}
         return Verdict(frozenset(classes | ({BreakClass.UNKNOWN_TO_VENUE} if is_there else set())))
     found = _of_records(venue, fills, customer)
     if not _agrees(due, left, customer):

@@ -107,10 +107,10 @@ class Agreements:
         self._connection = connection
 
     async def behind(self, page: Page, *, is_reread: bool) -> list[Sighting]:
-        """What is known of the source from where the page tells all there is to where it ends."""
+        """What is known of the source from where the page begins to where it ends."""
         until = upper_bound(page, is_reread=is_reread)
         cursor = await self._connection.execute(
-            _READ_BETWEEN[page.source], bounds_of(page.told_after, until), binary=True
+            _READ_BETWEEN[page.source], bounds_of(page.after, until), binary=True
         )
         return [_sighting(page.source, row) for row in await cursor.fetchall()]
 

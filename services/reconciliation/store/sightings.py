@@ -15,7 +15,7 @@ FIRST_DAY = date(2000, 1, 1)
 
 _SELECT = """
 SELECT source, position, part, trade_date, shares, cash_micros, is_fill, venue, execution_id,
-    trade_id, customer_id, symbol, amendment_id
+    trade_id, customer_id, symbol, amendment_id, is_archived
 """
 
 _BETWEEN = """
@@ -40,21 +40,21 @@ _READ_OF_KEYS = _SELECT + _OF_KEYS
 
 _KEEP = """
 INSERT INTO sighting (source, position, part, trade_date, shares, cash_micros, is_fill, venue,
-    execution_id, trade_id, customer_id, symbol, amendment_id)
+    execution_id, trade_id, customer_id, symbol, amendment_id, is_archived)
 SELECT source, position, part, date '2000-01-01' + trade_day::integer, shares, cash_micros,
-    is_fill, venue, execution_id, trade_id, customer_id, symbol, amendment_id
+    is_fill, venue, execution_id, trade_id, customer_id, symbol, amendment_id, are_archived
 FROM unnest(%(sources)s::bigint[], %(positions)s::bigint[], %(parts)s::bigint[],
     %(trade_days)s::bigint[], %(shares)s::bigint[], %(cash_micros)s::bigint[],
     %(are_fills)s::boolean[], %(venues)s::text[], %(execution_ids)s::text[],
     %(trade_ids)s::text[], %(customer_ids)s::text[], %(symbols)s::text[],
-    %(amendment_ids)s::text[])
+    %(amendment_ids)s::text[], %(are_archived)s::boolean[])
     AS i (source, position, part, trade_day, shares, cash_micros, is_fill, venue, execution_id,
-        trade_id, customer_id, symbol, amendment_id)
+        trade_id, customer_id, symbol, amendment_id, are_archived)
 ON CONFLICT (venue, execution_id, source, position, part) DO UPDATE
 SET trade_date = excluded.trade_date, shares = excluded.shares,
     cash_micros = excluded.cash_micros, is_fill = excluded.is_fill,
     trade_id = excluded.trade_id, customer_id = excluded.customer_id, symbol = excluded.symbol,
-    amendment_id = excluded.amendment_id
+    amendment_id = excluded.amendment_id, is_archived = excluded.is_archived
 """
 
 # Each row is looked up on its own, so that no plan depends on how many there are.
@@ -88,11 +88,11 @@ class Sightings:
         self._connection = connection
 
     async def behind(self, page: Page, *, is_reread: bool) -> list[Sighting]:
-        """What is known of the source from where the page tells all there is to where it ends."""
+        """What is known of the source from where the page begins to where it ends."""
         until = upper_bound(page, is_reread=is_reread)
         cursor = await self._connection.execute(
             _READ_BETWEEN.encode(),
-            {"source": page.source, **bounds_of(page.told_after, until)},
+            {"source": page.source, **bounds_of(page.after, until)},
             binary=True,
         )
         return [sighting_from(row) for row in await cursor.fetchall()]
@@ -151,7 +151,7 @@ class Sightings:
 def sighting_from(row: Sequence[Any]) -> Sighting:
     """From the columns of a sighting."""
     source, position, part, trade_date, shares, cash_micros, is_fill, *names = row
-    venue, execution_id, trade_id, customer_id, symbol, amendment_id = names
+    venue, execution_id, trade_id, customer_id, symbol, amendment_id, is_archived = names
     return Sighting(
         source=Source(source),
         position=position,
@@ -166,6 +166,7 @@ def sighting_from(row: Sequence[Any]) -> Sighting:
         customer_id=customer_id,
         symbol=symbol,
         amendment_id=amendment_id,
+        is_archived=is_archived,
     )
 
 
@@ -184,6 +185,7 @@ def _columns(sightings: Sequence[Sighting]) -> dict[str, Packed]:
         "customer_ids": Texts([each.customer_id for each in sightings]),
         "symbols": Texts([each.symbol for each in sightings]),
         "amendment_ids": Texts([each.amendment_id for each in sightings]),
+        "are_archived": Flags([each.is_archived for each in sightings]),
     }
 
 
