@@ -24,13 +24,7 @@ from stockbroker.ledger.v1 import (
     statement_pb2,
 )
 from tests.ledger.desk import USD, Desk, a_bust, new_id
-from tests.ledger.past import (
-    GONE,
-    At,
-    Past,
-    assert_invariants_hold,
-    refusal_of,
-)
+from tests.ledger.past import GONE, At, Past, assert_invariants_hold, refusal_of
 from tests.ledger.proofs import checked_statement
 from tests.support.keys import bearer
 from tests.support.wait import until
