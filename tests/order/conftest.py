@@ -24,6 +24,7 @@ from stockbroker.ledger.v1.ledger_service_pb2_grpc import (
     add_LedgerServiceServicer_to_server,
 )
 from tests.order.client import Order
+from tests.order.months import make_months
 from tests.support.keys import Keys
 from tests.support.wait import until
 
@@ -197,3 +198,11 @@ async def terminate(postgres: Postgres, postgres_url: str) -> AsyncIterator[Call
             return found
 
         yield cut
+
+
+@pytest.fixture
+async def connection(order: Order, postgres_url: str) -> AsyncIterator[psycopg.AsyncConnection]:
+    """Beside the running service, with partitions for months to come."""
+    async with await psycopg.AsyncConnection.connect(postgres_url, autocommit=True) as connection:
+        await make_months(connection)
+        yield connection

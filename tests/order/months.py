@@ -1,16 +1,19 @@
 """Trades of months to come, on the service's own database, and what it is to archive them."""
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import grpc
 import psycopg
+import pytest
 
 from libs.archive import Archiving, Manifest
 from libs.clock import SystemClock
 from libs.ids import SystemIds
 from libs.months import BY_UUID7, Month, months_between
 from libs.postgres.partitions import ensure, name_of, partitions
+from libs.rpc.status import metadata_of
 from services.order.archive import TradeEvents
 from services.order.domain.controls.setting import Book
 from services.order.domain.placing import Placement
@@ -18,10 +21,14 @@ from services.order.domain.terms import Side, Terms
 from services.order.guard import Guard
 from services.order.placing import place_trades
 from services.order.store.months import TRADE_EVENTS
+from tests.order.client import Order, accepted, filled
 from tests.support import archiving
 
 THIS = Month.of(datetime.now(UTC))  # the first: the database was made in it
 SECOND, THIRD, FOURTH = THIS.plus(1), THIS.plus(2), THIS.plus(3)
+
+
+ARCHIVED = ("OUT_OF_RANGE", "HISTORY_ARCHIVED")
 
 
 class At(SystemClock):
@@ -86,3 +93,20 @@ async def value(connection: psycopg.AsyncConnection, question: str) -> object:
     """The only one there is."""
     ((found,),) = await (await connection.execute(question.encode())).fetchall()
     return found
+
+
+async def trade_in(
+    order: Order, connection: psycopg.AsyncConnection, month: Month, customer: str = "alice"
+) -> str:
+    """A trade placed in that month and filled: 4 events."""
+    (trade_id,) = await place_in(connection, month, [customer])
+    await order.claim_as_leader(customer)
+    await order.apply(accepted(trade_id), filled(trade_id))
+    return trade_id
+
+
+async def archived_through(call: Awaitable[object]) -> str:
+    """What a refusal says."""
+    with pytest.raises(grpc.aio.AioRpcError) as refusal:
+        await call
+    return metadata_of(refusal.value)["archived_through_seq"]

@@ -5,74 +5,38 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 
-import grpc
 import psycopg
-import pytest
 
 from libs.archive import Archiving, check
-from libs.months import Month
-from libs.refusals import Archived
-from libs.rpc.status import metadata_of
 from services.order.archive import TradeEvents
-from services.order.database import Database
-from services.order.domain.event import Heartbeat
-from services.order.feed import Feed
-from services.order.watchers import Watchers
 from stockbroker.order.v1 import order_service_pb2 as pb
 from stockbroker.order.v1.order_pb2 import TradeEventKind as Kind
 from stockbroker.order.v1.order_pb2 import TradeStatus as Status
 from stockbroker.order.v1.recorded_execution_pb2 import ListExecutionsRequest
 from tests.order.client import Order, accepted, canceled, events_of, filled, refused, seqs
 from tests.order.months import (
+    ARCHIVED,
     FOURTH,
     SECOND,
     THIRD,
     THIS,
     archive,
-    make_months,
+    archived_through,
     make_older,
     place_in,
+    trade_in,
     value,
 )
 from tests.order.test_amending import busted
 from tests.support.wait import until
-
-ARCHIVED = ("OUT_OF_RANGE", "HISTORY_ARCHIVED")
-
-
-@pytest.fixture
-async def connection(order: Order, postgres_url: str) -> AsyncIterator[psycopg.AsyncConnection]:
-    """Beside the running service, with partitions for months to come."""
-    async with await psycopg.AsyncConnection.connect(postgres_url, autocommit=True) as connection:
-        await make_months(connection)
-        yield connection
-
-
-async def trade_in(
-    order: Order, connection: psycopg.AsyncConnection, month: Month, customer: str = "alice"
-) -> str:
-    """A trade placed in that month and filled: 4 events."""
-    (trade_id,) = await place_in(connection, month, [customer])
-    await order.claim_as_leader(customer)
-    await order.apply(accepted(trade_id), filled(trade_id))
-    return trade_id
 
 
 async def partial(order: Order, trade_id: str) -> pb.ListTradeEventsResponse:
     """What is left of alice's trade's story."""
     request = pb.ListTradeEventsRequest(trade_id=trade_id, partial=True)
     return await order.trades.ListTradeEvents(request, **order.as_customer("alice"))  # type: ignore[no-any-return]
-
-
-async def archived_through(call: Awaitable[object]) -> str:
-    """What a refusal says."""
-    with pytest.raises(grpc.aio.AioRpcError) as refusal:
-        await call
-    return metadata_of(refusal.value)["archived_through_seq"]
 
 
 async def test_of_an_archived_trade_all_is_there_but_its_steps(
@@ -100,26 +64,6 @@ async def test_of_an_archived_trade_all_is_there_but_its_steps(
     left = await partial(order, trade_id)
     assert (list(left.events), left.archived_through_seq) == ([], 4)
     assert await refused(order.events("bob", trade_id)) == ("NOT_FOUND", "TRADE_NOT_FOUND")
-
-
-async def test_a_stream_from_an_archived_event_is_refused_and_told_where_to_go_on(
-    order: Order, connection: psycopg.AsyncConnection, tmp_path: Path
-) -> None:
-    await trade_in(order, connection, THIS)
-    await trade_in(order, connection, THIRD)
-    await archive(connection, tmp_path, SECOND)
-    for after_seq in (0, 3):
-        assert await refused(order.watch("alice", after_seq)) == ARCHIVED
-    resume = int(await archived_through(order.watch("alice").read()))
-    stream = order.watch("alice", resume)
-    assert seqs(await events_of(stream, 4)) == [5, 6, 7, 8]
-    later = await order.place("alice")
-    (event,) = await events_of(stream, 1)
-    assert (event.seq, event.trade) == (9, later)
-    stream.cancel()
-    stream = order.watch("bob")  # has no history
-    assert (await stream.read()).heartbeat.head_seq == 0
-    stream.cancel()
 
 
 async def test_a_fill_is_busted_long_after_its_month_was_archived(
@@ -223,68 +167,6 @@ async def test_trading_goes_on_while_months_are_taken_out(
     assert seqs(await events_of(stream, count)) == list(range(1, count + 1))
     stream.cancel()
     assert await refused(order.watch("bob")) == ARCHIVED
-
-
-class Interrupted(Database):
-    """Something happens just before a read."""
-
-    happen: Callable[[], Awaitable[None]] | None = None
-
-    @asynccontextmanager
-    async def connection(self) -> AsyncIterator[psycopg.AsyncConnection]:
-        happen, self.happen = self.happen, None
-        if happen is not None:
-            await happen()
-        async with super().connection() as connection:
-            yield connection
-
-
-@pytest.mark.parametrize("month_after", [None, THIRD], ids=["nothing after", "more after"])
-async def test_a_stream_that_is_overtaken_by_the_archive_ends_and_says_so(
-    connection: psycopg.AsyncConnection,
-    postgres_url: str,
-    tmp_path: Path,
-    month_after: Month | None,
-) -> None:
-    """It read a first page; what would be on the second one is gone."""
-    gone = await place_in(connection, THIS, ["alice"] * 150)
-    if month_after is not None:
-        await place_in(connection, month_after, ["alice"])
-    await connection.execute("DELETE FROM open_trade WHERE trade_id = ANY (%s::uuid[])", [gone])
-    database = Interrupted(postgres_url, read_connections=2)
-    await database.open()
-
-    async def go() -> None:
-        await archive(connection, tmp_path, SECOND)
-
-    feed = Feed(database, Watchers(), heartbeat_seconds=3600)
-    async with aclosing(feed.follow("alice", 0)) as stream:
-        told = [await anext(stream) for _ in range(100)]
-        database.happen = go
-        with pytest.raises(Archived) as refusal:
-            while True:
-                told.append(await anext(stream))
-    await database.close()
-    assert len(told) == 100
-    assert refusal.value.metadata == {"archived_through_seq": "150"}
-
-
-async def test_a_stream_that_slept_while_events_came_and_went_is_told(
-    connection: psycopg.AsyncConnection, postgres_url: str, tmp_path: Path
-) -> None:
-    """It had been told all there was; of what came since nothing is here any more."""
-    database = Database(postgres_url, read_connections=2)
-    await database.open()
-    feed = Feed(database, Watchers(), heartbeat_seconds=0)
-    async with aclosing(feed.follow("alice", 0)) as stream:
-        assert await anext(stream) == Heartbeat(0)
-        await place_in(connection, THIS, ["alice"])
-        await connection.execute("DELETE FROM open_trade")
-        assert len(await archive(connection, tmp_path, SECOND)) == 1
-        with pytest.raises(Archived) as refusal:
-            await anext(stream)
-    await database.close()
-    assert refusal.value.metadata == {"archived_through_seq": "1"}
 
 
 async def test_an_archive_that_is_killed_in_the_middle_is_finished_by_the_next(
