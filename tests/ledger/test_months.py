@@ -9,11 +9,12 @@ from libs.months import Month
 from libs.postgres.partitions import partitions
 from services.ledger.main import Settings, house
 from services.ledger.store.months import ENTRIES
-from stockbroker.ledger.v1 import invariant_pb2, statement_pb2
+from stockbroker.ledger.v1 import statement_pb2
 from tests.ledger.calendar import Calendar
 from tests.ledger.desk import USD, Desk, a_fill, a_hold, new_id
+from tests.ledger.past import assert_invariants_hold
 from tests.ledger.proofs import checked_statement, sealed, verified
-from tests.support.keys import Keys, bearer
+from tests.support.keys import Keys
 from tests.support.wait import until
 
 
@@ -41,11 +42,7 @@ async def lying(desk: Desk) -> list[tuple[str, int]]:
 async def assert_proven(desk: Desk, folder: Path) -> None:
     """All that the books promise, in whatever months they lie."""
     await desk.assert_books_balance()
-    stream = desk.ledger.GetInvariants(
-        invariant_pb2.GetInvariantsRequest(full=True), metadata=bearer(desk.keys.operator())
-    )
-    async for look in stream:
-        assert {i.id: list(i.breaches) for i in look.invariants if not i.holds} == {}
+    await assert_invariants_hold(desk)
     await sealed(desk)
     report = await verified(desk, folder)
     assert report.sealed_transfers == report.transfers
