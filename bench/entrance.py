@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from libs.embedded import CannotRun, free_port
+from libs.embedded.child import stop
 
 _HOST = "127.0.0.1"
 _START_SECONDS = 60.0
@@ -48,11 +49,7 @@ def running(
         try:
             yield process
         finally:
-            process.terminate()
-            try:
-                process.wait(_STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
+            stop(process, seconds=_STOP_SECONDS)
 
 
 @contextmanager

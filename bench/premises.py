@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,7 +14,7 @@ import msgspec
 
 from bench.cpu import seconds_of
 from libs.embedded import CannotRun
-from libs.embedded.child import launched
+from libs.embedded.child import first_answer, launched, stop
 from libs.probe import probe
 
 _START_SECONDS = 120.0
@@ -83,23 +82,22 @@ def running_in(folder: Path, **settings: str) -> Iterator[House]:
     try:
         yield _ready(folder, process)
     finally:
-        process.terminate()
-        try:
-            process.wait(_STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        stop(process, seconds=_STOP_SECONDS)
 
 
 def _ready(folder: Path, process: "subprocess.Popen[bytes]") -> House:
     """The house once all services take calls."""
-    deadline = time.monotonic() + _START_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
+
+    def look() -> House | None:
         with suppress(OSError, msgspec.DecodeError):
             told = (folder / "house.json").read_bytes()
             house = msgspec.json.decode(told, type=House)
             if not any(probe(address, timeout_seconds=1) for address in house.services.values()):
                 return house
-        time.sleep(0.1)
+        return None
+
+    house = first_answer(process, look, seconds=_START_SECONDS)
+    if house is not None:
+        return house
     words = (folder / "supervisor.log").read_text()[-2000:]
     raise CannotRun(f"the house to measure did not start:\n{words}")

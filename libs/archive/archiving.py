@@ -35,6 +35,7 @@ from libs.postgres.partitions import (
     PUBLIC,
     Partition,
     gather,
+    name_of,
     partitions,
     take_out,
 )
@@ -54,7 +55,10 @@ class Archivable(Protocol):
     order: tuple[str, ...]  # the columns that rows are sorted by in the files: their key
 
     async def obstacle(self, connection: Connection, partition: Partition) -> str:
-        """Why the month has to stay, for a person; empty: it may go."""
+        """Why the month has to stay, for a person; empty: it may go.
+
+        The partition need not be there: rows may lie in the default one.
+        """
 
     async def moved(self, connection: Connection, month: Month, rows: int) -> None:
         """So many rows of the month were moved into its own partition, in this transaction."""
@@ -131,8 +135,8 @@ class Archiving:
     async def _obstacle(self, month: Month, partition: Partition | None) -> str:
         if month >= self._now.plus(-_KEPT_MONTHS):
             return "this month and the one before stay"
-        if partition is None:
-            return ""
+        if partition is None:  # what of it lies in the default one has its obstacles, too
+            partition = Partition(name_of(self._what.table, month), month, month.plus(1))
         return await self._what.obstacle(self._connection, partition)
 
     async def partition_of(self, candidate: Candidate) -> Partition:

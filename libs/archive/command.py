@@ -138,8 +138,11 @@ async def _drop(console: Console, archiving: Archiving, before: Month) -> None:
 
 
 def _check(console: Console, what: Archivable, folder: Path) -> None:
-    """Raises Damaged at the first file that is not what its manifest says."""
-    for path in sorted(folder.glob(f"{what.service}-{what.table.name}-*.json")):
+    """Raises Damaged at the first file that is not what its manifest says, or if there is none."""
+    found = sorted(folder.glob(f"{what.service}-{what.table.name}-*.json"))
+    if not found:
+        raise Damaged(f"{folder} has no manifest of {what.service}'s {what.table.name}")
+    for path in found:
         _tell(console, check(path), "holds what its manifest says")
 
 

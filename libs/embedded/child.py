@@ -9,9 +9,12 @@ import sysconfig
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 
+Found = TypeVar("Found")
 _LAUNCH = Path(__file__).with_name("launch.py")
 _POLL_SECONDS = 0.02
+_LOOK_SECONDS = 0.1  # where it costs more to look
 _TAIL_BYTES = 2_000
 STAY = -1
 NOBODY = 65534
@@ -48,14 +51,41 @@ def write_secret(path: Path) -> None:
     fresh.replace(path)
 
 
-def wait_until(is_so: Callable[[], bool], *, seconds: float) -> bool:
+def wait_until(
+    is_so: Callable[[], bool], *, seconds: float, pause_seconds: float = _POLL_SECONDS
+) -> bool:
     """Ask `is_so` again and again; whether it came true within `seconds`."""
     deadline = time.monotonic() + seconds
     while not is_so():
         if time.monotonic() > deadline:
             return False
-        time.sleep(_POLL_SECONDS)
+        time.sleep(pause_seconds)
     return True
+
+
+def first_answer(
+    process: "subprocess.Popen[Any]", look: Callable[[], Found | None], *, seconds: float
+) -> Found | None:
+    """The first thing that `look` finds; None: the process ended before, or `seconds` went by."""
+    found: list[Found] = []
+
+    def is_over() -> bool:
+        if process.poll() is None and (answer := look()) is not None:
+            found.append(answer)
+        return bool(found) or process.poll() is not None
+
+    wait_until(is_over, seconds=seconds, pause_seconds=_LOOK_SECONDS)
+    return found[0] if found else None
+
+
+def stop(process: "subprocess.Popen[Any]", *, seconds: float) -> None:
+    """Ask a process to end, if it has not; kill it after `seconds`."""
+    process.terminate()
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def processes_in(folder: Path, program: str) -> list[int]:

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from libs.embedded import CannotRun, free_port
-from libs.embedded.child import launched
+from libs.embedded.child import launched, stop
 from libs.probe import probe
 from services.chaos import layout
 from services.chaos.processes import is_alive
@@ -120,7 +120,7 @@ async def running_house(folder: Path, *, workers: int, holds_stops: bool) -> Asy
             await _wait_ready(house)
             yield house
         finally:
-            await asyncio.to_thread(_stop, process)
+            await asyncio.to_thread(stop, process, seconds=_STOP_SECONDS)
 
 
 def _start(folder: Path, settings: Mapping[str, Any]) -> "subprocess.Popen[bytes]":
@@ -152,14 +152,3 @@ async def _wait_ready(house: House) -> None:
                 await asyncio.sleep(_LOOK_SECONDS)
     words = (house.folder / "supervisor.log").read_text()[-2000:]
     raise CannotRun(f"the house of the drill did not start:\n{words}")
-
-
-def _stop(process: "subprocess.Popen[bytes]") -> None:
-    """Ask the supervisor to end; kill it, and with it everything, when it does not."""
-    if process.poll() is None:
-        process.terminate()
-    try:
-        process.wait(_STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()

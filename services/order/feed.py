@@ -18,6 +18,7 @@ from services.order.watchers import Watchers
 _PAGE = 100
 _PAGES_AT_ONCE = 64
 _MAX_READERS = 100_000
+Page = tuple[list[TradeEvent], int]  # if there is none, up to which seq events are archived
 
 
 class Feed:
@@ -27,7 +28,7 @@ class Feed:
         self._database = database
         self._watchers = watchers
         self._heartbeat_seconds = heartbeat_seconds
-        self._pages: Batcher[tuple[str, int], list[TradeEvent]] = Batcher(
+        self._pages: Batcher[tuple[str, int], Page] = Batcher(
             self._read, max_items=_PAGES_AT_ONCE, max_queued=_MAX_READERS
         )
 
@@ -43,7 +44,9 @@ class Feed:
             seq, is_heartbeat_due = after_seq, True
             while True:
                 watch.quiet()
-                page = await self._pages.submit((customer_id, seq))
+                page, archived_through_seq = await self._pages.submit((customer_id, seq))
+                if seq < archived_through_seq:
+                    raise refusals.history_archived(archived_through_seq)
                 for event in page:
                     if event.seq != seq + 1:
                         raise await self._archived(customer_id)
@@ -75,6 +78,12 @@ class Feed:
         async with self._database.connection() as connection:
             return await Extents(connection).extent(customer_id)
 
-    async def _read(self, positions: Sequence[tuple[str, int]]) -> list[list[TradeEvent]]:
+    async def _read(self, positions: Sequence[tuple[str, int]]) -> list[Page]:
+        """Where nothing is there: up to where events are archived, which is said before they go."""
         async with self._database.connection() as connection:
-            return await Lists(connection).events_after(positions, limit=_PAGE)
+            pages = await Lists(connection).events_after(positions, limit=_PAGE)
+            quiet = [who for (who, _), page in zip(positions, pages, strict=True) if not page]
+            archived = await Extents(connection).archived_through(quiet) if quiet else {}
+        return [
+            (page, archived.get(who, 0)) for (who, _), page in zip(positions, pages, strict=True)
+        ]

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import grpc
@@ -197,11 +198,15 @@ class Desk:
         stream = self.ledger.ListJournal(request, metadata=self._operator)
         return [record.entry async for response in stream for record in response.records]
 
-    async def owned_by(self, customer: str = "alice") -> portfolio_pb.GetPortfolioResponse:
-        """What the customer sees."""
-        return await self.portfolio.GetPortfolio(
-            portfolio_pb.GetPortfolioRequest(), metadata=bearer(self.keys.customer(customer))
-        )
+    async def owned_by(
+        self, customer: str = "alice", *, as_of: datetime | None = None
+    ) -> portfolio_pb.GetPortfolioResponse:
+        """What the customer sees, now or as it was then."""
+        asked = portfolio_pb.GetPortfolioRequest()
+        if as_of is not None:
+            asked.as_of.FromDatetime(as_of)
+        customers = bearer(self.keys.customer(customer))
+        return await self.portfolio.GetPortfolio(asked, metadata=customers)
 
     async def cash_of(self, customer: str = "alice") -> tuple[int, int]:
         """Available and held, in micros."""

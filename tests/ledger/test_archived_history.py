@@ -1,14 +1,21 @@
 """What is archived is told as archived, and never by half."""
 
 import asyncio
+from collections.abc import Callable
+from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import grpc
 import psycopg
+import pytest
 
+from libs.postgres import Pool
+from libs.refusals import Archived
 from libs.rpc.status import reason_of
+from services.ledger.domain.books import CASH, CUSTOMER, AccountKey
+from services.ledger.store.statements import Statements
 from stockbroker.common.v1.reason_pb2 import Reason
 from stockbroker.ledger.v1 import (
     booked_execution_pb2,
@@ -130,3 +137,28 @@ async def test_who_reads_meanwhile_has_all_of_it_or_is_refused(
     await read()
     assert set(told) == {whole, GONE}
     assert told[-1] == GONE
+
+
+async def test_who_reads_another_database_is_not_waited_for(
+    archive: At, new_database: Callable[..., str]
+) -> None:
+    async with await psycopg.AsyncConnection.connect(new_database()) as elsewhere:
+        await elsewhere.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        await elsewhere.execute("SELECT 1")  # a dump, for instance
+        assert len(await asyncio.wait_for(archive.run(), 60)) == 2
+
+
+@pytest.mark.parametrize("month", [0, 2])
+async def test_a_statement_that_is_overtaken_by_the_archive_ends_and_says_so(
+    past: Past, archive: At, postgres_url: str, month: int
+) -> None:
+    """It knew where it begins and ends when its entries went."""
+    async with AsyncExitStack() as open_:
+        pool = Pool(postgres_url)
+        await pool.open()
+        open_.push_async_callback(pool.close)
+        statements, alice = Statements(pool), AccountKey(f"{CUSTOMER}alice", CASH)
+        opening = await statements.opening(alice, None, past.ends[month])
+        await archive.run()
+        with pytest.raises(Archived):
+            await anext(statements.sealed(opening))

@@ -41,8 +41,8 @@ async def test_who_is_killed_is_followed_by_one_who_ends_it(
     desk = past.desk
 
     async def owned() -> Any:
-        seen = await desk.owned_by()
-        return seen.cash, list(seen.positions)
+        seen = await desk.owned_by(), await desk.owned_by(as_of=past.ends[2])
+        return [(each.cash, list(each.positions)) for each in seen]
 
     before = await owned()
 

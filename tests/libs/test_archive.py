@@ -258,6 +258,9 @@ async def test_an_operators_command_does_it_all(
         done = await asyncio.to_thread(CliRunner(env=environment).invoke, app, words)
         return done.exit_code, done.output
 
+    status, text = await said("--check")
+    assert (status, text.count("has no manifest")) == (1, 1)  # another folder was meant
+
     status, text = await said("--before", "2026-12", "--dry-run")
     assert (status, text.count("goes"), text.count("stays:")) == (0, 4, 2)
     assert len(await rows(connection)) == 30

@@ -15,7 +15,14 @@ import pytest
 from nats.aio.client import Client
 
 from libs.embedded import CannotRun, Child, Nats, Postgres, Tuning, free_port
-from libs.embedded.child import launched, processes_in, script, wait_until
+from libs.embedded.child import (
+    first_answer,
+    launched,
+    processes_in,
+    script,
+    stop,
+    wait_until,
+)
 
 SMALL = Tuning(shared_buffers_mb=32, max_wal_size_mb=256)
 
@@ -182,6 +189,17 @@ def test_a_child_that_does_not_end_when_asked_is_killed(tmp_path: Path) -> None:
     child.start()
     child.stop(signal.SIGTERM, seconds=0.2)
     assert not child.is_running
+
+
+def test_who_has_ended_is_asked_no_more_and_who_does_not_end_is_killed() -> None:
+    command = ["/bin/sh", "-c", "trap '' TERM; echo ready; exec sleep 1000"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert first_answer(process, process.stdout.readline, seconds=60) == b"ready\n"
+        stop(process, seconds=0.1)
+    assert process.returncode == -signal.SIGKILL
+    assert first_answer(process, lambda: "still there", seconds=60) is None
+    stop(process, seconds=60)
 
 
 def test_a_child_started_after_its_parent_died_ends_at_once() -> None:

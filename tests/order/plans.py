@@ -23,6 +23,7 @@ GROWING = {
     "customer_head",
     "trade_replace",
     "resting_trade",
+    "archived_history",
 }
 
 

@@ -19,6 +19,7 @@ from libs.refusals import Archived
 from libs.rpc.status import metadata_of
 from services.order.archive import TradeEvents
 from services.order.database import Database
+from services.order.domain.event import Heartbeat
 from services.order.feed import Feed
 from services.order.watchers import Watchers
 from stockbroker.order.v1 import order_service_pb2 as pb
@@ -185,6 +186,16 @@ async def test_a_trade_whose_month_has_no_partition_lives_all_the_same(
     assert await value(connection, "SELECT count(*) FROM trade_event_default") == 0
 
 
+async def test_a_month_without_a_partition_stays_like_any_other(
+    order: Order, connection: psycopg.AsyncConnection, tmp_path: Path
+) -> None:
+    far = FOURTH.plus(5)
+    (waits,) = await place_in(connection, far, ["alice"])
+    manifests = await archive(connection, tmp_path, far.plus(1))
+    assert manifests[-1].month == str(far.plus(-1))
+    assert len(await order.events("alice", waits)) == 1
+
+
 async def test_trading_goes_on_while_months_are_taken_out(
     order: Order, connection: psycopg.AsyncConnection, tmp_path: Path
 ) -> None:
@@ -256,6 +267,24 @@ async def test_a_stream_that_is_overtaken_by_the_archive_ends_and_says_so(
     await database.close()
     assert len(told) == 100
     assert refusal.value.metadata == {"archived_through_seq": "150"}
+
+
+async def test_a_stream_that_slept_while_events_came_and_went_is_told(
+    connection: psycopg.AsyncConnection, postgres_url: str, tmp_path: Path
+) -> None:
+    """It had been told all there was; of what came since nothing is here any more."""
+    database = Database(postgres_url, read_connections=2)
+    await database.open()
+    feed = Feed(database, Watchers(), heartbeat_seconds=0)
+    async with aclosing(feed.follow("alice", 0)) as stream:
+        assert await anext(stream) == Heartbeat(0)
+        await place_in(connection, THIS, ["alice"])
+        await connection.execute("DELETE FROM open_trade")
+        assert len(await archive(connection, tmp_path, SECOND)) == 1
+        with pytest.raises(Archived) as refusal:
+            await anext(stream)
+    await database.close()
+    assert refusal.value.metadata == {"archived_through_seq": "1"}
 
 
 async def test_an_archive_that_is_killed_in_the_middle_is_finished_by_the_next(

@@ -28,6 +28,8 @@ WITH customer AS (
 ), head AS (
     INSERT INTO customer_head SELECT id, 100000 FROM customer
     ON CONFLICT (customer_id) DO UPDATE SET head_seq = 100000
+), gone AS (
+    INSERT INTO archived_history SELECT id, 1 FROM customer
 ), executed AS (
     INSERT INTO execution
     SELECT 'XSIM', 'old-' || trade_id, trade_id, 100, 1, now() FROM numbered

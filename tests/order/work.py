@@ -27,6 +27,7 @@ from services.order.domain.trade import Trade, TradeStatus
 from services.order.guard import Guard
 from services.order.placing import place_trades
 from services.order.replacing import replace_trades
+from services.order.store.archived import Extents
 from services.order.store.executions import Executions, Place
 from services.order.store.lists import Lists
 from services.order.store.queue import Partitions, Queue
@@ -148,6 +149,7 @@ async def read_once(connection: psycopg.AsyncConnection) -> None:
         "c1", Filters((TradeStatus.FILLED,), "AAPL"), before_seq=2**63 - 1, limit=10
     )
     await Lists(connection).events_after([(customer_id, 1) for customer_id in BATCH], limit=10)
+    await Extents(connection).archived_through(BATCH)
     found += await Lists(connection).page("c1", Filters(), before_seq=2**63 - 1, limit=10)
     for trade in found:
         await Lists(connection).story(trade.trade_id)

@@ -14,7 +14,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -23,7 +22,7 @@ from typing import Any
 import grpc
 
 from libs.auth import Role, Signer
-from libs.embedded.child import launched, wait_until
+from libs.embedded.child import first_answer, launched, wait_until
 from stockbroker.exchange.v1 import exchange_service_pb2, exchange_service_pb2_grpc
 from stockbroker.ledger.v1 import portfolio_service_pb2, portfolio_service_pb2_grpc
 from stockbroker.order.v1 import order_service_pb2, order_service_pb2_grpc
@@ -183,13 +182,16 @@ def running_house(
 
 def _wait_ready(folder: Path, process: "subprocess.Popen[bytes]") -> House:
     """The house once both doors answer. AssertionError with the supervisor's words otherwise."""
-    deadline = time.monotonic() + _START_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
-        if _told_by(folder, process.pid):
-            house = House(folder, process)
-            if _answers(house):
-                return house
-        time.sleep(0.1)
+
+    def look() -> House | None:
+        if not _told_by(folder, process.pid):
+            return None
+        house = House(folder, process)
+        return house if _answers(house) else None
+
+    house = first_answer(process, look, seconds=_START_SECONDS)
+    if house is not None:
+        return house
     words = (folder / "supervisor.log").read_text()[-4000:]
     raise AssertionError(f"the house did not start within {_START_SECONDS} s:\n{words}")
 

@@ -67,11 +67,13 @@ READ_UNKEPT = """
     LIMIT 5
 """
 
-# Whether a transaction is in progress that may not see what was just committed.
+# Whether a transaction is in progress that reads here and may not see what was just committed.
 READ_IS_OLD = """
     SELECT EXISTS (
         SELECT FROM pg_stat_activity
-        WHERE pid <> pg_backend_pid() AND age(backend_xmin) >= age(%(xid)s::text::xid)
+        WHERE pid <> pg_backend_pid() AND datname = current_database()
+            AND backend_type <> 'autovacuum worker'
+            AND age(backend_xmin) >= age(%(xid)s::text::xid)
     )
 """
 

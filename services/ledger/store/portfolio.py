@@ -44,6 +44,8 @@ READ_ACCOUNTS_KNOWN_AT = """
     ORDER BY a.asset
 """
 
+# Each entry changed a balance by what it differs from the one before; the first that is there may
+# be what is left of archived ones, and stands for all of them.
 # What is held is no matter of when it was effective: it is what was recorded as held by then.
 READ_ACCOUNTS_AS_OF = """
     SELECT a.id, a.name, a.asset, a.has_floor, e.posted,
@@ -55,8 +57,7 @@ READ_ACCOUNTS_AS_OF = """
         ), 0), e.cost, e.version, a.hash
     FROM (
         SELECT seq_at(%(known_at)s::timestamptz) AS seq,
-            seq_at(least(%(known_at)s::timestamptz, %(as_of)s::timestamptz)) AS held_seq,
-            archived_seq() AS archived
+            seq_at(least(%(known_at)s::timestamptz, %(as_of)s::timestamptz)) AS held_seq
         OFFSET 0
     ) AS moment
     CROSS JOIN account a
@@ -65,13 +66,12 @@ READ_ACCOUNTS_AS_OF = """
             max(known.version) AS version
         FROM (
             SELECT version, transfer_seq,
-                CASE WHEN transfer_seq > moment.archived THEN amount ELSE balance_after END
-                    AS amount,
-                coalesce(cost_after, 0)
-                - lag(coalesce(cost_after, 0), 1, 0::bigint) OVER (ORDER BY version) AS cost
+                balance_after - lag(balance_after, 1, 0::bigint) OVER up AS amount,
+                coalesce(cost_after, 0) - lag(coalesce(cost_after, 0), 1, 0::bigint) OVER up AS cost
             FROM entry
             WHERE entry_key(account_id, version) BETWEEN entry_key(a.id, 1)
                 AND entry_key(a.id, version_at(a.id, a.version, moment.seq))
+            WINDOW up AS (ORDER BY version)
         ) AS known
         JOIN transfer t ON t.seq = known.transfer_seq
         WHERE coalesce(t.effective_at, (

@@ -138,6 +138,7 @@ class Statements:
             )
 
     async def _versions(self, opening: Opening, version: int) -> list[tuple[int, int]]:
+        """The next entries after a version, each with its transfer. Raises Archived."""
         asked = {
             "account_id": opening.account_id,
             "opening": version,
@@ -145,7 +146,11 @@ class Statements:
         }
         async with self._pool.connection() as connection:
             cursor = await connection.execute(LIST_TRANSFERS_OF, asked)
-            return await cursor.fetchall()
+            rows = await cursor.fetchall()
+            horizon = await read_horizon(connection)
+        if horizon.seq and (not rows or rows[0][0] != version + 1):
+            raise archived(horizon)
+        return rows
 
     async def _covering(self, seq: int, wanted: set[int]) -> Sealed:
         """The checkpoint that covers `seq`, with those of the `wanted` transfers it covers."""

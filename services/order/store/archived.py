@@ -1,7 +1,11 @@
 """Which events of a customer are here."""
 
+from collections.abc import Sequence
+
 import msgspec
 import psycopg
+
+from services.order.store.arrays import Texts
 
 
 class Extent(msgspec.Struct, frozen=True):
@@ -30,3 +34,15 @@ class Extents:
         row = await cursor.fetchone()
         archived, head = row or (None, None)
         return Extent(archived or 0, head or 0)
+
+    async def archived_through(self, customer_ids: Sequence[str]) -> dict[str, int]:
+        """The latest event that is archived, of those customers of whom any is."""
+        cursor = await self._connection.execute(
+            """
+            SELECT customer_id, through_seq FROM archived_history
+            WHERE customer_id = ANY (%(customer_ids)s::text[])
+            """,
+            {"customer_ids": Texts(customer_ids)},
+            binary=True,
+        )
+        return dict(await cursor.fetchall())
