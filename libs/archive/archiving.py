@@ -166,9 +166,16 @@ class Archiving:
     ) -> Manifest:
         """Of a month that lies in `archived`: its file, which holds all that is there."""
         await self._what.taken_out(self._connection, partition)
-        if manifest is not None and manifest.rows == await self._count(partition, ARCHIVED):
+        if manifest is not None and await self._is_of(manifest, partition):
             return manifest
         return await self._export(partition, progress, schema=ARCHIVED)
+
+    async def _is_of(self, manifest: Manifest, partition: Partition) -> bool:
+        """Whether it is of this database, and of all that lies in `archived`."""
+        database = await self._database()
+        if manifest.database_since != database["database_since"]:
+            return False
+        return manifest.rows == await self._count(partition, ARCHIVED)
 
     async def taken_out(self) -> list[Partition]:
         """The months that lie in `archived`, oldest first. They may be of more than one run."""

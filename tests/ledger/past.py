@@ -14,9 +14,7 @@ from libs.months import Month
 from libs.rpc.status import reason_of
 from services.ledger.archive import Entries
 from stockbroker.common.v1.reason_pb2 import Reason
-from stockbroker.ledger.v1 import (
-    invariant_pb2,
-)
+from stockbroker.ledger.v1 import invariant_pb2
 from tests.ledger.calendar import Calendar
 from tests.ledger.desk import USD, Desk, a_fill, a_hold, new_id
 from tests.ledger.proofs import sealed

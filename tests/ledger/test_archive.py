@@ -6,18 +6,9 @@ from pathlib import Path
 
 from libs.archive import check
 from services.ledger.main import Settings, house
-from stockbroker.ledger.v1 import (
-    ledger_service_pb2,
-)
-from tests.ledger.desk import USD, Desk, a_bust, a_fill, a_hold
-from tests.ledger.past import (
-    DONE,
-    At,
-    Past,
-    assert_invariants_hold,
-    buy,
-    refusal_of,
-)
+from stockbroker.ledger.v1 import ledger_service_pb2
+from tests.ledger.desk import USD, Desk, a_bust, a_fill, a_hold, new_id
+from tests.ledger.past import DONE, GONE, At, Past, assert_invariants_hold, buy, refusal_of
 from tests.support.keys import Keys, bearer
 
 
@@ -87,6 +78,39 @@ async def test_an_id_of_an_archived_month_does_nothing_again(past: Past, archive
     assert (await refusal_of(desk.ledger.Deposit(again, metadata=operator)))[
         1
     ] == "EXISTS_DIFFERENT"
+
+
+async def test_a_reversal_that_was_approved_before_is_answered_again(
+    past: Past, archive: At
+) -> None:
+    desk = past.desk
+    olivia, oscar = bearer(desk.keys.operator("olivia")), bearer(desk.keys.operator("oscar"))
+    requests = []
+    for transfer in (past.bobs, past.deposit, past.deposit):
+        ask = ledger_service_pb2.RequestReversalRequest(
+            request_id=new_id(), transfer_id=transfer, reference="oops"
+        )
+        await desk.ledger.RequestReversal(ask, metadata=olivia)
+        requests.append(ask.request_id)
+    done, refused, _ = asks = [
+        ledger_service_pb2.ApproveReversalRequest(request_id=each, reference="yes")
+        for each in requests
+    ]
+    answer = await desk.ledger.ApproveReversal(done, metadata=oscar)
+    short = await refusal_of(desk.ledger.ApproveReversal(refused, metadata=oscar))
+    assert short[1] == "INSUFFICIENT_FUNDS"
+
+    await archive.run()
+    for _ in range(2):
+        again = await desk.ledger.ApproveReversal(done, metadata=oscar)
+        assert (again.transfer_id, list(again.balances)) == (answer.transfer_id, [])
+        calls = [desk.ledger.ApproveReversal(each, metadata=oscar) for each in asks[1:]]
+        assert [await refusal_of(each) for each in calls] == [short, GONE]
+        done.reference = "indeed"
+        other = await refusal_of(desk.ledger.ApproveReversal(done, metadata=oscar))
+        assert other[1] == "EXISTS_DIFFERENT"
+        done.reference = "yes"
+    await assert_invariants_hold(desk)
 
 
 async def test_no_checkpoint_reaches_over_the_end_of_a_month(past: Past) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from libs.postgres import Pool
 from libs.refusals import Archived
-from libs.rpc.status import reason_of
+from libs.rpc.status import metadata_of, reason_of
 from services.ledger.domain.books import CASH, CUSTOMER, AccountKey
 from services.ledger.store.statements import Statements
 from stockbroker.common.v1.reason_pb2 import Reason
@@ -24,13 +24,7 @@ from stockbroker.ledger.v1 import (
     statement_pb2,
 )
 from tests.ledger.desk import USD, Desk, a_bust, new_id
-from tests.ledger.past import (
-    GONE,
-    At,
-    Past,
-    assert_invariants_hold,
-    refusal_of,
-)
+from tests.ledger.past import GONE, At, Past, assert_invariants_hold, refusal_of
 from tests.ledger.proofs import checked_statement
 from tests.support.keys import bearer
 from tests.support.wait import until
@@ -162,3 +156,21 @@ async def test_a_statement_that_is_overtaken_by_the_archive_ends_and_says_so(
         await archive.run()
         with pytest.raises(Archived):
             await anext(statements.sealed(opening))
+
+
+async def test_a_figure_that_is_refused_is_refused_with_the_time_from_which_on_there_is_one(
+    desk: Desk,
+) -> None:
+    """Something archived was effective long after it was recorded."""
+    await desk.deposit(100 * USD)
+    ((recorded_at,),) = await desk.rows("SELECT recorded_at FROM journal_head")
+    effective_at = recorded_at + timedelta(days=9)
+    async with await psycopg.AsyncConnection.connect(desk.database_url) as connection:
+        await connection.execute(
+            "INSERT INTO archived_month VALUES (1, 1, %s, %s)", [recorded_at, effective_at]
+        )
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await desk.owned_by(as_of=recorded_at + timedelta(days=1))
+    told = datetime.fromisoformat(metadata_of(refused.value)["archived_until"])
+    assert told == effective_at
+    assert (await desk.owned_by(as_of=told)).cash.total_micros == 100 * USD

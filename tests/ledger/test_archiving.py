@@ -12,16 +12,7 @@ import pytest
 from libs.archive import Archiving, Damaged
 from services.ledger.archive import Entries
 from tests.ledger.desk import Desk, a_bust
-from tests.ledger.past import (
-    DONE,
-    GONE,
-    MONTHS,
-    At,
-    Past,
-    assert_invariants_hold,
-    buy,
-    refusal_of,
-)
+from tests.ledger.past import DONE, GONE, MONTHS, At, Past, assert_invariants_hold, buy, refusal_of
 
 
 class Killed(Exception):

@@ -197,16 +197,17 @@ async def test_a_month_is_dropped_only_while_its_file_holds_it(
     assert await archiving.taken_out() == [second]
 
 
-async def test_files_of_another_database_are_not_written_over(
+async def test_files_of_another_database_are_not_taken_for_ones_own_nor_written_over(
     archiving: Archiving, connection: psycopg.AsyncConnection
 ) -> None:
     await connection.execute("ALTER TABLE step RENAME TO mine")
     await connection.execute("ALTER TABLE mine RENAME TO step")
     partition = (await partitions(connection, TABLE))[0]
-    await archiving.archive(partition, lambda rows: None)
+    theirs = await archiving.archive(partition, lambda rows: None)
     await connection.execute("UPDATE schema_migration SET applied_at = '2020-01-01'")
-    with pytest.raises(Damaged, match="another database"):
-        await archiving.complete(partition, None, lambda rows: None)
+    for manifest in (None, theirs):  # has as many rows
+        with pytest.raises(Damaged, match="another database"):
+            await archiving.complete(partition, manifest, lambda rows: None)
 
 
 async def test_no_month_goes_before_its_time_or_its_turn(

@@ -15,14 +15,7 @@ import pytest
 from nats.aio.client import Client
 
 from libs.embedded import CannotRun, Child, Nats, Postgres, Tuning, free_port
-from libs.embedded.child import (
-    first_answer,
-    launched,
-    processes_in,
-    script,
-    stop,
-    wait_until,
-)
+from libs.embedded.child import first_answer, launched, processes_in, script, stop, wait_until
 
 SMALL = Tuning(shared_buffers_mb=32, max_wal_size_mb=256)
 

@@ -95,13 +95,18 @@ def reversal(
 ) -> Post:
     """Move back what a transfer moved. Each operator's word on a request is one operation."""
     return Post(
-        id=derived("reversal", request_id, operator),
+        id=id_of_reversal(request_id, operator=operator),
         kind=Kind.REVERSAL,
         legs=tuple(legs),
         reverses=transfer_id,
         reference=forms.a_reason(reference),
         actor=operator,
     )
+
+
+def id_of_reversal(request_id: str, *, operator: str) -> str:
+    """The id of an operator's word on a request."""
+    return derived("reversal", request_id, operator)
 
 
 def legs_back(moved: Iterable[Moved]) -> list[Leg]:

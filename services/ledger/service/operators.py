@@ -85,7 +85,12 @@ class Operators:
             raise refusal(Reason.REASON_TRANSFER_NOT_FOUND)
         if asked.actor == operator:
             raise refusal(Reason.REASON_SAME_OPERATOR)
-        transfer_id, legs = asked.reverses, await self._legs_back(asked.reverses)
+        transfer_id = asked.reverses
+        try:
+            legs = await self._legs_back(transfer_id)
+        except Archived:
+            id_ = transfers.id_of_reversal(request_id, operator=operator)
+            return await self._as_approved(id_, request.reference)
         post = checked(
             lambda: transfers.reversal(
                 request_id,
@@ -99,6 +104,20 @@ class Operators:
         return pb.ApproveReversalResponse(
             transfer_id=result.id, balances=map(journal_wire.balance_to, result.balances)
         )
+
+    async def _as_approved(self, id_: str, reference: str) -> pb.ApproveReversalResponse:
+        """What it came to while it was known what the transfer moved, but for the balances.
+
+        Raises what it was refused for; HISTORY_ARCHIVED, if it was not asked for then.
+        """
+        before = (await self._history.transfers([id_])).get(id_)
+        if before is None:
+            raise _what_it_moved_is_archived()
+        if before.record.reference != reference:
+            raise refusal(Reason.REASON_EXISTS_DIFFERENT)
+        if before.record.reason:
+            raise refusal(Reason.ValueType(before.record.reason))
+        return pb.ApproveReversalResponse(transfer_id=id_)
 
     async def ListReversalRequests(
         self, request: pb.ListReversalRequestsRequest, context: Context
@@ -122,10 +141,7 @@ class Operators:
         )
         moved = await self._history.moved([stored])
         if stored.record.id not in moved:
-            raise Archived(
-                Reason.REASON_HISTORY_ARCHIVED,
-                "what the transfer moved is archived: post a transfer that moves it back",
-            )
+            raise _what_it_moved_is_archived()
         legs = transfers.legs_back(moved[stored.record.id])
         if stored.record.reason or Kind(stored.record.kind) not in transfers.REVERSIBLE or not legs:
             raise refusal(Reason.REASON_NOT_REVERSIBLE)
@@ -142,6 +158,13 @@ class Operators:
 def _only(balances: list[pb.Balance]) -> pb.Balance | None:
     """The customer's; None: what was done then is archived, and the id was asked again."""
     return balances[0] if balances else None
+
+
+def _what_it_moved_is_archived() -> Archived:
+    return Archived(
+        Reason.REASON_HISTORY_ARCHIVED,
+        "what the transfer moved is archived: post a transfer that moves it back",
+    )
 
 
 def _restraint(id_: str, account: str, reference: str) -> deeds.Restraint:

@@ -45,6 +45,17 @@ async def check_archived(connection: AsyncConnection, after: int) -> None:
         raise archived(horizon)
 
 
+def archived_as_of(horizon: Horizon) -> Archived:
+    """A figure as of a time is asked for at which something archived was not effective yet."""
+    until = horizon.effective_until.isoformat() if horizon.effective_until else ""
+    return Archived(
+        Reason.REASON_HISTORY_ARCHIVED,
+        f"entries of transfers up to {horizon.seq}, effective until {until}, are archived",
+        archived_through_seq=str(horizon.seq),
+        archived_until=until,
+    )
+
+
 def archived(horizon: Horizon) -> Archived:
     """What is asked for needs entries that are archived."""
     until = horizon.recorded_until.isoformat() if horizon.recorded_until else ""

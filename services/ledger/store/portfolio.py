@@ -17,7 +17,7 @@ from psycopg import AsyncConnection
 from libs.postgres import Pool
 from services.ledger.domain.books import Account, AccountKey, AccountState
 from services.ledger.store import columns
-from services.ledger.store.horizon import Horizon, archived, read_horizon
+from services.ledger.store.horizon import Horizon, archived, archived_as_of, read_horizon
 
 EVER = "infinity"
 
@@ -242,13 +242,15 @@ class Portfolios:
 async def _check_moment(connection: AsyncConnection, moment: Moment) -> Horizon:
     """Up to where entries are archived. Raises Archived when the moment is before its end."""
     horizon = await read_horizon(connection)
-    for at, end in (
-        (moment.known_at, horizon.recorded_until),
-        (moment.as_of, horizon.effective_until),
-    ):
-        if at is not None and end is not None and at < end:
-            raise archived(horizon)
+    if _is_before(moment.known_at, horizon.recorded_until):
+        raise archived(horizon)
+    if _is_before(moment.as_of, horizon.effective_until):
+        raise archived_as_of(horizon)
     return horizon
+
+
+def _is_before(at: datetime | None, end: datetime | None) -> bool:
+    return at is not None and end is not None and at < end
 
 
 def _listed(name: str, row: Sequence[Any]) -> ListedEntry:
