@@ -14,8 +14,9 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import grpc
@@ -145,19 +146,26 @@ class House:
 
 
 @contextlib.contextmanager
-def running_house(folder: Path, **settings: str) -> Iterator[House]:
+def running_house(
+    folder: Path,
+    program: str = "services.house.main",
+    *,
+    environment: Mapping[str, str] = MappingProxyType({}),
+    **settings: str,
+) -> Iterator[House]:
     """A house with its data in `folder`, on free ports, started and in the end stopped cleanly.
 
-    `settings`: of the house and of its services, without STOCKBROKER_.
+    `program`: the module that is it. `settings`: of the house and of its services, without
+    STOCKBROKER_; `environment`: what else they find there.
     """
-    command = [sys.executable, "-m", "services.house.main", "--no-demo"]
+    command = [sys.executable, "-m", program, "--no-demo"]
     told = {f"STOCKBROKER_{name}": value for name, value in (_SETTINGS | settings).items()}
     with (folder / "supervisor.log").open("ab") as log:
         process = subprocess.Popen(
             # Ends the house also when the test run is killed.
             launched(command, dies_by=signal.SIGTERM),
             cwd=ROOT,
-            env={**os.environ, **told, "STOCKBROKER_DATA_FOLDER": str(folder)},
+            env={**os.environ, **environment, **told, "STOCKBROKER_DATA_FOLDER": str(folder)},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
