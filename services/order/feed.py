@@ -49,13 +49,13 @@ class Feed:
                     raise refusals.history_archived(archived_through_seq)
                 for event in page:
                     if event.seq != seq + 1:
-                        raise await self._archived(customer_id)
+                        raise await self._archived(customer_id, event.seq - 1)
                     seq = event.seq
                     yield event
                 if len(page) == _PAGE:
                     continue
                 if seq < head_seq:
-                    raise await self._archived(customer_id)
+                    raise await self._archived(customer_id, head_seq)
                 if is_heartbeat_due:
                     yield Heartbeat(seq)
                 is_heartbeat_due = not await watch.rings(self._heartbeat_seconds)
@@ -69,10 +69,13 @@ class Feed:
             raise refusals.history_archived(extent.archived_through_seq)
         return extent.head_seq
 
-    async def _archived(self, customer_id: str) -> Archived:
-        """An event is missing: it was archived while the stream was read."""
+    async def _archived(self, customer_id: str, missing_seq: int) -> Archived:
+        """An event is missing: it was archived while the stream was read.
+
+        One that came while its month went is said to be archived a moment after it is gone.
+        """
         extent = await self._extent(customer_id)
-        return refusals.history_archived(extent.archived_through_seq)
+        return refusals.history_archived(max(missing_seq, extent.archived_through_seq))
 
     async def _extent(self, customer_id: str) -> Extent:
         async with self._database.connection() as connection:

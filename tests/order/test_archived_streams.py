@@ -106,3 +106,18 @@ async def test_a_stream_that_slept_while_events_came_and_went_is_told(
             await anext(stream)
     await database.close()
     assert refusal.value.metadata == {"archived_through_seq": "1"}
+
+
+async def test_where_to_go_on_is_right_though_the_archive_was_killed_before_it_said_all(
+    order: Order, connection: psycopg.AsyncConnection, tmp_path: Path
+) -> None:
+    """The last event came between what it said and the moment its month went."""
+    await trade_in(order, connection, THIS)
+    await archive(connection, tmp_path, SECOND)
+    await connection.execute("UPDATE archived_history SET through_seq = 3")
+    assert await archived_through(order.watch("alice", 3).read()) == "4"
+    await trade_in(order, connection, THIRD)
+    assert await archived_through(order.watch("alice", 3).read()) == "4"
+    stream = order.watch("alice", 4)
+    assert seqs(await events_of(stream, 4)) == [5, 6, 7, 8]
+    stream.cancel()
