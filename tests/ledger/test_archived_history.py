@@ -1,8 +1,7 @@
 """What is archived is told as archived, and never by half."""
 
 import asyncio
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,9 @@ import pytest
 from libs.postgres import Pool
 from libs.refusals import Archived
 from libs.rpc.status import metadata_of, reason_of
+from services.ledger import auditor
 from services.ledger.domain.books import CASH, CUSTOMER, AccountKey
+from services.ledger.store import bookings, leaving
 from services.ledger.store.statements import Statements
 from stockbroker.common.v1.reason_pb2 import Reason
 from stockbroker.ledger.v1 import (
@@ -32,10 +33,23 @@ from tests.support.wait import until
 ARCHIVED = Reason.REASON_HISTORY_ARCHIVED
 
 
-async def statement(desk: Desk, start: datetime | None, folder: Path) -> Any:
+@pytest.fixture
+async def pool(postgres_url: str) -> AsyncIterator[Pool]:
+    """The readers' way to the books."""
+    pool = Pool(postgres_url)
+    await pool.open()
+    yield pool
+    await pool.close()
+
+
+async def statement(
+    desk: Desk, start: datetime | None, folder: Path, *, end: datetime | None = None
+) -> Any:
     request = statement_pb2.GetStatementRequest(asset="USD")
     if start is not None:
         getattr(request, "from").FromDatetime(start)
+    if end is not None:
+        request.until.FromDatetime(end)
     return await checked_statement(desk, folder, request)
 
 
@@ -54,6 +68,8 @@ async def test_what_is_archived_is_told_as_archived(
 
     assert await refusal_of(statement(desk, None, tmp_path)) == GONE
     assert await refusal_of(statement(desk, past.ends[0], tmp_path)) == GONE
+    quiet = past.ends[0] + timedelta(seconds=1)  # nothing happened until then
+    assert await refusal_of(statement(desk, past.ends[0], tmp_path, end=quiet)) == GONE
     report = await statement(desk, past.ends[1], tmp_path)
     assert (report.opening_balance, report.closing_balance) == (8_070 * USD - 70 * USD, 7_001 * USD)
 
@@ -142,20 +158,71 @@ async def test_who_reads_another_database_is_not_waited_for(
         assert len(await asyncio.wait_for(archive.run(), 60)) == 2
 
 
-@pytest.mark.parametrize("month", [0, 2])
+@pytest.mark.parametrize(("month", "told"), [(0, 0), (2, 0), (2, 1)])
 async def test_a_statement_that_is_overtaken_by_the_archive_ends_and_says_so(
-    past: Past, archive: At, postgres_url: str, month: int
+    past: Past, archive: At, pool: Pool, month: int, told: int
 ) -> None:
-    """It knew where it begins and ends when its entries went."""
-    async with AsyncExitStack() as open_:
-        pool = Pool(postgres_url)
-        await pool.open()
-        open_.push_async_callback(pool.close)
-        statements, alice = Statements(pool), AccountKey(f"{CUSTOMER}alice", CASH)
-        opening = await statements.opening(alice, None, past.ends[month])
-        await archive.run()
-        with pytest.raises(Archived):
-            await anext(statements.sealed(opening))
+    """It knew where it begins and ends, or had told the first part, when its entries went."""
+    statements, alice = Statements(pool), AccountKey(f"{CUSTOMER}alice", CASH)
+    opening = await statements.opening(alice, None, past.ends[month])
+    parts = statements.sealed(opening)
+    for _ in range(told):
+        await anext(parts)
+    await archive.run()
+    with pytest.raises(Archived):
+        await anext(parts)
+
+
+async def test_bookings_that_are_overtaken_by_the_archive_are_told_without_those_that_went(
+    past: Past, archive: At, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They had been found, and what they moved was to be read yet."""
+    read = bookings._movements
+    runs = iter([archive.run])
+
+    async def overtaken(*asked: Any) -> Any:
+        for run in runs:
+            await run()
+        return await read(*asked)
+
+    monkeypatch.setattr(bookings, "_movements", overtaken)
+    booked = await bookings.Bookings(pool).between(0, 1_000)
+    assert booked.archived_seq == past.horizon
+    assert [each.execution_id for each in booked.bookings] == past.fills[2:]
+    assert all(each.movements for each in booked.bookings)
+
+
+async def test_a_look_at_the_books_that_is_overtaken_by_the_archive_sees_them_whole(
+    past: Past, archive: At, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its moment was before the month was declared archived; the month goes after its end."""
+    desk, ask, declare = past.desk, auditor._ask_executions, leaving.declare
+    is_built, is_looking = asyncio.Event(), asyncio.Event()
+
+    async def has_gone_or_waits() -> bool:
+        ((is_so,),) = await desk.rows(
+            "SELECT to_regnamespace('archived') IS NOT NULL OR EXISTS ("
+            "SELECT FROM pg_locks WHERE relation = 'entry'::regclass AND NOT granted)"
+        )
+        return bool(is_so)
+
+    async def ask_and_wait(connection: Any, bounds: Any, breaches: Any) -> None:
+        await ask(connection, bounds, breaches)
+        if is_built.is_set() and not is_looking.is_set() and bounds["after"] == 0:
+            is_looking.set()
+            await until(has_gone_or_waits, seconds=60)
+
+    async def wait_and_declare(*asked: Any) -> None:
+        is_built.set()
+        await is_looking.wait()
+        await declare(*asked)
+
+    monkeypatch.setattr(auditor, "_ask_executions", ask_and_wait)
+    monkeypatch.setattr(leaving, "declare", wait_and_declare)
+    going = asyncio.create_task(archive.run())
+    await asyncio.wait_for(is_built.wait(), 60)
+    await assert_invariants_hold(desk)
+    assert len(await asyncio.wait_for(going, 60)) == 2
 
 
 async def test_a_figure_that_is_refused_is_refused_with_the_time_from_which_on_there_is_one(

@@ -11,6 +11,7 @@ import pytest
 
 from libs.archive import Archiving, Damaged
 from services.ledger.archive import Entries
+from services.ledger.store import leaving
 from tests.ledger.desk import Desk, a_bust
 from tests.ledger.past import DONE, GONE, MONTHS, At, Past, assert_invariants_hold, buy, refusal_of
 
@@ -87,6 +88,24 @@ async def test_a_month_that_was_changed_by_hand_stays(
                 await anybody.execute("DROP TABLE old")
             await anybody.commit()
     assert len(await archive.run()) == 2  # all is as it was
+
+
+async def test_a_month_stays_whose_entries_lie_elsewhere_or_of_which_not_all_would_be_left(
+    past: Past, archive: At, superuser_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with await psycopg.AsyncConnection.connect(superuser_url, autocommit=True) as anybody:
+        await anybody.execute("SET session_replication_role = replica")
+        await anybody.execute("UPDATE entry SET month = month + 1 WHERE transfer_seq = 1")
+        first, _ = await archive.archiving.candidates(past.first.plus(2))
+        assert first.obstacle == "entries lie in another month than they were recorded in"
+        await anybody.execute("UPDATE entry SET month = month - 1 WHERE transfer_seq = 1")
+    with monkeypatch.context() as patch:
+        forgetful = leaving.KEEP_LAST.replace("WHERE", "WHERE account_id <> 1 AND")
+        patch.setattr(leaving, "KEEP_LAST", forgetful)
+        with pytest.raises(Damaged, match="not whole: account 1"):
+            await archive.run()
+    assert await past.desk.rows("TABLE archived_month") == []
+    assert len(await archive.run()) == 2
 
 
 async def test_a_month_goes_only_when_the_books_are_beyond_it(

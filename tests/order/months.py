@@ -28,6 +28,7 @@ THIS = Month.of(datetime.now(UTC))  # the first: the database was made in it
 SECOND, THIRD, FOURTH = THIS.plus(1), THIS.plus(2), THIS.plus(3)
 
 
+MARKET = Terms(symbol="AAPL", side=Side.BUY, quantity=100)
 ARCHIVED = ("OUT_OF_RANGE", "HISTORY_ARCHIVED")
 
 
@@ -62,7 +63,10 @@ async def make_older(connection: psycopg.AsyncConnection, month: Month) -> None:
 
 
 async def place_in(
-    connection: psycopg.AsyncConnection, month: Month, customers: Iterable[str]
+    connection: psycopg.AsyncConnection,
+    month: Month,
+    customers: Iterable[str],
+    terms: Terms = MARKET,
 ) -> list[str]:
     """A trade for each, placed in that month under `client-<trade_id>`; the ids."""
     ids = SystemIds(At(month))
@@ -71,7 +75,7 @@ async def place_in(
             trade_id=trade_id,
             client_order_id=f"client-{trade_id}",
             customer_id=customer,
-            terms=Terms(symbol="AAPL", side=Side.BUY, quantity=100),
+            terms=terms,
         )
         for customer, trade_id in ((customer, ids.new()) for customer in customers)
     ]

@@ -6,11 +6,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import psycopg
+import pytest
 
-from libs.archive import Archiving, check
+from libs.archive import Archiving, archiving, check
 from services.order.archive import TradeEvents
+from services.order.domain.terms import OrderType, Side, Terms, TimeInForce
 from stockbroker.order.v1 import order_service_pb2 as pb
 from stockbroker.order.v1.order_pb2 import TradeEventKind as Kind
 from stockbroker.order.v1.order_pb2 import TradeStatus as Status
@@ -100,6 +103,45 @@ async def test_a_month_goes_only_once_its_trades_are_over(
     assert await archive(connection, tmp_path, THIRD) == []
     await order.apply(accepted(waits), canceled(waits))
     assert [each.rows for each in await archive(connection, tmp_path, THIRD)] == [4, 4]
+
+
+async def test_a_month_stays_while_an_order_of_it_rests(
+    order: Order, connection: psycopg.AsyncConnection, tmp_path: Path
+) -> None:
+    limit = Terms(
+        symbol="AAPL",
+        side=Side.BUY,
+        quantity=100,
+        order_type=OrderType.LIMIT,
+        limit_price_micros=1_000_000,
+        time_in_force=TimeInForce.GTC,
+    )
+    (rests,) = await place_in(connection, THIS, ["alice"], limit)
+    await order.claim_as_leader("alice")
+    await order.apply(accepted(rests))
+    assert await value(connection, "SELECT count(*) FROM resting_trade") == 1
+    assert await archive(connection, tmp_path, SECOND) == []
+    await order.apply(filled(rests))
+    assert [each.rows for each in await archive(connection, tmp_path, SECOND)] == [4]
+
+
+async def test_an_event_that_comes_while_its_month_goes_is_archived_with_it(
+    order: Order,
+    connection: psycopg.AsyncConnection,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The file was written, and it was said up to where events are archived."""
+    trade_id = await trade_in(order, connection, THIS)
+    take_out = archiving.take_out
+
+    async def bust_and_take_out(*args: Any, **named: Any) -> None:
+        await order.apply(busted(trade_id, execution_id=f"E-{trade_id}"))
+        await take_out(*args, **named)
+
+    monkeypatch.setattr(archiving, "take_out", bust_and_take_out)
+    assert [each.rows for each in await archive(connection, tmp_path, SECOND)] == [5]
+    assert await value(connection, "SELECT through_seq FROM archived_history") == 5
 
 
 async def test_events_of_one_customer_in_many_months_are_told_in_sequence(

@@ -18,16 +18,14 @@ from services.ledger.store.stored import StoredTransfer
 # recorded before `until` and is sealed.
 READ_SPAN = """
     SELECT a.id, a.has_floor, version_at(a.id, a.version, moment.after) AS opening,
-        version_at(a.id, a.version, moment.until) AS closing,
-        version_at(a.id, a.version, moment.archived) AS archived
+        version_at(a.id, a.version, moment.until) AS closing
     FROM account a
     CROSS JOIN (
         SELECT seq_at(%(from)s::timestamptz - interval '1 microsecond') AS after,
             least(
                 seq_at(%(until)s::timestamptz - interval '1 microsecond'),
                 (SELECT coalesce(max(last_transfer_seq), 0) FROM checkpoint)
-            ) AS until,
-            archived_seq() AS archived
+            ) AS until
         OFFSET 0
     ) AS moment
     WHERE a.name = %(name)s AND a.asset = %(asset)s
@@ -83,7 +81,7 @@ class Statements:
     ) -> Opening:
         """As the period begins; both ends open where they are None.
 
-        Raises Archived when entries of the period are archived.
+        Raises Archived when what the account was then is archived.
         """
         asked = {
             "name": key.name,
@@ -100,14 +98,14 @@ class Statements:
             row = await cursor.fetchone()
             if row is None:
                 return opening
-            account_id, has_floor, version, closing, gone = row
+            account_id, has_floor, version, closing = row
             origin = account_origin(key.name, key.asset, has_floor=has_floor)
             cursor = await connection.execute(
                 READ_OPENING, {"account_id": account_id, "version": version}
             )
             before = await cursor.fetchone()
             horizon = await read_horizon(connection)
-            if version < gone or (horizon.seq and version and before is None):
+            if horizon.seq and version and before is None:
                 raise archived(horizon)
         return Opening(
             key=key,
