@@ -61,12 +61,12 @@ async def test_a_token_that_was_let_in_is_turned_away_at_the_door_once_it_is_ove
 ) -> None:
     """For the service it is over at once; Envoy allows for clocks that differ by ten seconds."""
     token = bearer(keys.customer("alice", -7))
-    said = []
+    said: list[str] = []
 
     async def is_turned_away_at_the_door() -> bool:
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await _stub(public).PlaceTrade(pb.PlaceTradeRequest(), metadata=token, timeout=30)
-        said.append(refused.value.details())
+        said.append(refused.value.details() or "")
         return "missing, expired" in said[-1]
 
     await until(is_turned_away_at_the_door, seconds=60)
