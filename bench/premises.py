@@ -48,12 +48,13 @@ class House(msgspec.Struct, frozen=True):
 
 
 @contextmanager
-def running_house(**settings: str) -> Iterator[House]:
+def running_house(*, niceness: int = 0, **settings: str) -> Iterator[House]:
     """In a temporary folder; in the end stopped, and all of it gone. Raises CannotRun.
 
-    `settings`: of the house, without STOCKBROKER_.
+    `niceness`: how far it stands behind the load where both want a processor. `settings`: of the
+    house, without STOCKBROKER_.
     """
-    with a_folder() as folder, running_in(folder, **settings) as house:
+    with a_folder() as folder, running_in(folder, niceness=niceness, **settings) as house:
         yield house
 
 
@@ -66,13 +67,13 @@ def a_folder() -> Iterator[Path]:
 
 
 @contextmanager
-def running_in(folder: Path, **settings: str) -> Iterator[House]:
+def running_in(folder: Path, *, niceness: int = 0, **settings: str) -> Iterator[House]:
     """On what is in `folder`; in the end stopped. Raises CannotRun."""
     own = {f"STOCKBROKER_{name}": value for name, value in {**_SETTINGS, **settings}.items()}
     command = [sys.executable, "-m", "services.house.main", "--no-demo"]
     with (folder / "supervisor.log").open("ab") as log:
         process = subprocess.Popen(
-            launched(command, dies_by=signal.SIGTERM),
+            ["nice", "-n", str(niceness), *launched(command, dies_by=signal.SIGTERM)],
             cwd=Path(__file__).parents[1],
             env={**own, **os.environ, "STOCKBROKER_DATA_FOLDER": str(folder)},
             stdin=subprocess.DEVNULL,

@@ -27,6 +27,9 @@ _HTTP_MANAGER = "envoy.extensions.filters.network.http_connection_manager.v3.Htt
 _HTTP_PROTOCOL = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _IDLE_STREAM_SECONDS = 3600  # streams tell a sign of life long before
 _MAX_STREAMS_PER_CONNECTION = 1000
+# To a service: where many calls come at once there are several connections, and a service that
+# accepts calls by connection (see `libs.rpc.RpcServer`) accepts several at a time.
+_CALLS_OF_A_CONNECTION = 16
 _BUFFER_BYTES = 1 << 20
 _NO_LIMIT = 1_000_000
 # Refused by a service: it says so itself. Called too often: counted only, or the log would flood.
@@ -203,7 +206,10 @@ def _routes_of_every_service(upstreams: list[str]) -> list[dict[str, Any]]:
 def _cluster(name: str, addresses: str) -> dict[str, Any]:
     """`addresses`: one or several, by comma."""
     hosts = addresses.split(",")
-    http2 = {"connection_keepalive": {"interval": "30s", "timeout": "5s"}}
+    http2 = {
+        "connection_keepalive": {"interval": "30s", "timeout": "5s"},
+        "max_concurrent_streams": _CALLS_OF_A_CONNECTION,
+    }
     check = {
         "timeout": "1s",
         "interval": "2s",

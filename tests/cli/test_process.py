@@ -17,12 +17,18 @@ from tests.cli.conftest import Run, SmallHouse
 README = Path(__file__).parents[2] / "services" / "cli" / "README.md"
 
 
+def _as_in_a_terminal() -> None:
+    """What a shell starts in the background ignores SIGINT, and so would all that it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 async def _start(house: SmallHouse, *arguments: str) -> Process:
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "services.cli.main", *arguments),
         env=os.environ | house.environment(),
         stdout=PIPE,
         stderr=PIPE,
+        preexec_fn=_as_in_a_terminal,
     )
 
 
@@ -35,11 +41,11 @@ async def test_a_watch_shows_what_happens_until_it_is_interrupted(
     await run("place", "AAPL", "buy", "300", "--no-wait")
     seqs: list[str] = []
     while seqs[-1:] != ["4"]:
-        line = json.loads(await asyncio.wait_for(watch.stdout.readline(), 20))
+        line = json.loads(await asyncio.wait_for(watch.stdout.readline(), 60))
         seqs += [line["event"]["seq"]] if "event" in line else []
     assert seqs == ["2", "3", "4"]
     watch.send_signal(signal.SIGINT)
-    _, errors = await asyncio.wait_for(watch.communicate(), 20)
+    _, errors = await asyncio.wait_for(watch.communicate(), 60)
     assert watch.returncode == ExitCode.INTERRUPTED
     assert b"Traceback" not in errors
 
@@ -49,9 +55,9 @@ async def test_a_watch_of_the_invariants_goes_on_until_it_is_interrupted(house: 
     assert watch.stdout is not None
     seen: list[bytes] = []
     while sum(b"up to transfer 42" in line for line in seen) < 2:  # cut off and opened anew
-        seen.append(await asyncio.wait_for(watch.stdout.readline(), 20))
+        seen.append(await asyncio.wait_for(watch.stdout.readline(), 60))
     watch.send_signal(signal.SIGINT)
-    _, errors = await asyncio.wait_for(watch.communicate(), 20)
+    _, errors = await asyncio.wait_for(watch.communicate(), 60)
     assert watch.returncode == ExitCode.INTERRUPTED
     assert b"Traceback" not in errors
     assert sum(b"an account's versions have no gap" in line for line in seen) == 1

@@ -19,6 +19,7 @@ from tests.edge import grpc_web
 from tests.edge.conftest import CUSTOMER_CALLS, EXCHANGE, ORDER
 from tests.edge.envoy import Envoy
 from tests.support.keys import Keys, bearer
+from tests.support.wait import until
 
 PLACE = f"{ORDER}/PlaceTrade"
 
@@ -53,6 +54,26 @@ async def test_a_call_reaches_the_service_under_the_name_in_its_token(
         pb.PlaceTradeRequest(), metadata=bearer(keys.customer("alice")), timeout=30
     )
     assert answer.trade.customer_id == "alice"
+
+
+async def test_a_token_that_was_let_in_is_turned_away_at_the_door_once_it_is_over(
+    public: grpc.aio.Channel, keys: Keys
+) -> None:
+    """For the service it is over at once; Envoy allows for clocks that differ by ten seconds."""
+    token = bearer(keys.customer("alice", -7))
+    said: list[str] = []
+
+    async def is_turned_away_at_the_door() -> bool:
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await _stub(public).PlaceTrade(pb.PlaceTradeRequest(), metadata=token, timeout=30)
+        said.append(refused.value.details() or "")
+        return "missing, expired" in said[-1]
+
+    await until(is_turned_away_at_the_door, seconds=60)
+    assert {each for each in said if "missing, expired" not in each} <= {
+        "the token is expired",
+        "too many calls",
+    }
 
 
 async def test_a_name_written_by_the_caller_is_not_believed(

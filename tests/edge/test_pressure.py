@@ -19,7 +19,7 @@ from tests.edge.envoy import Envoy
 from tests.support.keys import Keys, bearer
 from tests.support.wait import until
 
-AT_ONCE, MORE = 5, 20
+AT_ONCE, MORE, CROWD = 5, 20, 64
 
 
 class Busy(pb_grpc.OrderServiceServicer):
@@ -27,12 +27,14 @@ class Busy(pb_grpc.OrderServiceServicer):
 
     def __init__(self) -> None:
         self.begun = 0
+        self.connections: set[str] = set()
         self.may_go_on = asyncio.Event()
 
     async def PlaceTrade(
         self, request: pb.PlaceTradeRequest, context: Any
     ) -> pb.PlaceTradeResponse:
         self.begun += 1
+        self.connections.add(context.peer())
         await self.may_go_on.wait()
         return pb.PlaceTradeResponse(trade=order_pb2.Trade(customer_id="alice"))
 
@@ -65,8 +67,15 @@ async def upstream(keys: Keys, busy: Busy) -> AsyncIterator[RpcServer]:
 
 
 @pytest.fixture
-async def orders(keys: Keys, upstream: RpcServer, tmp_path: Path) -> AsyncIterator[Any]:
-    envoy = Envoy(tmp_path, keys=keys, upstream=upstream.address, placing_at_once=str(AT_ONCE))
+def at_once() -> int:
+    return AT_ONCE
+
+
+@pytest.fixture
+async def orders(
+    keys: Keys, upstream: RpcServer, tmp_path: Path, at_once: int
+) -> AsyncIterator[Any]:
+    envoy = Envoy(tmp_path, keys=keys, upstream=upstream.address, placing_at_once=str(at_once))
     await envoy.start()
     async with grpc.aio.insecure_channel(envoy.public) as channel:
         yield pb_grpc.OrderServiceStub(channel)
@@ -96,3 +105,19 @@ async def test_who_is_one_too_many_is_told_at_once_when_to_come_back(
     busy.may_go_on.set()
     await asyncio.gather(*taken)
     assert (await place()).trade.customer_id == "alice"
+
+
+@pytest.mark.parametrize("at_once", [CROWD])
+async def test_calls_that_come_together_come_by_several_connections(
+    orders: Any, busy: Busy, keys: Keys
+) -> None:
+    alice = bearer(keys.customer("alice"))
+    calls = [
+        orders.PlaceTrade(pb.PlaceTradeRequest(), metadata=alice, timeout=60) for _ in range(CROWD)
+    ]
+    await until(lambda: busy.begun == CROWD)
+
+    assert len(busy.connections) >= 4
+
+    busy.may_go_on.set()
+    await asyncio.gather(*calls)
