@@ -11,7 +11,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from libs.archive import Archiving, archiving, check
+from libs.archive import Archiving, check
+from libs.postgres.partitions import take_out
 from services.order.archive import TradeEvents
 from services.order.domain.terms import OrderType, Side, Terms, TimeInForce
 from stockbroker.order.v1 import order_service_pb2 as pb
@@ -133,13 +134,12 @@ async def test_an_event_that_comes_while_its_month_goes_is_archived_with_it(
 ) -> None:
     """The file was written, and it was said up to where events are archived."""
     trade_id = await trade_in(order, connection, THIS)
-    take_out = archiving.take_out
 
     async def bust_and_take_out(*args: Any, **named: Any) -> None:
         await order.apply(busted(trade_id, execution_id=f"E-{trade_id}"))
         await take_out(*args, **named)
 
-    monkeypatch.setattr(archiving, "take_out", bust_and_take_out)
+    monkeypatch.setattr("libs.archive.archiving.take_out", bust_and_take_out)
     assert [each.rows for each in await archive(connection, tmp_path, SECOND)] == [5]
     assert await value(connection, "SELECT through_seq FROM archived_history") == 5
 
