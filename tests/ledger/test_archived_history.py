@@ -241,3 +241,22 @@ async def test_a_figure_that_is_refused_is_refused_with_the_time_from_which_on_t
     told = datetime.fromisoformat(metadata_of(refused.value)["archived_until"])
     assert told == effective_at
     assert (await desk.owned_by(as_of=told)).cash.total_micros == 100 * USD
+
+
+async def test_what_was_effective_after_its_month_puts_figures_off(
+    past: Past, archive: At, superuser_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with await psycopg.AsyncConnection.connect(superuser_url) as anybody:
+        await anybody.execute("SET session_replication_role = replica")
+        late = "UPDATE transfer SET effective_at = %s WHERE seq = 1"
+        await anybody.execute(late, [past.ends[2]])
+
+    async def believe(*asked: Any) -> None:
+        """Its hash is of other terms now."""
+
+    monkeypatch.setattr("services.ledger.archive.prove", believe)
+    await archive.run()
+    assert await refusal_of(past.desk.owned_by(as_of=past.ends[1])) == GONE
+    assert await refusal_of(past.desk.owned_by(as_of=past.ends[2] - timedelta(seconds=1))) == GONE
+    then = await past.desk.owned_by(as_of=past.ends[2])
+    assert then.cash.total_micros == 7_000 * USD
