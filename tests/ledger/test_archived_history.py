@@ -248,8 +248,9 @@ async def test_what_was_effective_after_its_month_puts_figures_off(
 ) -> None:
     async with await psycopg.AsyncConnection.connect(superuser_url) as anybody:
         await anybody.execute("SET session_replication_role = replica")
-        late = "UPDATE transfer SET effective_at = %s WHERE seq = 1"
-        await anybody.execute(late, [past.ends[2]])
+        for seq, effective_at in ((1, past.ends[2]), (2, past.ends[0])):
+            change = "UPDATE transfer SET effective_at = %s WHERE seq = %s"
+            await anybody.execute(change, [effective_at, seq])
 
     async def believe(*asked: Any) -> None:
         """Its hash is of other terms now."""
