@@ -7,7 +7,8 @@ there when it is asked for, and only while the file holds the same rows. Interru
 next run goes on: what lies in `archived` without a whole file is written first.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Protocol
@@ -90,7 +91,7 @@ class Candidate(msgspec.Struct, frozen=True):
 
 
 class Busy(Exception):
-    """Somebody else archives this table just now."""
+    """Somebody else archives this table just now, or is at it all the time."""
 
 
 class Archiving:
@@ -147,19 +148,32 @@ class Archiving:
         async def moved(rows: int) -> None:
             await self._what.moved(self._connection, candidate.month, rows)
 
-        await gather(self._connection, self._what.table, candidate.month, moved=moved)
+        with self._locking(candidate.month):
+            await gather(self._connection, self._what.table, candidate.month, moved=moved)
         known = await partitions(self._connection, self._what.table)
         return next(each for each in known if each.has(candidate.month))
 
     async def archive(self, partition: Partition, progress: Progress) -> Manifest:
         """Write the month to its file and take it out of the table.
 
-        Raises Damaged when the file does not hold what the table does: then the month stays.
+        Raises Damaged when the file does not hold what the table does, and Busy when the table
+        could not be had for a moment alone: then the month stays.
         """
         manifest = await self._export(partition, progress)
         before = await self._what.prepare(self._connection, partition)
-        await take_out(self._connection, self._what.table, partition, before=before)
+        with self._locking(partition.month):
+            await take_out(self._connection, self._what.table, partition, before=before)
         return await self.complete(partition, manifest, progress)
+
+    @contextmanager
+    def _locking(self, month: Month) -> Iterator[None]:
+        """What it takes to have the table for a moment alone. Raises Busy."""
+        try:
+            yield
+        except psycopg.errors.LockNotAvailable as error:
+            name = self._what.table.name
+            text = f"{month} stays: others are at {name} all the time. Nothing is lost; try again"
+            raise Busy(text) from error
 
     async def complete(
         self, partition: Partition, manifest: Manifest | None, progress: Progress

@@ -248,6 +248,25 @@ async def test_one_run_at_a_time(
             await Archiving(other, Steps(), tmp_path, now=NOW).begin()
 
 
+async def test_a_month_stays_while_others_are_at_the_table_all_the_time(
+    archiving: Archiving,
+    connection: psycopg.AsyncConnection,
+    postgres_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("libs.postgres.partitions._ATTEMPTS", 2)
+    before = await rows(connection), await names(connection)
+    async with (
+        await psycopg.AsyncConnection.connect(postgres_url, autocommit=True) as other,
+        other.transaction(),
+    ):
+        await rows(other)
+        with pytest.raises(Busy, match="2026-06 stays"):
+            await archive(archiving, AUGUST)
+    assert (await rows(connection), await names(connection)) == before
+    assert [each.month for each in await archive(archiving, AUGUST)] == ["2026-06", "2026-07"]
+
+
 async def test_an_operators_command_does_it_all(
     connection: psycopg.AsyncConnection, postgres_url: str, tmp_path: Path
 ) -> None:
