@@ -159,6 +159,18 @@ async def test_callers_at_once_get_each_their_own_results(scene: Scene, gateway:
     assert seqs == [(n,) for n in range(1, 201)]
 
 
+async def test_an_order_at_the_market_may_cost_all_the_cash_that_somebody_can_have(
+    scene: Scene, gateway: Gateway
+) -> None:
+    order = an_order(max_notional_micros=2**63 - 1)
+
+    [result] = await gateway.submit(order)
+
+    assert result.reason == Reason.REASON_UNSPECIFIED
+    await until(lambda: scene.execution.is_filled(order.trade_id))
+    assert scene.venue.orders[order.trade_id].max_notional_micros == 2**63 - 1
+
+
 @pytest.mark.parametrize(
     ("fault", "reason"),
     [

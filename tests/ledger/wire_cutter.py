@@ -6,15 +6,17 @@ from urllib.parse import urlsplit
 
 
 class WireCutter:
-    """Passes bytes between a ledger and its database until it is told otherwise.
+    """Passes bytes between a service and its database until it is told otherwise.
 
     `cut_after_commit()` lets the next COMMIT through and its answer not: the database has
-    committed, and nobody was told. `is_closed` refuses everybody, as a database that is away.
+    committed, and nobody was told; the next one of the connection of that name, if it is given one.
+    `is_closed` refuses everybody, as a database that is away.
     """
 
     def __init__(self, database_url: str, *, is_closed: bool = False) -> None:
         self._target = urlsplit(database_url)
         self._is_armed = False
+        self._aims_at = b""
         self._tasks: set[asyncio.Task[None]] = set()
         self.is_closed = is_closed
         self.cuts = 0
@@ -35,9 +37,9 @@ class WireCutter:
         there = f"{self._target.hostname}:{self._target.port}"
         return self._target.geturl().replace(there, f"127.0.0.1:{port}")
 
-    def cut_after_commit(self) -> None:
+    def cut_after_commit(self, *, of: str = "") -> None:
         """Lose the answer to the next commit."""
-        self._is_armed = True
+        self._is_armed, self._aims_at = True, of.encode()
 
     def close(self) -> None:
         """Cut every connection, and refuse new ones until `is_closed` is taken back."""
@@ -56,9 +58,9 @@ class WireCutter:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    def takes_aim(self, asked: bytes) -> bool:
-        """Whether this is the commit to cut after."""
-        if not self._is_armed or b"COMMIT" not in asked:
+    def takes_aim(self, asked: bytes, greeting: bytes) -> bool:
+        """Whether this is the commit to cut after; `greeting`: what the connection began with."""
+        if not self._is_armed or b"COMMIT" not in asked or self._aims_at not in greeting:
             return False
         self._is_armed = False
         self.cuts += 1
@@ -76,12 +78,15 @@ class _Wire:
         self._ledger = ledger
         self._database = database
         self._is_cut = False
+        self._greeting = b""
 
     async def ask(self) -> None:
         """From the ledger to the database."""
         with contextlib.suppress(ConnectionError), contextlib.closing(self._database[1]):
             while asked := await self._ledger[0].read(1 << 16):
-                if self._cutter.takes_aim(asked):
+                if b"application_name" in asked:
+                    self._greeting = asked
+                if self._cutter.takes_aim(asked, self._greeting):
                     self._is_cut = True
                 self._database[1].write(asked)
                 await self._database[1].drain()

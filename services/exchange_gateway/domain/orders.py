@@ -11,6 +11,7 @@ from libs.partition import PARTITIONS
 
 MAX_QUANTITY = 2**53
 MAX_MICROS = 2**53
+MAX_NOTIONAL_MICROS = 2**63 - 1  # all the cash that somebody may have
 TRADE_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 CUSTOMER_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 SYMBOL = re.compile(r"[A-Z0-9.-]{1,12}")
@@ -107,13 +108,16 @@ class Known(msgspec.Struct, frozen=True, gc=False):
     """An order that is stored. `is_withdrawn`: it was canceled before it was ever sent.
 
     `is_replaced`: a replace of it was sent, or the house triggered it, so that it may stand under
-    other terms.
+    other terms. `held`: 1: a stop that the house holds, 2: it was triggered and sent.
+    `command_seq`: it was sent last under this number; 0: never.
     """
 
     terms: Terms
     state: State
     is_withdrawn: bool = False
     is_replaced: bool = False
+    held: int = 0
+    command_seq: int = 0
 
     def is_meant_by(self, terms: Terms) -> bool:
         """Whether it is the order that a submit names; a replace may have changed the rest."""
@@ -188,7 +192,7 @@ def _are_amounts(terms: Terms) -> bool:
     return (
         0 <= terms.limit_price_micros <= MAX_MICROS
         and 0 <= terms.stop_price_micros <= MAX_MICROS
-        and 0 <= terms.max_notional_micros <= MAX_MICROS
+        and 0 <= terms.max_notional_micros <= MAX_NOTIONAL_MICROS
     )
 
 

@@ -7,6 +7,7 @@ from services.exchange_gateway.domain.cancels import Sent
 from services.exchange_gateway.domain.orders import (
     CUSTOMER_ID,
     MAX_MICROS,
+    MAX_NOTIONAL_MICROS,
     SYMBOL,
     TRADE_ID,
     Reason,
@@ -92,10 +93,9 @@ class ReplaceSorting:
 def fault_of_replace(replace: Replace) -> Reason | None:
     """The rule a replace breaks before anything is looked up; a fault of the sender. None: none."""
     revision = replace.revision
-    amounts = (
-        revision.limit_price_micros,
-        revision.stop_price_micros,
-        revision.max_notional_micros,
+    prices = revision.limit_price_micros, revision.stop_price_micros
+    are_amounts = 0 <= revision.max_notional_micros <= MAX_NOTIONAL_MICROS and all(
+        0 <= price <= MAX_MICROS for price in prices
     )
     checks = (
         (TRADE_ID.fullmatch(replace.replace_id), Reason.INVALID_ID),
@@ -105,7 +105,7 @@ def fault_of_replace(replace: Replace) -> Reason | None:
         (SYMBOL.fullmatch(replace.symbol), Reason.INVALID_SYMBOL),
         (Side.BUY <= replace.side <= Side.SELL, Reason.INVALID_SIDE),
         (is_quantity(revision.quantity), Reason.INVALID_QUANTITY),
-        (all(0 <= amount <= MAX_MICROS for amount in amounts), Reason.INVALID_PRICE),
+        (are_amounts, Reason.INVALID_PRICE),
     )
     return next((reason for holds, reason in checks if not holds), None)
 

@@ -141,7 +141,8 @@ class Replacing:
         if commands:
             await store.keep(sorting.to_send.values(), commands)
             await numbers.advance(first + len(commands))
-        return _Kept(sorting, commands, first + len(commands), bool(held.waiting))
+        is_held = held.waiting or any(orders[r.trade_id].held == 1 for r in sorting.unanswered)
+        return _Kept(sorting, commands, first + len(commands), bool(is_held))
 
     async def _held(
         self, store: HeldStore, replaces: Collection[Replace], orders: Mapping[str, Sent]

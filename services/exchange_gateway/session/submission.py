@@ -1,7 +1,7 @@
 """Orders in: numbered, stored, answered; then the sender has them."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import psycopg
 import structlog
@@ -11,7 +11,9 @@ from libs.batcher import Batcher
 from libs.postgres import Lane
 from services.exchange_gateway.domain import (
     Command,
+    Known,
     Order,
+    State,
     Submitted,
     fault_of,
     highest_epochs,
@@ -32,13 +34,14 @@ _log = structlog.get_logger()
 class _Kept:
     """What a transaction came to: results for the callers, commands for the sender.
 
-    `held`: how many stops the house holds.
+    `held`: how many stops the house holds. `known`: what was stored before.
     """
 
     results: Sequence[Submitted]
     commands: Sequence[Command]
     head: int
     held: int = 0
+    known: Mapping[str, Known] = field(default_factory=dict)
 
 
 class Submission:
@@ -108,7 +111,7 @@ class Submission:
             if fresh:
                 await store.keep(fresh, commands)
                 await store.advance(first + len(fresh))
-            return _Kept(results, commands, first + len(fresh), len(held))
+            return _Kept(results, commands, first + len(fresh), len(held), known)
 
         kept = await self._lane.run(keep)
         if kept.held:
@@ -116,7 +119,23 @@ class Submission:
         _submitted.inc(len(kept.commands))
         _log.info("orders_kept", orders=len(orders), fresh=len(kept.commands), head=kept.head)
         self._hand_over(kept)
+        if kept.known:
+            await self._look_after(kept.known)
         return kept.results
+
+    async def _look_after(self, known: Mapping[str, Known]) -> None:
+        """Have what is unanswered looked after: a commit without an answer told nobody of it."""
+        waiting = self._floor.waiting
+        pending = {key: one for key, one in known.items() if one.state is State.PENDING}
+        if any(one.held == 1 for one in pending.values()):
+            self._floor.bell.ring(is_new=True)
+        missed = [key for key, one in pending.items() if one.held != 1 and key not in waiting]
+        if not missed:
+            return
+        for trade_id in missed:
+            waiting.watch(trade_id, pending[trade_id].command_seq)
+        now = await self._lane.run(lambda c: CommandStore(c, self._floor.seat).find(missed))
+        waiting.answered(key for key in missed if now[key].state is not State.PENDING)
 
     def _numbered(self, orders: Sequence[Order], first: int) -> list[Command]:
         return [

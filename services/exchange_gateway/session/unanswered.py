@@ -50,6 +50,9 @@ class Unanswered:
     def __len__(self) -> int:
         return len(self._orders)
 
+    def __contains__(self, trade_id: str) -> bool:
+        return trade_id in self._orders
+
     def add(self, commands: Sequence[Command]) -> None:
         """These were given to the sender; one that waited already waits anew."""
         now = self._clock.monotonic()

@@ -30,7 +30,7 @@ SELECT partition, epoch FROM partition_epoch WHERE partition = ANY(%(partitions)
 _FIND = """
 SELECT trade_id::text, customer_id, partition, symbol, side, quantity, order_type,
        limit_price_micros, stop_price_micros, time_in_force, max_notional_micros, epoch, state,
-       is_withdrawn, is_replaced OR held = 2, held
+       is_withdrawn, is_replaced OR held = 2, held, command_seq
 FROM venue_order WHERE trade_id = ANY(%(trade_ids)b::uuid[])
 """
 
@@ -110,7 +110,7 @@ class CommandStore:
     async def find(self, trade_ids: Sequence[str]) -> dict[str, Known]:
         """What is stored of these orders."""
         rows = await self._find(trade_ids)
-        return {row[0]: Known(Terms(*row[1:11]), State(row[12]), *row[13:15]) for row in rows}
+        return {row[0]: Known(Terms(*row[1:11]), State(row[12]), *row[13:17]) for row in rows}
 
     async def find_pending(self, trade_ids: Sequence[str]) -> list[Order]:
         """These orders as they were sent, as far as the venue has not answered them."""
