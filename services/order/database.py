@@ -23,6 +23,9 @@ Answer = TypeVar("Answer")
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
+# Many times what a batch takes on the slowest disk: one that never ends in time is never kept.
+LONGEST_SECONDS = 30.0
+
 
 class Change(StrEnum):
     """The kinds of change; each has a connection of its own."""
@@ -33,16 +36,23 @@ class Change(StrEnum):
 
 
 class Database:
-    """Lanes for what is written, a pool for what is read. Refuses both until it is open."""
+    """Lanes for what is written, a pool for what is read. Refuses both until it is open.
 
-    def __init__(self, url: str, *, read_connections: int) -> None:
+    PostgreSQL ends a transaction that takes longer than `longest_seconds`: of a process that stands
+    still, or is cut off, within a flight it hears nothing, not even that the transaction is idle.
+    """
+
+    def __init__(
+        self, url: str, *, read_connections: int, longest_seconds: float = LONGEST_SECONDS
+    ) -> None:
         options = " ".join(f"-c {key}={value}" for key, value in READING_PLANS.items())
         self._url = url
         self._pool = Pool(
             make_conninfo(url, options=options), size=read_connections, name="order-read"
         )
+        writing = PLANS | {"transaction_timeout": str(int(longest_seconds * 1000))}
         self._lanes = {
-            change: Lane(url, name=f"order-{change}", options=PLANS, in_flights=True)
+            change: Lane(url, name=f"order-{change}", options=writing, in_flights=True)
             for change in Change
         }
         self._opened = asyncio.Event()

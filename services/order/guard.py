@@ -1,6 +1,8 @@
 """The controls of this process: settings and last prices in memory, and gates made with them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Protocol
 
 import psycopg
 
@@ -14,6 +16,13 @@ from services.order.domain.terms import Terms
 from services.order.prices import Prices
 from services.order.store.controls import Settings
 from services.order.store.own_orders import OwnOrders
+
+
+class Gates(Protocol):
+    """Who has gates."""
+
+    def gate(self) -> Gate:
+        """A gate for what is decided now. Raises Unavailable."""
 
 
 class Guard:
@@ -58,6 +67,39 @@ class Guard:
             at=self._clock.now(),
             nanos=int(self._clock.monotonic() * 1e9),
         )
+
+    @contextmanager
+    def attempts(self) -> Iterator[Gates]:
+        """For a transaction that may have to be done again: what a gate spent counts but once.
+
+        Where it is open whether the one before was committed, it is taken for one that was not.
+        """
+        attempts = _Attempts(self)
+        try:
+            yield attempts
+        except BaseException:
+            attempts.undo()
+            raise
+
+
+class _Attempts:
+    """Of one transaction, one after the other."""
+
+    def __init__(self, guard: Guard) -> None:
+        self._guard = guard
+        self._gate: Gate | None = None
+
+    def gate(self) -> Gate:
+        """For the next attempt: the one before came to nothing."""
+        self.undo()
+        self._gate = self._guard.gate()
+        return self._gate
+
+    def undo(self) -> None:
+        """The last one came to nothing."""
+        if self._gate is not None:
+            self._gate.take_back()
+            self._gate = None
 
 
 async def inform(

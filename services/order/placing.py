@@ -16,7 +16,7 @@ from services.order.domain.controls.gate import Gate, may_be_crossed
 from services.order.domain.event import TradeEventKind
 from services.order.domain.placing import Placement, Placing, place
 from services.order.domain.trade import Trade, TradeStatus
-from services.order.guard import Guard, inform
+from services.order.guard import Gates, Guard, inform
 from services.order.store.customers import Customers
 from services.order.store.events import Events
 from services.order.store.later import Later
@@ -43,10 +43,10 @@ class Placer:
     async def place(self, placements: Sequence[Placement]) -> list[Trade | Refusal]:
         """One answer per placement, in order. Safe to repeat."""
         began = self._clock.monotonic()
-        answers, begun = await self._database.run(
-            Change.PLACE,
-            lambda connection: place_trades(connection, placements, self._guard),
-        )
+        with self._guard.attempts() as gates:
+            answers, begun = await self._database.run(
+                Change.PLACE, lambda connection: place_trades(connection, placements, gates)
+            )
         new_ids = {placement.trade_id for placement in placements}
         new = [each for each in answers if isinstance(each, Trade) and each.trade_id in new_ids]
         self._announcer.changed(trade.customer_id for trade in new)
@@ -70,7 +70,7 @@ def _count_stopped(new: Sequence[Trade], answers: Sequence[Trade | Refusal]) -> 
 async def place_trades(
     connection: psycopg.AsyncConnection,
     placements: Sequence[Placement],
-    guard: Guard,
+    gates: Gates,
 ) -> tuple[list[Trade | Refusal], Later[list[str]] | None]:
     """Record what is new; one answer per placement, in order.
 
@@ -82,7 +82,7 @@ async def place_trades(
     keys = sorted({placement.key for placement in placements})
     recorded = await Trades(connection).by_client_order_ids(keys)
     heads = await reserved.read()
-    gate = guard.gate()
+    gate = gates.gate()
     new = [each for each in placements if each.key not in recorded]
     await inform(gate, connection, [(each.customer_id, each.terms) for each in new])
     placing = place(placements, recorded, heads, gate)

@@ -14,7 +14,7 @@ from services.order.domain.controls.gate import Gate, likeness
 from services.order.domain.journal import Journal
 from services.order.domain.replacing import Replacement, is_repeat, revise, revised
 from services.order.domain.trade import Trade
-from services.order.guard import Guard, inform
+from services.order.guard import Gates, Guard, inform
 from services.order.keeping import keep
 from services.order.store.customers import Customers
 from services.order.store.replaces import Replaces
@@ -33,9 +33,10 @@ class Replacer:
 
     async def replace(self, replacements: Sequence[Replacement]) -> list[Trade | Refusal]:
         """One answer per request, in order. Safe to repeat."""
-        answers = await self._database.run(
-            Change.APPLY, lambda connection: replace_trades(connection, replacements, self._guard)
-        )
+        with self._guard.attempts() as gates:
+            answers = await self._database.run(
+                Change.APPLY, lambda connection: replace_trades(connection, replacements, gates)
+            )
         replaced = [answer for answer in answers if isinstance(answer, Trade)]
         self._announcer.wanted_and_changed(trade.customer_id for trade in replaced)
         _log.info("trades_replaced", asked=len(replacements), replaced=len(replaced))
@@ -43,14 +44,14 @@ class Replacer:
 
 
 async def replace_trades(
-    connection: psycopg.AsyncConnection, replacements: Sequence[Replacement], guard: Guard
+    connection: psycopg.AsyncConnection, replacements: Sequence[Replacement], gates: Gates
 ) -> list[Trade | Refusal]:
     """Replace strictly in order; one answer each."""
     trade_ids = sorted({each.trade_id for each in replacements})
     locking = await Customers(connection).lock_owners(trade_ids)
     trades = await Trades(connection).by_ids(trade_ids)
     heads = await locking.read()
-    gate = guard.gate()
+    gate = gates.gate()
     journal = Journal(trades, heads, at=gate.at)
     keys = sorted({each.key for each in replacements})
     used = await Trades(connection).by_client_order_ids(keys)

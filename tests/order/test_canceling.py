@@ -3,6 +3,7 @@
 import asyncio
 
 import grpc
+import psycopg
 
 from libs.partition import partition_of
 from stockbroker.common.v1.reason_pb2 import Reason
@@ -124,6 +125,20 @@ async def test_a_fill_that_was_faster_answers_the_cancel(order: Order) -> None:
         Kind.TRADE_EVENT_KIND_CANCEL_REJECTED,
     ]
     assert (await order.get("alice", trade.trade_id)).status == Status.TRADE_STATUS_FILLED
+
+
+async def test_cancels_are_swept_also_when_the_clock_was_set_back(
+    order: Order, connection: psycopg.AsyncConnection
+) -> None:
+    trade = await order.place("alice")
+    await taken_up(order, "alice")
+    await cancel(order, "alice", trade.trade_id)
+    await connection.execute("UPDATE open_request SET asked_at = asked_at + interval '1 hour'")
+
+    for older_than_ms in (0, 1_000):
+        request = execution_pb.ListOpenCustomersRequest(older_than_ms=older_than_ms)
+        found = await order.execution.ListOpenCustomers(request, **order.as_service())
+        assert [each.trade_id for each in found.canceling] == [trade.trade_id]
 
 
 async def test_cancels_are_swept_and_pass_every_halt(order: Order) -> None:

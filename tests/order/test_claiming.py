@@ -301,6 +301,17 @@ async def test_the_sweep_finds_who_waits_longest_first(order: Order) -> None:
     assert not await order.waiting(older_than_ms=60_000)
 
 
+async def test_the_sweep_finds_who_waits_also_when_the_clock_was_set_back(
+    order: Order, connection: psycopg.AsyncConnection
+) -> None:
+    mine, hers = (await order.place("alice")).trade_id, (await order.place("bob")).trade_id
+    await connection.execute("UPDATE open_trade SET placed_at = placed_at + interval '1 hour'")
+
+    for older_than_ms in (0, 1_000):
+        waiting = await order.waiting(older_than_ms=older_than_ms)
+        assert [each.trade_id for each in waiting] == [mine, hers]
+
+
 async def test_the_sweep_shows_the_claim_and_then_the_next_trade(order: Order) -> None:
     first = (await order.place("alice")).trade_id
     second = (await order.place("alice")).trade_id

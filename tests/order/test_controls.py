@@ -4,6 +4,7 @@ import asyncio
 from typing import Any, cast
 
 import grpc
+import psycopg
 import pytest
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
@@ -14,6 +15,7 @@ from stockbroker.order.v1 import control_pb2 as pb
 from stockbroker.order.v1 import order_pb2, order_service_pb2
 from tests.order.client import Order, an_order
 from tests.order.controlled import PLACED, SELL, a_limit, outcomes, reason_of_trade
+from tests.support.wait import until
 
 
 async def test_an_order_with_too_many_shares_is_rejected_and_explained(order: Order) -> None:
@@ -120,3 +122,24 @@ async def test_of_many_orders_at_once_as_many_as_the_rate_go_through(order: Orde
     await order.set_control(pb.CONTROL_CUSTOMER_RATE, limit=7, seconds=3600)
     results = await asyncio.gather(*(order.place() for _ in range(40)), return_exceptions=True)
     assert sum(isinstance(each, order_pb2.Trade) for each in results) == 7
+
+
+async def test_a_transaction_that_is_lost_and_done_again_counts_but_once(
+    order: Order, connection: psycopg.AsyncConnection
+) -> None:
+    await order.set_control(pb.CONTROL_CUSTOMER_RATE, limit=1, seconds=3600)
+    stuck = "SELECT pid FROM pg_locks WHERE NOT granted AND relation = 'trade'::regclass"
+    async with connection.transaction():
+        await connection.execute("LOCK TABLE trade IN SHARE MODE")
+        placing = asyncio.create_task(order.place("alice"))
+
+        async def writing() -> list[Any]:
+            return await (await connection.execute(stuck)).fetchall()
+
+        [(pid,)] = await until(writing)
+        await connection.execute("SELECT pg_terminate_backend(%s, 10000)", [pid])
+
+    assert (await placing).status == PLACED
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await order.place("alice")
+    assert reason_of(caught.value) == "ORDER_RATE_LIMIT"

@@ -79,11 +79,14 @@ class ExecutionService(ParkingService, ExecutionReading, OrderExecutionServiceSe
         partitions = check_partitions(request.partitions) or range(PARTITIONS)
         limit = check_limit(request.limit)
         check_age(request.older_than_ms)
-        before = self._office.clock.now() - timedelta(milliseconds=request.older_than_ms)
+        now = self._office.clock.now()
+        before = now - timedelta(milliseconds=request.older_than_ms)
         async with self._office.database.connection() as connection:
-            waiting = await Queue(connection).waiting(partitions, placed_before=before, limit=limit)
+            waiting = await Queue(connection).waiting(
+                partitions, placed_before=before, now=now, limit=limit
+            )
             requested = await Requests(connection).waiting(
-                partitions, asked_before=before, limit=limit
+                partitions, asked_before=before, now=now, limit=limit
             )
         return pb.ListOpenCustomersResponse(
             customers=map(wire.waiting_to, waiting),

@@ -135,24 +135,44 @@ class Queue:
         return Later(cursor, lambda rows: [Waiting(*row) for row in rows])
 
     async def waiting(
-        self, partitions: Sequence[int], *, placed_before: datetime, limit: int
+        self, partitions: Sequence[int], *, placed_before: datetime, now: datetime, limit: int
     ) -> list[Waiting]:
-        """Customers whose oldest open trade is that old and not parked, longest waiting first."""
+        """Customers whose oldest open trade is that old and not parked, longest waiting first.
+
+        One that is of a time to come counts too: the clock was set back, and it may be of any age.
+        """
         cursor = await self._connection.execute(
             """
             SELECT head.customer_id, head.partition, head.trade_id::text, head.claimed_epoch
             FROM unnest(%(partitions)s::bigint[]) AS i (partition)
             CROSS JOIN LATERAL (
-                SELECT customer_id, partition, trade_id, claimed_epoch, placed_at FROM open_trade
-                WHERE partition = i.partition AND is_head AND placed_at < %(placed_before)s
-                    AND parked_at IS NULL
-                ORDER BY placed_at
-                LIMIT %(limit)s
+                (
+                    SELECT customer_id, partition, trade_id, claimed_epoch, placed_at
+                    FROM open_trade
+                    WHERE partition = i.partition AND is_head AND placed_at < %(placed_before)s
+                        AND parked_at IS NULL
+                    ORDER BY placed_at
+                    LIMIT %(limit)s
+                )
+                UNION ALL
+                (
+                    SELECT customer_id, partition, trade_id, claimed_epoch, placed_at
+                    FROM open_trade
+                    WHERE partition = i.partition AND is_head AND placed_at > %(now)s
+                        AND parked_at IS NULL
+                    ORDER BY placed_at
+                    LIMIT %(limit)s
+                )
             ) AS head
             ORDER BY head.placed_at
             LIMIT %(limit)s
             """,
-            {"partitions": Bigints(partitions), "placed_before": placed_before, "limit": limit},
+            {
+                "partitions": Bigints(partitions),
+                "placed_before": placed_before,
+                "now": now,
+                "limit": limit,
+            },
             binary=True,
         )
         return [Waiting(*row) async for row in cursor]

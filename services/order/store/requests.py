@@ -77,23 +77,40 @@ class Requests:
         return Later(cursor, lambda rows: [Requested(row[0], Claimed(*row[1:])) for row in rows])
 
     async def waiting(
-        self, partitions: Sequence[int], *, asked_before: datetime, limit: int
+        self, partitions: Sequence[int], *, asked_before: datetime, now: datetime, limit: int
     ) -> list[tuple[bool, Waiting]]:
-        """Requests that old, longest waiting first; of each whether it is a replace."""
+        """Requests that old, longest waiting first; of each whether it is a replace.
+
+        One that is of a time to come counts too, as in the queue.
+        """
         cursor = await self._connection.execute(
             """
             SELECT c.is_replace, c.customer_id, c.partition, c.trade_id::text, c.claimed_epoch
             FROM unnest(%(partitions)s::bigint[]) AS i (partition)
             CROSS JOIN LATERAL (
-                SELECT * FROM open_request
-                WHERE partition = i.partition AND asked_at < %(asked_before)s
-                ORDER BY asked_at
-                LIMIT %(limit)s
+                (
+                    SELECT * FROM open_request
+                    WHERE partition = i.partition AND asked_at < %(asked_before)s
+                    ORDER BY asked_at
+                    LIMIT %(limit)s
+                )
+                UNION ALL
+                (
+                    SELECT * FROM open_request
+                    WHERE partition = i.partition AND asked_at > %(now)s
+                    ORDER BY asked_at
+                    LIMIT %(limit)s
+                )
             ) AS c
             ORDER BY c.asked_at
             LIMIT %(limit)s
             """,
-            {"partitions": Bigints(partitions), "asked_before": asked_before, "limit": limit},
+            {
+                "partitions": Bigints(partitions),
+                "asked_before": asked_before,
+                "now": now,
+                "limit": limit,
+            },
             binary=True,
         )
         return [(row[0], Waiting(*row[1:])) async for row in cursor]

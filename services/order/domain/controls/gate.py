@@ -89,6 +89,7 @@ class Gate:
         self.known = Known()
         self.guarded: list[Trade] = []
         self._in_force: dict[tuple[str, str], Mapping[Control, Setting]] = {}
+        self._spent: list[tuple[Setting, str]] = []
 
     def setting(self, control: Control, customer_id: str, terms: Terms) -> Setting | None:
         """The limit in force for such a trade, if there is one."""
@@ -112,7 +113,14 @@ class Gate:
             left = self._rates.take(wanted, self._nanos)
         except Spent as spent:
             raise _too_many(spent) from None
+        self._spent += wanted
         return self._decide(customer_id, terms, wanted, left)
+
+    def take_back(self) -> None:
+        """What was let through did not come to be: its tokens are there again."""
+        for setting, name in self._spent:
+            self._rates.give_back(setting, name)
+        self._spent = []
 
     def preview(self, customer_id: str, terms: Terms) -> Decision:
         """The decision if it were placed now; nothing is spent."""

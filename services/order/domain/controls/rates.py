@@ -59,6 +59,13 @@ class Rates:
             self._full_at[setting.terms.control, name] = full_at
         return [left for *_, left in taken]
 
+    def give_back(self, setting: Setting, name: str) -> None:
+        """A token that was taken for what did not come to be."""
+        terms = setting.terms
+        key = terms.control, name
+        if key in self._full_at:
+            self._full_at[key] -= _each(terms.limit, terms.seconds)
+
     def _spend(self, setting: Setting, name: str, now: int) -> tuple[int, int]:
         terms = setting.terms
         full_at = self._full_at.get((terms.control, name), 0)
