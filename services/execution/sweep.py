@@ -55,6 +55,7 @@ class Sweeper:
         self._looked_at = float("-inf")
         self._pause_seconds = _EVERY_SECONDS
         self._skipped = 0
+        self._requests = 0
         self._asking: asyncio.Task[None] | None = None
 
     def hurry(self, partitions: Collection[int]) -> None:
@@ -103,7 +104,10 @@ class Sweeper:
             await end(self._asking)
 
     async def _look(self, partitions: Collection[int], *, older_than_seconds: float) -> int:
-        """How many trades were found, `_skipped` of them seen to already."""
+        """How many trades were found, `_skipped` of them seen to already; and `_requests`.
+
+        More is asked for than was in the way before: what cannot go on now hides nothing behind it.
+        """
         order = self._order
         if not partitions:
             if order.silent_seconds > _PROBE_AFTER_SECONDS:
@@ -111,10 +115,12 @@ class Sweeper:
             return 0
         began_at = self._worker.clock.monotonic()
         attention = self._worker.attention
-        limit = min(_LIMIT + attention.in_flight + attention.resting + self._skipped, _MAX_LIMIT)
+        in_the_way = attention.in_flight + attention.resting + self._skipped + self._requests
+        limit = min(_LIMIT + in_the_way, _MAX_LIMIT)
         waiting = await order.open_customers(
             partitions, older_than_seconds=older_than_seconds, limit=limit
         )
+        self._requests = len(waiting.canceling) + len(waiting.replacing)
         self._bring(self._worker.attention.cancels, waiting.canceling)
         halts = self._worker.board.current
         going = [each for each in waiting.replacing if not halts.stops_customer(each.customer_id)]
@@ -157,7 +163,7 @@ class Sweeper:
         if self._asking is not None and not self._asking.done():
             return
         now = self._worker.clock.monotonic()
-        due = self._worker.attention.due(customer_ids, now)[:_MAX_ASKED]
+        due = self._worker.attention.due(customer_ids, now, most=_MAX_ASKED)
         if due:
             self._asking = asyncio.create_task(self._ask_gateway(due))
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from services.execution import sweep
 from stockbroker.common.v1.reason_pb2 import Reason
 from stockbroker.exchange_gateway.v1 import exchange_gateway_service_pb2 as gateway_pb
 from stockbroker.execution.v1 import execution_service_pb2 as pb
@@ -60,6 +61,24 @@ async def test_cancels_pass_every_halt(desk: Desk, scope: pb.HaltScope) -> None:
     await ask(desk, trade_id)
 
     await eventually(lambda: desk.gateway.canceled == [trade_id])
+
+
+async def test_a_cancel_without_a_nudge_is_found_behind_replaces_that_wait_for_the_end_of_a_halt(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweep, "_LIMIT", 2)
+    resting = [desk.order.place(f"customer-{number}") for number in range(9)]
+    for each in resting:
+        desk.order.rows[each].is_parked = True  # they hold up nothing
+    worker, trade_id = await a_working_trade(desk)
+    await halt(desk, worker, FIRM)
+    for each in resting:
+        desk.order.ask_to_replace(each, 120, 10_000_000)
+
+    desk.order.ask_to_cancel(trade_id)
+
+    await eventually(lambda: desk.gateway.canceled == [trade_id])
+    assert not desk.gateway.replaced
 
 
 async def test_what_a_halt_held_back_ends_without_ever_being_sent(desk: Desk) -> None:

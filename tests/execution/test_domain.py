@@ -173,16 +173,27 @@ def test_a_trade_at_the_exchange_is_asked_after_ever_more_rarely() -> None:
     attention = Attention(ask_after_seconds=5)
     attention.rest("alice", Resting("t", 1, "AAPL", since=100.0, ask_at=0.0))
 
-    asked = [now for now in range(100, 300) if attention.due(["alice"], now)]
+    asked = [now for now in range(100, 300) if attention.due(["alice"], now, most=9)]
 
     assert asked == [105, 110, 120, 140, 180, 240]
+
+
+def test_of_many_trades_at_the_exchange_each_is_asked_after_in_turn() -> None:
+    attention = Attention(ask_after_seconds=5)
+    customers = [f"c{number}" for number in range(5)]
+    for customer in customers:
+        attention.rest(customer, Resting("t", 1, "AAPL", since=0.0, ask_at=0.0))
+
+    looks = [attention.due(customers, now, most=2) for now in (100.0, 101.0, 102.0, 103.0)]
+
+    assert looks == [["c0", "c1"], ["c2", "c3"], ["c4"], []]
 
 
 def test_a_trade_held_back_by_a_halt_is_not_asked_after() -> None:
     attention = Attention(ask_after_seconds=5)
     attention.rest("alice", Resting("t", 1, "AAPL", since=0.0, ask_at=0.0, is_halted=True))
 
-    assert attention.due(["alice"], 1_000.0) == []
+    assert attention.due(["alice"], 1_000.0, most=9) == []
 
 
 def test_settled_customers_are_forgotten_and_young_ones_are_not() -> None:

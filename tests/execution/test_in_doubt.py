@@ -47,6 +47,16 @@ async def test_trades_in_doubt_are_listed_oldest_first_with_what_the_gateway_kno
     assert not {old, young} & desk.ledger.released
 
 
+async def test_however_many_the_exchange_does_not_answer_all_are_in_doubt(desk: Desk) -> None:
+    await desk.start_leader(in_doubt_after_seconds=0.3)
+    customers = [f"customer-{number}" for number in range(1_200)]
+
+    trade_ids = [desk.order.place(customer) for customer in customers]
+    await desk.nudges.publish(customers)
+
+    await eventually(lambda: all(desk.order.trade(trade_id).in_doubt for trade_id in trade_ids))
+
+
 async def test_trades_in_doubt_are_listed_while_the_gateway_is_away(desk: Desk) -> None:
     worker = await desk.start_leader(in_doubt_after_seconds=0.3)
     trade_id = await doubted(desk, "alice")

@@ -135,13 +135,15 @@ class Attention:
             return False
         return True
 
-    def due(self, customer_ids: Iterable[str], now: float) -> list[str]:
-        """Of these, the customers whose trade has been at the exchange for long.
+    def due(self, customer_ids: Iterable[str], now: float, *, most: int) -> list[str]:
+        """Of these, the customers whose trade has been at the exchange for long, at most `most`.
 
-        Each is given again after twice the time, at most a minute.
+        Each is given again after twice the time, at most a minute; who was left out is due still.
         """
-        found = []
+        found: list[str] = []
         for customer_id in customer_ids:
+            if len(found) == most:
+                break
             resting = self._resting.get(customer_id)
             if resting is not None and not resting.is_halted and resting.ask_at <= now:
                 wait = min(max(now - resting.since, self._ask_after_seconds), _MAX_WAIT_SECONDS)

@@ -93,6 +93,15 @@ class Insistence:
 
     async def __call__(self, call: Callable[[], Awaitable[Answer]]) -> Answer:
         """The answer of `call`. Raises NeighbourFault, and Unavailable only after `end`."""
+        try:
+            return await call()
+        except Unavailable:
+            if self._is_over:
+                raise
+            return await self._again(call)
+
+    async def _again(self, call: Callable[[], Awaitable[Answer]]) -> Answer:
+        """At once, and then at growing intervals."""
         async for attempt in AsyncRetrying(
             retry=retry_if_exception_type(Unavailable),
             wait=wait_random_exponential(multiplier=0.05, max=1.0),

@@ -158,10 +158,14 @@ class FakeOrder(FakeParking, FakeCancels, FakeReplaces, order_grpc.OrderExecutio
         if request.older_than_ms == 0:
             self.swept_whole |= wanted
         found = [customer for customer in waiting if not wanted or customer.partition in wanted]
+        limit = request.limit or 1000
+        canceling, replacing = self.list_canceling(wanted), self.list_replacing(wanted)
+        asked = {each.trade_id for each in (*canceling, *replacing)}
+        told = set([trade_id for trade_id in self.rows if trade_id in asked][:limit])
         return order_pb.ListOpenCustomersResponse(
-            customers=found[: request.limit or 1000],
-            canceling=self.list_canceling(wanted),
-            replacing=self.list_replacing(wanted),
+            customers=found[:limit],
+            canceling=[each for each in canceling if each.trade_id in told],
+            replacing=[each for each in replacing if each.trade_id in told],
         )
 
     async def ApplyOutcomes(
