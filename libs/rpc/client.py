@@ -33,11 +33,18 @@ class _Bearer:
         self._entry = ("authorization", "")
 
     def entry(self) -> tuple[str, str]:
-        """An entry of a call's metadata. Raises OSError."""
-        changed_at = self._token_file.stat().st_mtime_ns
-        if changed_at != self._changed_at:
-            token = self._token_file.read_text().strip()
-            self._entry, self._changed_at = ("authorization", f"Bearer {token}"), changed_at
+        """An entry of a call's metadata. Raises OSError while there never was a token.
+
+        A file that cannot be read for a moment is no reason to fail: there is the token read last.
+        """
+        try:
+            changed_at = self._token_file.stat().st_mtime_ns
+            if changed_at != self._changed_at:
+                token = self._token_file.read_text().strip()
+                self._entry, self._changed_at = ("authorization", f"Bearer {token}"), changed_at
+        except OSError:
+            if not self._changed_at:
+                raise
         return self._entry
 
 

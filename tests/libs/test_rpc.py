@@ -233,4 +233,7 @@ async def test_a_service_calls_with_its_token_and_notices_a_new_one(keys: Keys) 
         keys.write_token(Path(file), "ledger")
         second = await stub.GetTrade(pb.GetTradeRequest(trade_id="x"))
         assert second.trade.customer_id == "ledger"
+        await asyncio.to_thread(Path(file).unlink)
+        third = await stub.GetTrade(pb.GetTradeRequest(trade_id="x"))
+        assert third.trade.customer_id == "ledger", "it has that one, whatever became of the file"
     await server.stop(0)
