@@ -101,10 +101,10 @@ class Batcher(Generic[Item, Result]):
         return outcomes if refused is None else [*outcomes, *[refused] * (len(items) - room)]
 
     async def close(self) -> None:
-        """Take nothing new and finish what is queued."""
+        """Take nothing new and finish what is queued, also when nobody waits for it any more."""
         self._is_closed = True
         if self._worker is not None:
-            await self._worker
+            await asyncio.shield(self._worker)
 
     async def _enqueue(self, items: Sequence[Item]) -> "list[Result | Exception]":
         """What became of each, in order."""

@@ -8,6 +8,7 @@ from typing import Any
 import grpc
 import pytest
 
+from libs.backend import BackEnd, NotPlaced, backend
 from libs.rpc.status import reason_of
 from stockbroker.common.v1.reason_pb2 import Reason
 from stockbroker.order.v1 import order_pb2
@@ -57,6 +58,34 @@ async def test_a_back_ends_trades_are_placed_filled_and_watched_by_their_custome
     )
     assert {trade.status for trade in trades} == {order_pb2.TRADE_STATUS_FILLED}
     assert [trade.customer_id for trade in trades] == customers
+
+
+async def test_a_firm_places_one_by_one_what_goes_together(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backend, "_ANSWER_SECONDS", 60.0)  # what is not repeated keeps its order
+    customers = [f"c{uuid.uuid4().hex[:12]}" for _ in range(4)]
+    for customer in customers:
+        await house.endow(customer, cash=_CASH_MICROS)
+    wanted = [_item(customers[number % 4], client_order_id=f"o{number}") for number in range(40)]
+    async with BackEnd(house.public_address, house.back_end_token, patience_seconds=60) as firm:
+        bad = asyncio.create_task(firm.place(customers[0], _item(customers[0], quantity=0).trade))
+        placed = await asyncio.gather(*(firm.place(w.customer_id, w.trade) for w in wanted))
+        with pytest.raises(NotPlaced) as refused:
+            await bad
+        again = await firm.place(customers[0], wanted[0].trade)
+
+    assert refused.value.reason == "INVALID_QUANTITY"
+    assert again == placed[0]
+    assert [each.client_order_id for each in placed] == [
+        each.trade.client_order_id for each in wanted
+    ]
+    for number, customer in enumerate(customers):
+        seqs = [each.seq for each in placed[number::4]]
+        assert seqs == sorted(seqs)
+        async with house.app(customer) as app:
+            trades = [await app.settle(await app.get(each.trade_id)) for each in placed[number::4]]
+        assert {trade.status for trade in trades} == {order_pb2.TRADE_STATUS_FILLED}
 
 
 async def test_a_customers_token_does_not_place_for_another_at_the_door(house: House) -> None:

@@ -1,15 +1,20 @@
 """Whatever dies, trades go on: every service and every part, killed in the middle of trading."""
 
 import asyncio
+import os
+import signal
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
+import psycopg
 import pytest
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
+from libs.backend import BackEnd, InDoubt, NotPlaced
 from stockbroker.order.v1 import order_pb2
+from stockbroker.order.v1 import order_service_pb2 as pb
 from tests.support import books
 from tests.support.app import BUY, App
 from tests.support.house import House, running_house
@@ -88,6 +93,58 @@ async def test_trades_go_on_after_kill_9(house: House, victim: str) -> None:
     house.kill(victim)
     await asyncio.gather(*trading)
     books.check(house.database_url("ledger"))
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("harm", ["order frozen", "order killed", "edge killed"])
+async def test_what_a_back_end_is_told_of_its_trades_is_so(house: House, harm: str) -> None:
+    """A trade that is placed is there once, one that is not is not, and no doubt is left."""
+    victim = house.pid(harm.split()[0])
+    is_frozen = harm.endswith("frozen")
+    customers = [f"k{uuid.uuid4().hex[:12]}" for _ in range(20)]
+    wanted = [(customers[number % 20], f"order-{number}") for number in range(400)]
+    room = asyncio.Semaphore(100)
+
+    async def place(firm: BackEnd, customer: str, client_order_id: str) -> str:
+        async with room:
+            trade = pb.PlaceTradeRequest(
+                client_order_id=client_order_id, symbol="KO", side=BUY, quantity=1
+            )
+            return (await firm.place(customer, trade)).trade_id
+
+    async with BackEnd(house.public_address, house.back_end_token, patience_seconds=1) as firm:
+        placing = [asyncio.create_task(place(firm, *each)) for each in wanted]
+        await asyncio.wait(placing, return_when=asyncio.FIRST_COMPLETED)
+        os.kill(victim, signal.SIGSTOP if is_frozen else signal.SIGKILL)
+        ends = await asyncio.gather(*placing, return_exceptions=True)
+        if is_frozen:
+            os.kill(victim, signal.SIGCONT)
+    told = dict(zip(wanted, ends, strict=True))
+    assert all(isinstance(each, str | NotPlaced | InDoubt) for each in told.values())
+    there = _placed(house, customers)
+    assert not [each for each in there if isinstance(told[each], NotPlaced)]
+
+    doubts = [each for each in wanted if isinstance(told[each], InDoubt)]
+    async with BackEnd(house.public_address, house.back_end_token, patience_seconds=90) as firm:
+        again = await asyncio.gather(*(place(firm, *each) for each in doubts))
+    told |= dict(zip(doubts, again, strict=True))
+    assert all(told[each] == trade_id for each, trade_id in there.items())
+    assert _placed(house, customers) == {
+        each: end for each, end in told.items() if isinstance(end, str)
+    }
+
+
+def _placed(house: House, customers: list[str]) -> dict[tuple[str, str], str]:
+    """The trades of these customers, by theirs and their own ids."""
+    with psycopg.connect(house.database_url("order")) as connection:
+        rows = connection.execute(
+            "SELECT customer_id, client_order_id, trade_id::text FROM trade"
+            " WHERE customer_id = ANY(%s)",
+            [customers],
+        ).fetchall()
+    placed = {(customer, name): trade_id for customer, name, trade_id in rows}
+    assert len(placed) == len(rows)
+    return placed
 
 
 async def test_after_kill_9_of_the_supervisor_the_next_start_carries_on(tmp_path: Path) -> None:

@@ -100,6 +100,26 @@ async def test_close_finishes_what_is_queued_and_takes_nothing_new() -> None:
         await batcher.submit(4)
 
 
+async def test_who_waits_no_more_for_its_close_leaves_the_work_to_its_end() -> None:
+    gate = asyncio.Event()
+
+    async def handle(items: list[int]) -> list[int]:
+        await gate.wait()
+        return items
+
+    batcher = Batcher(handle)
+    work = asyncio.create_task(batcher.submit(1))
+    await asyncio.sleep(0)
+    closing = asyncio.create_task(batcher.close())
+    await asyncio.sleep(0)
+    closing.cancel()
+    await asyncio.wait([closing])
+    assert closing.cancelled()
+    gate.set()
+    assert await work == 1
+    await batcher.close()
+
+
 async def test_a_submitter_that_goes_away_does_not_disturb_the_others() -> None:
     gate = asyncio.Event()
 
