@@ -77,7 +77,8 @@ class Customers:
         callers = self.ids[:with_token]
         tokens = [signer.mint(each, Role.CUSTOMER, _TOKEN_SECONDS) for each in callers]
         self._metadata = list(map(_bearer, tokens))
-        self.back_end = _bearer(signer.mint("bench", Role.BACK_END, _TOKEN_SECONDS))
+        self.back_end_token = signer.mint("bench", Role.BACK_END, _TOKEN_SECONDS)
+        self.back_end = _bearer(self.back_end_token)
         self._chance = random.Random(1)
 
     def call(self) -> tuple[pb.PlaceTradeRequest, Any]:
@@ -95,6 +96,10 @@ class Customers:
     def calls_of_all(self) -> Iterator[tuple[pb.PlaceTradeRequest, Any]]:
         """One request of each with a token."""
         return ((self._request(), metadata) for metadata in self._metadata)
+
+    def trade(self) -> tuple[str, pb.PlaceTradeRequest]:
+        """Anybody, and a request of theirs."""
+        return self._chance.choice(self.ids), self._request()
 
     def batch(self, size: int) -> pb.PlaceTradesRequest:
         """Requests of anybody."""

@@ -15,6 +15,7 @@ import psycopg
 
 from bench.callers import BATCH, STREAMS, BatchDoor, Customers, Gate, Run, UnaryDoor
 from bench.cpu import busy_seconds
+from bench.firm import FirmDoor
 from bench.judging import check_books, filled_at
 from bench.premises import House
 from bench.report import Row, waits
@@ -66,21 +67,25 @@ async def a_desk(
     customers = Customers(house.signing_key_file, customers_count)
     unary = UnaryDoor(addresses, customers, callers=scale.callers)
     batches = BatchDoor(addresses, customers)
+    firm = FirmDoor(addresses[0], customers, callers=scale.callers)
     async with await psycopg.AsyncConnection.connect(
         house.databases["order"], autocommit=True
     ) as connection:
-        yield Desk(house, scale, connection, Doors(customers, unary, batches))
-    await unary.close()
-    await batches.close()
+        yield Desk(house, scale, connection, Doors(customers, unary, batches, firm))
+    for door in (unary, batches, firm):
+        await door.close()
 
 
 class Doors:
-    """Both doors and who goes through them."""
+    """Both doors and who goes through them; `firm` places one by one through that of batches."""
 
-    def __init__(self, customers: Customers, unary: UnaryDoor, batches: BatchDoor) -> None:
+    def __init__(
+        self, customers: Customers, unary: UnaryDoor, batches: BatchDoor, firm: FirmDoor
+    ) -> None:
         self.customers = customers
         self.unary = unary
         self.batches = batches
+        self.firm = firm
 
 
 class Desk:
@@ -136,6 +141,12 @@ class Desk:
             return await self._measured("batch door", f"{scale.rate:,.0f}/s", go)
         go = lambda: door.run(scale.seconds, self.gate())  # noqa: E731
         return await self._measured("batch door", f"{STREAMS} streams, batches of {BATCH}", go)
+
+    async def firm(self) -> list[Row]:
+        """As many callers as at the unary door, with what libs/backend gives them."""
+        go = lambda: self.doors.firm.run(self._scale.seconds, self.gate())  # noqa: E731
+        note = f"{self._scale.callers} callers x 1, one stream"
+        return await self._measured("libs/backend", note, go)
 
     async def take(self, go: Go) -> Taken:
         """Run a load until all it placed is done. Raises NotTrue."""

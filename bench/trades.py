@@ -18,7 +18,7 @@ async def rounds(
     _postgres: Postgres, scale: Scale, progress: Progress
 ) -> AsyncGenerator[list[Row], None]:
     """The rows of one round after the other; the house brings a server of its own."""
-    task = progress.add_task("a house", total=2 + 4 * scale.rounds)
+    task = progress.add_task("a house", total=2 + 5 * scale.rounds)
 
     def step(what: str) -> None:
         progress.update(task, advance=1, description=what)
@@ -37,9 +37,16 @@ async def rounds(
                 unary = await desk.unary()
                 step(f"round {number}: batch door")
                 batches = await desk.batches()
+                step(f"round {number}: one by one through the batch door")
+                firm = await desk.firm()
                 step(f"round {number}: {UNARY} again")
                 floors[0] = _mean(floors[0], await echo.unary(scale))
-                yield [*floors, *_against(floors[0], unary), *_against(floors[1], batches)]
+                yield [
+                    *floors,
+                    *_against(floors[0], unary),
+                    *_against(floors[1], batches),
+                    *_against(floors[0], firm),
+                ]
 
 
 def _mean(one: Row, other: Row) -> Row:
