@@ -97,7 +97,10 @@ async def _archive(
         archiving = Archiving(connection, what, folder, now=now)
         await archiving.begin()
         candidates = await archiving.candidates(wish.before)
-        console.print(_table(what, candidates))
+        if candidates:
+            console.print(_table(what, candidates))
+        else:
+            console.print(f"{what.service} has no month before {wish.before} in its database")
         if wish.is_dry:
             return
         screen = Progress(

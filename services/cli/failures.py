@@ -13,6 +13,7 @@ The codes are a contract with scripts:
     130  interrupted
 """
 
+import re
 from enum import IntEnum
 
 
@@ -41,22 +42,48 @@ class Failure(Exception):
 
 # What to do about a refusal, by its reason.
 _ADVICE = {
-    "ACCOUNT_NOT_OPEN": "ask the operator",
+    "ACCOUNT_NOT_OPEN": "an operator ends a freeze with `stockbroker unfreeze`",
     "CLIENT_ORDER_ID_REUSED": "choose another --client-order-id",
     "EXISTS_DIFFERENT": "choose another --id",
     "HISTORY_ARCHIVED": "the operator has them in files",
     "INSUFFICIENT_FUNDS": "`stockbroker portfolio` shows what is available",
     "INSUFFICIENT_SHARES": "`stockbroker portfolio` shows what is available",
+    "INVALID_PRICE": "a cent is 10,000 micros",
     "INTERNAL": "the service's log holds the cause",
     "MARKET_CLOSED": "`stockbroker market hours` says when it opens",
     "NOT_IMPLEMENTED": "this version does not offer it",
     "NOT_REVERSIBLE": "`stockbroker transfers show` tells what it was",
     "PERMISSION_DENIED": "operators' commands need an operator's token",
     "SAME_OPERATOR": "name another with --operator",
-    "TRADE_NOT_FOUND": "`stockbroker trades` lists the customer's trades",
+    "TRADE_NOT_FOUND": "`stockbroker trades` lists a customer's trades, --as says whose",
     "UNAUTHENTICATED": "see `stockbroker token --help`, and STOCKBROKER_TOKEN if you set it",
     "UNKNOWN_SYMBOL": "`stockbroker market` lists the symbols",
 }
+
+
+_A_TIME = "write it like 2026-11-20 or 2026-11-20T09:30:00, in UTC"
+_A_DATE = "write it like 2026-11-20"
+_AN_HOUR = "write it like 14:30, in UTC"
+_NO_OPTION = re.compile(r"No such option: (-\.?\d.*)")
+_NO_TIME = re.compile(r"(.*) does not match the formats (.*)", re.DOTALL)
+
+
+def plainer(message: str) -> str:
+    """What the parser of arguments says of a wrong one, in a person's words.
+
+    >>> plainer("No such option: -5")
+    '-5 is below zero: amounts and quantities are given without a sign'
+    >>> plainer("Value error, 'noon' does not match the formats '%H:%M'.")
+    "'noon' is not a time: write it like 14:30, in UTC"
+    """
+    message = message.replace("Value error, ", "")
+    if found := _NO_OPTION.fullmatch(message):
+        return f"{found[1]} is below zero: amounts and quantities are given without a sign"
+    if found := _NO_TIME.fullmatch(message):
+        has_date, has_hours = "%Y" in found[2], "%H" in found[2]
+        advice = _A_TIME if has_date and has_hours else _A_DATE if has_date else _AN_HOUR
+        return f"{found[1]} is not a time: {advice}"
+    return message
 
 
 def refused(reason: str, text: str, retry_after_seconds: float | None = None) -> Failure:

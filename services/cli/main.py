@@ -4,7 +4,7 @@ import sys
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
+from typer.exceptions import TyperException
 
 from services.cli.commands import (
     archive,
@@ -35,10 +35,11 @@ from services.cli.commands import (
     trades,
     withdrawals,
 )
-from services.cli.failures import ExitCode, Failure
+from services.cli.failures import ExitCode, Failure, plainer
+from services.cli.help import Listed
 
 
-class _Commands(TyperGroup):
+class _Commands(Listed):
     """Turns a failure of any command into its sentence and its exit code."""
 
     def invoke(self, ctx: Any) -> Any:
@@ -47,6 +48,9 @@ class _Commands(TyperGroup):
         except Failure as failure:
             _say(failure.text)
             raise typer.Exit(failure.exit_code) from None
+        except TyperException as error:  # what was typed is wrong
+            error.message = plainer(error.message)
+            raise
         except BrokenPipeError:  # whoever read the output has had enough
             raise
         except OSError as error:
@@ -86,9 +90,9 @@ app.command()(trades.trade)
 app.command()(trades.watch)
 app.command()(portfolio.portfolio)
 app.command()(portfolio.entries)
-app.add_typer(market.app, name="market")
-app.add_typer(fills.app, name="fills")
-app.add_typer(exchange.app, name="exchange")
+app.add_typer(market.app, name="market", cls=Listed)
+app.add_typer(fills.app, name="fills", cls=Listed)
+app.add_typer(exchange.app, name="exchange", cls=Listed)
 app.command()(tape.tape)
 app.command()(deposits.deposit)
 app.command()(deposits.deposit_shares)
@@ -97,21 +101,21 @@ app.command()(withdrawals.withdraw_shares)
 app.command()(restraints.freeze)
 app.command()(restraints.unfreeze)
 app.command()(restraints.close)
-app.add_typer(reversals.app, name="reversals")
+app.add_typer(reversals.app, name="reversals", cls=Listed)
 app.command()(books.balance)
 app.command()(books.journal)
-app.add_typer(books.transfers, name="transfers")
+app.add_typer(books.transfers, name="transfers", cls=Listed)
 app.command()(invariants.invariants)
 app.command()(doubts.in_doubt)
-app.add_typer(parked.app, name="parked")
-app.add_typer(orders.app, name="orders")
-app.add_typer(reports.app, name="reports")
+app.add_typer(parked.app, name="parked", cls=Listed)
+app.add_typer(orders.app, name="orders", cls=Listed)
+app.add_typer(reports.app, name="reports", cls=Listed)
 app.command()(halts.halt)
 app.command()(halts.resume)
 app.command()(halts.halts)
-app.add_typer(controls.app, name="controls")
+app.add_typer(controls.app, name="controls", cls=Listed)
 app.command()(controls.explain)
-app.add_typer(breaks.app, name="breaks")
+app.add_typer(breaks.app, name="breaks", cls=Listed)
 app.command()(breaks.reconciliation)
 app.command()(breaks.days)
 
@@ -120,7 +124,7 @@ ledger.command()(proofs.export)
 ledger.command()(proofs.verify)
 ledger.command()(proofs.statement)
 ledger.command()(proofs.check_statement)
-app.add_typer(ledger, name="ledger")
+app.add_typer(ledger, name="ledger", cls=Listed)
 
 
 if __name__ == "__main__":

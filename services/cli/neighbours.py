@@ -14,10 +14,10 @@ import grpc
 from google.protobuf.message import Message
 
 from libs.rpc.status import reason_of, retry_after
-from services.cli.failures import Failure, refused, unavailable, unreachable
+from services.cli.failures import ExitCode, Failure, refused, unavailable, unreachable
 from services.cli.house_file import read_house
 from services.cli.settings import Settings
-from services.cli.tokens import OPERATOR, customer_token, operator_token
+from services.cli.tokens import OPERATOR, check_subject, customer_token, operator_token
 
 Request = TypeVar("Request", bound=Message)
 Response = TypeVar("Response", bound=Message)
@@ -129,12 +129,15 @@ def follow(
 
 
 @contextmanager
-def customers_door(settings: Settings, customer: str) -> Iterator[Door]:
-    """The public listener as `customer`, unless the settings hold a token. Raises Failure."""
+def customers_door(settings: Settings, customer: str | None) -> Iterator[Door]:
+    """The public listener as `customer`, or as whom the settings say. Raises Failure."""
+    check_subject(settings, "--as", customer)
     address = settings.public_address or read_house(settings).public
 
     def token() -> str:
-        return settings.token or customer_token(settings, customer or settings.customer)
+        return settings.token or customer_token(
+            settings, settings.customer if customer is None else customer
+        )
 
     with _opened("the customers' listener", address, token) as door:
         yield door
@@ -142,7 +145,8 @@ def customers_door(settings: Settings, customer: str) -> Iterator[Door]:
 
 @contextmanager
 def operators_door(settings: Settings, operator: str = "") -> Iterator[Door]:
-    """The operators' listener as `operator`, unless the settings hold a token. Raises Failure."""
+    """The operators' listener as `operator`, or as whom the settings say. Raises Failure."""
+    check_subject(settings, "--operator", operator or None)
     address = settings.operators_address or read_house(settings).operators
 
     def token() -> str:
@@ -155,10 +159,12 @@ def operators_door(settings: Settings, operator: str = "") -> Iterator[Door]:
 @contextmanager
 def _opened(name: str, address: str, token: Callable[[], str]) -> Iterator[Door]:
     host, _, port = address.rpartition(":")
+    if not host or not port.isascii() or not port.isdigit():
+        raise Failure(f"{name} cannot be at {address!r}: an address is host:port", ExitCode.USAGE)
     try:
         # Asked first, for gRPC itself would wait out its deadline.
         socket.create_connection((host, int(port)), timeout=_CONNECT_SECONDS).close()
-    except (OSError, ValueError) as error:
+    except (OSError, OverflowError) as error:  # OverflowError: there is no such port
         raise unreachable(f"{name} at {address}", str(error)) from None
     with grpc.insecure_channel(address, options=_OPTIONS) as channel:
         yield Door(f"{name} at {address}", channel, token)

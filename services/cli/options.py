@@ -22,8 +22,18 @@ def _shares(text: str) -> int:
         raise typer.BadParameter(str(error)) from None
 
 
-def _shares_or_none(text: str) -> int:
-    return 0 if text == "0" else _shares(text)
+def _price(text: str) -> int:
+    price = _dollars(text)
+    if not price:
+        raise typer.BadParameter("a price is more than zero; leave the option out to give none")
+    return price
+
+
+def _new_shares(text: str) -> int:
+    quantity = _shares(text)
+    if not quantity:
+        raise typer.BadParameter("none is no quantity: `stockbroker cancel` ends a trade")
+    return quantity
 
 
 def _speed(text: str) -> int:
@@ -43,7 +53,7 @@ def in_utc(at: datetime | None) -> datetime | None:
 
 
 AsCustomer = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--as", metavar="CUSTOMER", help="Who calls; else STOCKBROKER_CUSTOMER, else alice."
     ),
@@ -95,19 +105,19 @@ Cost = Annotated[
     typer.Option("--cost", parser=_dollars, metavar="AMOUNT", help="What the shares cost in all."),
 ]
 Limit = Annotated[
-    int,
+    int | None,
     typer.Option(
         "--limit",
-        parser=_dollars,
+        parser=_price,
         metavar="PRICE",
         help="Pay no more, or take no less, a share; else at the market.",
     ),
 ]
 Stop = Annotated[
-    int,
+    int | None,
     typer.Option(
         "--stop",
-        parser=_dollars,
+        parser=_price,
         metavar="PRICE",
         help="Wait for a trade at this price, or beyond it.",
     ),
@@ -120,10 +130,10 @@ Shares = Annotated[
     int, typer.Argument(parser=_shares, metavar="QUANTITY", help="Whole shares, for example 300.")
 ]
 NewShares = Annotated[
-    int,
+    int | None,
     typer.Option(
         "--quantity",
-        parser=_shares_or_none,
+        parser=_new_shares,
         metavar="QUANTITY",
         help="Whole shares in all, filled ones included.",
     ),

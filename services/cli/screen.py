@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
+    from rich.console import Console, JustifyMethod
 
 _PIPE_WIDTH = 200
+_GAP = 3  # between two columns
 
 
 def plain(text: str) -> str:
@@ -70,21 +72,67 @@ def progress(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, nothing: str) -> None:
-    """A table, or `nothing` when there are no rows. A heading that begins with > stands right."""
+    """A table, or `nothing` when there are no rows. A heading that begins with > stands right.
+
+    On a terminal too narrow for whole words, ids among them, each row is told line by line.
+    """
+    from rich.console import Console
+
+    cells = [[plain(cell) for cell in row] for row in rows]
+    if not cells:
+        say(nothing)
+        return
+    names = [heading.removeprefix(">") for heading in headings]
+    console = Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH)
+    columns = list(zip(names, *cells, strict=True))
+    widths = column_widths(columns, console.width - _GAP * (len(names) - 1))
+    if widths is None:
+        _show_rows(names, cells)
+    else:
+        _show_grid(console, headings, cells, widths)
+
+
+def column_widths(columns: Sequence[Sequence[str]], room: int) -> list[int] | None:
+    """How wide each column is, `room` at most together; None where a word would have to be broken.
+
+    >>> column_widths([["id", "0193-7000"], ["why", "it is closed"]], room=16)
+    [9, 7]
+    """
+    least = [
+        max((len(word) for cell in each for word in cell.split()), default=0) for each in columns
+    ]
+    widths = [max(map(len, each)) for each in columns]
+    if sum(least) > room:
+        return None
+    while sum(widths) > room:
+        # The widest of those that have room to give.
+        widths[max((w, i) for i, w in enumerate(widths) if w > least[i])[1]] -= 1
+    return widths
+
+
+def _show_rows(names: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    width = max(map(len, names))
+    for row in rows:
+        for name, cell in zip(names, row, strict=True):
+            if cell:
+                say(f"{name:<{width}}  {cell}")
+        say("")
+
+
+def _show_grid(
+    console: "Console",
+    headings: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    widths: Sequence[int],
+) -> None:
     from rich import box
-    from rich.console import Console, JustifyMethod
     from rich.table import Table
     from rich.text import Text
 
     grid = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for heading in headings:
-        is_right = heading.startswith(">")
-        justify: JustifyMethod = "right" if is_right else "left"
-        grid.add_column(heading.removeprefix(">"), justify=justify, overflow="fold")
+    for heading, width in zip(headings, widths, strict=True):
+        justify: JustifyMethod = "right" if heading.startswith(">") else "left"
+        grid.add_column(heading.removeprefix(">"), justify=justify, width=width)
     for row in rows:
-        grid.add_row(*(Text(plain(cell)) for cell in row))
-    if not grid.row_count:
-        say(nothing)
-        return
-    console = Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH)
+        grid.add_row(*map(Text, row))
     console.print(grid)

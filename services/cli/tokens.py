@@ -20,6 +20,25 @@ def operator_token(settings: Settings, name: str = OPERATOR, seconds: int = _CAL
     return make_token(settings, name, "operator", seconds)
 
 
+def check_subject(settings: Settings, option: str, name: str | None) -> None:
+    """Failure where STOCKBROKER_TOKEN is another's than the `name` that `option` gives."""
+    if not settings.token or name is None:
+        return
+    import jwt
+
+    try:
+        # Not verified here: the house does. What cannot be read, it refuses.
+        subject = jwt.decode(settings.token, options={"verify_signature": False}).get("sub")
+    except jwt.InvalidTokenError:
+        return
+    if subject != name:
+        raise Failure(
+            f"the token in STOCKBROKER_TOKEN is that of {subject}, and {option} says {name!r}; "
+            "leave one of them out",
+            ExitCode.USAGE,
+        )
+
+
 def make_token(settings: Settings, subject: str, role: str, seconds: int) -> str:
     """A token; `role`: customer, operator or back-end. Failure without the key."""
     from libs.auth import SUBJECT, Role, Signer  # slow to import

@@ -226,7 +226,7 @@ def _hindrance(ticket: Ticket, offer: Offer) -> Outcome | None:
         return refused(
             RejectReason.MAX_NOTIONAL,
             f"{offer.quantity:,} shares cost {format_dollars(offer.notional)},"
-            f" more than the order's {format_dollars(ticket.max_notional)}",
+            f" and the order may cost {format_dollars(ticket.max_notional)} at most",
         )
     if ticket.time_in_force == _FOK and offer.quantity < ticket.quantity:
         return Outcome(True, [], NO_MORE)

@@ -67,3 +67,14 @@ async def test_shares_are_deposited_with_what_they_cost(house: SmallHouse, run: 
     first, second = house.ledger.requests(ledger.DepositSharesRequest)
     assert (first.quantity, first.cost_micros) == (1_300, 761_805_000_001)
     assert (second.deposit_id, second.cost_micros) == ("mine", 0)
+
+
+async def test_shares_that_nobody_can_trade_are_deposited_and_told(
+    house: SmallHouse, run: Run
+) -> None:
+    known = await run("deposit-shares", "bob", "AAPL", "1")
+    assert "does not trade" not in known.stderr
+    typo = await run("deposit-shares", "bob", "APPL", "1")
+    assert typo.exit_code == 0
+    assert "the exchange does not trade APPL" in typo.stderr
+    assert len(house.ledger.requests(ledger.DepositSharesRequest)) == 2

@@ -37,8 +37,9 @@ async def test_a_limit_is_typed_in_the_units_of_its_control(
 async def test_settings_are_exempted_withdrawn_and_listed(house: SmallHouse, run: Run) -> None:
     await run("controls", "set", "max-quantity", "10", *WHY, "--from", "2026-11-20")
     await run("controls", "exempt", "max-quantity", "--customer", "bob", *WHY)
-    await run("controls", "withdraw", "max-quantity", "--customer", "bob", *WHY)
+    withdrawn = await run("controls", "withdraw", "max-quantity", "--customer", "bob", *WHY)
 
+    assert "still set: 1 | max-quantity | firm | 10 |" in withdrawn.stdout
     assert [each.action for each in house.controls.settings] == [1, 2, 3]
     assert house.controls.settings[0].effective_at.ToJsonString() == "2026-11-20T00:00:00Z"
     listed = (await run("controls", "list", "--history")).stdout

@@ -59,7 +59,7 @@ async def test_the_time_at_the_exchange_is_told(run: Run) -> None:
     assert (await run("exchange", "clock")).stdout.splitlines() == [
         "at the exchange it is 2026-11-27 15:00:00 UTC, the real time",
         "it is open",
-        "a session of the calendar: 2026-11-27 14:30:00 to 2026-11-27 18:00:00 UTC",
+        "this session of the calendar: 2026-11-27 14:30:00 to 2026-11-27 18:00:00 UTC",
     ]
     assert json.loads((await run("exchange", "clock", "--json")).stdout)["is_real"] is True
 

@@ -15,7 +15,23 @@ async def test_status_of_a_house_that_is_well_ends_with_0(run: Run) -> None:
     result = await run("status")
     assert result.exit_code == 0, result.output
     assert result.stdout.count("SERVING") == 2
-    assert "0-2 5" in result.stdout  # the partitions led
+    assert "leads partitions 0-2 5\n" in result.stdout
+    assert "?" not in result.stdout
+
+
+async def test_status_says_what_waits_for_an_operator_and_where_to_look(run: Run) -> None:
+    await run("halt", "--firm", "--reason", "a drill")
+    result = await run("status")
+    assert result.exit_code == 0  # it works as it was told to
+    _, waiting = result.stdout.split("an operator is needed for\n")
+    told = [line.strip() for line in waiting.splitlines()]
+    assert "halts in force: 1, see `stockbroker halts`" in told
+    assert "trades parked: 2, see `stockbroker parked list`" in told
+    for line in told:
+        command = line.split("`stockbroker ")[1].removesuffix("`")
+        assert (await run(*command.split())).exit_code == 0, command
+    counts = json.loads((await run("status", "--json")).stdout)["needs_operator"]
+    assert (counts["halts"], counts["parked_trades"], counts["parked_reports"]) == (1, 2, 3)
 
 
 async def test_status_tells_which_service_is_down_and_ends_with_4(
@@ -41,6 +57,10 @@ async def test_status_without_the_operators_listener_still_tells_the_rest(
     assert result.exit_code == 4
     found = json.loads(result.stdout)
     assert "does not answer" in found["worker"]["failure"]
+    assert found["needs_operator"]["halts"] is None
+    shown = (await run("status")).stdout
+    assert shown.count("does not answer") == 1
+    assert "what waits for an operator is not known" in shown
     assert found["services"][0]["health"] == "SERVING"
 
 

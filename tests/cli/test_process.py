@@ -17,19 +17,39 @@ from tests.cli.conftest import Run, SmallHouse
 README = Path(__file__).parents[2] / "services" / "cli" / "README.md"
 
 
-def _as_in_a_terminal() -> None:
-    """What a shell starts in the background ignores SIGINT, and so would all that it starts."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+# What a shell starts in the background ignores SIGINT, and so would all that it starts.
+# Mended here and not by preexec_fn: the gRPC of this process does not bear to be forked.
+_AS_IN_A_TERMINAL = """
+import runpy, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+runpy.run_module("services.cli.main", run_name="__main__", alter_sys=True)
+"""
 
 
 async def _start(house: SmallHouse, *arguments: str) -> Process:
     return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "services.cli.main", *arguments),
+        *(sys.executable, "-c", _AS_IN_A_TERMINAL, *arguments),
         env=os.environ | house.environment(),
         stdout=PIPE,
         stderr=PIPE,
-        preexec_fn=_as_in_a_terminal,
     )
+
+
+async def _line(process: Process) -> bytes:
+    assert process.stdout is not None
+    assert process.stderr is not None
+    line = await asyncio.wait_for(process.stdout.readline(), 60)
+    assert line, f"it ended: {await process.stderr.read()!r}"
+    return line
+
+
+async def _interrupt(process: Process) -> bytes:
+    """What it said last on standard error."""
+    process.send_signal(signal.SIGINT)
+    _, errors = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode == ExitCode.INTERRUPTED
+    assert b"Traceback" not in errors
+    return errors
 
 
 async def test_a_watch_shows_what_happens_until_it_is_interrupted(
@@ -37,29 +57,28 @@ async def test_a_watch_shows_what_happens_until_it_is_interrupted(
 ) -> None:
     house.orders.cut_off_after = [2]
     watch = await _start(house, "watch", "--after-seq", "1", "--json")
-    assert watch.stdout is not None
     await run("place", "AAPL", "buy", "300", "--no-wait")
     seqs: list[str] = []
     while seqs[-1:] != ["4"]:
-        line = json.loads(await asyncio.wait_for(watch.stdout.readline(), 60))
+        line = json.loads(await _line(watch))
         seqs += [line["event"]["seq"]] if "event" in line else []
     assert seqs == ["2", "3", "4"]
-    watch.send_signal(signal.SIGINT)
-    _, errors = await asyncio.wait_for(watch.communicate(), 60)
-    assert watch.returncode == ExitCode.INTERRUPTED
-    assert b"Traceback" not in errors
+    await _interrupt(watch)
+
+
+async def test_who_interrupts_a_wait_is_told_that_the_trade_goes_on(house: SmallHouse) -> None:
+    waiting = await _start(house, "place", "SLOW", "buy", "1")
+    while b"IN_PROGRESS" not in await _line(waiting):
+        pass
+    assert b"is still IN_PROGRESS and goes on" in await _interrupt(waiting)
 
 
 async def test_a_watch_of_the_invariants_goes_on_until_it_is_interrupted(house: SmallHouse) -> None:
     watch = await _start(house, "invariants", "--watch")
-    assert watch.stdout is not None
     seen: list[bytes] = []
     while sum(b"up to transfer 42" in line for line in seen) < 2:  # cut off and opened anew
-        seen.append(await asyncio.wait_for(watch.stdout.readline(), 60))
-    watch.send_signal(signal.SIGINT)
-    _, errors = await asyncio.wait_for(watch.communicate(), 60)
-    assert watch.returncode == ExitCode.INTERRUPTED
-    assert b"Traceback" not in errors
+        seen.append(await _line(watch))
+    await _interrupt(watch)
     assert sum(b"an account's versions have no gap" in line for line in seen) == 1
 
 

@@ -3,8 +3,11 @@
 import json
 import re
 
+import pytest
 from google.protobuf import json_format
 
+from services.cli import screen
+from services.cli.screen import column_widths
 from stockbroker.order.v1 import order_pb2
 from stockbroker.order.v1 import order_service_pb2 as pb
 from tests.cli.conftest import Run, SmallHouse
@@ -140,6 +143,22 @@ async def test_the_table_of_trades_tells_ids_whole(house: SmallHouse, run: Run) 
     trade = house.orders.trades["alice"][0]
     assert trade.trade_id in result.stdout
     assert "BUY 300 AAPL" in result.stdout
+
+
+async def test_a_narrow_terminal_breaks_no_id(
+    house: SmallHouse, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await run("place", "AAPL", "buy", "300", "--no-wait")
+    for width in (120, 100, 80, 40):
+        monkeypatch.setattr(screen, "_PIPE_WIDTH", width)
+        assert house.orders.trades["alice"][0].trade_id in (await run("trades")).stdout
+
+
+def test_no_column_is_narrower_than_its_longest_word_and_all_fit() -> None:
+    columns = [["trade", "0193-7000"], ["why", "the exchange is closed", "a b c"]]
+    assert column_widths(columns, 100) == [9, 22]
+    assert column_widths(columns, 17) == [9, 8]
+    assert column_widths(columns, 16) is None
 
 
 async def test_the_story_of_one_trade_is_told_whole(house: SmallHouse, run: Run) -> None:

@@ -281,6 +281,9 @@ async def test_an_operators_command_does_it_all(
     status, text = await said("--check")
     assert (status, text.count("has no manifest")) == (1, 1)  # another folder was meant
 
+    status, text = await said("--before", "2020-01", "--dry-run")
+    assert (status, text) == (0, "diary has no month before 2020-01 in its database\n")
+
     status, text = await said("--before", "2026-12", "--dry-run")
     assert (status, text.count("goes"), text.count("stays:")) == (0, 4, 2)
     assert len(await rows(connection)) == 30

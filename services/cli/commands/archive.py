@@ -19,12 +19,20 @@ class Service(Enum):
 
 def archive(
     context: typer.Context,
-    service: Annotated[Service, typer.Argument(help="The service whose months they are.")],
+    service: Annotated[
+        Service, typer.Argument(metavar="order|ledger", help="The service whose months they are.")
+    ],
 ) -> None:
     """Move old months of a running house out of its database, into files.
 
-    The options are those of the service's own command: --before 2026-08, --into DIR, --dry-run,
-    --drop, --check.
+    The options are those of the service's own command:
+
+    \b
+    --before 2026-08  the months before this one
+    --into DIR        the folder of the files, one for each database
+    --dry-run         say what would go, and why not
+    --drop            also drop what was taken out, where its file holds it whole
+    --check           only compare the files with their manifests
     """
     from services.cli.failures import ExitCode, Failure
     from services.cli.house_file import read_house

@@ -20,7 +20,7 @@ def cancel(
         bool, typer.Option("--all", help="All that is open, instead of one.")
     ] = False,
     symbol: Annotated[str, typer.Option(help="With --all: only in this symbol.")] = "",
-    customer: AsCustomer = "",
+    customer: AsCustomer = None,
     as_json: AsJson = False,
 ) -> None:
     """Ask for what is not filled yet to be canceled: of one trade, or with --all of all of them."""
@@ -34,10 +34,10 @@ def cancel(
 
 def replace(  # noqa: PLR0913 - a command's parameters are its options
     trade_id: Annotated[str, typer.Argument(metavar="TRADE_ID", help="The house's id of it.")],
-    quantity: NewShares = "0",  # type: ignore[assignment]  # typer gives defaults to the parser as well
-    limit: Limit = "0",  # type: ignore[assignment]
-    stop: Stop = "0",  # type: ignore[assignment]
-    customer: AsCustomer = "",
+    quantity: NewShares = None,
+    limit: Limit = None,
+    stop: Stop = None,
+    customer: AsCustomer = None,
     client_order_id: Annotated[
         str, typer.Option(help="Your own id of the new terms; asking again is the same replace.")
     ] = "",
@@ -48,6 +48,8 @@ def replace(  # noqa: PLR0913 - a command's parameters are its options
     A trade that waits for its turn has them at once; otherwise the exchange answers, and `watch` or
     `trade` tells what.
     """
+    if quantity is None and limit is None and stop is None:
+        raise typer.BadParameter("give --quantity, --limit or --stop")
     from services.cli.neighbours import customers_door
     from services.cli.screen import fields_of, show_json
     from stockbroker.order.v1 import order_service_pb2 as pb
@@ -56,9 +58,9 @@ def replace(  # noqa: PLR0913 - a command's parameters are its options
     request = pb.ReplaceTradeRequest(
         trade_id=trade_id,
         client_order_id=client_order_id or str(uuid.uuid4()),
-        quantity=quantity,
-        limit_price_micros=limit,
-        stop_price_micros=stop,
+        quantity=quantity or 0,
+        limit_price_micros=limit or 0,
+        stop_price_micros=stop or 0,
     )
     with customers_door(settings(), customer) as door:
         response = door.call(OrderServiceStub(door.channel).ReplaceTrade, request)
@@ -68,7 +70,7 @@ def replace(  # noqa: PLR0913 - a command's parameters are its options
         _say(response.trade)
 
 
-def _cancel_one(trade_id: str, customer: str, as_json: bool) -> None:
+def _cancel_one(trade_id: str, customer: str | None, as_json: bool) -> None:
     from services.cli.neighbours import customers_door
     from services.cli.screen import fields_of, show_json
     from stockbroker.order.v1 import order_service_pb2 as pb
@@ -83,7 +85,7 @@ def _cancel_one(trade_id: str, customer: str, as_json: bool) -> None:
         _say(response.trade)
 
 
-def _cancel_all(symbol: str, customer: str, as_json: bool) -> None:
+def _cancel_all(symbol: str, customer: str | None, as_json: bool) -> None:
     from services.cli.neighbours import customers_door
     from services.cli.screen import fields_of, say, show_json
     from stockbroker.order.v1 import order_service_pb2 as pb

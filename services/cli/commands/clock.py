@@ -16,6 +16,7 @@ app = typer.Typer()
 
 _SPAN = re.compile(r"([+-]?)(\d{1,9})([smhd])")
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+_AS_REAL = 1_000  # thousandths
 
 
 def _span(text: str) -> timedelta:
@@ -35,7 +36,7 @@ Rate = Annotated[
 
 @app.callback(invoke_without_command=True)
 def clock(context: typer.Context, operator: Operator = "", as_json: AsJson = False) -> None:
-    """The time at the exchange, and an operator's hand on it; alone: what time it is. Operators."""
+    """The time at the exchange; alone: what time it is. Operators."""
     if context.invoked_subcommand is None:
         from services.cli.neighbours import operators_door
         from stockbroker.exchange.v1 import clock_pb2 as pb
@@ -135,9 +136,12 @@ def _show(clock: "VenueClock", as_json: bool) -> None:
         show_json(fields_of(clock))
         return
     runs = f"{clock.rate_millis / 1000:g} times as fast as the real time"
+    if clock.rate_millis == _AS_REAL:
+        runs = "as fast as the real time"
     how = "the real time" if clock.is_real else runs if clock.rate_millis else "it stands still"
     say(f"at the exchange it is {date_time(clock.now)} UTC, {how}")
     say(f"it is {'open' if clock.is_open else 'closed'}")
     if clock.HasField("opens_at"):
         opens_at, closes_at = date_time(clock.opens_at), date_time(clock.closes_at)
-        say(f"a session of the calendar: {opens_at} to {closes_at} UTC")
+        which = "this" if opens_at <= date_time(clock.now) else "next"
+        say(f"{which} session of the calendar: {opens_at} to {closes_at} UTC")

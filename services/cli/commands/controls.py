@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from stockbroker.order.v1.control_pb2 import ControlAction
     from stockbroker.order.v1.order_control_service_pb2 import SetControlRequest
 
-app = typer.Typer(help="What operators let no trade pass by.")
+app = typer.Typer(help="Limits that operators set on what may be traded.")
 
 
 class Control(StrEnum):
@@ -111,11 +111,32 @@ def withdraw(  # noqa: PLR0913 - a command's parameters are its options
     operator: Operator = "",
     as_json: AsJson = False,
 ) -> None:
-    """Take back what was set or exempted for exactly this customer and symbol. Operators."""
+    """Take back what was set or exempted for exactly this customer and symbol. Operators.
+
+    What else stands of the control, for others, is told.
+    """
     from stockbroker.order.v1 import order_control_service_pb2 as pb
 
     request = pb.SetControlRequest(action=_action("WITHDRAW"), reason_text=reason)
     _record(request, control, (customer, symbol, start), operator, as_json)
+    if not as_json:
+        _tell_what_stands(control, operator)
+
+
+def _tell_what_stands(control: Control, operator: str) -> None:
+    from services.cli.controls_wire import setting_cells
+    from services.cli.neighbours import operators_door
+    from services.cli.screen import say
+    from stockbroker.order.v1 import control_pb2
+    from stockbroker.order.v1 import order_control_service_pb2 as pb
+    from stockbroker.order.v1.order_control_service_pb2_grpc import OrderControlServiceStub
+
+    request = pb.ListControlsRequest(control=control_pb2.Control.Value(f"CONTROL_{control.name}"))
+    with operators_door(settings(), operator) as door:
+        found = door.call(OrderControlServiceStub(door.channel).ListControls, request)
+    for each in found.settings:
+        if each.action != _action("WITHDRAW"):
+            say(f"still set: {' | '.join(setting_cells(each))}")
 
 
 @app.command("list")
@@ -146,7 +167,7 @@ def list_controls(
 
 def explain(
     trade_id: Annotated[str, typer.Argument(metavar="TRADE_ID", help="The house's id of it.")],
-    customer: AsCustomer = "",
+    customer: AsCustomer = None,
     operator: Operator = "",
     as_json: AsJson = False,
 ) -> None:

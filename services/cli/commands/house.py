@@ -13,7 +13,7 @@ _SUPERVISOR = "services.house.main"
 
 
 def up(context: typer.Context) -> None:
-    """Start the house and show a trade; Ctrl-C stops it. Options are handed to the supervisor."""
+    """Start the house and show trades; Ctrl-C stops it. Options are handed to the supervisor."""
     os.execv(sys.executable, [sys.executable, "-m", _SUPERVISOR, *context.args])
 
 

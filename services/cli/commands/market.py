@@ -37,7 +37,7 @@ _HEADINGS = ("symbol", ">bid", ">ask", ">last", ">volume", "changed (UTC)")
 def market(
     context: typer.Context,
     watch: Watch = False,
-    customer: AsCustomer = "",
+    customer: AsCustomer = None,
     as_json: AsJson = False,
 ) -> None:
     """Quotes, books and hours of the exchange; alone: the quotes of every symbol."""
@@ -52,7 +52,7 @@ def quotes(
         typer.Argument(metavar="[SYMBOL]...", help="For example AAPL KO; else all."),
     ] = None,
     watch: Watch = False,
-    customer: AsCustomer = "",
+    customer: AsCustomer = None,
     as_json: AsJson = False,
 ) -> None:
     """The best bid and ask."""
@@ -67,7 +67,7 @@ def quotes(
 def book(
     symbol: Annotated[str, typer.Argument(metavar="SYMBOL", help="For example AAPL.")],
     depth: Annotated[int, typer.Option(min=1, max=1000, help="Levels per side.")] = 10,
-    customer: AsCustomer = "",
+    customer: AsCustomer = None,
     as_json: AsJson = False,
 ) -> None:
     """The bids and asks of one symbol, best first."""
@@ -91,7 +91,7 @@ def book(
 
 
 @app.command()
-def hours(customer: AsCustomer = "", as_json: AsJson = False) -> None:
+def hours(customer: AsCustomer = None, as_json: AsJson = False) -> None:
     """Whether the exchange is open, and until when."""
     from services.cli.neighbours import customers_door
     from services.cli.screen import fields_of, say, show_json
@@ -121,7 +121,7 @@ def calendar(
         typer.Option("--from", formats=["%Y-%m-%d"], help="The first date; else today there."),
     ] = None,
     days: Annotated[int, typer.Option("--days", min=1, max=1000, help="How many.")] = 10,
-    customer: AsCustomer = "",
+    customer: AsCustomer = None,
     as_json: AsJson = False,
 ) -> None:
     """The days on which the exchange trades, half days too, by its calendar."""
@@ -205,7 +205,7 @@ def _watch_quotes(door: "Door", symbols: list[str], as_json: bool) -> None:
             show_json_line(fields_of(response))
         else:
             symbol, bid, ask, last, volume, changed = _quote_cells(response.quote)
-            say(f"{changed}  {symbol:<6}  {bid:>20}  {ask:>20}  last {last}, volume {volume}")
+            say(f"{changed}  {symbol:<12}  {bid:>20}  {ask:>20}  last {last}, volume {volume}")
 
 
 def _quote_cells(quote: "Quote") -> tuple[str, ...]:

@@ -7,7 +7,7 @@ import typer
 from services.cli.options import AsJson, Operator, Reason
 from services.cli.settings import settings
 
-app = typer.Typer(help="Trades the work on which has failed again and again.")
+app = typer.Typer(help="Trades that failed again and again by a fault of the house.")
 
 _MOST = 1000
 TradeId = Annotated[str, typer.Argument(metavar="TRADE_ID", help="Which trade.")]

@@ -44,10 +44,10 @@ def place(  # noqa: PLR0913 - a command's parameters are its options
     symbol: Symbol,
     side: SideTyped,
     quantity: Shares,
-    limit: Limit = "0",  # type: ignore[assignment]  # typer gives defaults to the parser as well
-    stop: Stop = "0",  # type: ignore[assignment]
+    limit: Limit = None,
+    stop: Stop = None,
     time_in_force: Tif = TimeInForce.DAY,
-    customer: AsCustomer = "",
+    customer: AsCustomer = None,
     client_order_id: Annotated[
         str, typer.Option(help="Your own id; placing it again gives the same trade.")
     ] = "",
@@ -59,7 +59,7 @@ def place(  # noqa: PLR0913 - a command's parameters are its options
     ] = 60,
     as_json: AsJson = False,
 ) -> None:
-    """Place an order at the market, or with --limit or --stop, and watch what becomes of it.
+    """Place an order and watch what becomes of it: at the market, or with --limit or --stop.
 
     With --json: the answer, then (unless --no-wait) each event, one JSON document a line.
     Ends with 0 when it is filled whole (or, with --no-wait, recorded), 5 when it ended otherwise, 6
@@ -79,13 +79,17 @@ def place(  # noqa: PLR0913 - a command's parameters are its options
 
 
 def request_of(
-    symbol: str, side: Side, quantity: int, prices: tuple[int, int], time_in_force: TimeInForce
+    symbol: str,
+    side: Side,
+    quantity: int,
+    prices: tuple[int | None, int | None],
+    time_in_force: TimeInForce,
 ) -> "PlaceTradeRequest":
-    """The terms as they were typed; `prices`: limit and stop, 0 for none."""
+    """The terms as they were typed; `prices`: limit and stop, None where none was given."""
     from stockbroker.common.v1 import terms_pb2
     from stockbroker.order.v1.order_service_pb2 import PlaceTradeRequest
 
-    limit, stop = prices
+    limit, stop = (price or 0 for price in prices)
     return PlaceTradeRequest(
         symbol=symbol,
         side=terms_pb2.SIDE_BUY if side is Side.BUY else terms_pb2.SIDE_SELL,
@@ -116,27 +120,45 @@ def _show_placed(response: "PlaceTradeResponse", as_json: bool) -> None:
 
 def _wait_for_end(door: "Door", trade: "Trade", deadline: float, as_json: bool) -> None:
     """Show the trade's events to the last one; typer.Exit unless it is filled whole."""
-    from services.cli.screen import fields_of, note, say, show_json_line
+    from services.cli.screen import fields_of, say, show_json_line
     from services.cli.watching import watch_trades
-    from services.cli.wire import TERMINAL, event_line, outcome_line, status_word
+    from services.cli.wire import TERMINAL, event_line, outcome_line
     from stockbroker.order.v1.order_pb2 import TRADE_STATUS_FILLED
 
-    for response in watch_trades(door, trade.seq - 1, deadline=deadline):
-        if response.event.trade.trade_id != trade.trade_id:
-            continue
-        trade = response.event.trade
-        if as_json:
-            show_json_line(fields_of(response.event))
-        else:
-            say(event_line(response.event))
-        if trade.status in TERMINAL:
-            if not as_json:
-                say(outcome_line(trade))
-            if trade.status != TRADE_STATUS_FILLED:
-                raise typer.Exit(ExitCode.UNFILLED)
-            return
-    note(
-        f"trade {trade.trade_id} is still {status_word(trade.status)}; "
-        f"`stockbroker trade {trade.trade_id}` shows its story"
-    )
+    try:
+        for response in watch_trades(door, trade.seq - 1, deadline=deadline):
+            if response.event.trade.trade_id != trade.trade_id:
+                continue
+            trade = response.event.trade
+            if as_json:
+                show_json_line(fields_of(response.event))
+            else:
+                say(event_line(response.event))
+            if trade.status in TERMINAL:
+                if not as_json:
+                    say(outcome_line(trade))
+                if trade.status != TRADE_STATUS_FILLED:
+                    raise typer.Exit(ExitCode.UNFILLED)
+                return
+    except KeyboardInterrupt:
+        _note_still_open(trade)
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
+    _note_still_open(trade)
     raise typer.Exit(ExitCode.STILL_OPEN)
+
+
+def _note_still_open(trade: "Trade") -> None:
+    """Nobody waits for it any more; it goes on all the same."""
+    from services.cli.screen import note
+    from services.cli.wire import status_word
+    from stockbroker.order.v1.order_pb2 import TRADE_STATUS_PLACED
+
+    why = ""
+    if trade.status == TRADE_STATUS_PLACED:
+        why = " (it waits for an earlier trade, or for the end of a halt)"
+    which = f"{trade.trade_id} --as {trade.customer_id}"
+    note(
+        f"trade {trade.trade_id} is still {status_word(trade.status)}{why} and goes on: "
+        f"`stockbroker trade {which}` shows its story, "
+        f"`stockbroker cancel {which}` cancels what is not filled"
+    )

@@ -13,7 +13,7 @@ _PAGE_SIZE = 200
 
 
 def portfolio(
-    customer: AsCustomer = "",
+    customer: AsCustomer = None,
     as_of: AsOf = None,
     known_at: KnownAt = None,
     as_json: AsJson = False,
@@ -43,7 +43,7 @@ def portfolio(
 
 
 def entries(  # noqa: PLR0913 - a command's parameters are its options
-    customer: AsCustomer = "",
+    customer: AsCustomer = None,
     asset: Annotated[str, typer.Option(help="Only USD, or only this symbol.")] = "",
     limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50,
     as_of: AsOf = None,

@@ -14,10 +14,10 @@ def preview(  # noqa: PLR0913 - a command's parameters are its options
     symbol: Symbol,
     side: SideTyped,
     quantity: Shares,
-    limit: Limit = "0",  # type: ignore[assignment]  # typer gives defaults to the parser as well
-    stop: Stop = "0",  # type: ignore[assignment]
+    limit: Limit = None,
+    stop: Stop = None,
     time_in_force: Tif = TimeInForce.DAY,
-    customer: AsCustomer = "",
+    customer: AsCustomer = None,
     as_json: AsJson = False,
 ) -> None:
     """What would become of an order if it were placed now; nothing is recorded."""

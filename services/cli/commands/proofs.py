@@ -121,7 +121,7 @@ def statement(  # noqa: PLR0913 - a command's parameters are its options
     asset: Annotated[str, typer.Option(help="USD, or a symbol.")] = "USD",
     since: Time = None,
     until: Time = None,
-    customer: AsCustomer = "",
+    customer: AsCustomer = None,
     as_json: AsJson = False,
 ) -> None:
     """Write a customer's statement, with its proof, to a file that anyone can check."""

@@ -15,7 +15,7 @@ def freeze(
     operator: Operator = "",
     as_json: AsJson = False,
 ) -> None:
-    """Let the accounts of a name, those to come included, only end what they began. Operators."""
+    """Freeze all accounts of a name, later ones too; what was begun still ends. Operators."""
     from services.cli.ids import own_id
     from stockbroker.ledger.v1 import ledger_service_pb2 as pb
 

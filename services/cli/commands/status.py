@@ -19,14 +19,24 @@ if TYPE_CHECKING:
 
 _SECONDS = 2.0
 _ASKED = ("session", "worker", "market")
+# What an operator must do something about: words, and the command that shows it.
+_WAITING = {
+    "halts": ("halts in force", "halts"),
+    "parked_trades": ("trades parked", "parked list"),
+    "trades_in_doubt": ("trades in doubt", "in-doubt"),
+    "parked_reports": ("reports parked", "reports parked"),
+    "order_breaks": ("orders the exchange and the books tell differently", "orders breaks"),
+    "execution_breaks": ("executions the records tell differently", "breaks"),
+}
 
 
 def status(as_json: AsJson = False) -> None:
     """How the house stands.
 
-    Health of every service and part, the session with the exchange, the workers, the market.
+    Health of every service and part, the session with the exchange, a worker, the market, and what
+    waits for an operator.
 
-    Ends with 0 when all is well and with 4 when something does not answer.
+    Ends with 0 when all answer, whatever waits, and with 4 when something does not.
     """
     from libs.probe import probe
     from services.cli.screen import show_json
@@ -82,13 +92,50 @@ def _ask_operators() -> dict[str, Any]:
             session = ExchangeGatewayServiceStub(channel).GetSession
             worker = ExecutionServiceStub(channel).GetStatus
             market = ExchangeServiceStub(channel).GetMarketStatus
-            return {
+            told = {
                 "session": _ask(door, session, gateway.GetSessionRequest()),
                 "worker": _ask(door, worker, execution.GetStatusRequest()),
                 "market": _ask(door, market, exchange.GetMarketStatusRequest()),
             }
+            return told | {"needs_operator": _count_waiting(door, told["session"])}
     except Failure as failure:
-        return {what: {"failure": failure.text} for what in _ASKED}
+        nothing_told = {what: {"failure": failure.text} for what in _ASKED}
+        return nothing_told | {"needs_operator": dict.fromkeys(_WAITING)}
+
+
+def _count_waiting(door: "Door", session: dict[str, Any]) -> dict[str, int | None]:
+    """How much waits for an operator, by what it is; None where nobody can tell."""
+    from stockbroker.execution.v1 import execution_service_pb2 as execution
+    from stockbroker.execution.v1.execution_service_pb2_grpc import ExecutionServiceStub
+    from stockbroker.reconciliation.v1 import reconciliation_service_pb2 as reconciliation
+    from stockbroker.reconciliation.v1.reconciliation_service_pb2_grpc import (
+        ReconciliationServiceStub,
+    )
+
+    of_trades = ExecutionServiceStub(door.channel)
+    of_fills = ReconciliationServiceStub(door.channel).GetReconciliation
+    halts = _ask(door, of_trades.ListHalts, execution.ListHaltsRequest())
+    parked = _ask(door, of_trades.ListParkedTrades, execution.ListParkedTradesRequest())
+    doubts = _ask(door, of_trades.ListInDoubt, execution.ListInDoubtRequest())
+    breaks = _ask(door, of_fills, reconciliation.GetReconciliationRequest())
+    return {
+        "halts": _length(halts, "halts"),
+        "parked_trades": _length(parked, "trades"),
+        "trades_in_doubt": _length(doubts, "trades"),
+        "parked_reports": _number(session, "parked_reports"),
+        "order_breaks": _number(session, "order_breaks"),
+        "execution_breaks": None
+        if "failure" in breaks
+        else sum(int(each["count"]) for each in breaks["open_breaks"]),
+    }
+
+
+def _length(told: dict[str, Any], field: str) -> int | None:
+    return None if "failure" in told else len(told[field])
+
+
+def _number(told: dict[str, Any], field: str) -> int | None:
+    return None if "failure" in told else int(told[field])
 
 
 def _ask(door: "Door", method: "Callable[..., Message]", request: "Message") -> dict[str, Any]:
@@ -117,11 +164,78 @@ def _show(found: dict[str, Any]) -> None:
         health = "answers" if one["is_reachable"] else "does not answer"
         rows.append((one["name"], one["address"], health))
     table(("what", "address", "health"), rows, nothing="nothing runs")
-    for what in _ASKED:
-        say(f"\n{what}")
-        for name, value in found[what].items():
-            shown = _ranges(value) if isinstance(value, list) else str(value)
-            say(f"  {name:<20} {shown}")
+    say("")
+    failures = {found[what].get("failure") for what in _ASKED}
+    if len(failures) == 1 and None not in failures:
+        say(f"{failures.pop()}; what waits for an operator is not known")
+        return
+    for what, words_of in (("session", _session), ("worker", _worker), ("market", _market)):
+        told = found[what]
+        lines = [told["failure"]] if "failure" in told else words_of(told)
+        for number, line in enumerate(lines):
+            say(f"{'' if number else what:<8} {line}")
+    _show_waiting(found["needs_operator"])
+
+
+def _session(told: dict[str, Any]) -> list[str]:
+    if told["is_connected"]:
+        lines = [
+            f"with the exchange, as {told['session_id']}, since {_time(told.get('changed_at'))}"
+        ]
+    else:
+        lines = [f"NOT connected to the exchange, since {_time(told.get('changed_at'))}"]
+    if told["trouble"]:
+        lines.append(
+            f"TROUBLE: {told['trouble']}; by the exchange the next command is"
+            f" {told['exchange_next_command_seq']}, its next report"
+            f" {told['exchange_next_report_seq']}: see `stockbroker orders reset-session --help`"
+        )
+    counts = (
+        ("pending_orders", "orders without an answer"),
+        ("unapplied_reports", "reports not applied"),
+        ("waiting_reports", "of them to be tried again"),
+        ("held_stops", "stops held"),
+    )
+    lines.append(", ".join(f"{told[field]} {words}" for field, words in counts))
+    return lines
+
+
+def _worker(told: dict[str, Any]) -> list[str]:
+    lines = [
+        f"{told['worker']}, up since {_time(told.get('started_at'))},"
+        f" leads partitions {_ranges(told['leads'])}",
+        f"{told['in_flight']} trades in hand, {told['claimed']} taken up,"
+        f" {told['reports_applied']} reports booked",
+    ]
+    if not told["is_broker_connected"]:
+        lines.append("WITHOUT the message broker: trades are found by looking, once a second")
+    return lines
+
+
+def _market(told: dict[str, Any]) -> list[str]:
+    how = "open" if told["is_open"] else "CLOSED"
+    if told["is_open"] and told["is_always_open"]:
+        how = "always open"
+    elif told["is_open"] and "closes_at" in told:
+        how = f"open until {_time(told['closes_at'])}"
+    elif "opens_at" in told:
+        how = f"CLOSED, opens {_time(told['opens_at'])}"
+    return [f"{how}; at the exchange it is {_time(told.get('now'))}"]
+
+
+def _time(told: str | None) -> str:
+    """A time of the contracts' JSON, to the second."""
+    return f"{told[:19].replace('T', ' ')} UTC" if told else "an unknown time"
+
+
+def _show_waiting(counts: dict[str, int | None]) -> None:
+    from services.cli.screen import say
+
+    waiting = {what: count for what, count in counts.items() if count != 0}
+    say("an operator is needed for" if waiting else "no operator is needed")
+    for what, count in waiting.items():
+        words, command = _WAITING[what]
+        say(f"  {words}: {'not known' if count is None else count}, see `stockbroker {command}`")
 
 
 def _ranges(numbers: list[int]) -> str:

@@ -26,7 +26,7 @@ class Status(Enum):
 
 
 def trades(
-    customer: AsCustomer = "",
+    customer: AsCustomer = None,
     status: Annotated[
         list[Status] | None, typer.Option(help="Only these; may be given several times.")
     ] = None,
@@ -75,7 +75,7 @@ def trades(
 
 def trade(
     trade_id: Annotated[str, typer.Argument(metavar="TRADE_ID", help="The house's id of it.")],
-    customer: AsCustomer = "",
+    customer: AsCustomer = None,
     as_json: AsJson = False,
 ) -> None:
     """The whole story of one trade."""
@@ -105,7 +105,7 @@ def trade(
 
 
 def watch(
-    customer: AsCustomer = "",
+    customer: AsCustomer = None,
     after_seq: Annotated[
         int, typer.Option(min=0, help="The last event already seen; 0 for all.")
     ] = 0,

@@ -1,0 +1,78 @@
+"""What is typed wrong is told in a person's words, and nothing is asked of the house."""
+
+import re
+
+import pytest
+
+from services.cli.failures import ExitCode
+from services.cli.settings import Settings
+from services.cli.tokens import make_token
+from tests.cli.conftest import Run, SmallHouse
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ("place AAPL buy -5", "-5 is below zero"),
+        ("place AAPL buy 5 --limit 0", "a price is more than zero"),
+        ("place AAPL buy 5 --stop 0", "a price is more than zero"),
+        ("preview AAPL buy 5 --limit 0", "a price is more than zero"),
+        ("place AAPL hold 5", "'hold' is not one of 'buy', 'sell'"),
+        ("replace 0193", "give --quantity, --limit or --stop"),
+        ("replace 0193 --quantity 0", "none is no quantity"),
+        ("replace 0193 --quantity 5 --limit 0", "a price is more than zero"),
+        ("portfolio --as-of yesterday", "'yesterday' is not a time: write it like 2026-11-20 or"),
+        ("market calendar --from today", "'today' is not a time: write it like 2026-11-20\n"),
+        ("exchange day 2026-11-25 --opens 25:00 --closes 18:00", "write it like 14:30"),
+        ("deposit dave -5", "-5 is below zero"),
+    ],
+)
+async def test_a_mistake_is_told_in_plain_words(
+    house: SmallHouse, run: Run, typed: str, told: str
+) -> None:
+    result = await run(*typed.split())
+    assert result.exit_code == ExitCode.USAGE
+    assert told in result.stderr
+    assert "Value error" not in result.stderr
+    assert house.orders.asked == []
+
+
+async def test_an_empty_name_is_nobody(house: SmallHouse, run: Run) -> None:
+    result = await run("place", "AAPL", "buy", "5", "--as", "")
+    assert result.exit_code == ExitCode.USAGE
+    assert "'' cannot be who calls" in result.stderr
+    assert house.orders.asked == []
+
+
+async def test_a_token_of_another_than_is_named_is_not_used(
+    house: SmallHouse, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = Settings(data_folder=str(house.folder))
+    monkeypatch.setenv("STOCKBROKER_TOKEN", make_token(chosen, "alice", "customer", 60))
+    refused = await run("place", "AAPL", "buy", "5", "--as", "bob")
+    assert refused.exit_code == ExitCode.USAGE
+    assert "the token in STOCKBROKER_TOKEN is that of alice" in refused.stderr
+    assert house.orders.asked == []
+    assert (await run("trades", "--as", "alice")).exit_code == 0
+
+    monkeypatch.setenv("STOCKBROKER_TOKEN", make_token(chosen, "olivia", "operator", 60))
+    assert (await run("halts", "--operator", "oscar")).exit_code == ExitCode.USAGE
+    assert (await run("halts")).exit_code == 0
+
+
+@pytest.mark.parametrize("address", ["there", "there:", ":7400", "there:http"])
+async def test_what_is_no_address_is_a_wrong_setting(
+    run: Run, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    monkeypatch.setenv("STOCKBROKER_PUBLIC_ADDRESS", address)
+    result = await run("trades")
+    assert (result.exit_code, result.stdout) == (ExitCode.USAGE, "")
+    assert "an address is host:port" in result.stderr
+
+
+async def test_who_stops_waiting_is_told_that_the_trade_goes_on(run: Run) -> None:
+    result = await run("place", "SLOW", "buy", "5", "--as", "bob", "--timeout", "1")
+    assert result.exit_code == ExitCode.STILL_OPEN
+    found = re.search(r"`stockbroker (trade \S+ --as bob)` shows its story", result.stderr)
+    assert found is not None
+    assert (await run(*found[1].split())).exit_code == 0  # as it stands there
