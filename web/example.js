@@ -36,6 +36,7 @@ try {
     if (ENDED.includes(status)) break;
   }
 } catch (error) {
-  console.error(`${reasonOf(error)} ${error.message}`.trim());
+  const why = `${reasonOf(error)} ${error.message}`.trim();
+  console.error(`${STOCKBROKER_ADDRESS}: ${why}`);
   process.exitCode = 1;
 }
