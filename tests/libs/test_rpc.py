@@ -250,11 +250,11 @@ async def test_a_neighbour_that_comes_back_with_another_address_is_found_within_
     async with Names("127.0.0.2") as names:
         address = f"dns://127.0.0.1:{names.port}/neighbour.test:{before.port}"
         channel = connect(address, keys.token_file("ledger"))
-        health = health_pb2_grpc.HealthStub(channel)  # type: ignore[no-untyped-call]
+        check = health_pb2_grpc.HealthStub(channel).Check  # type: ignore[attr-defined]
 
         async def answers() -> bool:
             try:
-                await health.Check(health_pb2.HealthCheckRequest(service="liveness"), timeout=5)
+                await check(health_pb2.HealthCheckRequest(service="liveness"), timeout=5)
             except grpc.aio.AioRpcError:
                 return False
             return True
