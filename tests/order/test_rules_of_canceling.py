@@ -15,7 +15,7 @@ from tests.order.test_rules_of_outcomes import a_fill, a_trade
 S, K = TradeStatus, TradeEventKind
 BY_CUSTOMER, BY_OPERATOR = Reason.REASON_CANCELED_BY_CUSTOMER, Reason.REASON_CANCELED_BY_OPERATOR
 TOO_LATE = Reason.REASON_TOO_LATE_TO_CANCEL
-WORDS = {
+WORDS: dict[int, str] = {
     BY_CUSTOMER: "canceled as the customer asked",
     BY_OPERATOR: "canceled as an operator asked",
 }
