@@ -48,7 +48,6 @@ _ADVICE = {
     "HISTORY_ARCHIVED": "the operator has them in files",
     "INSUFFICIENT_FUNDS": "`stockbroker portfolio` shows what is available",
     "INSUFFICIENT_SHARES": "`stockbroker portfolio` shows what is available",
-    "INVALID_PRICE": "a cent is 10,000 micros",
     "INTERNAL": "the service's log holds the cause",
     "MARKET_CLOSED": "`stockbroker market hours` says when it opens",
     "NOT_IMPLEMENTED": "this version does not offer it",

@@ -60,7 +60,9 @@ def invalid_quantity() -> Invalid:
 
 
 def invalid_price(field: str, text: str) -> Invalid:
-    return Invalid(Reason.REASON_INVALID_PRICE, f"{field} {text}", field=field)
+    """`field`: by its name in the contract, in micros; `text`: in dollars, for a person."""
+    price = field.removesuffix("_micros").replace("_", " ")
+    return Invalid(Reason.REASON_INVALID_PRICE, f"{price} {text}", field=field)
 
 
 def invalid_request(field: str, text: str) -> Invalid:

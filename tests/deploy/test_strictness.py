@@ -108,6 +108,11 @@ def _of_neighbours(workload: dict[str, Any], manifests: list[dict[str, Any]]) ->
         ),
         "an account that exists": workload["spec"]["template"]["spec"]["serviceAccountName"]
         in accounts,
+        "one address that stays, or the addresses of all": all(
+            (service["spec"].get("clusterIP") == "None") != (workload["metadata"]["name"] in SINGLE)
+            for service in services
+            if service["spec"]["ports"][0]["name"] == "grpc"
+        ),
         "gRPC told as such": all(
             port.get("appProtocol") == "kubernetes.io/h2c"
             for service in services
@@ -143,6 +148,11 @@ def _main(manifests: list[dict[str, Any]]) -> dict[str, Any]:
     return main
 
 
+def _service(manifests: list[dict[str, Any]]) -> dict[str, Any]:
+    service: dict[str, Any] = named(manifests, "Service", "ledger")["spec"]
+    return service
+
+
 def _budget(manifests: list[dict[str, Any]]) -> dict[str, Any]:
     budget: dict[str, Any] = named(manifests, "PodDisruptionBudget", "ledger")["spec"]
     return budget
@@ -159,6 +169,7 @@ def _budget(manifests: list[dict[str, Any]]) -> dict[str, Any]:
         (lambda m: _main(m).update(image="stockbroker:latest"), "a pinned image"),
         (lambda m: _main(m)["ports"].pop(0), "ports that its services name"),
         (lambda m: named(m, "Deployment", "ledger")["spec"].update(replicas=2), "one at a time"),
+        (lambda m: _service(m).update(clusterIP="None"), "one address that stays"),
         (lambda m: _budget(m).update(maxUnavailable=0), "one disruption budget"),
     ],
 )

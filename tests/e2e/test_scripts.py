@@ -97,6 +97,7 @@ async def test_what_rests_by_script_holds_cash_until_it_is_canceled(house: House
 
         trade = await app.settle(placed)
         assert (trade.status, trade.reason) == (CANCELED, Reason.REASON_CANCELED_BY_CUSTOMER)
+        assert trade.reason_text == "canceled as the customer asked"
         assert await cents_of(app) == (CASH // CENT, 0)
 
 

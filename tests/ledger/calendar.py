@@ -21,9 +21,9 @@ class Calendar(SystemClock):
     def now(self) -> datetime:
         return super().now() + self._ahead
 
-    def turn_to(self, month: Month) -> None:
-        """Go on to some day in the middle of a month."""
-        self._ahead = month.start + timedelta(days=14) - super().now()
+    def turn_to(self, month: Month, *, day: int = 15) -> None:
+        """Go on to a day of a month."""
+        self._ahead = month.start + timedelta(days=day - 1) - super().now()
 
     @property
     def month(self) -> Month:

@@ -87,6 +87,24 @@ async def test_the_books_of_several_months_are_one(
         assert await desk.shares_of() == (60, 0, 6_000 * USD)
 
 
+async def test_a_month_is_sealed_to_its_end_wherever_the_database_is(
+    settings: Settings, postgres_url: str, superuser_url: str, keys: Keys, calendar: Calendar
+) -> None:
+    """Months are those of UTC: in New York March begins on the last of February."""
+    async with await psycopg.AsyncConnection.connect(superuser_url, autocommit=True) as anybody:
+        name = anybody.info.dbname
+        await anybody.execute(f"ALTER DATABASE {name} SET timezone = 'America/New_York'".encode())
+    march = Month(calendar.month.year + 1, 3)
+    async with house(settings) as rpc, Desk(rpc.address, postgres_url, keys) as desk:
+        for month, day in ((march, 15), (march, 31), (march.plus(1), 1)):
+            calendar.turn_to(month, day=day)
+            await desk.deposit(1 * USD)
+        calendar.turn_to(march.plus(1))
+        await desk.deposit(1 * USD)
+        await sealed(desk)
+        assert (2,) in await desk.rows("SELECT last_transfer_seq FROM checkpoint")
+
+
 UNDONE = """
     ALTER TABLE entry DETACH PARTITION {name};
     DROP TABLE entry;

@@ -18,6 +18,8 @@ from stockbroker.common.v1.reason_pb2 import Reason
 from stockbroker.order.v1 import order_service_pb2 as pb
 from stockbroker.order.v1 import order_service_pb2_grpc as pb_grpc
 from tests.support.keys import Keys, bearer
+from tests.support.names import Names
+from tests.support.wait import until
 
 SERVICE = "stockbroker.order.v1.OrderService"
 CUSTOMERS = frozenset({Role.CUSTOMER})
@@ -237,3 +239,32 @@ async def test_a_service_calls_with_its_token_and_notices_a_new_one(keys: Keys) 
         third = await stub.GetTrade(pb.GetTradeRequest(trade_id="x"))
         assert third.trade.customer_id == "ledger", "it has that one, whatever became of the file"
     await server.stop(0)
+
+
+async def test_a_neighbour_that_comes_back_with_another_address_is_found_within_seconds(
+    keys: Keys,
+) -> None:
+    before = _server(keys, listen="127.0.0.2:0")
+    await before.start()
+    after = _server(keys, listen=f"127.0.0.3:{before.port}")
+    async with Names("127.0.0.2") as names:
+        address = f"dns://127.0.0.1:{names.port}/neighbour.test:{before.port}"
+        channel = connect(address, keys.token_file("ledger"))
+        check = health_pb2_grpc.HealthStub(channel).Check  # type: ignore[attr-defined]
+
+        async def answers() -> bool:
+            try:
+                await check(health_pb2.HealthCheckRequest(service="liveness"), timeout=5)
+            except grpc.aio.AioRpcError:
+                return False
+            return True
+
+        assert await answers()
+        names.address = ""
+        await before.stop(0)
+        assert not await answers()
+        names.address = "127.0.0.3"
+        await after.start()
+        await until(answers, seconds=10, what="it is found at its new address")
+        await channel.close()
+    await after.stop(0)

@@ -15,6 +15,10 @@ from tests.order.test_rules_of_outcomes import a_fill, a_trade
 S, K = TradeStatus, TradeEventKind
 BY_CUSTOMER, BY_OPERATOR = Reason.REASON_CANCELED_BY_CUSTOMER, Reason.REASON_CANCELED_BY_OPERATOR
 TOO_LATE = Reason.REASON_TOO_LATE_TO_CANCEL
+WORDS: dict[int, str] = {
+    BY_CUSTOMER: "canceled as the customer asked",
+    BY_OPERATOR: "canceled as an operator asked",
+}
 
 
 def pending(asked_for: int = BY_CUSTOMER, *, filled: int = 0, in_doubt: bool = False) -> Trade:
@@ -40,19 +44,21 @@ def test_a_trade_that_waits_ends_at_once(cause: Cause, reason: int) -> None:
         reason,
         cause,
     )
+    assert step.standing.reason_text == WORDS[reason]
 
 
 @pytest.mark.parametrize("status", [S.IN_PROGRESS, S.PARTIALLY_FILLED])
 @pytest.mark.parametrize("in_doubt", [False, True])
 def test_a_trade_whose_turn_has_come_is_asked_for(status: TradeStatus, in_doubt: bool) -> None:
-    step = cancel(a_trade(status, in_doubt=in_doubt), Cause.CUSTOMER)
+    text = "no answer" if in_doubt else ""
+    step = cancel(a_trade(status, in_doubt=in_doubt, reason_text=text), Cause.CUSTOMER)
     assert step is not None
     assert (step.kind, step.standing.status, step.standing.reason) == (
         K.CANCEL_REQUESTED,
         S.PENDING_CANCEL,
         BY_CUSTOMER,
     )
-    assert step.standing.in_doubt is in_doubt
+    assert (step.standing.in_doubt, step.standing.reason_text) == (in_doubt, text)
 
 
 @pytest.mark.parametrize("cause", [Cause.CUSTOMER, Cause.OPERATOR])
@@ -80,17 +86,25 @@ def test_what_has_ended_otherwise_is_too_late(status: TradeStatus, reason: int) 
 @pytest.mark.parametrize("told", [BY_CUSTOMER, BY_OPERATOR])
 def test_the_end_that_was_asked_for_names_who_asked(asked_for: int, told: int) -> None:
     trade = pending(asked_for, filled=40)
-    (step,) = judge(trade, Canceled(told, "", expired=False)).steps
+    (step,) = judge(trade, Canceled(told, "canceled by the member", expired=False)).steps
     assert (step.standing.status, step.standing.reason) == (S.CANCELED, asked_for)
+    assert step.standing.reason_text == WORDS[asked_for]
     assert step.cause is (Cause.CUSTOMER if asked_for == BY_CUSTOMER else Cause.OPERATOR)
     assert step.standing.filled_quantity == 40
     ended = a_trade(S.CANCELED, reason=asked_for)
     assert judge(ended, Canceled(told, "", expired=False)).code is Code.REPEATED
 
 
+def test_an_end_that_nobody_here_asked_for_is_simply_canceled() -> None:
+    told = Canceled(BY_CUSTOMER, "canceled by the member", expired=False)
+    (step,) = judge(a_trade(S.IN_PROGRESS), told).steps
+    assert (step.standing.status, step.standing.reason_text) == (S.CANCELED, "canceled")
+
+
 def test_an_end_for_another_reason_names_that_reason() -> None:
-    (step,) = judge(pending(), Canceled(Reason.REASON_EXPIRED, "", expired=True)).steps
+    (step,) = judge(pending(), Canceled(Reason.REASON_EXPIRED, "late", expired=True)).steps
     assert (step.standing.status, step.standing.reason) == (S.EXPIRED, Reason.REASON_EXPIRED)
+    assert step.standing.reason_text == "late"
 
 
 @pytest.mark.parametrize(("filled", "before"), [(0, S.IN_PROGRESS), (40, S.PARTIALLY_FILLED)])

@@ -131,6 +131,21 @@ def test_each_fault_has_its_reason_and_names_its_field(
     assert len(refusal.value.text) < 200, "what was sent is not said back"
 
 
+@pytest.mark.parametrize(
+    ("price_micros", "said"),
+    [
+        (250_425_000, "limit price must be a multiple of $0.01 at that price"),
+        (1_000_100, "limit price must be a multiple of $0.01 at that price"),
+        (999_950, "limit price must be a multiple of $0.0001 at that price"),
+        (0, "limit price must be above $0.00, at most $900,000.00, for this order type"),
+    ],
+)
+def test_what_is_wrong_with_a_price_is_said_in_dollars(price_micros: int, said: str) -> None:
+    with pytest.raises(Invalid) as refusal:
+        check(wanted(order_type=2, limit_price_micros=price_micros), AT.date())
+    assert refusal.value.text == said
+
+
 @pytest.mark.parametrize(("sent", "meant"), [("aapl", "AAPL"), (" brk.b ", "BRK.B")])
 def test_a_symbol_in_lower_case_is_told_what_was_meant(sent: str, meant: str) -> None:
     with pytest.raises(Invalid, match=f"did you mean {meant}"):

@@ -31,8 +31,8 @@ READ_NEXT_TO_SEAL = """
         SELECT seq, first_seq, last_seq, hash FROM batch
         WHERE last_seq = CASE month_of(first.recorded_at) WHEN month_of(latest.recorded_at)
             THEN latest.last_seq
-            ELSE seq_at(date_trunc('month', first.recorded_at, 'UTC') + interval '1 month'
-                - interval '1 microsecond')
+            ELSE seq_at((date_trunc('month', first.recorded_at AT TIME ZONE 'UTC')
+                + interval '1 month') AT TIME ZONE 'UTC' - interval '1 microsecond')
             END
     ) AS b
 """

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from libs.money import format_dollars
 from services.order import refusals
 from services.order.domain.placing import (
     MAX_PRICE_MICROS,
@@ -69,4 +70,5 @@ def check_revision(client_order_id: str, asked: Revision) -> None:
         raise refusals.invalid_quantity()
     for field in ("limit_price_micros", "stop_price_micros"):
         if not 0 <= getattr(asked, field) <= MAX_PRICE_MICROS:
-            raise refusals.invalid_price(field, f"must be 0 to {MAX_PRICE_MICROS} micros")
+            dearest = format_dollars(MAX_PRICE_MICROS)
+            raise refusals.invalid_price(field, f"must be $0.00 to {dearest}")

@@ -20,6 +20,10 @@ REASONS: Final[Mapping[Cause, int]] = {
 }
 _ENDING = (Event.FILLED_WHOLE, Event.REPLACED_TO_FILLED)
 _ASKERS = {reason: cause for cause, reason in REASONS.items()}
+_WORDS = {
+    Cause.CUSTOMER: "canceled as the customer asked",
+    Cause.OPERATOR: "canceled as an operator asked",
+}
 
 
 class Cancellation(msgspec.Struct, frozen=True):
@@ -44,20 +48,30 @@ def cancel(trade: Trade, cause: Cause) -> Step | None:
     A trade that waits ends at once. One whose turn has come is canceled by the exchange or not at
     all: whether it is there already only the exchange can say. Raises Refused when it has ended.
     """
-    event = Event.CANCEL_REQUESTED
+    event, text = Event.CANCEL_REQUESTED, trade.standing.reason_text
     match follow(trade.standing, event):
         case Still.REPEATED if is_asked(trade.standing.reason):
             return None
         case Still.NOT_SENT:
-            event = Event.CANCELED
+            event, text = Event.CANCELED, _WORDS[cause]
         case Still():
             raise refusals.too_late_to_cancel()
-    return Step(event, after(trade.standing, event, reason=REASONS[cause]), cause)
+    standing = after(trade.standing, event, reason=REASONS[cause], reason_text=text)
+    return Step(event, standing, cause)
 
 
 def is_asked(reason: int) -> bool:
     """Whether a trade that ended for this reason ended because somebody asked for it."""
     return reason in _ASKERS
+
+
+def words_of(asked_for: int) -> str:
+    """What a customer reads of the end that somebody asked for, by the reason it was asked for.
+
+    The exchange's own words say that a member asked, which is the house.
+    """
+    asker = _ASKERS.get(asked_for)
+    return _WORDS[asker] if asker else "canceled"
 
 
 def asked_by(trade: Trade, reason: int) -> Cause | None:

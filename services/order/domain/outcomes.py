@@ -14,6 +14,7 @@ from services.order.domain.canceling import (
     is_asked,
     reject_cancel,
     tell_too_late,
+    words_of,
 )
 from services.order.domain.event import Cause
 from services.order.domain.lifecycle import Event, State, Still, after, follow
@@ -185,7 +186,7 @@ def _end(trade: Trade, outcome: Canceled, event: Event) -> Verdict:
         trade.standing,
         event,
         reason=outcome.reason if asker is None else REASONS[asker],
-        reason_text=outcome.reason_text,
+        reason_text=outcome.reason_text if asker is None else words_of(trade.standing.reason),
         in_doubt=False,
     )
     unasked = Cause.HOUSE if trade.status is TradeStatus.PLACED else Cause.EXCHANGE

@@ -13,6 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from libs.auth import SUBJECT, Principal, Role
+from libs.money import format_dollars
 from libs.refusals import Refusal
 from services.order import refusals
 from services.order.domain.controls.checks import Check
@@ -165,13 +166,15 @@ def check_price(field: str, price_micros: int, is_wanted: bool, day: date) -> No
         return
     if is_wanted and not 1 <= price_micros <= MAX_PRICE_MICROS:
         raise refusals.invalid_price(
-            field, f"must be 1 to {MAX_PRICE_MICROS} micros for this order type"
+            field,
+            f"must be above $0.00, at most {format_dollars(MAX_PRICE_MICROS)}, for this order type",
         )
     if not is_wanted:
         raise refusals.invalid_price(field, "is not wanted for this order type: leave it 0")
     tick_micros = tick_micros_at(price_micros, day)
     if price_micros % tick_micros:
-        raise refusals.invalid_price(field, f"must be a multiple of {tick_micros} micros there")
+        step = format_dollars(tick_micros)
+        raise refusals.invalid_price(field, f"must be a multiple of {step} at that price")
 
 
 def place(
