@@ -121,6 +121,13 @@ def date_time(at: Timestamp) -> str:
     return at.ToDatetime().strftime("%Y-%m-%d %H:%M:%S")
 
 
+def halt_of(quote: exchange_pb2.Quote) -> str:
+    """Whether orders in the symbol are refused, and until when; empty: they are not."""
+    if quote.HasField("halted_until"):
+        return f"halted until {time_of_day(quote.halted_until)}"
+    return "halted" if quote.is_halted else ""
+
+
 def level_of(level: exchange_pb2.PriceLevel | None) -> str:
     """A side of a quote, for example 18 at $585.33; a dash when nobody offers."""
     if level is None or not level.quantity:

@@ -85,6 +85,8 @@ async def house(settings: Settings) -> AsyncIterator[RpcServer]:
         stack.push_async_callback(pool.close)
 
         async def on_change(is_writer: bool) -> None:
+            if is_writer:
+                sealer.note(None)  # what the writer before left
             await rpc.set_ready(is_writer, "", LEDGER)
 
         tenure = Tenure(settings.database_url, clock=clock, on_change=on_change)

@@ -58,11 +58,12 @@ class Sealer:
             await self._seal()
         await self._lane.close()
 
-    def note(self, written: Chained) -> None:
-        """A batch was committed."""
+    def note(self, written: Chained | None) -> None:
+        """A batch was committed; None: something may have been, that nobody was told of."""
         if len(self._hashes) > _MOST_KEPT:
             self._hashes.clear()  # they will be read
-        self._hashes.update(enumerate(written.transfers, start=written.batch.first_seq))
+        if written is not None:
+            self._hashes.update(enumerate(written.transfers, start=written.batch.first_seq))
         self._something.set()
 
     async def _run(self) -> None:

@@ -47,7 +47,8 @@ class Writer:
     ) -> None:
         self._tenure = tenure
         self._clock = clock
-        self.on_written: Callable[[Chained], None] = lambda _: None  # told of what is committed
+        # Told of what is committed; None: something may be, and it was not answered.
+        self.on_written: Callable[[Chained | None], None] = lambda _: None
         self._memory = Memory(most=_MOST_KNOWN)
         self._lane = Lane(dsn, name="ledger-writer", options=OPTIONS)
         self._reading = Lane(dsn, name="ledger-reader", options=OPTIONS)
@@ -112,11 +113,10 @@ class Writer:
     async def _handle(self, batch: list[Operation]) -> list[Result]:
         began = self._clock.monotonic()
         epoch = self._epoch()
+        chained = None
         try:
             decided = await self._lane.run(lambda c: self._write_locked(c, batch, epoch))
-            results = decided.results
-            if decided.chained is not None:
-                self.on_written(decided.chained)
+            results, chained = decided.results, decided.chained
         except Refusal:
             raise
         except StaleWriter:
@@ -127,6 +127,8 @@ class Writer:
                 raise  # the batcher tries them one by one
             _log.error("operation_failed", id=batch[0].id, kind=batch[0].kind, exc_info=True)
             results = [Result(batch[0].id, Reason.REASON_INTERNAL)]
+        finally:
+            self.on_written(chained)
         self._count(batch, results, self._clock.monotonic() - began)
         return results
 

@@ -1,6 +1,6 @@
 """Portfolios and the exchange out of memory, as small as the command line needs."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 from libs.refusals import NotFound
@@ -83,6 +83,11 @@ def a_day(*, is_set: bool = False) -> calendar.TradingDay:
     return told
 
 
+def _check_listed(symbols: Iterable[str]) -> None:
+    if set(symbols) - {QUOTE.symbol}:
+        raise NotFound(Reason.REASON_UNKNOWN_SYMBOL, "the symbol is not listed")
+
+
 class SmallExchange(ExchangeServiceServicer):
     """One symbol; a watcher gets one quote and is cut off."""
 
@@ -90,9 +95,12 @@ class SmallExchange(ExchangeServiceServicer):
         self._quote = quote
 
     async def ListQuotes(self, request: exchange.ListQuotesRequest, context: Any) -> Any:
-        if request.symbols not in ([], ["AAPL"]):
-            raise NotFound(Reason.REASON_UNKNOWN_SYMBOL, "the symbol is not listed")
+        _check_listed(request.symbols)
         return exchange.ListQuotesResponse(quotes=[self._quote])
+
+    async def ListInstruments(self, request: exchange.ListInstrumentsRequest, context: Any) -> Any:
+        told = exchange_pb2.Instrument(symbol=self._quote.symbol, is_halted=self._quote.is_halted)
+        return exchange.ListInstrumentsResponse(instruments=[told])
 
     async def WatchQuotes(
         self, request: exchange.WatchQuotesRequest, context: Any
@@ -114,7 +122,8 @@ class SmallExchange(ExchangeServiceServicer):
 class SmallControl(ExchangeControlServiceServicer):
     """Remembers what was loaded and played, and is as open as the last word said."""
 
-    def __init__(self) -> None:
+    def __init__(self, quote: exchange_pb2.Quote) -> None:
+        self._quote = quote
         self.loaded: list[control.LoadBookRequest] = []
         self.played: list[control.PlayTapeRequest] = []
         self.scripts = scripts.ListScriptsResponse(is_default=True, scripts=[_USUAL_SCRIPT])
@@ -157,6 +166,11 @@ class SmallControl(ExchangeControlServiceServicer):
         return control.SetPhaseResponse(
             is_open=request.phase != control.SetPhaseRequest.PHASE_CLOSED
         )
+
+    async def SetHalt(self, request: control.SetHaltRequest, context: Any) -> Any:
+        _check_listed([request.symbol])
+        self._quote.is_halted = request.is_halted
+        return control.SetHaltResponse()
 
     async def BustExecution(self, request: control.BustExecutionRequest, context: Any) -> Any:
         report = exchange_pb2.ExecutionReport(

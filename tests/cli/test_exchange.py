@@ -132,3 +132,35 @@ async def test_quotes_tell_a_halt_and_its_end(house: SmallHouse, run: Run) -> No
     assert (await run("market", "quotes")).stdout.rstrip().endswith(", halted")
     house.quote.halted_until.FromJsonString("2026-11-27T15:00:10Z")
     assert "halted until 15:00:10" in (await run("market", "quotes")).stdout
+
+
+async def test_a_symbol_is_halted_and_resumed(house: SmallHouse, run: Run) -> None:
+    halted = await run("exchange", "halt", "AAPL")
+    assert halted.stdout == "AAPL is halted at the exchange\n"
+    assert (await run("market", "quotes")).stdout.rstrip().endswith(", halted")
+    assert "HALTED there: AAPL\n" in (await run("status")).stdout
+    told = json.loads((await run("status", "--json")).stdout)
+    assert told["market"]["halted_symbols"] == ["AAPL"]
+
+    resumed = await run("exchange", "resume", "AAPL", "--json")
+    assert json.loads(resumed.stdout)["is_halted"] is False
+    assert not house.quote.is_halted
+    assert "HALTED" not in (await run("status")).stdout
+
+
+async def test_a_halt_that_goes_on_after_a_resume_says_until_when(
+    house: SmallHouse, run: Run
+) -> None:
+    house.quote.halted_until.FromJsonString("2026-11-27T15:00:10Z")
+    resumed = await run("exchange", "resume", "AAPL")
+    assert resumed.stdout == "AAPL is halted until 15:00:10.000 at the exchange\n"
+
+
+@pytest.mark.parametrize("verb", ["halt", "resume"])
+async def test_a_symbol_that_is_not_listed_is_neither_halted_nor_resumed(
+    run: Run, verb: str
+) -> None:
+    refused = await run("exchange", verb, "aapl")
+    assert refused.exit_code == ExitCode.REFUSED
+    assert "refused (UNKNOWN_SYMBOL)" in refused.stderr
+    assert "`stockbroker market` lists the symbols" in refused.stderr

@@ -6,6 +6,7 @@ from typing import LiteralString
 
 import psycopg
 import pytest
+from msgspec.structs import replace
 
 from libs.proof.breach import Broken
 from services.ledger.main import Settings, house
@@ -14,6 +15,7 @@ from tests.ledger.desk import SELL, USD, Desk, a_fill, a_hold, an_adjustment, ne
 from tests.ledger.proofs import checked_statement, sealed, verified
 from tests.ledger.test_operators import Operator
 from tests.ledger.test_transfers import a_leg, a_transfer
+from tests.ledger.wire_cutter import WireCutter
 from tests.support.keys import Keys
 
 
@@ -207,3 +209,30 @@ async def test_what_a_killed_process_left_unsealed_is_sealed_by_the_next(
         await sealed(desk)
         report = await verified(desk, tmp_path)
         assert report.sealed_transfers == report.transfers
+
+
+async def test_what_was_committed_without_an_answer_is_sealed_without_waiting_for_more(
+    settings: Settings, postgres_url: str, keys: Keys
+) -> None:
+    async with WireCutter(postgres_url) as cutter:
+        here = replace(settings, database_url=cutter.url)
+        async with house(here) as rpc, Desk(rpc.address, postgres_url, keys) as desk:
+            await desk.deposit(1)
+            await sealed(desk)
+            cutter.cut_after_commit(of="ledger-writer")
+            await desk.deposit(2)
+            assert cutter.cuts == 1
+            await sealed(desk)
+
+
+async def test_what_another_writer_left_unsealed_is_sealed_by_who_is_the_writer_again(
+    desk: Desk, superuser_url: str
+) -> None:
+    await desk.deposit(1)
+    await sealed(desk)
+    async with await psycopg.AsyncConnection.connect(superuser_url) as connection:
+        await connection.execute("SET session_replication_role = replica")
+        await connection.execute("DELETE FROM checkpoint")
+        await connection.execute("UPDATE writer SET epoch = epoch + 1, seen_at = '-infinity'")
+        await connection.execute("UPDATE journal_head SET writer_epoch = writer_epoch + 1")
+    await sealed(desk)

@@ -209,24 +209,17 @@ def _watch_quotes(door: "Door", symbols: list[str], as_json: bool) -> None:
 
 
 def _quote_cells(quote: "Quote") -> tuple[str, ...]:
-    from services.cli.wire import level_of, time_of_day
+    from services.cli.wire import halt_of, level_of, time_of_day
 
+    changed = time_of_day(quote.updated_at) if quote.HasField("updated_at") else "-"
     return (
         quote.symbol,
         level_of(quote.bid),
         level_of(quote.ask),
         format_dollars(quote.last_price_micros) if quote.last_price_micros else "-",
         format_shares(quote.volume),
-        (time_of_day(quote.updated_at) if quote.HasField("updated_at") else "-") + _halt_of(quote),
+        ", ".join(filter(None, (changed, halt_of(quote)))),
     )
-
-
-def _halt_of(quote: "Quote") -> str:
-    from services.cli.wire import time_of_day
-
-    if quote.HasField("halted_until"):
-        return f", halted until {time_of_day(quote.halted_until)}"
-    return ", halted" if quote.is_halted else ""
 
 
 def _level_cells(level: "PriceLevel") -> tuple[str, str, str]:

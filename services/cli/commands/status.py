@@ -77,8 +77,6 @@ def _is_reachable(address: str) -> bool:
 def _ask_operators() -> dict[str, Any]:
     """The session, the workers and the market as their services tell them, or what hindered."""
     from services.cli.neighbours import operators_door
-    from stockbroker.exchange.v1 import exchange_service_pb2 as exchange
-    from stockbroker.exchange.v1.exchange_service_pb2_grpc import ExchangeServiceStub
     from stockbroker.exchange_gateway.v1 import exchange_gateway_service_pb2 as gateway
     from stockbroker.exchange_gateway.v1.exchange_gateway_service_pb2_grpc import (
         ExchangeGatewayServiceStub,
@@ -91,16 +89,29 @@ def _ask_operators() -> dict[str, Any]:
             channel = door.channel
             session = ExchangeGatewayServiceStub(channel).GetSession
             worker = ExecutionServiceStub(channel).GetStatus
-            market = ExchangeServiceStub(channel).GetMarketStatus
             told = {
                 "session": _ask(door, session, gateway.GetSessionRequest()),
                 "worker": _ask(door, worker, execution.GetStatusRequest()),
-                "market": _ask(door, market, exchange.GetMarketStatusRequest()),
+                "market": _ask_exchange(door),
             }
             return told | {"needs_operator": _count_waiting(door, told["session"])}
     except Failure as failure:
         nothing_told = {what: {"failure": failure.text} for what in _ASKED}
         return nothing_told | {"needs_operator": dict.fromkeys(_WAITING)}
+
+
+def _ask_exchange(door: "Door") -> dict[str, Any]:
+    """The hours, and which symbols are halted."""
+    from stockbroker.exchange.v1 import exchange_service_pb2 as exchange
+    from stockbroker.exchange.v1.exchange_service_pb2_grpc import ExchangeServiceStub
+
+    stub = ExchangeServiceStub(door.channel)
+    hours = _ask(door, stub.GetMarketStatus, exchange.GetMarketStatusRequest())
+    told = _ask(door, stub.ListInstruments, exchange.ListInstrumentsRequest())
+    if "failure" in told:
+        return told
+    halted = [one["symbol"] for one in told["instruments"] if one["is_halted"]]
+    return hours | {"halted_symbols": halted}
 
 
 def _count_waiting(door: "Door", session: dict[str, Any]) -> dict[str, int | None]:
@@ -220,7 +231,10 @@ def _market(told: dict[str, Any]) -> list[str]:
         how = f"open until {_time(told['closes_at'])}"
     elif "opens_at" in told:
         how = f"CLOSED, opens {_time(told['opens_at'])}"
-    return [f"{how}; at the exchange it is {_time(told.get('now'))}"]
+    lines = [f"{how}; at the exchange it is {_time(told.get('now'))}"]
+    if told["halted_symbols"]:
+        lines.append(f"HALTED there: {' '.join(told['halted_symbols'])}")
+    return lines
 
 
 def _time(told: str | None) -> str:
