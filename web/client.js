@@ -13,11 +13,17 @@ const CALL_TIMEOUT_MS = 10_000;
 const NO_TIMEOUT_MS = 0;
 const FIRST_PAUSE_MS = 200;
 const LONGEST_PAUSE_MS = 5_000;
+const LONGEST_SILENCE_MS = 45_000; // three heartbeats, as the house sends them
 const NEVER = new AbortController().signal;
 // A stream that ends so was cut off, and goes on where it was.
 const CUT_OFF = new Set([Code.Unavailable, Code.Internal, Code.Unknown, Code.Aborted]);
 // A call that ends so may have been done: only asking again tells.
 const UNHEARD = new Set([Code.Unavailable, Code.DeadlineExceeded]);
+
+/** Whether nobody answered: of a connection refused or broken off fetch says no more than TypeError. */
+function isUnheard(error) {
+  return UNHEARD.has(ConnectError.from(error).code) || error?.cause instanceof TypeError;
+}
 
 /**
  * The house at `address`, for example http://127.0.0.1:7400.
@@ -65,7 +71,7 @@ export async function insist(call, { patienceMs = 30_000, signal = NEVER } = {})
       return await call();
     } catch (error) {
       const retryMs = retryAfterMs(error);
-      const mayRepeat = retryMs > 0 || UNHEARD.has(ConnectError.from(error).code);
+      const mayRepeat = retryMs > 0 || isUnheard(error);
       if (!mayRepeat || signal.aborted || Date.now() + retryMs >= until) throw error;
       await pause(Math.max(pauseMs, 2 * retryMs), signal);
       if (signal.aborted) throw error;
@@ -75,35 +81,45 @@ export async function insist(call, { patienceMs = 30_000, signal = NEVER } = {})
 
 /**
  * Every event of the caller after `afterSeq`, then live ones, until `signal` is aborted. Connects again
- * when it is cut off, without gap or repeat. Throws what the house refuses.
+ * when it is cut off, or has heard nothing for `silenceMs`, without gap or repeat. Throws what the
+ * house refuses.
  */
-export async function* watchEvents(orders, { afterSeq = 0n, signal } = {}) {
-  // Whoever stops reading hangs up: leaving the loop alone would keep the stream open.
-  const ending = new AbortController();
-  const ended = signal ? AbortSignal.any([signal, ending.signal]) : ending.signal;
+export async function* watchEvents(
+  orders,
+  { afterSeq = 0n, signal = NEVER, silenceMs = LONGEST_SILENCE_MS } = {},
+) {
   let pauseMs = FIRST_PAUSE_MS;
-  try {
-    while (!ended.aborted) {
-      try {
-        // A stream has no deadline: heartbeats tell that it lives.
-        const options = { signal: ended, timeoutMs: NO_TIMEOUT_MS };
-        for await (const { message } of orders.watchTrades({ afterSeq }, options)) {
-          pauseMs = FIRST_PAUSE_MS;
-          if (message.case !== "event") continue;
+  while (!signal.aborted) {
+    const connection = new AbortController();
+    const hangUp = () => connection.abort();
+    signal.addEventListener("abort", hangUp);
+    let silence = setTimeout(hangUp, silenceMs);
+    try {
+      // A stream has no deadline: heartbeats tell that it lives.
+      const options = { signal: connection.signal, timeoutMs: NO_TIMEOUT_MS };
+      for await (const { message } of orders.watchTrades({ afterSeq }, options)) {
+        clearTimeout(silence);
+        pauseMs = FIRST_PAUSE_MS;
+        if (message.case === "event") {
           afterSeq = message.value.seq;
           yield message.value;
         }
-      } catch (error) {
-        if (ended.aborted) return;
-        const retryMs = retryAfterMs(error);
-        if (!retryMs && !CUT_OFF.has(ConnectError.from(error).code)) throw error;
-        pauseMs = Math.max(pauseMs, 2 * retryMs);
+        silence = setTimeout(hangUp, silenceMs);
       }
-      await pause(pauseMs, ended);
-      pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS);
+    } catch (error) {
+      if (signal.aborted) return;
+      const retryMs = retryAfterMs(error);
+      const isCutOff = connection.signal.aborted || CUT_OFF.has(ConnectError.from(error).code);
+      if (!retryMs && !isCutOff) throw error;
+      pauseMs = Math.max(pauseMs, 2 * retryMs);
+    } finally {
+      // Whoever stops reading hangs up: leaving the loop alone would keep the stream open.
+      clearTimeout(silence);
+      signal.removeEventListener("abort", hangUp);
+      hangUp();
     }
-  } finally {
-    ending.abort();
+    await pause(pauseMs, signal);
+    pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS);
   }
 }
 

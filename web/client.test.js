@@ -3,6 +3,7 @@
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
+import { createServer } from "node:http";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 
@@ -153,6 +154,27 @@ test("a watch that is told to come back does so", { timeout: 10 * SECONDS }, asy
   assert.deepEqual(asked, [6n, 6n]);
 });
 
+test("a watch that falls silent is hung up on and goes on", { timeout: 10 * SECONDS }, async () => {
+  const ending = new AbortController();
+  const open = new Set();
+  let asked = 0;
+  const mute = createServer((request, response) => {
+    open.add(request);
+    response.on("close", () => open.delete(request));
+    response.writeHead(200, { "content-type": "application/grpc-web+proto" });
+    response.write(Buffer.alloc(5)); // a message that says nothing
+    asked += 1;
+    if (asked === 3) setTimeout(() => ending.abort(), 10);
+  });
+  await new Promise((resolve) => mute.unref().listen(0, "127.0.0.1", resolve));
+  const address = `http://127.0.0.1:${mute.address().port}`;
+  const { orders } = openHouse({ address, token: () => "none" });
+  const options = { signal: ending.signal, silenceMs: 100 };
+  for await (const event of watchEvents(orders, options)) assert.fail(`heard ${event.seq}`);
+  while (open.size) await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(asked, 3);
+});
+
 test("a call that is given up in a pause is not made again", { timeout: 10 * SECONDS }, async () => {
   const ending = new AbortController();
   let calls = 0;
@@ -177,6 +199,22 @@ test("a call that is safe to repeat is repeated until it is answered", async () 
   const first = await insist(() => house.orders.placeTrade(placed));
   const again = await insist(() => house.orders.placeTrade(placed));
   assert.equal(again.trade.tradeId, first.trade.tradeId);
+});
+
+test("a call is repeated while nobody listens, and when the connection breaks", async () => {
+  const breaking = createServer((request) => request.socket.destroy());
+  const nobody = createServer();
+  for (const server of [breaking, nobody]) {
+    await new Promise((resolve) => server.unref().listen(0, "127.0.0.1", resolve));
+  }
+  const away = [breaking, nobody].map((server) =>
+    openHouse({ address: `http://127.0.0.1:${server.address().port}`, token: () => "none" }),
+  );
+  nobody.close();
+  const doors = [...away, house];
+  const placed = terms();
+  const { trade } = await insist(() => doors.shift().orders.placeTrade(placed));
+  assert.deepEqual([doors, trade.clientOrderId], [[], placed.clientOrderId]);
 });
 
 test("what is refused for good is not repeated, nor anything for ever", async () => {

@@ -3,8 +3,9 @@
 Each may be run again after a lost connection: it reads what it needs and decides anew.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import UTC, date, datetime
+from typing import TypeVar
 
 import msgspec
 from psycopg import AsyncConnection
@@ -41,6 +42,8 @@ _DUE_AT_ONCE = 500
 _MOST_BREAKS_OF_A_DAY = 1_000
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
+Answer = TypeVar("Answer")
+
 
 class Outcome(msgspec.Struct, frozen=True):
     """What a transaction came to. `is_changed`: something was written."""
@@ -48,6 +51,14 @@ class Outcome(msgspec.Struct, frozen=True):
     is_changed: bool = False
     opened: Sequence[tuple[str, Opening]] = ()
     closed: Sequence[Closing] = ()
+
+    def and_then(self, after: "Outcome") -> "Outcome":
+        """Both."""
+        return Outcome(
+            self.is_changed or after.is_changed,
+            [*self.opened, *after.opened],
+            [*self.closed, *after.closed],
+        )
 
 
 class Books:
@@ -60,6 +71,7 @@ class Books:
         self._lane = lane
         self._ids = ids
         self._held: Held = {}
+        self._untold = Outcome()  # of a commit that was not answered
 
     @property
     def held(self) -> int:
@@ -108,19 +120,20 @@ class Books:
             over = done | in_doubt
             return {key: each for key, each in held.items() if key not in over}, outcome
 
-        self._held, outcome = await self._lane.run(work)
+        self._held, outcome = await self._run(work)
         return outcome
 
     async def open_due(self, noticed_by: datetime, *, now: datetime) -> Outcome:
         """Open breaks for suspects noticed by then; call again while there are any."""
 
-        async def work(connection: AsyncConnection) -> Outcome:
+        async def work(connection: AsyncConnection) -> tuple[None, Outcome]:
             keys = await Cases(connection).due(noticed_by, limit=_DUE_AT_ONCE)
             if not keys:
-                return Outcome()
-            return await self._rule(connection, set(keys), {}, now=now, is_due=True)
+                return None, Outcome()
+            return None, await self._rule(connection, set(keys), {}, now=now, is_due=True)
 
-        return await self._lane.run(work)
+        _, outcome = await self._run(work)
+        return outcome
 
     async def count_open(self) -> dict[BreakClass, int]:
         """How many breaks are not over, by class."""
@@ -157,6 +170,32 @@ class Books:
             return sealed
 
         return await self._lane.run(work)
+
+    async def _run(
+        self, work: Callable[[AsyncConnection], Awaitable[tuple[Answer, Outcome]]]
+    ) -> tuple[Answer, Outcome]:
+        """What `work` came to, and those before it that were committed without an answer."""
+
+        async def run(connection: AsyncConnection) -> Answer:
+            before = await self._committed(connection)
+            answer, outcome = await work(connection)
+            self._untold = before.and_then(outcome)
+            return answer
+
+        answer = await self._lane.run(run)
+        outcome, self._untold = self._untold, Outcome()
+        return answer, outcome
+
+    async def _committed(self, connection: AsyncConnection) -> Outcome:
+        """What is on record of what was not answered."""
+        opened, closed = self._untold.opened, self._untold.closed
+        if not (opened or closed):
+            return Outcome()
+        ids = [*(break_id for break_id, _ in opened), *(each.break_id for each in closed)]
+        is_over = await Breaks(connection).are_over(ids)
+        opened = [each for each in opened if each[0] in is_over]
+        closed = [each for each in closed if is_over.get(each.break_id)]
+        return Outcome(bool(opened or closed), opened, closed)
 
     async def _rule(
         self,

@@ -133,6 +133,15 @@ class Breaks:
         )
         return {BreakClass(row[0]): row[1] for row in await cursor.fetchall()}
 
+    async def are_over(self, break_ids: Sequence[str]) -> dict[str, bool]:
+        """Of these breaks, as far as there are such, whether each is over."""
+        cursor = await self._connection.execute(
+            "SELECT break_id::text, closed_at IS NOT NULL FROM break"
+            " WHERE break_id = ANY(%(break_ids)s::uuid[])",
+            {"break_ids": [*break_ids]},
+        )
+        return dict(await cursor.fetchall())
+
     async def count_suspects(self) -> int:
         """How many executions differ and are no breaks yet."""
         cursor = await self._connection.execute("SELECT count(*) FROM suspect")
