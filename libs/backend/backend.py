@@ -3,6 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -18,6 +19,7 @@ from libs.backend.errors import (
     of_end,
     of_result,
     of_size,
+    out_of_reach,
 )
 from libs.backend.stream import Ended, NoToken, Stream
 from libs.batcher import Batcher
@@ -32,6 +34,7 @@ _MOST_ITEMS = 250  # of a batch
 _MOST_BYTES = 8_192  # of a trade: a batch of them is no larger than a message may be
 _MOST_QUEUED = 1_000_000  # of a lane: no more than memory has room for
 _ANSWER_SECONDS = 5.0
+_ON_THE_WAY = (grpc.ChannelConnectivity.IDLE, grpc.ChannelConnectivity.CONNECTING)
 _OPTIONS = [
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 5_000),
@@ -101,7 +104,8 @@ class BackEnd:
         """Returns once the trade is recorded, now or before; with a `reason` a control rejected it.
 
         Without a `client_order_id` it gets one (a UUID), so that it can be repeated. It is, where
-        the house is away or too busy, not sooner than the house says. Raises NotPlaced, InDoubt.
+        the house is away or too busy, not sooner than the house says. Raises NotPlaced, also where
+        there was never a connection to send it over; InDoubt.
 
         Who is cancelled is told neither: what was not sent by then is not sent any more, and what
         was may be recorded. With a `client_order_id` of its own it can be placed again.
@@ -158,8 +162,12 @@ class BackEnd:
 
     async def _carry(self, orders: list["_Order"]) -> Sequence[Any]:
         """One batch: what became of each, Placed or NotPlaced."""
-        # What was given up in the queue is known not to be placed, and must not be any more.
-        sent = [order for order in orders if not order.is_given_up]
+        wanted = _wanted(orders)
+        if wanted and not await self._is_connected():
+            for order in wanted:
+                order.outcome = out_of_reach()
+            return [order.outcome for order in orders]
+        sent = _wanted(wanted)
         for order in sent:
             order.is_under_way = True
         outcomes = await self._outcomes([order.item for order in sent]) if sent else []
@@ -168,6 +176,17 @@ class BackEnd:
             order.may_be_recorded |= isinstance(outcome, Unknown)
             order.outcome = outcome
         return [order.outcome for order in orders]
+
+    async def _is_connected(self) -> bool:
+        """Whether a call can be made: without a connection none is, so that nothing leaves."""
+        if self._stream is not None and not self._stream.is_over:
+            return True
+        with suppress(TimeoutError, grpc.aio.UsageError):  # closed meanwhile
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                while (state := self._channel.get_state(try_to_connect=True)) in _ON_THE_WAY:
+                    await self._channel.wait_for_state_change(state)
+                return state is grpc.ChannelConnectivity.READY
+        return False
 
     async def _outcomes(self, items: list[pb.PlaceTradesRequest.Item]) -> list[Placed | NotPlaced]:
         """One for each, whatever happens."""
@@ -182,10 +201,7 @@ class BackEnd:
         stream = self._stream
         if stream is None or stream.is_over:
             metadata = (("authorization", self._bearer()),)
-            try:
-                stream = self._stream = Stream(self._place_trades(metadata=metadata))
-            except grpc.aio.UsageError:  # its close did not wait for this batch
-                raise Ended from None
+            stream = self._stream = Stream(self._place_trades(metadata=metadata))
         try:
             async with asyncio.timeout(_ANSWER_SECONDS):
                 response = await stream.exchange(pb.PlaceTradesRequest(items=items))
@@ -235,6 +251,11 @@ class _Order:
     def retry_after_seconds(self) -> float:
         """As the last attempt was told."""
         return self.failure.retry_after_seconds if self.failure else 0.0
+
+
+def _wanted(orders: list[_Order]) -> list[_Order]:
+    """What was given up meanwhile is known not to be placed, and must not be any more."""
+    return [order for order in orders if not order.is_given_up]
 
 
 def _channel(address: str, trusted: bytes | None) -> grpc.aio.Channel:

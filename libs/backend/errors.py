@@ -96,6 +96,12 @@ def not_sent(why: str) -> NotPlaced:
     return NotPlaced(code, code.name, why)
 
 
+def out_of_reach() -> Passing:
+    """What became of a trade when there was no connection to send it over."""
+    code = grpc.StatusCode.UNAVAILABLE
+    return Passing(code, code.name, "there is no connection to the house")
+
+
 def of_size(most: int) -> NotPlaced:
     """What became of a trade of more bytes than any can have."""
     text = f"a trade is at most {most:,} bytes"

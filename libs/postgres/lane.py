@@ -16,6 +16,7 @@ from tenacity import (
 )
 
 from libs.postgres.flight import Connection
+from libs.postgres.lost import TIMEOUTS
 from libs.refusals import Unavailable
 from stockbroker.common.v1.reason_pb2 import Reason
 
@@ -140,13 +141,9 @@ class Lane:
                 self._dsn,
                 autocommit=True,
                 prepare_threshold=0,
-                connect_timeout=5,
-                keepalives_idle=5,
-                keepalives_interval=2,
-                keepalives_count=3,
-                tcp_user_timeout=15_000,
                 application_name=self._name,
                 options=self._options,
+                **TIMEOUTS,
             )
         return self._connection
 

@@ -18,8 +18,12 @@ from tenacity import (
     wait_random_exponential,
 )
 
+from libs.postgres.lost import TIMEOUTS
+
 _NAME = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
 _LOCK = 0x5B0C_4E12
+# The last one: another server is just taking over from the one that was met.
+_PASSING = (psycopg.OperationalError, psycopg.errors.ReadOnlySqlTransaction)
 _NO_TRANSACTION = "-- no-transaction"
 _log = structlog.get_logger()
 
@@ -34,7 +38,7 @@ async def migrate(dsn: str, folder: Path) -> int:
     Raises BrokenMigrations when an applied file was changed, is missing, or a number is skipped.
     """
     async for attempt in AsyncRetrying(
-        retry=retry_if_exception_type(psycopg.OperationalError),
+        retry=retry_if_exception_type(_PASSING),
         wait=wait_random_exponential(multiplier=0.1, max=2),
     ):
         with attempt:
@@ -53,7 +57,7 @@ def _read(folder: Path) -> list[tuple[str, str]]:
 
 
 async def _migrate(dsn: str, files: list[tuple[str, str]]) -> int:
-    connection = await psycopg.AsyncConnection.connect(dsn, autocommit=True, connect_timeout=5)
+    connection = await psycopg.AsyncConnection.connect(dsn, autocommit=True, **TIMEOUTS)
     async with connection:
         await connection.execute("SET lock_timeout = '10s'")
         await _lock(connection)

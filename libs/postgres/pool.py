@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 import psycopg
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
+from libs.postgres.lost import TIMEOUTS
 from libs.refusals import Unavailable
 from stockbroker.common.v1.reason_pb2 import Reason
 
@@ -23,7 +24,7 @@ class Pool:
             timeout=wait_seconds,
             open=False,
             check=AsyncConnectionPool.check_connection,
-            kwargs={"autocommit": True, "application_name": name, "connect_timeout": 5},
+            kwargs={"autocommit": True, "application_name": name, **TIMEOUTS},
         )
 
     async def open(self) -> None:

@@ -7,6 +7,7 @@ import structlog
 
 from libs.clock import Clock
 from libs.months import Month, MonthlyTable, months_between
+from libs.postgres.lost import TIMEOUTS
 from libs.postgres.partitions import ensure
 
 _MONTHS_AHEAD = 3  # this one and the two after it
@@ -20,7 +21,7 @@ async def look_ahead(dsn: str, tables: Sequence[MonthlyTable], clock: Clock) -> 
     this = Month.of(clock.now())
     months = list(months_between(this, this.plus(_MONTHS_AHEAD)))
     connection = await psycopg.AsyncConnection.connect(
-        dsn, autocommit=True, connect_timeout=5, application_name="months"
+        dsn, autocommit=True, application_name="months", **TIMEOUTS
     )
     async with connection:
         for table in tables:

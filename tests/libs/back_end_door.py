@@ -36,6 +36,7 @@ class Door(OrderServiceServicer):
     """
 
     def __init__(self) -> None:
+        self.address = ""
         self.batches: list[list[Item]] = []
         self.tokens: list[str] = []
         self.answer: Answer = placed
@@ -140,10 +141,11 @@ async def doors(
     door, server, numbers = Door(), grpc.aio.server(options=_OPTIONS), count(1)
     add_OrderServiceServicer_to_server(door, server)
     port = server.add_insecure_port("127.0.0.1:0")
+    door.address = f"127.0.0.1:{port}"
     await server.start()
     try:
         async with BackEnd(
-            f"127.0.0.1:{port}",
+            door.address,
             token or (lambda: f"T{next(numbers)}"),
             patience_seconds=patience_seconds,
         ) as firm:

@@ -9,6 +9,8 @@ import pytest
 
 from libs.backend import BackEnd, InDoubt, NotPlaced, backend
 from libs.backend.stream import Ended, Stream
+from libs.embedded import free_port
+from services.chaos.proxy import Mode, Way
 from stockbroker.common.v1.reason_pb2 import Reason
 from stockbroker.order.v1 import order_service_pb2 as pb
 from tests.libs.back_end_door import (
@@ -222,13 +224,39 @@ async def test_a_close_that_is_given_up_hangs_up_and_all_are_told_at_once(turns:
     assert door.read == ["o1"]
 
 
-async def test_a_house_that_is_not_there_is_told_in_time_and_leaves_nothing_behind() -> None:
+async def test_with_a_house_that_is_not_there_nothing_is_placed_and_nothing_in_doubt() -> None:
     async with BackEnd("127.0.0.1:1", lambda: "T1", patience_seconds=0.5) as firm:
         ended = await asyncio.gather(
             *(firm.place(f"c{number % 7}", buy()) for number in range(1_000)),
             return_exceptions=True,
         )
-    assert all(isinstance(each, InDoubt | NotPlaced) for each in ended)
+    assert all(isinstance(each, NotPlaced) for each in ended)
+    reasons = {each.reason for each in ended if isinstance(each, NotPlaced)}
+    assert reasons == {"UNAVAILABLE"}
+
+
+@pytest.mark.parametrize("mode", [Mode.CUT, Mode.STALLED])
+async def test_what_found_no_connection_is_not_placed_and_what_comes_later_is(mode: Mode) -> None:
+    async with doors() as (_, door):
+        way = Way(free_port(), door.address)
+        way.set(mode)
+        await way.open()
+        async with BackEnd(way.address, lambda: "T1", patience_seconds=0.2) as firm:
+            with pytest.raises(NotPlaced):
+                await firm.place("carol", buy("o1"))
+            way.set(Mode.CUT)  # nothing is waited for any more
+        way.set(mode)
+        async with BackEnd(way.address, lambda: "T1", patience_seconds=600) as firm:
+            waits = asyncio.create_task(firm.place("carol", buy("o2")))
+            given_up = asyncio.create_task(firm.place("carol", buy("o3")))
+            for _ in range(10):
+                await asyncio.sleep(0)
+            given_up.cancel()
+            way.set(Mode.OPEN)
+            await waits
+        await way.close()
+
+    assert door.read == ["o2"]
 
 
 async def test_who_never_gets_a_result_for_each_item_is_in_doubt(

@@ -1,9 +1,13 @@
 import asyncio
+import os
+import socket
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
 
 from libs.postgres import Lane, Pool, migrate
 from libs.postgres.flight import Connection
@@ -35,6 +39,21 @@ async def test_migrations_are_applied_once_even_by_several_processes_at_once(
     applied = await asyncio.gather(*(migrate(postgres_url, folder) for _ in range(5)))
     assert sorted(applied) == [0, 0, 0, 0, 2]
     assert await migrate(postgres_url, folder) == 0
+
+
+async def test_migrations_wait_for_a_server_that_takes_changes(
+    postgres_url: str, folder: Path
+) -> None:
+    name = sql.Identifier(str(conninfo_to_dict(postgres_url)["dbname"]))
+    setting = sql.SQL("ALTER DATABASE {} SET default_transaction_read_only = {}")
+    async with await psycopg.AsyncConnection.connect(postgres_url, autocommit=True) as connection:
+        await connection.execute(setting.format(name, "on"))
+        migrating = asyncio.create_task(migrate(postgres_url, folder))
+        told, _ = await asyncio.wait([migrating], timeout=0.5)
+        assert not told
+        await connection.execute("SET default_transaction_read_only = off")
+        await connection.execute(setting.format(name, "off"))
+    assert await migrating == 2
 
 
 async def test_a_changed_or_missing_migration_is_noticed(postgres_url: str, folder: Path) -> None:
@@ -277,3 +296,25 @@ async def test_a_pool_notices_that_its_connections_are_gone(postgres_url: str) -
     async with pool.connection() as connection:
         assert await _value(connection, b"SELECT pg_backend_pid()") != pid
     await pool.close()
+
+
+async def test_a_server_that_goes_without_a_word_is_given_up_within_seconds(
+    postgres_url: str,
+) -> None:
+    lane, pool = Lane(postgres_url, name="test"), Pool(postgres_url)
+    await pool.open()
+    await lane.run(_is_given_up)
+    async with pool.connection() as connection:
+        await _is_given_up(connection)
+    await pool.close()
+    await lane.close()
+
+
+async def _is_given_up(connection: psycopg.AsyncConnection[Any]) -> None:
+    """By the kernel: 15 seconds after what was sent last, and 11 where an answer is waited for."""
+    with socket.socket(fileno=os.dup(connection.fileno())) as way:
+        assert way.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 15_000
+        assert way.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        assert way.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 5
+        assert way.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL) == 2
+        assert way.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT) == 3
