@@ -90,28 +90,38 @@ async def change(superuser_url: str, *statements: str) -> None:
             await anybody.execute(statement.encode())
 
 
-async def test_a_month_moved_out_of_the_default_partition_is_no_alarm(
-    watched: Watched, postgres_url: str, superuser_url: str, tmp_path: Path
-) -> None:
+async def moved_out(watched: Watched, connection: psycopg.AsyncConnection, folder: Path) -> int:
+    """How many entries of a month nobody had made a partition for were moved to its own."""
     desk, begun = watched.desk, watched.calendar.month
-    watched.calendar.turn_to(begun.plus(5))  # nobody made that month's partition
+    watched.calendar.turn_to(begun.plus(5))
     await buy(desk)
     watched.calendar.turn_to(begun.plus(6))
     await buy(desk)
     ((there,),) = await desk.rows("SELECT count(*) FROM entry_default")
-    assert await watched.breaches() == []
-    async with await psycopg.AsyncConnection.connect(postgres_url, autocommit=True) as connection:
-        archiving = Archiving(connection, Entries(), tmp_path, now=begun.plus(8))
-        partition = await archiving.partition_of(Candidate(begun.plus(5), None, ""))
+    archiving = Archiving(connection, Entries(), folder, now=begun.plus(8))
+    partition = await archiving.partition_of(Candidate(begun.plus(5), None, ""))
     ((moved,),) = await desk.rows(f"SELECT count(*) FROM {partition.name}")
     assert await desk.rows("SELECT count(*) FROM entry_default") == [(there - moved,)]
+    return int(moved)
+
+
+@pytest.mark.parametrize("is_first_look", [True, False])
+async def test_a_month_moved_out_of_the_default_partition_is_no_alarm(
+    watched: Watched, postgres_url: str, superuser_url: str, tmp_path: Path, is_first_look: bool
+) -> None:
+    """Also where who looks begins in the very moment after it."""
+    if not is_first_look:
+        assert await watched.breaches() == []
+    async with await psycopg.AsyncConnection.connect(postgres_url, autocommit=True) as connection:
+        moved = await moved_out(watched, connection, tmp_path)
+        assert await watched.breaches() == []
 
     async def is_counted() -> bool:
-        return await watched.counted("n_tup_del") == int(moved)
+        return await watched.counted("n_tup_del") == moved
 
     await until(is_counted, seconds=60)
     assert await watched.breaches() == await watched.breaches(full=True) == []
-    await buy(desk)
+    await buy(watched.desk)
     assert await watched.breaches() == []
 
     await change(superuser_url, *FORTH_AND_BACK)

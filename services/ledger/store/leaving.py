@@ -83,8 +83,10 @@ DECLARE = """
     ON CONFLICT (month) DO NOTHING
 """
 
-
 SAY_MOVED = "INSERT INTO moved_month (month, entries) VALUES (%(month)s, %(entries)s)"
+# The server's counts of rows removed are then right when the transaction is answered: else it may
+# be ten seconds later, and whoever begins to look meanwhile would see them rise.
+COUNT_AT_COMMIT = "SELECT pg_stat_force_next_flush()"
 
 
 class Span(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,6 +115,7 @@ async def read_span(connection: AsyncConnection, ends: Month) -> Span:
 async def say_moved(connection: AsyncConnection, month: Month, entries: int) -> None:
     """Say that so many entries of a month were moved out of `entry_default`."""
     await connection.execute(SAY_MOVED, {"month": month.number, "entries": entries})
+    await connection.execute(COUNT_AT_COMMIT)
 
 
 async def is_misplaced(connection: AsyncConnection, span: Span, ends: Month) -> bool:
