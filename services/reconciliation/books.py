@@ -39,6 +39,7 @@ from services.reconciliation.store.days import Days
 from services.reconciliation.store.sightings import Sightings
 
 _DUE_AT_ONCE = 500
+_MOST_HELD = 20_000  # executions that wait in memory: some 40 MB
 _MOST_BREAKS_OF_A_DAY = 1_000
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
@@ -103,14 +104,15 @@ class Books:
         """Keep what the sources told, and rule about the executions in which they may differ.
 
         What is new and not told by all of them waits for the others, unless it was `noticed_by`
-        then: it is kept as it is, and a suspect.
+        then, or too much waits: it is kept as it is, and a suspect.
         """
 
         async def work(connection: AsyncConnection) -> tuple[Held, Outcome]:
             found = await _news(connection, pages, is_reread=is_reread)
             held = add(self._held, found.fresh, now=now)
             done, in_doubt = await _settle(connection, held, found)
-            in_doubt |= {k for k, each in held.items() if each.noticed_at <= noticed_by} - done
+            until = noticed_by if len(held) - len(done) <= _MOST_HELD else now
+            in_doubt |= {k for k, each in held.items() if each.noticed_at <= until} - done
             outcome = Outcome(is_changed=bool(done))
             if in_doubt:
                 told = {key: each for key, each in held.items() if key in in_doubt}

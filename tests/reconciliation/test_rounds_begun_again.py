@@ -1,8 +1,14 @@
 """Rounds that a killed process began are gone on with, and those of two at once are one."""
 
+from typing import Any
+
+import pytest
+
+from services.reconciliation import books
+from services.reconciliation.books import Books, Outcome
 from services.reconciliation.domain.sighting import ORIGIN, Source
 from services.reconciliation.store.breaks import BreakState
-from tests.reconciliation.scripted import Desk, MakeDesk
+from tests.reconciliation.scripted import Desk, MakeDesk, a_sighting
 
 
 async def test_a_killed_process_goes_on_where_it_was_and_keeps_its_breaks(desk: Desk) -> None:
@@ -102,3 +108,32 @@ async def test_what_is_amended_after_it_was_archived_is_a_break_until_an_entry_m
     ledger.archived = 2
     await desk.rounds_for(8)
     assert await desk.breaks() == []
+
+
+async def test_however_far_one_source_is_behind_memory_has_an_end(
+    make_desk: MakeDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The ledger numbers much that is no execution, so as many rows of it tell of fewer."""
+    desk = make_desk(page_rows=10)
+    for number in range(1_000):
+        for source in (Source.VENUE, Source.GATEWAY, Source.ORDER):
+            desk.sources[source].add(f"e-{number}")
+        place = (number + 1) * 10
+        told = a_sighting(Source.LEDGER, f"e-{number}", place)
+        desk.sources[Source.LEDGER].sightings[place] = told
+    most, held = 200, list[int]()
+    take = Books.take
+
+    async def watched(self: Books, *asked: Any, **named: Any) -> Outcome:
+        outcome = await take(self, *asked, **named)
+        held.append(self.held)
+        return outcome
+
+    monkeypatch.setattr(books, "_MOST_HELD", most)
+    monkeypatch.setattr(Books, "take", watched)
+    await desk.rounds_for(20)
+    assert max(held) <= most
+    assert await desk.breaks(*BreakState) == []
+    assert await desk.count_pending() == 0
+    assert await desk.count_rows("sighting") == 0
+    assert await desk.count_rows("agreed_execution") == 1_000
