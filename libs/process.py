@@ -45,15 +45,28 @@ async def _serve(
     settings: Settings, house: Callable[[Settings], AbstractAsyncContextManager[Any]]
 ) -> None:
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
+    loop, serving = asyncio.get_running_loop(), asyncio.current_task()
+    has_started = False
+
+    def leave() -> None:
+        """While it starts, at once: what it waits for may never come."""
+        if serving is not None and not (has_started or stop.is_set()):
+            serving.cancel()
+        stop.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, leave)
     _serve_metrics(getattr(settings, "metrics_listen", ""))
-    async with house(settings) as rpc:
-        settle_memory()
-        _log.info("started", listen=getattr(rpc, "address", ""))
-        await stop.wait()
-        _log.info("stopping")
+    try:
+        async with house(settings) as rpc:
+            has_started = True
+            settle_memory()
+            _log.info("started", listen=getattr(rpc, "address", ""))
+            await stop.wait()
+            _log.info("stopping")
+    except asyncio.CancelledError:
+        if not stop.is_set():
+            raise
     _log.info("stopped")
 
 
