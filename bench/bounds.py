@@ -13,15 +13,13 @@ from rich.progress import Progress
 
 from bench import jetstream, rows
 from bench.desk import Desk, a_desk
-from bench.premises import running_house
+from bench.premises import a_server, running_house
 from bench.report import Row
 from bench.scale import Scale
-from libs.embedded import Nats, Postgres
+from libs.embedded import Nats
 
 
-async def rounds(
-    postgres: Postgres, scale: Scale, progress: Progress
-) -> AsyncGenerator[list[Row], None]:
+async def rounds(scale: Scale, progress: Progress) -> AsyncGenerator[list[Row], None]:
     """The rows of one round after the other."""
     task = progress.add_task("a house", total=4 * scale.rounds)
 
@@ -37,7 +35,8 @@ async def rounds(
             await desk.warm_up()
             rate, each = await _traded(desk, scale)
         step(f"round {number}: {rows.NAME}")
-        by_rows = await rows.row(postgres, each, scale.seconds)
+        with a_server() as postgres:
+            by_rows = await rows.row(postgres, each, scale.seconds)
         step(f"round {number}: JetStream")
         folder = tempfile.TemporaryDirectory(prefix="stockbroker-bench-")
         with folder as path, Nats(Path(path)) as nats:

@@ -30,7 +30,6 @@ from bench.desk import Desk, a_desk
 from bench.premises import House, a_folder, running_in
 from bench.report import Row
 from bench.scale import Scale
-from libs.embedded import Postgres
 from stockbroker.ledger.v1.portfolio_service_pb2 import GetPortfolioRequest
 from stockbroker.ledger.v1.portfolio_service_pb2_grpc import PortfolioServiceStub
 from stockbroker.order.v1.order_service_pb2 import ListTradesRequest
@@ -48,9 +47,7 @@ _BYTES_OF_MB = 2**20
 Step = Callable[[str], None]
 
 
-async def rounds(
-    _postgres: Postgres, scale: Scale, progress: Progress
-) -> AsyncGenerator[list[Row], None]:
+async def rounds(scale: Scale, progress: Progress) -> AsyncGenerator[list[Row], None]:
     """The rows of the one round; the house brings a server of its own."""
     task = progress.add_task("a house", total=None)
 

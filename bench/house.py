@@ -11,15 +11,12 @@ from bench.desk import Desk, a_desk
 from bench.premises import running_house
 from bench.report import Row, waits
 from bench.scale import Scale
-from libs.embedded import Postgres
 
 _SHARE = 0.5
 
 
-async def rounds(
-    _postgres: Postgres, scale: Scale, progress: Progress
-) -> AsyncGenerator[list[Row], None]:
-    """The rows of one round after the other, each on a new house with a server of its own."""
+async def rounds(scale: Scale, progress: Progress) -> AsyncGenerator[list[Row], None]:
+    """The rows of one round after the other, each on a new house."""
     task = progress.add_task("a house", total=7 * scale.rounds)
 
     def step(what: str) -> None:

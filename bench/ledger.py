@@ -15,6 +15,7 @@ from bench.cpu import Cpu
 from bench.doors import Doors
 from bench.floors import NAME, PgBench
 from bench.loads import Load, Loads
+from bench.premises import a_server
 from bench.report import Row, median
 from bench.scale import Scale
 from bench.size import measured as measured_size
@@ -34,10 +35,16 @@ class Asked(msgspec.Struct, frozen=True):
     target: str
 
 
-async def rounds(
+async def rounds(scale: Scale, progress: Progress) -> AsyncGenerator[list[Row], None]:
+    """The rows of one round after the other."""
+    with a_server() as postgres:
+        async for rows in _on(postgres, scale, progress):
+            yield rows
+
+
+async def _on(
     postgres: Postgres, scale: Scale, progress: Progress
 ) -> AsyncGenerator[list[Row], None]:
-    """The rows of one round after the other."""
     loads = Loads(scale.accounts)
     asked = [
         Asked("transfers, spread", loads.spread, ">= 2.0"),

@@ -1,10 +1,7 @@
 """The command line of the benchmarks: `python -m bench.main`."""
 
 import asyncio
-import tempfile
-from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import AsyncGenerator, Callable
 from typing import Annotated
 
 import structlog
@@ -29,10 +26,9 @@ from bench import (
 from bench.cpu import Others
 from bench.report import Row, how_quiet, keep, median, table
 from bench.scale import Scale
-from libs.embedded import Postgres, Tuning
 
-# Each yields the rows of one round after the other, told a place to work in and a server.
-Suite = Callable[[Postgres, Scale, Progress], AsyncGenerator[list[Row], None]]
+# Each yields the rows of one round after the other.
+Suite = Callable[[Scale, Progress], AsyncGenerator[list[Row], None]]
 # Rows of a round, and what others took of the CPU meanwhile.
 Found = list[tuple[list[Row], float]]
 SUITES: dict[str, Suite] = {
@@ -50,6 +46,8 @@ SUITES: dict[str, Suite] = {
 
 _MOST_ROUNDS = {"pressure": 1, "house": 1, "bounds": 1, "growth": 1, "soak": 1}  # they are long
 _BY_NAME_ALONE = {"growth", "soak", "processes"}  # longer still, or for machines with more cores
+_SECONDS = 3.0
+_FEWER_SECONDS = {"ways": 2.0, "ledger": 2.0, "matching": 1.0}  # nothing has to get going there
 _FILE_WIDTH = 140
 _app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -60,8 +58,11 @@ def main(  # noqa: PLR0913 - its parameters are its options
         list[str] | None,
         typer.Option(help="Suites to run; none: all but `growth`, `soak`, `processes`."),
     ] = None,
-    seconds: Annotated[float, typer.Option(help="How long each figure is measured.")] = 3.0,
-    rounds: Annotated[int, typer.Option(help="How often; the median counts.")] = 3,
+    seconds: Annotated[
+        float | None,
+        typer.Option(min=0.1, help="How long each figure is measured; none: 1 to 3."),
+    ] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="How often; the median counts.")] = 3,
     accounts: Annotated[int, typer.Option(help="Accounts in the books.")] = 1_000_000,
     callers: Annotated[int, typer.Option(help="Who place a trade at a time each.")] = 256,
     rate: Annotated[
@@ -75,7 +76,7 @@ def main(  # noqa: PLR0913 - its parameters are its options
     # What the services log would stand in the table.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("error"))
     scale = Scale(
-        seconds=seconds,
+        seconds=seconds or _SECONDS,
         rounds=rounds,
         accounts=accounts,
         callers=callers,
@@ -91,32 +92,22 @@ def main(  # noqa: PLR0913 - its parameters are its options
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         for name in only or [suite for suite in SUITES if suite not in _BY_NAME_ALONE]:
             most = min(rounds, _MOST_ROUNDS.get(name, rounds))
-            with _server() as server:
-                measuring = _measured(SUITES[name], server, replace(scale, rounds=most), console)
-                found = runner.run(measuring)
+            long = seconds or _FEWER_SECONDS.get(name, _SECONDS)
+            its = replace(scale, rounds=most, seconds=long)
+            found = runner.run(_measured(SUITES[name], its, console))
             rows, others = [each for each, _ in found], [share for _, share in found]
             title = f"{name}: medians of {most} rounds; {how_quiet(others)}"
             console.print(table(median(rows), title=title))
             console.print(f"kept in {keep(name, rows, others)}")
 
 
-@contextmanager
-def _server() -> Iterator[Postgres]:
-    """A durable PostgreSQL of its own."""
-    with tempfile.TemporaryDirectory(prefix="stockbroker-bench-") as folder:
-        Path(folder).chmod(0o755)  # under root, PostgreSQL is another user
-        tuning = Tuning(shared_buffers_mb=1_024)
-        with Postgres(Path(folder) / "postgres", tuning=tuning) as server:
-            yield server
-
-
-async def _measured(suite: Suite, server: Postgres, scale: Scale, console: Console) -> Found:
+async def _measured(suite: Suite, scale: Scale, console: Console) -> Found:
     """The rows of each round."""
     columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
     showing = Progress(*columns, console=console, transient=True, refresh_per_second=1)
     found, others = [], Others()
     with showing as progress:
-        async for rows in suite(server, scale, progress):
+        async for rows in suite(scale, progress):
             found.append((rows, others.share()))
             others = Others()
     return found

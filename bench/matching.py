@@ -16,7 +16,6 @@ from bench.judging import NotTrue
 from bench.peers import PEERS, Peer
 from bench.report import Row
 from bench.scale import Scale
-from libs.embedded import Postgres
 from services.exchange_simulator.book import BUY, SELL
 from services.exchange_simulator.domain import OrderType, Ticket, TimeInForce
 from services.exchange_simulator.matching import Matcher, Traded
@@ -30,10 +29,8 @@ _FLOOR = "empty loop"
 Command = Ticket | int
 
 
-async def rounds(
-    _postgres: Postgres, scale: Scale, progress: Progress
-) -> AsyncGenerator[list[Row], None]:
-    """The rows of one round after the other; the server is not asked."""
+async def rounds(scale: Scale, progress: Progress) -> AsyncGenerator[list[Row], None]:
+    """The rows of one round after the other."""
     flow = _flow()
     kinds = (
         ("one symbol", Matcher, ">= 0.06"),

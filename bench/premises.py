@@ -1,5 +1,5 @@
 """A whole house of the benchmark's own: every service, PostgreSQL, NATS and Envoy, as `make up`
-runs them, on free ports."""
+runs them, on free ports; or a PostgreSQL alone."""
 
 import os
 import signal
@@ -13,17 +13,18 @@ from pathlib import Path
 import msgspec
 
 from bench.cpu import seconds_of
-from libs.embedded import CannotRun
+from libs.embedded import CannotRun, Postgres, Tuning
 from libs.embedded.child import first_answer, launched, stop
 from libs.probe import probe
 
 _START_SECONDS = 120.0
 _STOP_SECONDS = 60.0
+_BUFFERS_MB = 1_024
 _SETTINGS = {
     "PUBLIC_PORT": "0",
     "OPERATORS_PORT": "0",
     "INNER_PORT": "0",
-    "POSTGRES_SHARED_BUFFERS_MB": "1024",
+    "POSTGRES_SHARED_BUFFERS_MB": str(_BUFFERS_MB),
     # The load is the benchmark's own to choose.
     "CUSTOMER_CALLS_PER_SECOND": "1000000",
     "CALLS_PER_SECOND": "1000000",
@@ -56,6 +57,16 @@ def running_house(*, niceness: int = 0, **settings: str) -> Iterator[House]:
     """
     with a_folder() as folder, running_in(folder, niceness=niceness, **settings) as house:
         yield house
+
+
+@contextmanager
+def a_server() -> Iterator[Postgres]:
+    """A durable PostgreSQL without a house."""
+    with (
+        a_folder() as folder,
+        Postgres(folder / "postgres", tuning=Tuning(shared_buffers_mb=_BUFFERS_MB)) as server,
+    ):
+        yield server
 
 
 @contextmanager

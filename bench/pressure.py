@@ -19,7 +19,6 @@ from bench.desk import Desk, Taken, a_desk
 from bench.premises import running_house
 from bench.report import Row, waits
 from bench.scale import Scale
-from libs.embedded import Postgres
 
 _SHARES = (0.5, 0.9)
 _FLOOD, _CALM = 3.0, 0.3
@@ -28,10 +27,8 @@ _BEHIND_THE_LOAD = 10  # as `nice` counts
 Door = UnaryDoor | BatchDoor
 
 
-async def rounds(
-    _postgres: Postgres, scale: Scale, progress: Progress
-) -> AsyncGenerator[list[Row], None]:
-    """The rows of one round after the other; the house brings a server of its own."""
+async def rounds(scale: Scale, progress: Progress) -> AsyncGenerator[list[Row], None]:
+    """The rows of one round after the other."""
     task = progress.add_task("a house", total=1 + 2 * (len(_SHARES) + 2) * scale.rounds)
 
     def step(what: str) -> None:

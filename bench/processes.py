@@ -16,15 +16,12 @@ from bench.desk import a_desk
 from bench.premises import running_house
 from bench.report import Row
 from bench.scale import Scale
-from libs.embedded import Postgres
 
 _MOST = 8
 
 
-async def rounds(
-    _postgres: Postgres, scale: Scale, progress: Progress
-) -> AsyncGenerator[list[Row], None]:
-    """The rows of one round after the other; each house brings a server of its own."""
+async def rounds(scale: Scale, progress: Progress) -> AsyncGenerator[list[Row], None]:
+    """The rows of one round after the other."""
     counts = _counts(os.cpu_count() or 1)
     task = progress.add_task("a house", total=len(counts) * scale.rounds)
     for number in range(1, scale.rounds + 1):

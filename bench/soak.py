@@ -19,7 +19,6 @@ from bench.filling import sizes
 from bench.premises import House, running_house
 from bench.report import Row, waits
 from bench.scale import Scale
-from libs.embedded import Postgres
 
 _WINDOWS = 10
 _LEAST_SECONDS = 1.0
@@ -36,9 +35,7 @@ _SIZE = """
 _BYTES_OF_MB = 2**20
 
 
-async def rounds(
-    _postgres: Postgres, scale: Scale, progress: Progress
-) -> AsyncGenerator[list[Row], None]:
+async def rounds(scale: Scale, progress: Progress) -> AsyncGenerator[list[Row], None]:
     """The rows of the one round; the house brings a server of its own."""
     task = progress.add_task("a house", total=1 + _WINDOWS)
     async with AsyncExitStack() as stack:

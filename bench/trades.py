@@ -11,13 +11,10 @@ from bench.echo import UNARY, Echo
 from bench.premises import running_house
 from bench.report import Row
 from bench.scale import Scale
-from libs.embedded import Postgres
 
 
-async def rounds(
-    _postgres: Postgres, scale: Scale, progress: Progress
-) -> AsyncGenerator[list[Row], None]:
-    """The rows of one round after the other; the house brings a server of its own."""
+async def rounds(scale: Scale, progress: Progress) -> AsyncGenerator[list[Row], None]:
+    """The rows of one round after the other."""
     task = progress.add_task("a house", total=2 + 5 * scale.rounds)
 
     def step(what: str) -> None:

@@ -25,7 +25,6 @@ from bench.entrance import certificate, entrance, running
 from bench.report import Row
 from bench.scale import Scale
 from libs.auth import Role, Signer, Verifier, make_key
-from libs.embedded import Postgres
 from libs.rpc import RpcServer
 
 ALONE, BEHIND = "a call: gRPC alone", "behind a service's door"
@@ -34,9 +33,7 @@ _CHANNELS = 4
 _METHOD = "/stockbroker.order.v1.OrderService/PlaceTrade"
 
 
-async def rounds(
-    _postgres: Postgres, scale: Scale, progress: Progress
-) -> AsyncGenerator[list[Row], None]:
+async def rounds(scale: Scale, progress: Progress) -> AsyncGenerator[list[Row], None]:
     """The rows of one round after the other."""
     task = progress.add_task("a call", total=5 * scale.rounds)
     with tempfile.TemporaryDirectory(prefix="stockbroker-bench-") as place:
