@@ -33,6 +33,7 @@ from services.cli.commands import (
     status,
     tape,
     trades,
+    transfers,
     withdrawals,
 )
 from services.cli.failures import ExitCode, Failure, plainer
@@ -104,7 +105,7 @@ app.command()(restraints.close)
 app.add_typer(reversals.app, name="reversals", cls=Listed)
 app.command()(books.balance)
 app.command()(books.journal)
-app.add_typer(books.transfers, name="transfers", cls=Listed)
+app.add_typer(transfers.app, name="transfers", cls=Listed)
 app.command()(invariants.invariants)
 app.command()(doubts.in_doubt)
 app.add_typer(parked.app, name="parked", cls=Listed)

@@ -80,6 +80,12 @@ Account = Annotated[
         help="For example customer/alice or house/fees; alice is customer/alice.",
     ),
 ]
+Source = Annotated[
+    str, typer.Argument(parser=_account, metavar="FROM", help="The account that gives.")
+]
+Target = Annotated[
+    str, typer.Argument(parser=_account, metavar="TO", help="The account that gets.")
+]
 Symbol = Annotated[str, typer.Argument(metavar="SYMBOL", help="For example AAPL.")]
 TIMES = [
     "%Y-%m-%d",
@@ -103,6 +109,10 @@ Dollars = Annotated[
 Cost = Annotated[
     int,
     typer.Option("--cost", parser=_dollars, metavar="AMOUNT", help="What the shares cost in all."),
+]
+Against = Annotated[
+    int | None,
+    typer.Option("--for", parser=_dollars, metavar="AMOUNT", help="What TO pays FROM for shares."),
 ]
 Limit = Annotated[
     int | None,

@@ -100,6 +100,18 @@ class SmallLedger(SmallJournal):
     ) -> Any:
         return pb.ListReversalRequestsResponse(requests=[WAITING])
 
+    async def PostTransfers(self, request: posting_pb2.PostTransfersRequest, context: Any) -> Any:
+        self._note(request)
+        (transfer,) = request.transfers
+        is_frozen = FROZEN in {leg.debit_account for leg in transfer.legs}
+        result = posting_pb2.TransferResult(
+            transfer_id=transfer.transfer_id,
+            reason=Reason.REASON_ACCOUNT_NOT_OPEN if is_frozen else Reason.REASON_UNSPECIFIED,
+        )
+        if not is_frozen:
+            result.balances.add(account="customer/alice", asset="KO", posted=5, version=2)
+        return posting_pb2.PostTransfersResponse(results=[result])
+
     async def GetTransfers(self, request: posting_pb2.GetTransfersRequest, context: Any) -> Any:
         is_asked = RECORDED.transfer.transfer_id in request.transfer_ids
         return posting_pb2.GetTransfersResponse(transfers=[RECORDED] if is_asked else [])

@@ -96,6 +96,73 @@ async def test_a_reversal_takes_two_operators(house: SmallHouse, run: Run) -> No
     assert "house/deposits  USD  -> -$0.000005" in done.stdout
 
 
+def leg(source: str, target: str, asset: str, amount: int, cost: int = 0) -> posting.TransferLeg:
+    return posting.TransferLeg(
+        debit_account=source, credit_account=target, asset=asset, amount=amount, cost_micros=cost
+    )
+
+
+HERS, CLEARING = "customer/alice", "house/clearing"
+SOLD_BACK = [leg(HERS, CLEARING, "KO", 1_000), leg(CLEARING, HERS, "USD", 62_270_500_000)]
+
+
+@pytest.mark.parametrize(
+    ("words", "legs"),
+    [
+        (("alice", CLEARING, "KO", "1,000", "--for", "$62,270.50"), SOLD_BACK),
+        (("alice", "bob", "USD", "0.5"), [leg(HERS, "customer/bob", "USD", 500_000)]),
+        ((CLEARING, "alice", "KO", "5", "--cost", "9"), [leg(CLEARING, HERS, "KO", 5, 9_000_000)]),
+    ],
+)
+async def test_cash_and_shares_are_moved_between_any_accounts_with_a_reason(
+    house: SmallHouse, run: Run, words: tuple[str, ...], legs: list[posting.TransferLeg]
+) -> None:
+    assert (await run("transfers", "post", *words)).exit_code == ExitCode.USAGE
+    assert house.ledger.asked == []
+    why = ("--reason", "break XSIM/XSIM-1-7 busted", "--id", ID, *OLIVIA)
+    shown = await run("transfers", "post", *words, *why)
+    assert shown.stdout.splitlines() == [
+        f"moved by transfer {ID}",
+        "        customer/alice  KO  -> 5  (version 2)",
+    ]
+    ((operator, request),) = house.ledger.asked
+    (transfer,) = request.transfers
+    assert operator == "olivia"
+    assert (transfer.transfer_id, list(transfer.legs)) == (ID, legs)
+    assert transfer.reference == "break XSIM/XSIM-1-7 busted"
+
+
+async def test_a_transfer_gets_an_id_that_is_told_before_and_after(run: Run) -> None:
+    told = await run("transfers", "post", "alice", "bob", "KO", "1", "--reason", "gift", "--json")
+    made = json.loads(told.stdout)["transfer_id"]
+    assert told.stderr == f"stockbroker: id {made}\n"
+
+
+async def test_a_transfer_that_is_refused_says_why_and_that_nothing_moved(run: Run) -> None:
+    words = ("frozen", "alice", "USD", "1", "--reason", "why", "--id", ID)
+    result = await run("transfers", "post", *words, "--json")
+    assert (result.exit_code, result.stdout) == (ExitCode.REFUSED, "")
+    assert "refused (ACCOUNT_NOT_OPEN): nothing was moved" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("KO", "1.5"), "not a number of whole shares"),
+        (("USD", "a lot"), "is not an amount"),
+        (("USD", "5", "--for", "5"), "--for and --cost are of shares"),
+        (("USD", "5", "--cost", "5"), "--for and --cost are of shares"),
+    ],
+)
+async def test_a_transfer_that_makes_no_sense_asks_for_nothing(
+    house: SmallHouse, run: Run, words: tuple[str, ...], said: str
+) -> None:
+    result = await run("transfers", "post", "alice", "bob", *words, "--reason", "why")
+    assert result.exit_code == ExitCode.USAGE
+    assert said in " ".join(result.stderr.replace("│", " ").split())
+    assert house.ledger.asked == []
+
+
 async def test_a_transfer_is_told_and_one_that_is_not_on_record_ends_with_3(run: Run) -> None:
     known = RECORDED.transfer.transfer_id
     shown = await run("transfers", "show", known)

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from libs.embedded import Postgres
 from libs.embedded.child import script
+from libs.money import format_dollars
 from services.cli.main import app
 from stockbroker.exchange.v1.exchange_control_service_pb2 import RestingOrder
 from stockbroker.exchange_gateway.v1 import operators_pb2 as ops
@@ -78,11 +79,12 @@ class Past:
 
     async def settle(self, fill: order_pb2.TradeEvent, shares: int) -> None:
         """An operator moves so many shares of a fill back, and what they cost."""
-        execution, customer = fill.execution, "customer/alice"
-        await self.eyes.transfer(
+        execution = fill.execution
+        await self.command(
+            *("transfers", "post", "alice", "house/clearing", SYMBOL, str(shares)),
+            *("--for", format_dollars(shares * execution.price_micros)),
+            "--reason",
             f"break {execution.venue}/{execution.execution_id} as the exchange told",
-            reconciliation.leg(customer, "house/clearing", SYMBOL, shares),
-            reconciliation.leg("house/clearing", customer, "USD", shares * execution.price_micros),
         )
         report = await self.parked(fill)
         await self.command(

@@ -1,4 +1,4 @@
-"""`balance`, `journal` and `transfers show`: an operator looks at the books."""
+"""`balance` and `journal`: an operator looks at the books."""
 
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Annotated
@@ -6,14 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from services.cli.amounts import format_amount
-from services.cli.failures import refused
 from services.cli.options import Account, AsJson, AsOf, KnownAt, Operator
 from services.cli.settings import settings
 
 if TYPE_CHECKING:
     from stockbroker.ledger.v1.journal_pb2 import JournalRecord, ListJournalResponse
-
-transfers = typer.Typer(help="What became of transfers.")
 
 
 def balance(  # noqa: PLR0913 - a command's parameters are its options
@@ -49,40 +46,6 @@ def balance(  # noqa: PLR0913 - a command's parameters are its options
     )
     headings = ("account", "asset", ">balance", ">available", ">held", ">version", "state")
     table(headings, [row], nothing="nothing")
-
-
-@transfers.command()
-def show(
-    transfer_ids: Annotated[
-        list[str], typer.Argument(metavar="ID...", help="Ids of any kind of operation.")
-    ],
-    operator: Operator = "",
-    as_json: AsJson = False,
-) -> None:
-    """What became of transfers, refusals included. Operators.
-
-    Ends with 3 when one is not on record, which it may still come to be if its call is on its way.
-    """
-    from services.cli.neighbours import operators_door
-    from services.cli.screen import fields_of, say, show_json
-    from services.cli.wire import balance_line, transfer_line
-    from stockbroker.ledger.v1 import posting_pb2 as pb
-    from stockbroker.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
-
-    with operators_door(settings(), operator) as door:
-        stub = LedgerServiceStub(door.channel)
-        found = door.call(stub.GetTransfers, pb.GetTransfersRequest(transfer_ids=transfer_ids))
-    if as_json:
-        show_json(fields_of(found))
-    else:
-        for one in found.transfers:
-            say(transfer_line(one.transfer))
-            for left in one.balances:
-                say(balance_line(left))
-    missing = {id_.lower() for id_ in transfer_ids}
-    missing -= {one.transfer.transfer_id for one in found.transfers}
-    if missing:
-        raise refused("TRANSFER_NOT_FOUND", f"not on record: {', '.join(sorted(missing))}")
 
 
 def journal(
