@@ -38,7 +38,7 @@ class Desk:
     async def halt(self, symbol: str, is_halted: bool) -> None:
         """Halt or resume trading, durably. Raises Unavailable."""
         async with self._trading.turn:
-            await self._database.run(lambda c, _: store.keep_halt(c, symbol, is_halted))
+            await self._database.run(lambda c, epoch: store.keep_halt(c, epoch, symbol, is_halted))
             self._trading.floor.markets[symbol].is_halted = is_halted
             self._trading.publish([symbol])
 

@@ -168,7 +168,7 @@ async def house(settings: Settings, clock: Clock | None = None) -> AsyncIterator
     rpc.serves(_EXCHANGE, _CONTROL)
     await rpc.start()
     tasks = [
-        asyncio.create_task(_attend(database, turns, floor, rpc), name="attend"),
+        asyncio.create_task(_attend(database, turns, trading, rpc), name="attend"),
         asyncio.create_task(_move(desk, clock, settings.market_moves_per_second), name="move"),
         asyncio.create_task(_keep_time(desk, clock), name="keep_time"),
     ]
@@ -185,11 +185,12 @@ async def house(settings: Settings, clock: Clock | None = None) -> AsyncIterator
         await database.close()
 
 
-async def _attend(database: Database, turns: Turns, floor: Floor, rpc: RpcServer) -> None:
+async def _attend(database: Database, turns: Turns, trading: Trading, rpc: RpcServer) -> None:
     """Everything that waits for the database, so that serving does not."""
     for symbol in await database.open():
-        if symbol in floor.markets:
-            floor.markets[symbol].is_halted = True
+        if symbol in trading.floor.markets:
+            trading.floor.markets[symbol].is_halted = True
+            trading.publish([symbol])
     while True:
         await database.recover()
         if await _is_done(turns.open()):

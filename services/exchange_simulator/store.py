@@ -9,7 +9,7 @@ from psycopg import AsyncConnection
 from libs.postgres.arrays import Texts
 from services.exchange_simulator.days_store import read_days
 from services.exchange_simulator.domain import NewOrder
-from services.exchange_simulator.fence import Superseded
+from services.exchange_simulator.fence import Superseded, hold
 from services.exchange_simulator.forms import plan_from, scripts_from, scripts_to
 from services.exchange_simulator.hours import Change, Phase
 from services.exchange_simulator.scripts import Script
@@ -64,8 +64,11 @@ async def read_halts(connection: AsyncConnection) -> list[str]:
     return [row[0] for row in await cursor.fetchall()]
 
 
-async def keep_halt(connection: AsyncConnection, symbol: str, is_halted: bool) -> None:
-    """Remember whether a symbol is halted."""
+async def keep_halt(
+    connection: AsyncConnection, epoch: int, symbol: str, is_halted: bool
+) -> None:
+    """Remember whether a symbol is halted. Raises Superseded."""
+    await hold(connection, epoch)
     await connection.execute(
         "INSERT INTO halt (symbol) VALUES (%s) ON CONFLICT DO NOTHING"
         if is_halted

@@ -9,10 +9,12 @@ from contextlib import asynccontextmanager
 
 import grpc
 import psycopg
+import pytest
 
 from libs.embedded import Postgres
 from services.exchange_simulator.main import Settings, house
 from stockbroker.exchange.v1 import exchange_pb2 as pb
+from stockbroker.exchange.v1 import exchange_service_pb2 as service_pb
 from tests.exchange_simulator.member import (
     NEW,
     TRADE,
@@ -90,6 +92,9 @@ async def test_halts_outlast_a_restart(settings: MakeSettings, keys: Keys) -> No
         await exchange.halt("MSFT", is_halted=False)
 
     async with running(settings(), keys) as exchange, exchange.member() as member:
+        named = service_pb.ListQuotesRequest(symbols=["AAPL", "MSFT"])
+        quotes = await exchange.service.ListQuotes(named, metadata=exchange.reader)
+        assert [quote.is_halted for quote in quotes.quotes] == [True, False]
         (rejected,) = await member.trade(an_order())
         assert rejected.reject_reason == pb.REJECT_REASON_HALTED
         assert (await member.trade(an_order(symbol="MSFT")))[0].exec_type == NEW
@@ -227,6 +232,9 @@ async def test_a_newer_process_fences_the_older_one_off(settings: MakeSettings, 
             await until(lambda: not_ready(older))
             async with older.member() as again:
                 assert await again.code_at_end() == grpc.StatusCode.UNAVAILABLE
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await older.halt("AAPL", is_halted=True)
+            assert refused.value.code() == grpc.StatusCode.UNAVAILABLE
 
             assert await newer.reports_of(order) is None
             async with newer.member() as successor:
