@@ -60,9 +60,15 @@ class Desk:
 
     async def drift(self) -> None:
         """One idle move of one symbol, while the exchange is open. Raises Unavailable."""
-        symbol = self._trading.floor.movable() if self._trading.is_open() else None
+        trading = self._trading
+        symbol = trading.floor.movable() if trading.is_open() else None
+
+        def act(batch: Batch) -> None:
+            if symbol is not None and trading.is_open():
+                batch.drift(symbol)
+
         if symbol is not None:
-            await self._turns.run(lambda batch: batch.drift(symbol))
+            await self._turns.run(act)
 
     async def end_day(self) -> None:
         """Expire what ends with a day that is over. Raises Unavailable."""
@@ -116,10 +122,11 @@ class Player:
 
     async def _play(self, commands: list[TapeCommand]) -> None:
         """Play these in one turn. Raises Unavailable, and none of them was played."""
-        symbol, is_open = self._market.instrument.symbol, self._trading.is_open()
+        symbol = self._market.instrument.symbol
         traded: list[int | None] = []
 
         def act(batch: Batch) -> None:
+            is_open = self._trading.is_open()
             traded.extend(batch.play(symbol, command, is_open=is_open) for command in commands)
 
         await self._turns.run(act)

@@ -159,9 +159,9 @@ class Venue:
 
     async def _take(self, parcels: list[Parcel]) -> Sequence[Refusal | None]:
         refusals: list[Refusal | None] = []
-        is_open = self._trading.is_open()
 
         def act(batch: Batch) -> None:
+            is_open = self._trading.is_open()  # a close may have had its turn first
             refusals.extend(self._take_one(batch, parcel, is_open=is_open) for parcel in parcels)
 
         async def ask(connection: AsyncConnection) -> Known:

@@ -1,8 +1,11 @@
 """The close ends what is for the day; halts and the close stop trading, and never a cancel."""
 
+import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
+
+import psycopg
 
 from libs.clock import SystemClock
 from services.exchange_simulator.main import Settings, house
@@ -22,7 +25,9 @@ from tests.exchange_simulator.member import (
     an_order,
 )
 from tests.exchange_simulator.others import DOLLAR, do, load, phase, resting, step
+from tests.exchange_simulator.test_durability import running
 from tests.support.keys import Keys
+from tests.support.wait import until
 
 MakeSettings = Callable[..., Settings]
 GTC = pb.TIME_IN_FORCE_GTC
@@ -89,6 +94,58 @@ async def test_after_the_close_nothing_trades_until_the_next_day_and_cancels_pas
     assert await phase(exchange, OPEN)
     await do(exchange, step(AT_ONCE, resting(2, 100, 10)))
     await member.said(stays, NEW, pb.ExecutionReport.EXEC_TYPE_REPLACE_REJECTED, TRADE)
+
+
+async def test_what_waits_its_turn_behind_the_close_comes_too_late(
+    exchange: Exchange, member: Member, postgres_url: str
+) -> None:
+    await load(exchange)
+    early, late = a_limit(100 * DOLLAR), a_limit(99 * DOLLAR)
+    tape = [step(AT_ONCE, resting(1, 99, 1))]
+    async with await psycopg.AsyncConnection.connect(postgres_url) as other:
+        await other.execute("SELECT FROM venue FOR UPDATE")
+        member.send(early)
+        await until(lambda: is_held_up(postgres_url))
+        closing = asyncio.create_task(phase(exchange, CLOSED))
+        await exchange.levels("AAPL")
+        member.send(late)
+        playing = asyncio.create_task(do(exchange, *tape))
+        await exchange.levels("AAPL")
+        await other.rollback()
+    assert not await closing
+
+    (refused,) = await member.ended(late)
+    assert refused.reject_reason == pb.REJECT_REASON_MARKET_CLOSED
+    assert (await playing).missed == 1
+    await member.said(early, NEW, EXPIRED)
+
+
+async def test_no_maker_moves_its_quotes_after_the_close(settings: MakeSettings, keys: Keys) -> None:
+    lively = settings(market_moves_per_second=1_000.0)
+    async with running(lively, keys) as exchange, exchange.member() as member:
+        await load(exchange)
+        for _ in range(10):
+            await member.rest(day := a_limit(100 * DOLLAR))
+            await phase(exchange, CLOSED)
+            closed_at = (await member.said(day, NEW, EXPIRED))[-1].transact_time.ToDatetime(UTC)
+            await phase(exchange, CLOSED)
+            listed = await exchange.service.ListQuotes(
+                service_pb.ListQuotesRequest(), metadata=exchange.reader
+            )
+            moved = {q.symbol for q in listed.quotes if q.updated_at.ToDatetime(UTC) > closed_at}
+            assert moved <= {"AAPL"}, "where the order expired"
+            await phase(exchange, OPEN)
+
+
+async def is_held_up(postgres_url: str) -> bool:
+    """Whether somebody waits for a lock in that database."""
+    question = (
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    )
+    async with await psycopg.AsyncConnection.connect(postgres_url) as connection:
+        row = await (await connection.execute(question)).fetchone()
+    return row is not None and row[0] > 0
 
 
 async def test_the_next_day_ends_the_day_and_is_open(exchange: Exchange, member: Member) -> None:
