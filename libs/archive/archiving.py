@@ -7,11 +7,11 @@ there when it is asked for, and only while the file holds the same rows. Interru
 next run goes on: what lies in `archived` without a whole file is written first.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 import psycopg
@@ -37,6 +37,7 @@ from libs.postgres.partitions import (
     Partition,
     gather,
     name_of,
+    nothing_said,
     partitions,
     take_out,
 )
@@ -46,6 +47,14 @@ _AT_A_TIME = 5_000
 _SETTINGS = ("SET timezone = 'UTC'", "SET datestyle = 'ISO'", "SET bytea_output = 'hex'")
 Connection = psycopg.AsyncConnection
 Progress = Callable[[int], None]  # rows so far
+
+
+class Left(NamedTuple):
+    """What a month leaves."""
+
+    # A table made by `make_like` that is to be the partition "before"; None: the one there is.
+    before: str | None = None
+    said: Callable[[], Awaitable[None]] = nothing_said  # in the transaction that takes it out
 
 
 class Archivable(Protocol):
@@ -72,11 +81,8 @@ class Archivable(Protocol):
         `schema`: where the partition lies by now.
         """
 
-    async def prepare(self, connection: Connection, partition: Partition) -> str | None:
-        """See to what readers need once it is gone; its file is written. Safe to do again.
-
-        A table made by `make_like` that is to be the partition "before"; None: the one there is.
-        """
+    async def prepare(self, connection: Connection, partition: Partition) -> Left:
+        """See to what readers need once it is gone; its file is written. Safe to do again."""
 
     async def taken_out(self, connection: Connection, partition: Partition) -> None:
         """See to what there is to be seen to once it lies in `archived`. Safe to do again."""
@@ -160,9 +166,9 @@ class Archiving:
         could not be had for a moment alone: then the month stays.
         """
         manifest = await self._export(partition, progress)
-        before = await self._what.prepare(self._connection, partition)
+        before, said = await self._what.prepare(self._connection, partition)
         with self._locking(partition.month):
-            await take_out(self._connection, self._what.table, partition, before=before)
+            await take_out(self._connection, self._what.table, partition, before=before, said=said)
         return await self.complete(partition, manifest, progress)
 
     @contextmanager

@@ -68,7 +68,7 @@ def name_of(table: MonthlyTable, month: Month) -> str:
     return f"{table.name}_{month.year:04d}_{month.month:02d}"
 
 
-async def _nothing_said(rows: int) -> None:
+async def nothing_said(*_: int) -> None:
     """Nobody has to know."""
 
 
@@ -124,7 +124,7 @@ async def gather(
     table: MonthlyTable,
     month: Month,
     *,
-    moved: Callable[[int], Awaitable[None]] = _nothing_said,
+    moved: Callable[[int], Awaitable[None]] = nothing_said,
 ) -> bool:
     """Give a month a partition of its own, with what of it lies in the default one.
 
@@ -147,16 +147,19 @@ async def take_out(
     partition: Partition,
     *,
     before: str | None = None,
+    said: Callable[[], Awaitable[None]] = nothing_said,
 ) -> None:
     """Take the oldest month's partition out of the table, into the schema `archived`.
 
-    In one transaction. From then on the partition "before" has the month's place: what it had
-    stays in it, unless `before` names a table, made by `make_like`, that takes its place.
+    In one transaction, in which it is `said`. From then on the partition "before" has the month's
+    place: what it had stays in it, unless `before` names a table, made by `make_like`, that takes
+    its place.
     """
     if before is not None:
         await vouch(connection, table, before, partition.ends)
 
     async def swap() -> None:
+        await said()
         old = f"{table.name}_before"
         names = {each.name for each in await partitions(connection, table)}
         await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {ARCHIVED}")

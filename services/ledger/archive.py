@@ -9,7 +9,7 @@ from typing import Any
 
 from psycopg import AsyncConnection
 
-from libs.archive import Damaged, command
+from libs.archive import Damaged, Left, command
 from libs.clock import SystemClock
 from libs.months import Month
 from libs.postgres.partitions import Partition
@@ -59,8 +59,8 @@ class Entries:
             "checkpoint_seq": span.checkpoint_seq,
         }
 
-    async def prepare(self, connection: AsyncConnection, partition: Partition) -> str:
-        """Prove the month, keep each account's last entry, and declare the month archived.
+    async def prepare(self, connection: AsyncConnection, partition: Partition) -> Left:
+        """Prove the month and keep each account's last entry; it is declared archived as it goes.
 
         Raises Damaged: the month stays.
         """
@@ -75,8 +75,12 @@ class Entries:
         faults = await leaving.keep_last(connection, partition.ends)
         if faults:
             raise Damaged(f"what is left of {partition.month} is not whole: {', '.join(faults)}")
-        await leaving.declare(connection, span, partition.ends)
-        return leaving.NEXT_BEFORE
+        until = await leaving.effective_until(connection, span)
+
+        async def said() -> None:
+            await leaving.declare(connection, span, partition.ends, until)
+
+        return Left(leaving.NEXT_BEFORE, said)
 
     async def taken_out(self, connection: AsyncConnection, partition: Partition) -> None:
         """Nothing is left to be done."""

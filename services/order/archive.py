@@ -5,7 +5,7 @@ python -m services.order.archive --before 2026-08 --into /srv/archive
 
 from typing import Any
 
-from libs.archive import command
+from libs.archive import Left, command
 from libs.clock import SystemClock
 from libs.months import Month
 from libs.postgres.partitions import ARCHIVED, PUBLIC, Partition
@@ -41,10 +41,10 @@ class TradeEvents:
         """How many trades and customers, and from when to when."""
         return await Months(connection).facts(schema, partition.name)
 
-    async def prepare(self, connection: Connection, partition: Partition) -> str | None:
+    async def prepare(self, connection: Connection, partition: Partition) -> Left:
         """Say up to where customers' events are archived."""
         await Months(connection).say_archived(PUBLIC, partition.name)
-        return None
+        return Left()
 
     async def taken_out(self, connection: Connection, partition: Partition) -> None:
         """Say it again: an event may have come in between."""

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from libs.archive import Archiving, Damaged
+from libs.archive.archiving import Busy
 from services.ledger.archive import Entries
 from services.ledger.store import leaving
 from tests.ledger.desk import Desk, a_bust
@@ -22,8 +23,8 @@ class Killed(Exception):
 
 STEPS: list[tuple[str, str]] = [
     ("services.ledger.archive.leaving.keep_last", "before anything is kept"),
-    ("services.ledger.archive.leaving.declare", "what is kept is made"),
-    ("libs.archive.archiving.take_out", "the month is declared archived"),
+    ("libs.archive.archiving.take_out", "what is kept is made"),
+    ("libs.postgres.partitions.attach", "the month is declared archived, and not committed"),
 ]
 
 
@@ -47,12 +48,30 @@ async def test_who_is_killed_is_followed_by_one_who_ends_it(
             with pytest.raises(Killed):
                 await archive.run()
         assert await owned() == before
+        assert (await desk.journal())[0].transfer.seq == 1
         await buy_and_bust(desk)
         await assert_invariants_hold(desk)
-    assert await refusal_of(desk.journal()) == GONE  # of what is about to go half is no answer
     assert len(await archive.run()) == 2
     assert await owned() == before
+    assert await refusal_of(desk.journal()) == GONE
     await assert_invariants_hold(desk)
+
+
+async def test_a_month_that_cannot_be_had_for_a_moment_alone_stays_as_if_nobody_had_asked(
+    past: Past, archive: At, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("libs.postgres.partitions._ATTEMPTS", 2)
+    before = await past.desk.journal()
+    async with (
+        await psycopg.AsyncConnection.connect(postgres_url, autocommit=True) as other,
+        other.transaction(),
+    ):
+        await other.execute("LOCK TABLE entry IN ACCESS SHARE MODE")
+        with pytest.raises(Busy, match=f"{past.first} stays"):
+            await archive.run()
+    assert await past.desk.journal() == before
+    assert len(await archive.run()) == 2
+    assert await refusal_of(past.desk.journal()) == GONE
 
 
 async def buy_and_bust(desk: Desk) -> None:

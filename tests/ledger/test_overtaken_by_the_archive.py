@@ -110,7 +110,7 @@ async def test_bookings_that_are_overtaken_by_the_archive_are_told_without_those
 async def test_a_look_at_the_books_that_is_overtaken_by_the_archive_sees_them_whole(
     past: Past, archive: At, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its moment was before the month was declared archived; the month goes after its end."""
+    """Its moment was before the month was declared archived; that is committed after its end."""
     desk, ask, declare = past.desk, auditor._ask_executions, leaving.declare
     is_built, is_looking = asyncio.Event(), asyncio.Event()
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import psycopg
 
+from libs.archive import Left
 from libs.clock import SystemClock
 from libs.ids import SystemIds
 from libs.months import BY_UUID7, Month, MonthlyTable
@@ -71,10 +72,8 @@ class Steps:
     ) -> dict[str, Any]:
         return {"mood": "good"}
 
-    async def prepare(
-        self, connection: psycopg.AsyncConnection, partition: Partition
-    ) -> str | None:
-        return None
+    async def prepare(self, connection: psycopg.AsyncConnection, partition: Partition) -> Left:
+        return Left()
 
     async def taken_out(self, connection: psycopg.AsyncConnection, partition: Partition) -> None:
         pass

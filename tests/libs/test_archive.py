@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from typer.testing import CliRunner
 
-from libs.archive import Archiving, Damaged, check, command
+from libs.archive import Archiving, Damaged, Left, check, command
 from libs.archive.archiving import Busy
 from libs.months import BY_UUID7, Month
 from libs.postgres.leaves import make_like
@@ -112,15 +112,13 @@ async def test_what_must_be_left_behind_takes_the_place_of_what_was_left_before(
     connection: psycopg.AsyncConnection, tmp_path: Path
 ) -> None:
     class Leaves(Steps):
-        async def prepare(
-            self, connection: psycopg.AsyncConnection, partition: Partition
-        ) -> str | None:
+        async def prepare(self, connection: psycopg.AsyncConnection, partition: Partition) -> Left:
             await connection.execute("DROP TABLE IF EXISTS next")
             await make_like(connection, TABLE, "next")
             await connection.execute(
                 f"INSERT INTO next SELECT * FROM {partition.name} ORDER BY id DESC LIMIT 1".encode()
             )
-            return "next"
+            return Left("next")
 
     archiving = Archiving(connection, Leaves(), tmp_path, now=NOW)
     of_august = [each for each in await rows(connection) if each < SEPTEMBER][-1]
@@ -162,11 +160,9 @@ async def test_a_row_that_comes_while_its_month_goes_is_in_the_file(
     late = an_id(2026, 6, 28)
 
     class Late(Steps):
-        async def prepare(
-            self, connection: psycopg.AsyncConnection, partition: Partition
-        ) -> str | None:
+        async def prepare(self, connection: psycopg.AsyncConnection, partition: Partition) -> Left:
             await write(connection, [(late, "late")])
-            return None
+            return Left()
 
     (june,) = await archive(Archiving(connection, Late(), tmp_path, now=NOW), JULY)
     assert june.rows == 6

@@ -1,7 +1,8 @@
 """Up to where entries are archived.
 
-A month is declared archived before its entries are taken out. So who reads entries first, and then
-looks up to where they are archived, never takes what is left of a month for all of it.
+A month is declared archived in the transaction that takes its entries out. So who reads entries
+first, and then looks up to where they are archived, never takes what is left of a month for all of
+it.
 """
 
 from datetime import datetime

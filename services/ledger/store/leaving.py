@@ -161,15 +161,27 @@ async def _all_see(connection: AsyncConnection, xid: str) -> None:
         raise TimeoutError("an old transaction does not end: entries stay for it") from None
 
 
-async def declare(connection: AsyncConnection, span: Span, ends: Month) -> None:
-    """Say that the entries of a month are archived: readers turn to what is left from now on."""
+async def effective_until(connection: AsyncConnection, span: Span) -> datetime:
+    """The latest that anything archived is effective, once the span is."""
     asked = {
-        "month": ends.plus(-1).number,
         "after": span.after,
         "last": span.last_seq,
         "recorded_until": span.recorded_until,
         "effective_until": span.effective_before,
     }
     cursor = await connection.execute(READ_EFFECTIVE_UNTIL, asked)
-    ((effective_until,),) = await cursor.fetchall()
-    await connection.execute(DECLARE, {**asked, "effective_until": effective_until})
+    rows: list[tuple[datetime]] = await cursor.fetchall()
+    return rows[0][0]
+
+
+async def declare(
+    connection: AsyncConnection, span: Span, ends: Month, effective: datetime
+) -> None:
+    """Say that the entries of a month are archived: readers turn to what is left from now on."""
+    asked = {
+        "month": ends.plus(-1).number,
+        "last": span.last_seq,
+        "recorded_until": span.recorded_until,
+        "effective_until": effective,
+    }
+    await connection.execute(DECLARE, asked)
