@@ -189,11 +189,11 @@ class Desk:
         row = await cursor.fetchone()
         return int(row[0]) if row else 0
 
-    async def drained(self) -> None:
-        """Until no trade is open any more."""
+    async def drained(self, look_seconds: float = _LOOK_SECONDS) -> None:
+        """Until no trade is open any more; how often to look."""
         async with asyncio.timeout(_DRAIN_SECONDS):
             while await self._open():
-                await asyncio.sleep(_LOOK_SECONDS)
+                await asyncio.sleep(look_seconds)
 
     def gate(self) -> Gate:
         """Lets through while not too many trades are open: looked at now and then."""

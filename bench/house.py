@@ -3,6 +3,7 @@
 import time
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
+from functools import partial
 
 from rich.progress import Progress
 
@@ -13,6 +14,7 @@ from bench.report import Row, waits
 from bench.scale import Scale
 
 _SHARE = 0.5
+_LOOK_SECONDS = 0.05  # whether it is done; about as long as it takes
 
 
 async def rounds(scale: Scale, progress: Progress) -> AsyncGenerator[list[Row], None]:
@@ -47,7 +49,8 @@ async def rounds(scale: Scale, progress: Progress) -> AsyncGenerator[list[Row], 
 
 async def _alone(desk: Desk, scale: Scale) -> list[Row]:
     """One trade after the other, each placed when nothing else is there to do."""
-    taken = await desk.take(lambda: desk.doors.unary.in_turn(scale.seconds, desk.drained))
+    done = partial(desk.drained, _LOOK_SECONDS)
+    taken = await desk.take(lambda: desk.doors.unary.in_turn(scale.seconds, done))
     note = f"{len(taken.filled):,} trades, {taken.others:.0%} of the CPU taken was others'"
     return [
         *waits("one trade alone: answered", taken.run.ack_seconds, note=note),

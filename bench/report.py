@@ -7,6 +7,7 @@ import statistics
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from sysconfig import get_config_var
 
 import msgspec
 from rich.table import Table
@@ -111,6 +112,7 @@ def machine() -> dict[str, object]:
         "cpu": cpus[0].partition(":")[2].strip() if cpus else platform.machine(),
         "cpus": os.cpu_count(),
         "python": platform.python_version(),
+        "python_is_optimized": "--enable-optimizations" in str(get_config_var("CONFIG_ARGS")),
         "system": f"{platform.system()} {platform.release()}",
         "load_average": os.getloadavg()[0],
     }
