@@ -5,7 +5,7 @@ import gc
 import signal
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 import structlog
@@ -13,7 +13,9 @@ import uvloop
 from prometheus_client import start_http_server
 
 from libs import log
+from libs.rpc import RpcServer
 from libs.settings import load_or_exit
+from libs.tasks import end
 
 Settings = TypeVar("Settings", bound=msgspec.Struct)
 
@@ -24,9 +26,12 @@ _log = structlog.get_logger()
 def run(
     name: str,
     kind: type[Settings],
-    house: Callable[[Settings], AbstractAsyncContextManager[Any]],
+    house: Callable[[Settings], AbstractAsyncContextManager[RpcServer]],
 ) -> None:
-    """Run `house` until SIGTERM or SIGINT; it starts what it needs, yields, and stops it again."""
+    """Run `house` until SIGTERM or SIGINT; it starts what it needs, yields, and stops it again.
+
+    The process ends with 1 when a task fails that the house lives by.
+    """
     log.configure(name)
     settings = load_or_exit(kind)
     uvloop.run(_serve(settings, house))
@@ -42,11 +47,11 @@ def settle_memory() -> None:
 
 
 async def _serve(
-    settings: Settings, house: Callable[[Settings], AbstractAsyncContextManager[Any]]
+    settings: Settings, house: Callable[[Settings], AbstractAsyncContextManager[RpcServer]]
 ) -> None:
     stop = asyncio.Event()
     loop, serving = asyncio.get_running_loop(), asyncio.current_task()
-    has_started = False
+    has_started = has_failed = False
 
     def leave() -> None:
         """While it starts, at once: what it waits for may never come."""
@@ -61,13 +66,24 @@ async def _serve(
         async with house(settings) as rpc:
             has_started = True
             settle_memory()
-            _log.info("started", listen=getattr(rpc, "address", ""))
-            await stop.wait()
+            _log.info("started", listen=rpc.address)
+            await _either(stop, rpc.failed)
             _log.info("stopping")
+            has_failed = rpc.failed.is_set()
     except asyncio.CancelledError:
         if not stop.is_set():
             raise
     _log.info("stopped")
+    if has_failed:
+        raise SystemExit(1)
+
+
+async def _either(*events: asyncio.Event) -> None:
+    waits = [asyncio.create_task(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        await end(*waits)
 
 
 def _serve_metrics(listen: str) -> None:

@@ -7,6 +7,7 @@ import socket
 from functools import cache
 
 import grpc
+import structlog
 from google.protobuf import descriptor_pool
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
@@ -30,6 +31,7 @@ _OPTIONS = [
 ]
 _REFLECTION = ("grpc.reflection.v1alpha.ServerReflection", "grpc.reflection.v1.ServerReflection")
 _LIVENESS = "liveness"
+_log = structlog.get_logger()
 
 
 class RpcServer:
@@ -72,6 +74,7 @@ class RpcServer:
         self._names: list[str] = []
         self._health = HealthServicer()
         self.port = 0
+        self.failed = asyncio.Event()  # what it lives by is broken: the process is to end
 
     @property
     def server(self) -> grpc.aio.Server:
@@ -86,6 +89,16 @@ class RpcServer:
     def serves(self, *names: str) -> None:
         """Name the services whose health this server tells."""
         self._names.extend(names)
+
+    def lives_by(self, task: asyncio.Task[None]) -> None:
+        """`task` should only ever end with the server; one that fails ends the process."""
+
+        def look_back(task: asyncio.Task[None]) -> None:
+            if not task.cancelled() and task.exception() is not None:
+                _log.error("task_failed", task=task.get_name(), exc_info=task.exception())
+                self.failed.set()
+
+        task.add_done_callback(look_back)
 
     async def start(self) -> None:
         """Bind and serve; not ready until set_ready(True). OSError when the port is taken."""

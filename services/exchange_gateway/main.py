@@ -151,7 +151,8 @@ async def house(settings: Settings) -> AsyncIterator[RpcServer]:
         add_ExchangeGatewayServiceServicer_to_server(service, rpc.server)
         rpc.serves(NAME)
         await rpc.start()
-        work = asyncio.create_task(_work(settings.database_url, pool, tenure))
+        work = asyncio.create_task(_work(settings.database_url, pool, tenure), name="work")
+        rpc.lives_by(work)
         try:
             yield rpc
         finally:

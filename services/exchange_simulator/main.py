@@ -8,7 +8,6 @@ from itertools import count
 from typing import Annotated
 
 import msgspec
-import structlog
 from msgspec import Meta
 
 from libs import process
@@ -40,8 +39,6 @@ from stockbroker.exchange.v1.exchange_control_service_pb2_grpc import (
 from stockbroker.exchange.v1.exchange_service_pb2_grpc import (
     add_ExchangeServiceServicer_to_server,
 )
-
-_log = structlog.get_logger()
 
 _EXCHANGE = "stockbroker.exchange.v1.ExchangeService"
 _CONTROL = "stockbroker.exchange.v1.ExchangeControlService"
@@ -173,7 +170,7 @@ async def house(settings: Settings, clock: Clock | None = None) -> AsyncIterator
         asyncio.create_task(_keep_time(desk, clock), name="keep_time"),
     ]
     for task in tasks:
-        task.add_done_callback(_tell_failure)
+        rpc.lives_by(task)
     try:
         yield rpc
     finally:
@@ -224,12 +221,6 @@ async def _is_done(turn: Awaitable[None]) -> bool:
     except Unavailable:
         return False
     return True
-
-
-def _tell_failure(task: asyncio.Task[None]) -> None:
-    """A task of the house should only ever end with it."""
-    if not task.cancelled() and task.exception() is not None:
-        _log.error("task_failed", task=task.get_name(), exc_info=task.exception())
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated
 
 import msgspec
-import structlog
 from msgspec import Meta
 
 from libs import process
@@ -42,7 +41,6 @@ from stockbroker.ledger.v1.portfolio_service_pb2_grpc import add_PortfolioServic
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 _HEALTH_SECONDS = 1.0
-_log = structlog.get_logger()
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,8 +117,10 @@ async def house(settings: Settings) -> AsyncIterator[RpcServer]:
             await tenure.begin()
             sealer.begin()
             auditor.begin()
-            months = asyncio.create_task(keep_ahead(settings.database_url, [ENTRIES], clock))
-            months.add_done_callback(_tell_failure)
+            months = asyncio.create_task(
+                keep_ahead(settings.database_url, [ENTRIES], clock), name="months"
+            )
+            rpc.lives_by(months)
             stack.push_async_callback(end, months)
             while True:
                 is_there, takes_changes = await _answers(pool)
@@ -128,8 +128,8 @@ async def house(settings: Settings) -> AsyncIterator[RpcServer]:
                 await rpc.set_ready(takes_changes and tenure.epoch is not None, "", LEDGER)
                 await asyncio.sleep(_HEALTH_SECONDS)
 
-        attending = asyncio.create_task(attend())
-        attending.add_done_callback(_tell_failure)
+        attending = asyncio.create_task(attend(), name="attend")
+        rpc.lives_by(attending)
         stack.push_async_callback(end, attending)
         yield rpc
 
@@ -142,12 +142,6 @@ async def _answers(pool: Pool) -> tuple[bool, bool]:
             return True, await cursor.fetchone() == ("off",)
     except Unavailable:
         return False, False
-
-
-def _tell_failure(task: asyncio.Task[None]) -> None:
-    """These should only ever end with the house."""
-    if not task.cancelled() and task.exception() is not None:
-        _log.error("task_failed", exc_info=task.exception())
 
 
 if __name__ == "__main__":

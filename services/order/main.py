@@ -6,7 +6,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Annotated
 
 import msgspec
-import structlog
 from msgspec import Meta
 
 from libs import process
@@ -101,7 +100,6 @@ _ACCEPTORS = 4
 _MAX_OUTCOMES = 100_000
 _HEALTH_SECONDS = 1.0
 _START_SECONDS = 0.1
-_log = structlog.get_logger()
 
 Seconds = Annotated[float, Meta(gt=0, le=3600)]
 
@@ -208,7 +206,7 @@ async def house(settings: Settings) -> AsyncIterator[RpcServer]:
         stack.callback(watchers.close)
         for name, work in (("attend", _attend(desk, rpc)), ("months", database.keep_ahead(clock))):
             task = asyncio.create_task(work, name=name)
-            task.add_done_callback(_tell_failure)
+            rpc.lives_by(task)
             stack.callback(task.cancel)
         yield rpc
 
@@ -293,12 +291,6 @@ async def _attend(desk: Desk, rpc: RpcServer) -> None:
         except Unavailable:
             await rpc.set_ready(False)
         await asyncio.sleep(_HEALTH_SECONDS if desk.instruments.are_known else _START_SECONDS)
-
-
-def _tell_failure(task: asyncio.Task[None]) -> None:
-    """These should only ever end with the house."""
-    if not task.cancelled() and task.exception() is not None:
-        _log.error("task_failed", task=task.get_name(), exc_info=task.exception())
 
 
 if __name__ == "__main__":

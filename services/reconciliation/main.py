@@ -9,7 +9,6 @@ from typing import Annotated
 
 import msgspec
 import psycopg
-import structlog
 from msgspec import Meta
 
 from libs import process
@@ -51,7 +50,6 @@ _ALLOW = {
     )
 }
 _HEALTH_SECONDS = 1.0
-_log = structlog.get_logger()
 
 Seconds = Annotated[float, Meta(gt=0, le=3600)]
 Rows = Annotated[int, Meta(ge=10, le=5000)]
@@ -112,7 +110,7 @@ async def house(settings: Settings, clock: Clock | None = None) -> AsyncIterator
             asyncio.create_task(_attend(pool, rpc), name="attend"),
         ]
         for task in tasks:
-            task.add_done_callback(_tell_failure)
+            rpc.lives_by(task)
         stack.push_async_callback(end, *tasks)
         yield rpc
 
@@ -167,12 +165,6 @@ async def _attend(pool: Pool, rpc: RpcServer) -> None:
         except (Unavailable, psycopg.Error):
             await rpc.set_ready(False)
         await asyncio.sleep(_HEALTH_SECONDS)
-
-
-def _tell_failure(task: asyncio.Task[None]) -> None:
-    """They should only ever end with the house."""
-    if not task.cancelled() and task.exception() is not None:
-        _log.error("task_failed", task=task.get_name(), exc_info=task.exception())
 
 
 if __name__ == "__main__":
