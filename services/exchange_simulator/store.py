@@ -64,9 +64,7 @@ async def read_halts(connection: AsyncConnection) -> list[str]:
     return [row[0] for row in await cursor.fetchall()]
 
 
-async def keep_halt(
-    connection: AsyncConnection, epoch: int, symbol: str, is_halted: bool
-) -> None:
+async def keep_halt(connection: AsyncConnection, epoch: int, symbol: str, is_halted: bool) -> None:
     """Remember whether a symbol is halted. Raises Superseded."""
     await hold(connection, epoch)
     await connection.execute(

@@ -120,7 +120,9 @@ async def test_what_waits_its_turn_behind_the_close_comes_too_late(
     await member.said(early, NEW, EXPIRED)
 
 
-async def test_no_maker_moves_its_quotes_after_the_close(settings: MakeSettings, keys: Keys) -> None:
+async def test_no_maker_moves_its_quotes_after_the_close(
+    settings: MakeSettings, keys: Keys
+) -> None:
     lively = settings(market_moves_per_second=1_000.0)
     async with running(lively, keys) as exchange, exchange.member() as member:
         await load(exchange)
