@@ -22,12 +22,11 @@ from services.house.demo.tour import Tour, TourFailed
 from services.house.folder import DataFolder
 from services.house.parts import Part
 from services.house.ports import SERVICES
+from services.house.renewal import renew_tokens
 from services.house.screen import Screen
 from services.house.settings import Settings
 from services.house.supervisor import Change, Supervisor
 from services.house.wiring import House
-
-_RENEW_SECONDS = 3600.0
 
 
 def main(arguments: list[str]) -> int:
@@ -84,8 +83,8 @@ class _Run:
 
         def report(part: Part, change: Change, seconds: float, words: str) -> None:
             self._screen.report(part, change, seconds, words)
-            if change is Change.STARTING and words:
-                self._folder.write_house(house.describe(stages))
+            if change in (Change.STARTING, Change.READY) and words:
+                self._tell_others(house.describe(stages))
 
         supervisor = Supervisor(
             stages,
@@ -107,7 +106,9 @@ class _Run:
 
     async def _serve(self, house: House) -> int:
         """The demonstration, then nothing but the supervisor at work."""
-        renewal = asyncio.create_task(self._renew_tokens())
+        renewal = asyncio.create_task(
+            renew_tokens(self._folder, clock=SystemClock(), tell=self._screen.say)
+        )
         try:
             if not self._options.no_demo:
                 tour = Tour(
@@ -130,10 +131,12 @@ class _Run:
         finally:
             await end(renewal)
 
-    async def _renew_tokens(self) -> None:
-        while True:
-            await asyncio.sleep(_RENEW_SECONDS)
-            self._folder.write_tokens(SERVICES)
+    def _tell_others(self, house: dict[str, Any]) -> None:
+        """Of a change in the run; on a full disk they hear of the next one."""
+        try:
+            self._folder.write_house(house)
+        except OSError as error:
+            self._screen.say(f"  house.json could not be written: {error.strerror}")
 
     async def _unless_stopped(self, work: Coroutine[Any, Any, None]) -> bool:
         """Do `work` until it is done (true) or somebody wants us to stop."""

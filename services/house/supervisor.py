@@ -33,7 +33,7 @@ Report = Callable[[Part, Change, float, str], None]
 class Supervisor:
     """Keeps `stages` of parts running; a stage starts when the one before it is ready.
 
-    `report` is told each change with the seconds it took and words about it.
+    `report` is told each change with the seconds it took and words about it; it raises nothing.
     """
 
     def __init__(
@@ -114,11 +114,11 @@ class Supervisor:
         """Start it; whether it got ready before it ended again."""
         try:
             await asyncio.to_thread(part.prepare)
+            part.spawn()
         except (CannotRun, OSError) as error:
             self._report(part, Change.CANNOT_START, 0.0, str(error))
             return False
         began = self._clock.monotonic()
-        part.spawn()
         self._report(part, Change.STARTING, 0.0, "again")
         while part.child.is_running:
             if await asyncio.to_thread(part.is_ready):

@@ -3,6 +3,8 @@
 python -m tests.house.stand_in PORT [MISDEED]
 """
 
+import errno
+import os
 import signal
 import socket
 import sys
@@ -25,6 +27,7 @@ class StandIn:
         self.name = name
         self.misdeed = misdeed
         self.is_hindered = False
+        self.cannot_be_spawned = False
         self._port = free_port()
         command = [sys.executable, "-m", "tests.house.stand_in", str(self._port), misdeed]
         self.child = Child(command, log=folder / f"{name}.log")
@@ -34,6 +37,8 @@ class StandIn:
             raise CannotRun(f"port {self._port}, wanted by {self.name}, is in use")
 
     def spawn(self) -> None:
+        if self.cannot_be_spawned:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self.child.start()
 
     def is_ready(self) -> bool:

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -142,6 +143,33 @@ def test_ctrl_c_while_it_starts_leaves_nothing(folder: Path) -> None:
     assert wait_until(lambda: (folder / "logs" / "nats.log").exists(), seconds=60)
     assert run.end(signal.SIGINT) == 0
     assert "Traceback" not in run.words()
+
+
+def test_what_died_on_a_full_disk_is_kept_running_once_there_is_room(folder: Path) -> None:
+    run = Run(folder, "--no-demo")
+    before = run.wait_up()["pids"]["reconciliation"]
+    ours = run.process.pid
+    _, most = resource.prlimit(ours, resource.RLIMIT_FSIZE)
+    resource.prlimit(ours, resource.RLIMIT_FSIZE, (0, most))
+    os.kill(before, signal.SIGKILL)
+    assert wait_until(lambda: bool(reconciling(folder) - {before}), seconds=60)
+    (second,) = reconciling(folder) - {before}
+    for process in (ours, second):
+        resource.prlimit(process, resource.RLIMIT_FSIZE, (most, most))
+    os.kill(second, signal.SIGKILL)
+
+    def is_told() -> bool:
+        pid = run.told()["pids"]["reconciliation"]
+        return pid not in (before, second) and pid in reconciling(folder)
+
+    assert wait_until(is_told, seconds=60)
+    assert run.end() == 0
+
+
+def reconciling(folder: Path) -> set[int]:
+    """The processes of reconciliation that the house in `folder` runs."""
+    of_house = processes_of(folder)
+    return {int(line.split()[0]) for line in of_house if "-m services.reconciliation.main" in line}
 
 
 def test_kill_9_of_the_supervisor_leaves_nothing_and_the_next_start_recovers(folder: Path) -> None:

@@ -96,6 +96,17 @@ async def test_what_keeps_dying_is_tried_again_at_growing_intervals(tmp_path: Pa
         await until(service.is_ready)
 
 
+async def test_what_cannot_be_spawned_is_tried_again_until_it_can(tmp_path: Path) -> None:
+    service = StandIn("service", tmp_path)
+    async with _running([service]) as desk:
+        service.cannot_be_spawned = True
+        service.child.send(signal.SIGKILL)
+        await until(desk.has_told(*[("service", Change.CANNOT_START)] * 2))
+        assert "No space left on device" in desk.words[-1]
+        service.cannot_be_spawned = False
+        await until(desk.has_told(*[("service", Change.READY)] * 2))
+
+
 async def test_a_part_that_cannot_run_here_ends_the_start_with_its_last_words(
     tmp_path: Path,
 ) -> None:
