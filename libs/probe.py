@@ -17,13 +17,19 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 _SECONDS = 3.0
 
 
-def probe(address: str, service: str = "", *, timeout_seconds: float = _SECONDS) -> str:
+def probe(
+    address: str,
+    service: str = "",
+    *,
+    timeout_seconds: float = _SECONDS,
+    metadata: tuple[tuple[str, str], ...] = (),
+) -> str:
     """Why `service` at `address` (host:port) is not serving; empty if it is."""
     with grpc.insecure_channel(address) as channel:
         stub: Any = health_pb2_grpc.HealthStub(channel)  # its types name no methods
         request = health_pb2.HealthCheckRequest(service=service)
         try:
-            answer = stub.Check(request, timeout=timeout_seconds)
+            answer = stub.Check(request, timeout=timeout_seconds, metadata=metadata)
         except grpc.RpcError as error:
             return str(error.code().name)
     if answer.status == health_pb2.HealthCheckResponse.SERVING:

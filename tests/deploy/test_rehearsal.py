@@ -43,7 +43,7 @@ class Rehearsal:
         self._hosts = {
             name: f"{network}.{number}" for number, name in enumerate(self._house, start=10)
         }
-        self._children: list[Child] = []
+        self._children: dict[str, Child] = {}
 
     def start(self) -> None:
         """What `docker compose up` does, in its order."""
@@ -62,10 +62,14 @@ class Rehearsal:
 
     def stop(self) -> None:
         """End everything, callers first."""
-        for child in reversed(self._children):
+        for child in reversed(self._children.values()):
             child.stop(seconds=10)
         for name in services.WITH_DATABASE:
             self._postgres.drop_role_and_database(name)
+
+    def kill(self, name: str) -> None:
+        """kill -9 of a service; nobody starts it again here."""
+        self._children[name].kill()
 
     def command_line(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """`docker compose run --rm cli ...`."""
@@ -104,7 +108,7 @@ class Rehearsal:
     def _run(self, name: str, command: list[str], told: dict[str, str]) -> None:
         child = Child(command, log=self._folder / f"{name}.log", folder=ROOT)
         child.start(told)
-        self._children.append(child)
+        self._children[name] = child
 
     def _environment(self, told: dict[str, str], paths: dict[str, str]) -> dict[str, str]:
         here = {key: self._here(value) for key, value in told.items()}
@@ -148,7 +152,9 @@ def _answer(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
 
 
 @pytest.mark.timeout(240)
-def test_a_trade_goes_through_the_house_of_the_file(rehearsal: Rehearsal) -> None:
+def test_a_trade_goes_through_the_house_of_the_file_which_tells_how_it_stands(
+    rehearsal: Rehearsal,
+) -> None:
     deadline = time.monotonic() + _START_SECONDS
     while (done := rehearsal.command_line("deposit", "alice", "100000", "--json")).returncode:
         assert time.monotonic() < deadline, done.stdout + done.stderr
@@ -158,3 +164,13 @@ def test_a_trade_goes_through_the_house_of_the_file(rehearsal: Rehearsal) -> Non
     assert portfolio.returncode == 0, portfolio.stderr
     (position,) = json.loads(portfolio.stdout)["positions"]
     assert (position["symbol"], int(position["quantity"])) == ("AAPL", 10)
+    assert _health(rehearsal, ends_with=0) == dict.fromkeys(services.WITH_DATABASE, "SERVING")
+    rehearsal.kill("ledger")
+    assert _health(rehearsal, ends_with=4)["ledger"] == "UNAVAILABLE"
+
+
+def _health(rehearsal: Rehearsal, *, ends_with: int) -> dict[str, str]:
+    """What `status` says of each service, through the operators' door."""
+    done = rehearsal.command_line("status", "--json")
+    assert done.returncode == ends_with, done.stdout + done.stderr
+    return {one["name"]: one["health"] for one in json.loads(done.stdout)["services"]}
