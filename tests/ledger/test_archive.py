@@ -113,6 +113,35 @@ async def test_a_reversal_that_was_approved_before_is_answered_again(
     await assert_invariants_hold(desk)
 
 
+async def test_what_can_be_reversed_no_more_is_not_waited_for_and_who_asked_is_answered_again(
+    past: Past, archive: At
+) -> None:
+    desk = past.desk
+    olivia = bearer(desk.keys.operator("olivia"))
+    asked, another = [
+        ledger_service_pb2.RequestReversalRequest(
+            request_id=new_id(), transfer_id=transfer, reference="oops"
+        )
+        for transfer in (past.deposit, past.bobs)
+    ]
+
+    async def waiting() -> list[str]:
+        everything = ledger_service_pb2.ListReversalRequestsRequest()
+        found = await desk.ledger.ListReversalRequests(everything, metadata=olivia)
+        return [each.request_id for each in found.requests]
+
+    assert len((await desk.ledger.RequestReversal(asked, metadata=olivia)).legs) == 1
+    assert await waiting() == [asked.request_id]
+
+    await archive.run()
+    assert await waiting() == []
+    assert len((await desk.ledger.RequestReversal(asked, metadata=olivia)).legs) == 0
+    asked.reference = "indeed"
+    other = await refusal_of(desk.ledger.RequestReversal(asked, metadata=olivia))
+    assert other[1] == "EXISTS_DIFFERENT"
+    assert await refusal_of(desk.ledger.RequestReversal(another, metadata=olivia)) == GONE
+
+
 async def test_no_checkpoint_reaches_over_the_end_of_a_month(past: Past) -> None:
     ends = await past.desk.rows("SELECT last_transfer_seq FROM checkpoint")
     assert {(seq,) for seq in past.seqs} <= set(ends)

@@ -70,7 +70,12 @@ class Operators:
                 operator=caller().subject,
             )
         )
-        legs = await self._legs_back(request.transfer_id)
+        try:
+            legs = await self._legs_back(request.transfer_id)
+        except Archived:
+            if not await self._history.transfers([post.id]):
+                raise
+            legs = []  # it is answered as it was, but for these
         await take_one(self._writer, post)
         return pb.RequestReversalResponse(legs=map(journal_wire.leg_to, legs))
 

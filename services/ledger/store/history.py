@@ -69,7 +69,7 @@ READ_ENTRIES = _ENTRY + _OF_TRANSFERS
 LIST_TRANSFERS = _TRANSFER + _IN_RANGE
 LIST_ENTRIES = _ENTRY + _OF_RANGE
 
-# Asked for, and the transfer is not reversed.
+# Asked for, and the transfer is not reversed, and can be: what it moved is not archived.
 LIST_REVERSAL_REQUESTS = """
     SELECT id::text, reverses::text, coalesce(actor, ''), reference, micros_of(recorded_at)
     FROM transfer AS asked
@@ -81,6 +81,9 @@ LIST_REVERSAL_REQUESTS = """
     WHERE kind = 'reversal_request' AND reason = 0 AND NOT EXISTS (
         SELECT FROM transfer AS done
         WHERE done.reverses = asked.reverses AND done.kind <> 'reversal_request' AND done.reason = 0
+    ) AND EXISTS (
+        SELECT FROM transfer AS meant
+        WHERE meant.id = asked.reverses AND meant.seq > archived_seq()
     )
     ORDER BY seq
     LIMIT 1000
