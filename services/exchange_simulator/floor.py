@@ -93,6 +93,13 @@ class Floor:
         market = self.markets[symbol]
         return market.reset(Maker(market.instrument, seed=self._seed, next_id=self._next_id))
 
+    def keep(self, symbol: str) -> None:
+        """Have a market for it also when it is listed no more: its orders work on, halted."""
+        if symbol not in self.markets:
+            gone = Instrument(symbol, "Listed no more", 10_00, 2, 1_000, is_calm=True)
+            self.markets[symbol] = market = Market(gone)
+            market.is_halted = True
+
     def movable(self) -> str | None:
         """A symbol, drawn anew, whose maker may move it; None: there is none."""
         movable = [s for s, market in self.markets.items() if market.is_movable]

@@ -220,6 +220,7 @@ class Turns:
             working = self._blotter.load(state.working)
             for symbol in sorted({order.order.symbol for order in (*before, *working)}):
                 tickets = [w.ticket() for w in working if _is_on_book(w, symbol)]
+                trading.floor.keep(symbol)
                 trading.floor.markets[symbol].seat(tickets)
                 trading.publish([symbol])
         self._prompter.note(self._blotter)

@@ -14,8 +14,10 @@ from services.exchange_simulator.main import Settings
 from stockbroker.common.v1.reason_pb2 import Reason
 from stockbroker.exchange.v1 import exchange_control_service_pb2 as control
 from stockbroker.exchange.v1 import exchange_pb2 as pb
+from stockbroker.exchange.v1 import scripts_pb2
 from tests.exchange_simulator.member import (
     CANCELED,
+    EXPIRED,
     NEW,
     REPLACED,
     TRADE,
@@ -27,7 +29,7 @@ from tests.exchange_simulator.member import (
     a_replace,
     an_order,
 )
-from tests.exchange_simulator.others import DOLLAR, do, load, resting, step
+from tests.exchange_simulator.others import DOLLAR, do, load, phase, resting, step
 from tests.exchange_simulator.test_durability import process, running
 from tests.support.keys import Keys
 from tests.support.wait import until
@@ -86,6 +88,37 @@ async def test_killed_and_started_again_every_order_is_in_its_place(
         assert member.reports_of(early)[-1].seq < member.reports_of(late)[-1].seq
         assert (await member.ask(a_cancel(low))).exec_type == CANCELED
         await member.said(moved, NEW, REPLACED, TRADE)
+
+
+async def test_orders_in_a_symbol_that_is_listed_no_more_are_halted_and_can_be_canceled(
+    settings: MakeSettings, keys: Keys
+) -> None:
+    symbol = "TEST.FILL"
+    by_script = an_order(symbol="TEST.REST", time_in_force=GTC)
+    day = a_limit(DOLLAR, symbol=symbol)
+    stays, leaves = (a_limit(DOLLAR, symbol=symbol, time_in_force=GTC) for _ in range(2))
+    async with running(settings(), keys) as exchange, exchange.member() as member:
+        await member.rest(by_script)
+        await exchange.control.SetScripts(
+            scripts_pb2.SetScriptsRequest(), metadata=exchange.operator
+        )
+        for order in (day, stays, leaves):
+            await member.rest(order)
+
+    async with running(settings(test_symbols=False), keys) as exchange, exchange.member() as member:
+        assert (await member.ask(a_cancel(by_script))).exec_type == CANCELED
+        assert (await member.ask(a_cancel(leaves))).exec_type == CANCELED
+        replace = await member.ask(a_replace(stays, 5))
+        (refused,) = await member.trade(an_order(symbol=symbol))
+        assert {replace.reject_reason, refused.reject_reason} == {pb.REJECT_REASON_HALTED}
+        await phase(exchange, control.SetPhaseRequest.PHASE_NEXT_DAY)
+        await member.said(day, NEW, EXPIRED)
+        assert await exchange.levels(symbol) == ([(DOLLAR, 10)], [])
+        assert (await member.trade(an_order()))[0].exec_type == NEW
+
+    async with running(settings(), keys) as exchange, exchange.member() as member:
+        assert (DOLLAR, 10) in (await exchange.levels(symbol))[0]
+        assert (await member.trade(an_order(symbol=symbol)))[0].exec_type == NEW
 
 
 async def test_killed_again_and_again_amid_orders_that_meet_each_share_trades_once(
