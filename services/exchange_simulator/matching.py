@@ -5,8 +5,8 @@ came, those of an earlier trade first. Elected orders enter the book one after t
 before the next; what their trades elect comes after them. A STOP becomes a MARKET order, a
 STOP_LIMIT a LIMIT order. A stop whose price the last trade has met already is elected at once.
 
-Nothing trades outside `bounds`: a new order that would is refused, an elected one waits on together
-with those elected after it, and `is_breached` says so until it is heard.
+Nothing trades outside `bounds`: a new order that would is refused, an elected one waits on in its
+place together with those elected after it, and `is_breached` says so until it is heard.
 
 Pure, integers only, one writer at a time. The steps since `begin` can be undone exactly.
 """
@@ -27,7 +27,7 @@ from services.exchange_simulator.domain import (
     at_once,
     would_trade,
 )
-from services.exchange_simulator.stops import Stops
+from services.exchange_simulator.stops import Stops, Waiting
 
 _LIMIT, _MARKET, _STOP = OrderType.LIMIT, OrderType.MARKET, OrderType.STOP
 _DAY = TimeInForce.DAY
@@ -95,7 +95,7 @@ class Matcher:
             if not self._is_met(ticket):
                 self.stops.add(ticket)
                 return events
-            self._elect([ticket], events)
+            self._elect([self.stops.arrive(ticket)], events)
             return events
         if ticket.order_id in self.stops:
             raise ValueError(f"order {ticket.order_id} waits already")
@@ -230,24 +230,24 @@ class Matcher:
         if elected:
             self._elect(elected, events)
 
-    def _elect(self, elected: list[Ticket], events: list[Event]) -> None:
+    def _elect(self, elected: list[Waiting], events: list[Event]) -> None:
         queue = deque(elected)
         while queue:
-            ticket = queue.popleft()
+            _, _, ticket = first = queue.popleft()
             order_type = _MARKET if ticket.order_type == _STOP else _LIMIT
             order = replace(ticket, order_type=order_type, stop=0)
             if self.breach(order) is not None:
-                for waiting in (ticket, *queue):
-                    self.stops.add(waiting)
+                for waiting in (first, *queue):
+                    self.stops.wait(waiting)
                 return
             events.append(Elected(ticket.order_id))
             fills = self._execute(order, events, is_new=False)
             if fills:
                 queue.extend(self._elected_by(fills))
 
-    def _elected_by(self, fills: list[Fill]) -> list[Ticket]:
+    def _elected_by(self, fills: list[Fill]) -> list[Waiting]:
         """The waiting orders that these trades elect, those of an earlier trade first."""
-        stops, elected = self.stops, list[Ticket]()
+        stops, elected = self.stops, list[Waiting]()
         for fill in fills:
             if fill.price >= stops.buy_from or fill.price <= stops.sell_to:
                 elected += stops.elect(fill.price)

@@ -50,10 +50,19 @@ class Stops:
 
     def add(self, ticket: Ticket) -> None:
         """Wait, as the last at its price; its id must not wait already."""
-        if ticket.order_id in self._waiting:
-            raise ValueError(f"order {ticket.order_id} waits already")
+        self.wait(self.arrive(ticket))
+
+    def arrive(self, ticket: Ticket) -> Waiting:
+        """What has come now, and may be to wait."""
         self._came += 1
-        self._put((_key(ticket), self._came, ticket))
+        return _key(ticket), self._came, ticket
+
+    def wait(self, waiting: Waiting) -> None:
+        """Wait in the place of when it came; its id must not wait already."""
+        order_id = waiting[2].order_id
+        if order_id in self._waiting:
+            raise ValueError(f"order {order_id} waits already")
+        self._put(waiting)
 
     def remove(self, order_id: int) -> Ticket | None:
         """Take a waiting order away; None when it does not wait."""
@@ -70,12 +79,12 @@ class Stops:
             self._take(waiting)
             self._put((key, came, ticket))
 
-    def elect(self, price: int) -> list[Ticket]:
+    def elect(self, price: int) -> list[Waiting]:
         """Take away the orders that a trade at `price` meets, in the order they came."""
         met = [waiting for queue in self._met(price) for waiting in queue]
         for waiting in met:
             self._take(waiting)
-        return [ticket for _, _, ticket in sorted(met, key=_when)]
+        return sorted(met, key=_when)
 
     def begin(self) -> None:
         """Remember every step from here on."""

@@ -98,15 +98,21 @@ def test_an_order_that_finds_enough_within_trades_and_one_that_only_rests_does_t
     assert 11 in matcher
 
 
-def test_a_stop_whose_election_would_trade_outside_waits_on_with_those_behind_it() -> None:
+def test_a_stop_whose_election_would_trade_outside_waits_on_in_its_place() -> None:
     matcher, guard = a_guarded((105, 1), (120, 9))
-    for order_id in (20, 21):
-        matcher.enter(stop(order_id, BUY, 1, 104))
+    for order_id, price in ((20, 104), (30, 106), (21, 104)):
+        matcher.enter(stop(order_id, BUY, 1, price))
     events = matcher.enter(market(10, BUY, 1))
     guard.hear(events)
     assert told(events) == [("traded", 10, [(1, 1, 105)])]
-    assert [ticket.order_id for ticket in matcher.stops.tickets()] == [20, 21]
+    assert [ticket.order_id for ticket in matcher.stops.tickets()] == [20, 30, 21]
     assert guard.paused_until is not None
+
+    guard.begin(NOON + 60 * SECOND)
+    events = matcher.enter(market(11, BUY, 1))
+    assert [each for each in told(events) if each[0] == "elected"] == [
+        ("elected", order_id) for order_id in (20, 30, 21)
+    ]
 
 
 def test_a_rollback_brings_the_reference_back_and_ends_the_pause() -> None:
