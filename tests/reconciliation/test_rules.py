@@ -97,6 +97,14 @@ def test_a_house_that_agrees_on_other_terms_than_the_venue() -> None:
     assert classes(everywhere(venue={"shares": 11})) == ["ALTERED_AT_VENUE"]
 
 
+def test_a_fill_undone_twice_of_which_the_venue_has_other_terms() -> None:
+    """By an operator, and by a bust: nothing of the fill itself is left to agree upon."""
+    undone = {"shares": -10, "cash_micros": 1_000_000_000}
+    told = [*everywhere(venue={"shares": 11}), correction(2, **undone)]
+    told.append(correction(3, amendment_id="b-1", **undone))
+    assert classes(told) == ["ALTERED_AT_GATEWAY", "ALTERED_AT_LEDGER", "ALTERED_AT_ORDER"]
+
+
 @pytest.mark.parametrize("source", [GATEWAY, ORDER, LEDGER])
 def test_a_fill_that_a_source_lacks_is_missing_there(source: Source) -> None:
     told = [each for each in everywhere() if each.source is not source]

@@ -177,7 +177,7 @@ def _agrees(venue: Terms | None, other: Terms | None, customer: str) -> bool:
 
 def _agree_among_themselves(told: Mapping[Source, Terms], customer: str) -> bool:
     first = told[Source.ORDER]
-    return all(_agrees(first, told[source], customer) for source in _HOUSE)
+    return all(source in told and _agrees(first, told[source], customer) for source in _HOUSE)
 
 
 def _is_doubled(found: list[Sighting]) -> bool:
