@@ -10,6 +10,10 @@ from tests.deploy.manifests import K8S, OVERLAYS, ROOT, compose, needs_kubectl, 
 _TEXT = (ROOT / "docs" / "DEPLOY.md").read_text()
 _COMMANDS = [line.strip() for line in _TEXT.splitlines() if line.startswith("    ")]
 
+_RUN = re.compile(
+    r"docker compose run --rm (?:-T |--no-deps |--entrypoint \S+ |--volume \S+ )*(\S+)"
+)
+
 
 def test_its_commands_use_files_and_modules_that_exist() -> None:
     words = [word for command in _COMMANDS for word in command.split()]
@@ -24,7 +28,7 @@ def test_its_commands_use_files_and_modules_that_exist() -> None:
 def test_its_containers_and_doors_are_those_of_the_file() -> None:
     house = compose()["services"]
     for command in _COMMANDS:
-        if match := re.search(r"docker compose run --rm (?:--volume \S+ )?(\S+)", command):
+        if match := _RUN.search(command):
             assert match[1] in house
     for port in house["edge"]["ports"]:
         assert f"`{port.rpartition(':')[0]}`" in _TEXT
@@ -41,3 +45,13 @@ def test_its_labels_and_services_are_those_of_the_manifests(overlay: str) -> Non
         assert f"'{label}': '{value}'" in policies
     for overlay_named in re.findall(r"k8s/overlays/(\w+)", _TEXT):
         assert (K8S / "overlays" / overlay_named).is_dir()
+
+
+def test_its_alarms_go_by_metrics_that_there_are() -> None:
+    table = _TEXT.partition("## What to watch")[2].partition("\n## ")[0]
+    named = re.findall(r"^\| `([a-z_]+)`", table, re.MULTILINE)
+    assert len(named) > 10
+    code = "".join(
+        path.read_text() for part in ("libs", "services") for path in (ROOT / part).rglob("*.py")
+    )
+    assert [name for name in named if f'"{name.removesuffix("_total")}"' not in code] == []
