@@ -309,3 +309,24 @@ async def test_a_transfer_of_many_legs_is_reversed_whole(
     await oscar.approve(request)
     assert await desk.rows("SELECT name, asset FROM account WHERE posted <> 0") == []
     await desk.assert_books_balance()
+
+
+async def test_a_reversal_takes_no_more_cost_back_than_is_left(
+    desk: Desk, olivia: Operator, oscar: Operator
+) -> None:
+    """The five that alice got for her ten were dear, and she has given them away since."""
+    await desk.deposit_shares(10, cost=0)
+    swap, request = new_id(), new_id()
+    dear = a_leg("house/stock", "customer/alice", 5, "AAPL")
+    dear.cost_micros = 1_000
+    given = a_leg("customer/alice", "customer/bob", 10, "AAPL")
+    (done,) = await desk.transfer(a_transfer(given, dear, called=swap))
+    assert done.reason == DONE
+    assert await desk.shares_of() == (5, 0, 1_000)
+    gift = a_leg("customer/alice", "customer/carol", 5, "AAPL")
+    assert [each.reason for each in await desk.transfer(a_transfer(gift))] == [DONE]
+
+    await olivia.request(swap, called=request)
+    await oscar.approve(request)
+    assert await desk.shares_of() == (5, 0, 0)
+    await desk.assert_books_balance()

@@ -192,7 +192,7 @@ class Attempt:
         cost = _cost_of(source, leg.amount, leg.cost_given_micros)
         self._enter(source, amount=-leg.amount, held=-freed, cost=-cost)
         target = self._account(leg.credited, without_floor)
-        cost = leg.cost_micros if target.has_floor else 0
+        cost = max(leg.cost_micros, -target.cost_micros) if target.has_floor else 0
         self._enter(target, amount=leg.amount, cost=cost)
 
     def _account(self, key: AccountKey, without_floor: Sequence[str] = ()) -> Account:

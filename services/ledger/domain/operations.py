@@ -22,7 +22,8 @@ class Leg(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     credited: AccountKey
     amount: int
     from_hold: bool = False  # drawn from the hold of the post, instead of what is available
-    cost_micros: int = 0  # what it cost who gets it, for the cost basis
+    # What it cost who gets it, for the cost basis; below zero, no more is taken off than there is.
+    cost_micros: int = 0
     cost_given_micros: int | None = None  # what who gives it no longer counts; None: the average
 
 
