@@ -110,6 +110,7 @@ def _careless(house: dict[str, Any]) -> list[str]:
             "comes back": not is_long or service.get("restart") == "unless-stopped",
             "tells its health": not is_long or "healthcheck" in service,
             "runs once": is_long or service.get("restart") == "no",
+            "writes no log without end": service.get("logging") == {"driver": "local"},
             # PostgreSQL's image begins as root and gives its rights up itself.
             "is read-only": name == "postgres" or service.get("read_only") is True,
             "has no rights": name == "postgres" or service.get("cap_drop") == ["ALL"],
@@ -131,8 +132,12 @@ def test_containers_are_careful() -> None:
     assert _careless(compose()) == []
     house = compose()
     del house["services"]["order"]["restart"], house["services"]["edge"]["depends_on"]["keys"]
-    del house["services"]["nats"]["healthcheck"]
-    assert set(_careless(house)) == {"order: comes back", "nats: tells its health"}
+    del house["services"]["nats"]["healthcheck"], house["services"]["postgres"]["logging"]
+    assert set(_careless(house)) == {
+        "order: comes back",
+        "nats: tells its health",
+        "postgres: writes no log without end",
+    }
 
 
 def test_each_reads_its_own_secrets_alone() -> None:

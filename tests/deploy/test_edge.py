@@ -64,4 +64,10 @@ def test_its_doors_are_where_ports_and_probes_say() -> None:
     assert told["STOCKBROKER_OPERATORS_LISTEN"] == f"0.0.0.0:{ports['operators']}"
     for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
         assert main[probe]["httpGet"]["path"] == "/healthz"
-        assert main[probe]["httpGet"]["port"] in ports
+        assert main[probe]["httpGet"]["port"] == "operators", "customers' may speak TLS"
+
+
+def test_its_health_is_asked_for_where_no_tls_is_spoken() -> None:
+    edge = compose()["services"]["edge"]
+    port = edge["environment"]["STOCKBROKER_OPERATORS_LISTEN"].rpartition(":")[2]
+    assert f"http://127.0.0.1:{port}/healthz" in edge["healthcheck"]["test"][-1]
