@@ -245,7 +245,7 @@ def _access_log() -> dict[str, Any]:
         "timestamp": "%START_TIME%",
         "event": "call_failed",
         "service": "edge",
-        "method": "%REQ(:PATH)%",
+        "method": "%PATH(NQ:PATH)%",  # what stands in a query may be a secret
         "http": "%RESPONSE_CODE%",
         "grpc": "%GRPC_STATUS(SNAKE_STRING)%",
         "why": "%RESPONSE_CODE_DETAILS%",

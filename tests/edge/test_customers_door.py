@@ -102,6 +102,14 @@ async def test_without_a_customers_token_every_call_is_unauthenticated(
         assert reason_of(refused.value) == "UNAUTHENTICATED", kind
 
 
+async def test_a_token_in_the_url_opens_no_door_and_is_not_logged(envoy: Envoy, keys: Keys) -> None:
+    for door, token in ((envoy.public, keys.customer("alice")), (envoy.operators, keys.operator())):
+        answer = await grpc_web.call(door, f"{PLACE}?access_token={token}", b"")
+        assert (answer.grpc_status, _reason(answer)) == (16, "UNAUTHENTICATED")
+    await until(lambda: envoy.log().count(f'"method":"{PLACE}') == 2)
+    assert "access_token" not in envoy.log()
+
+
 async def test_customers_reach_what_is_theirs_and_nothing_else(
     public: grpc.aio.Channel, keys: Keys
 ) -> None:
