@@ -58,6 +58,8 @@ def _claims(**changes: Any) -> dict[str, Any]:
         {"sub": 7},
         {"exp": None},
         {"exp": datetime.now(UTC) - timedelta(seconds=1)},
+        {"nbf": datetime.now(UTC) + timedelta(minutes=4)},
+        {"nbf": "soon"},
     ],
 )
 def test_a_token_with_a_wrong_claim_is_refused(keys: Keys, changes: dict[str, Any]) -> None:
@@ -66,6 +68,20 @@ def test_a_token_with_a_wrong_claim_is_refused(keys: Keys, changes: dict[str, An
     token = jwt.encode(_claims(**changes), key, "EdDSA", headers={"kid": key_id})
     with pytest.raises(Unauthenticated):
         Verifier(keys.jwks_file).verify(token)
+
+
+def test_a_token_made_by_a_clock_that_is_a_little_ahead_is_good_at_once(keys: Keys) -> None:
+    key_id = json.loads(Path(keys.jwks_file).read_text())["keys"][0]["kid"]
+    claims = _claims(nbf=datetime.now(UTC) + timedelta(seconds=9))
+    token = jwt.encode(claims, keys.key_file.read_bytes(), "EdDSA", headers={"kid": key_id})
+    clock = _LaterClock()
+    verifier = Verifier(keys.jwks_file, clock)
+    assert verifier.verify(token) == Principal("alice", Role.CUSTOMER)
+
+    earlier = Verifier(keys.jwks_file, clock)
+    clock.later = timedelta(minutes=-1)
+    with pytest.raises(Unauthenticated):
+        earlier.verify(token)
 
 
 def test_a_token_of_another_key_is_refused_whatever_its_header_claims(keys: Keys) -> None:
