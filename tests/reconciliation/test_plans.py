@@ -1,7 +1,8 @@
 """No step may grow with history: the rows that a round touches after much was compared before."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, date, datetime
+from functools import partial
 from typing import Any, cast
 
 import psycopg
@@ -16,6 +17,7 @@ from services.reconciliation.books import Books
 from services.reconciliation.domain.sighting import Page, Place, Sighting, Source
 from services.reconciliation.main import MIGRATIONS
 from services.reconciliation.store import PLANS
+from services.reconciliation.store.breaks import Breaks, StoredBreak, Wanted
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 EXECUTIONS = 30
@@ -131,3 +133,28 @@ async def test_a_round_touches_no_more_rows_after_much_was_compared(
     for after in (old_plans, new_plans):
         for table, count in after.items():
             assert count < before.get(table, 0) + OLD / 10, f"{table}: {before} -> {after}"
+
+
+@pytest.mark.parametrize("is_analyzed", [False, True], ids=["unanalyzed", "analyzed"])
+async def test_to_list_what_is_open_touches_none_of_the_breaks_that_are_over(
+    postgres_url: str, is_analyzed: bool
+) -> None:
+    await migrate(postgres_url, MIGRATIONS)
+    async with await psycopg.AsyncConnection.connect(postgres_url, autocommit=True) as connection:
+        await connection.execute(FILL.encode())
+        await connection.execute(
+            "UPDATE break SET closed_at = NULL, ending = 0 WHERE execution_id = 'old-7'"
+        )
+        if is_analyzed:
+            await connection.execute("ANALYZE")
+        lane = Counting(connection)
+        for states in ([1], [1, 2]):
+            wanted = Wanted(states=states, classes=list(range(1, 19)), before=None, limit=50)
+            found = await lane.run(partial(of, wanted=wanted))
+            assert [each.execution_id for each in found] == ["old-7"]
+        assert lane.rows["break"] < 10
+
+
+async def of(connection: psycopg.AsyncConnection, *, wanted: Wanted) -> Sequence[StoredBreak]:
+    """Those that are wanted."""
+    return await Breaks(connection).list(wanted)

@@ -24,8 +24,11 @@ CROSS JOIN LATERAL (
 ) AS s
 """
 
+_OF_ALL = "WHERE"
+_NOT_OVER = "WHERE b.closed_at IS NULL AND"  # an index has them alone
+
 _WANTED = """
-WHERE (%(before)s::uuid IS NULL OR b.break_id < %(before)s::uuid)
+    (%(before)s::uuid IS NULL OR b.break_id < %(before)s::uuid)
     AND s.state = ANY(%(states)s::int[]) AND b.class = ANY(%(classes)s::int[])
 ORDER BY b.break_id DESC
 LIMIT %(limit)s
@@ -39,7 +42,8 @@ LIMIT %(limit)s
 
 _BY_ID = "WHERE b.break_id = %(break_id)s::uuid"
 
-_LIST = _BREAK + _WANTED
+_LIST = _BREAK + _OF_ALL + _WANTED
+_LIST_NOT_OVER = _BREAK + _NOT_OVER + _WANTED
 _OF_DAY = _BREAK + _OPEN_OF_DAY
 _FIND = _BREAK + _BY_ID
 
@@ -104,7 +108,8 @@ class Breaks:
         """Those that are wanted."""
         asked = {**msgspec.structs.asdict(wanted)}
         asked["states"], asked["classes"] = list(wanted.states), list(wanted.classes)
-        return await self._read(_LIST, asked)
+        query = _LIST if BreakState.CLOSED in wanted.states else _LIST_NOT_OVER
+        return await self._read(query, asked)
 
     async def find(self, break_id: str) -> StoredBreak | None:
         """One of them."""
