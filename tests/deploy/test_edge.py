@@ -71,3 +71,13 @@ def test_its_health_is_asked_for_where_no_tls_is_spoken() -> None:
     edge = compose()["services"]["edge"]
     port = edge["environment"]["STOCKBROKER_OPERATORS_LISTEN"].rpartition(":")[2]
     assert f"http://127.0.0.1:{port}/healthz" in edge["healthcheck"]["test"][-1]
+
+
+@needs_kubectl
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_it_has_memory_for_the_connections_that_it_takes(overlay: str) -> None:
+    edge = named(rendered(overlay), "Deployment", "edge")
+    limit = container(edge)["resources"]["limits"]["memory"]
+    assert limit.endswith("Gi")
+    connections = int(environment(edge)["STOCKBROKER_CONNECTIONS"])
+    assert int(limit.removesuffix("Gi")) * 2**30 / connections > 50_000
