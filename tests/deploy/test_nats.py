@@ -4,6 +4,7 @@ import asyncio
 import http.client
 import json
 import os
+import re
 import subprocess
 import sysconfig
 from collections.abc import AsyncIterator
@@ -14,7 +15,16 @@ import pytest
 from nats.js.api import StreamConfig
 
 from libs.embedded import free_port
-from tests.deploy.manifests import K8S, ROOT
+from tests.deploy.manifests import (
+    K8S,
+    OVERLAYS,
+    ROOT,
+    container,
+    named,
+    needs_kubectl,
+    of_kind,
+    rendered,
+)
 from tests.support.wait import until
 
 _CLUSTER = K8S / "base" / "nats.conf"
@@ -45,6 +55,17 @@ def test_the_server_takes_it(path: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", _CONFIGURATIONS, ids=lambda path: str(path.parent.name))
 def test_each_syncs_before_it_acknowledges(path: Path) -> None:
     assert "  sync_interval: always\n" in path.read_text()
+
+
+@needs_kubectl
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_what_it_keeps_in_memory_is_less_than_its_pod_has(overlay: str) -> None:
+    manifests = rendered(overlay)
+    (configuration,) = of_kind(manifests, "ConfigMap")
+    (kept,) = re.findall(r"max_memory_store: (\d+)MB", configuration["data"]["nats.conf"])
+    limit = container(named(manifests, "StatefulSet", "nats"))["resources"]["limits"]["memory"]
+    assert limit.endswith("Gi")
+    assert int(kept) * 10**6 <= int(limit.removesuffix("Gi")) * 2**30 / 2
 
 
 class Nodes:
