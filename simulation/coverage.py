@@ -3,7 +3,7 @@ thing proves nothing about it."""
 
 import random
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -185,12 +185,12 @@ class Coverage:
         for name, places in KILL_POINTS.items():
             self.kill_points[name] += sum(struck.get(place, 0) for place in places)
 
-    def answered(self, method: str, found: object) -> None:
-        """A server has answered."""
+    def answered(self, method: str, found: object, *, briefly: Iterable[str] = ()) -> None:
+        """A server has answered; `briefly`: what its answer left out, being brief."""
         if isinstance(found, Failed):
             self.codes[f"{method} {found.code.name}"] += 1
         elif isinstance(found, bytes):
-            self.codes.update(f"{method} {code}" for code in _codes(method, found))
+            self.codes.update(f"{method} {code}" for code in (*_codes(method, found), *briefly))
 
     def trade(self, status: int, reason: int) -> None:
         """How a trade ended."""

@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from simulation.brief import left_out
 from simulation.cancels import check_cancels, under_way
 from simulation.coverage import Coverage
 from simulation.database import Database
@@ -97,9 +98,10 @@ class Eyes:
                     Violation(f"I7: claimed under an epoch that is over: {claimed & over}")
                 )
 
-    def answered(self, method: str, found: object) -> None:
-        """Results, for the coverage."""
-        self.coverage.answered(method, found)
+    def answered(self, method: str, body: bytes, found: object) -> None:
+        """Results, for the coverage; what a brief answer leaves out is looked up."""
+        more = left_out(method, body, found, self._gateway) if isinstance(found, bytes) else ()
+        self.coverage.answered(method, found, briefly=more)
 
     def streamed(self, method: str, side: str, body: bytes) -> None:
         """I8: what the exchange is told is stored, is stored. I19."""

@@ -246,9 +246,9 @@ class Call:
         except asyncio.CancelledError:
             self._say(Failed(grpc.StatusCode.CANCELLED, "the server stops"))
             raise
+        self._world.seen.answered(self._name, self._request, found)
         place = f"rpc.reply:{self._name}"
         await self._world.at(place)
-        self._world.seen.answered(self._name, found)
         if self._world.strikes("reply_lost", place):
             self._lose()
         else:

@@ -30,8 +30,8 @@ class Watcher(Protocol):
     def request(self, method: str, body: bytes) -> Any:
         """A caller sends it. What it gives is given back with the response."""
 
-    def answered(self, method: str, found: object) -> None:
-        """A server has answered it."""
+    def answered(self, method: str, body: bytes, found: object) -> None:
+        """A server has answered what it was sent."""
 
     def response(self, method: str, memory: Any, body: bytes) -> None:
         """A caller gets the answer."""

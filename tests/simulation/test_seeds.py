@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from simulation.faults import Strike
 from simulation.main import RACING_SECONDS
 from simulation.plan import Plan
 from simulation.races import RACES
 from simulation.run import Tools, run
-from simulation.scenario import many_trades
+from simulation.scenario import many_trades, steady_customers
 from tests.simulation.mistakes import no_idempotency
 
 _ROOT = Path(__file__).parents[2]
@@ -49,6 +50,15 @@ def test_lost_nudges_are_noticed_by_counters_alone(simulated: Tools, lost: float
     # A customer's next nudge, or the end of the trade before, makes up for some.
     assert lost < 1.0 or verdict.heals["swept"] >= 1
     assert verdict.heals["doubted"] == verdict.heals["resent"] == 0
+
+
+def test_what_brief_answers_leave_out_is_counted(simulated: Tools) -> None:
+    lost = Strike("reply_lost", "gateway", "rpc.reply:SubmitOrders")
+    plan = Plan("brief", rates={}, script=[lost], customers=steady_customers())
+    codes = run(plan, simulated).coverage.codes
+    assert codes["SubmitOrders ORDER_STATE_PENDING"] >= 1
+    assert codes["SubmitOrders ORDER_STATE_DONE"] == 1, "it was submitted again"
+    assert codes["ApplyReports CODE_APPLIED"] > 1
 
 
 def test_a_seed_gives_the_same_trace_again(simulated: Tools) -> None:
