@@ -21,8 +21,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Port, msgspec.Meta(description="Operators' door on 127.0.0.1; 0: a free port.")
     ] = 7401
     inner_port: Annotated[
-        Port,
-        msgspec.Meta(description="First of the 32 ports of everything behind; 0: free ports."),
+        int,
+        msgspec.Meta(
+            ge=0,
+            le=65535 - 31,
+            description="First of the 32 ports of everything behind; 0: free ports.",
+        ),
     ] = 7410
     routes: Annotated[
         str,
