@@ -9,7 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from services.reconciliation.domain.day import SealedDay
 from services.reconciliation.domain.progress import Progress
-from services.reconciliation.domain.sighting import Sighting, Source
+from services.reconciliation.domain.sighting import Sighting, Source, bounded
 from services.reconciliation.store.breaks import StoredBreak
 from stockbroker.common.v1.terms_pb2 import Side
 from stockbroker.reconciliation.v1 import break_pb2, day_pb2
@@ -61,8 +61,8 @@ def day_to(found: SealedDay, *, with_breaks: bool) -> day_pb2.Day:
             day_pb2.DayOfSource(
                 source=break_pb2.Source.ValueType(each.source),
                 executions=each.executions,
-                quantity=each.quantity,
-                notional_micros=each.notional_micros,
+                quantity=bounded(each.quantity),
+                notional_micros=bounded(each.notional_micros),
                 corrections=each.corrections,
             )
             for each in report.sources

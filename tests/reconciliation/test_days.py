@@ -6,7 +6,8 @@ import psycopg
 import pytest
 
 from services.reconciliation.domain.day import FIRST_SEAL, seal, write
-from services.reconciliation.domain.sighting import Source
+from services.reconciliation.domain.sighting import MOST, Source
+from services.reconciliation.telling import day_to
 from tests.reconciliation.scripted import Desk, MakeDesk, but
 
 
@@ -72,3 +73,18 @@ async def test_a_sealed_day_cannot_be_changed(desk: Desk, postgres_url: str) -> 
     await desk.rounds_for(2)
     with psycopg.connect(postgres_url) as connection, pytest.raises(psycopg.Error):
         connection.execute("UPDATE day SET report = '{}'")
+
+
+async def test_what_a_venue_should_never_have_told_keeps_no_day_from_being_read(
+    desk: Desk,
+) -> None:
+    """Two fills of more than a day can be worth: together they are no number of the contract."""
+    for number in range(2):
+        desk.sources[Source.VENUE].add(f"huge-{number}", shares=MOST, cash_micros=-MOST)
+    await desk.rounds_for(8)
+    desk.clock.pass_seconds(9 * 3600 + 20 * 60)
+    await desk.rounds_for(2)
+    (day,) = await desk.days()
+    told = day_to(day, with_breaks=True)
+    assert (told.sources[0].quantity, told.sources[0].notional_micros) == (MOST, MOST)
+    assert told.seal == seal(write(day.report), FIRST_SEAL)

@@ -157,5 +157,5 @@ def _name(each: Sighting) -> tuple[int, str, str, int]:
 
 
 def bounded(number: int) -> int:
-    """What the database can keep of a number that nobody should have told."""
+    """What 64 bits can keep of a number that nobody should have told."""
     return max(-MOST, min(number, MOST))
