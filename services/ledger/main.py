@@ -7,15 +7,16 @@ from pathlib import Path
 from typing import Annotated
 
 import msgspec
+import psycopg
 from msgspec import Meta
+from psycopg import AsyncConnection
 
 from libs import process
 from libs.auth import Verifier
 from libs.clock import SystemClock
-from libs.postgres import Pool, migrate
+from libs.postgres import Lane, Pool, migrate
 from libs.postgres.upkeep import keep_ahead
 from libs.proof.checkpoint import read_signing_key
-from libs.refusals import Unavailable
 from libs.rpc import RpcServer
 from libs.tasks import end
 from services.ledger.auditor import Auditor
@@ -81,6 +82,8 @@ async def house(settings: Settings) -> AsyncIterator[RpcServer]:
     async with AsyncExitStack() as stack:
         pool = Pool(settings.database_url, size=settings.read_connections, name="ledger-read")
         stack.push_async_callback(pool.close)
+        health = Lane(settings.database_url, name="ledger-health")
+        stack.push_async_callback(health.close)
 
         async def on_change(is_writer: bool) -> None:
             if is_writer:
@@ -123,7 +126,7 @@ async def house(settings: Settings) -> AsyncIterator[RpcServer]:
             rpc.lives_by(months)
             stack.push_async_callback(end, months)
             while True:
-                is_there, takes_changes = await _answers(pool)
+                is_there, takes_changes = await _answers(health)
                 await rpc.set_ready(is_there, PORTFOLIO)
                 await rpc.set_ready(takes_changes and tenure.epoch is not None, "", LEDGER)
                 await asyncio.sleep(_HEALTH_SECONDS)
@@ -134,13 +137,19 @@ async def house(settings: Settings) -> AsyncIterator[RpcServer]:
         yield rpc
 
 
-async def _answers(pool: Pool) -> tuple[bool, bool]:
-    """Whether the database is there, and whether it takes changes."""
+async def _answers(health: Lane) -> tuple[bool, bool]:
+    """Whether the database is there, and whether it takes changes.
+
+    By a connection of its own: readers who take all of theirs are no sign of anything.
+    """
+
+    async def takes_changes(connection: AsyncConnection) -> bool:
+        cursor = await connection.execute("SHOW transaction_read_only")
+        return await cursor.fetchone() == ("off",)
+
     try:
-        async with pool.connection() as connection:
-            cursor = await connection.execute("SHOW transaction_read_only")
-            return True, await cursor.fetchone() == ("off",)
-    except Unavailable:
+        return True, await health.attempt(takes_changes)
+    except psycopg.Error:
         return False, False
 
 
