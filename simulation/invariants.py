@@ -1,6 +1,6 @@
 """The promises, checked from outside: on every commit, on every message, and on all of history.
 
-Written without the services' rules: this is the second opinion. I1 to I19 are those of
+Written without the services' rules: this is the second opinion. I1 to I20 are those of
 docs/SIMULATION.md.
 """
 
@@ -20,6 +20,7 @@ from simulation.resting import check_ends, check_rest, moving, unheard
 from simulation.scenario import Street
 from simulation.stops import check_sent, check_triggered
 from simulation.stories import check_story, outcome, stories
+from simulation.terms import check_terms
 from simulation.world import Violation, World
 from stockbroker.common.v1 import terms_pb2 as terms
 from stockbroker.exchange.v1 import exchange_service_pb2 as exchange_pb
@@ -208,6 +209,8 @@ class Eyes:
         triggered = check_triggered(self._gateway, self._exchange)
         self.coverage.codes["held stop triggered"] += len(triggered)
         check_ends(self._order, self._exchange, triggered=triggered)
+        customers = self._street.customers
+        check_terms(customers, told, self._order, self._exchange, triggered=triggered)
         for trade_id, lines in stories(self._order).items():
             check_story(trade_id, lines)
         self._check_seals()

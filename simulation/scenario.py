@@ -42,7 +42,8 @@ _PASSING = {
 class Customer:
     """One customer: deposits, wishes in order, and what the house answered.
 
-    `given`: all that was paid in, by asset, micros or shares.
+    `given`: all that was paid in, by asset, micros or shares. `replaces`: what was asked
+    for, by the ids of the wish and of the replace.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Customer:
     wishes: list[order_pb.PlaceTradeRequest]
     answers: dict[str, str] = field(default_factory=dict)
     canceled: set[str] = field(default_factory=set)
+    replaces: dict[tuple[str, str], order_pb.ReplaceTradeRequest] = field(default_factory=dict)
     given: Counter[str] = field(default_factory=Counter)
 
 
@@ -201,6 +203,7 @@ class Street:
     ) -> None:
         """Ask for other terms. It may be too late for that, or not their turn."""
         request.trade_id = customer.answers[wish.client_order_id]
+        customer.replaces[wish.client_order_id, request.client_order_id] = request
         await self.insist(customer.name, self._order.ReplaceTrade, request, also=_TOO_LATE)
 
     async def insist(

@@ -1,4 +1,4 @@
-"""Six mistakes to plant into the house, one at a time: a simulation that finds none is blind."""
+"""Mistakes to plant into the house, one at a time: a simulation that finds none is blind."""
 
 import random
 import uuid
@@ -7,17 +7,26 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 from unittest import mock
 
+from msgspec.structs import replace
+
+import services.exchange_gateway.venues.simulator_wire as simulator_wire
 import services.ledger.domain.deeds as deeds
 import services.order.service.execution as back_office
+import services.order.service.placing as placing
 from libs.refusals import Unavailable
+from services.exchange_gateway.domain import Order, Side
 from services.exchange_gateway.session.reporting import Reporting
 from services.execution.carrying import Carrying
 from services.execution.domain.trade import Held, Submitted, Trade
 from services.execution.neighbours import Gateway
 from services.execution.sweep import Sweeper
 from services.order.claiming import Claims, claim_trades
+from services.order.domain.placing import check
+from services.order.domain.terms import Terms
 from services.order.store.queue import Partitions
 from stockbroker.common.v1.reason_pb2 import Reason
+
+_DIFFERENCE = 200_000  # micros
 
 
 def fresh(*_: str) -> str:
@@ -114,6 +123,34 @@ def applied_before_stored() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def one_share_more() -> Iterator[None]:
+    """Trades are kept with a share more than was asked for, and the whole house is of one mind."""
+
+    def generous(*asked: Any) -> Terms:
+        terms = check(*asked)
+        return replace(terms, quantity=terms.quantity + 1)
+
+    with mock.patch.object(placing, "check", generous):
+        yield
+
+
+@contextmanager
+def sold_below_the_limit() -> Iterator[None]:
+    """The exchange is told another limit than the customer's, by as much as makes a difference."""
+    encode = simulator_wire.order_to
+
+    def cheap(order: Order, seq: int) -> bytes:
+        limit = order.terms.limit_price_micros
+        if order.terms.side == Side.SELL and limit > _DIFFERENCE:
+            terms = replace(order.terms, limit_price_micros=limit - _DIFFERENCE)
+            order = replace(order, terms=terms)
+        return encode(order, seq)
+
+    with mock.patch.object(simulator_wire, "order_to", cheap):
+        yield
+
+
 # By which promises each is found. A fill under a new id is booked twice, or its hold is over and it
 # never is; a refused order that works is filled without its hold, or on a trade that is over, and
 # what is told of it is impossible.
@@ -124,4 +161,6 @@ MISTAKES: Mapping[Callable[[], AbstractContextManager[None]], tuple[str, ...]] =
     acknowledged_before_stored: ("I8",),
     no_fence: ("I7",),
     applied_before_stored: ("I8",),
+    one_share_more: ("I20",),
+    sold_below_the_limit: ("I20",),
 }
