@@ -10,6 +10,13 @@ from libs.postgres.lost import TIMEOUTS
 from libs.refusals import Unavailable
 from stockbroker.common.v1.reason_pb2 import Reason
 
+# The last one: another server is just taking over from the one that was met.
+_PASSING = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    psycopg.errors.ReadOnlySqlTransaction,
+)
+
 
 class Pool:
     """Connections that come back when they are lost; a caller waits `wait_seconds` for one."""
@@ -41,5 +48,5 @@ class Pool:
         try:
             async with self._pool.connection() as connection:
                 yield connection
-        except (PoolTimeout, psycopg.OperationalError, psycopg.InterfaceError) as error:
+        except (PoolTimeout, *_PASSING) as error:
             raise Unavailable(Reason.REASON_UNAVAILABLE, "the database does not answer") from error

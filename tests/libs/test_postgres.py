@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 from psycopg import sql
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from libs.postgres import Lane, Pool, migrate
 from libs.postgres.flight import Connection
@@ -318,3 +318,14 @@ async def _is_given_up(connection: psycopg.AsyncConnection[Any]) -> None:
         assert way.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 5
         assert way.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL) == 2
         assert way.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT) == 3
+
+
+async def test_a_pool_whose_server_takes_no_changes_says_that_it_is_unavailable(
+    postgres_url: str,
+) -> None:
+    pool = Pool(make_conninfo(postgres_url, options="-c default_transaction_read_only=on"))
+    await pool.open()
+    with pytest.raises(Unavailable):
+        async with pool.connection() as connection:
+            await connection.execute("CREATE TABLE thing (id int)")
+    await pool.close()
