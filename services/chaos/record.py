@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from libs.clock import Clock
 from services.chaos.domain.checks import check_customer
-from services.chaos.domain.history import SILENT, Ack, Event, ReplaceAck
+from services.chaos.domain.history import SILENT, Ack, Event, Order, ReplaceAck
 from services.chaos.domain.recovery import Timing
 from services.chaos.domain.verdict import Claim, Violation
 
@@ -48,6 +48,7 @@ class Record:
         self._clock = clock
         self.acks: dict[str, list[Ack]] = defaultdict(list)
         self.events: dict[str, list[Event]] = defaultdict(list)
+        self.orders: dict[tuple[str, str], Order] = {}  # by customer and id
         self.replaces: list[ReplaceAck] = []
         self.prices: dict[str, int] = {}  # by symbol, of the last fill told
         self.resting: dict[str, Event] = {}  # as told last, by trade
@@ -65,9 +66,11 @@ class Record:
         self._changed: dict[str, None] = {}
         self._found: dict[str, list[Violation]] = {}
 
-    def asked(self, customer: str, client_order_id: str) -> None:
+    def asked(self, customer: str, order: Order) -> None:
         """A customer begins to ask for an order."""
-        self._asked_at.setdefault((customer, client_order_id), self._clock.monotonic())
+        key = customer, order.client_order_id
+        self.orders.setdefault(key, order)
+        self._asked_at.setdefault(key, self._clock.monotonic())
 
     def answered(self, customer: str, client_order_id: str, trade_id: str) -> None:
         """The order is recorded as this trade."""

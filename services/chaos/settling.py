@@ -78,6 +78,7 @@ async def read_all(load: Load, record: Record, books: Books) -> History:
         replaces=record.replaces,
         unanswered=await books.databases.unanswered(),
         resolved=books.resolved,
+        orders=record.orders,
     )
 
 

@@ -70,7 +70,7 @@ class Trader:
 
         The same id makes it one trade, however often it is sent.
         """
-        self._record.asked(self.customer.name, order.client_order_id)
+        self._record.asked(self.customer.name, order)
         while True:
             try:
                 trade_id = await self.customer.place(order)

@@ -9,6 +9,7 @@ from services.chaos.domain.history import (
     Fill,
     History,
     Journal,
+    Order,
     Transfer,
     Venue,
 )
@@ -43,6 +44,12 @@ STORY = (
     event(7, "ACCEPTED", SECOND, "IN_PROGRESS"),
     event(8, "EXECUTED", SECOND, "FILLED", filled_quantity=2, fill=SOLD),
 )
+
+
+def asked_for(story: Sequence[Event]) -> dict[tuple[str, str], Order]:
+    """The orders that make such a story Alice's."""
+    placed = [one.order for one in story if one.kind == "PLACED"]
+    return {(ALICE, order.client_order_id): order for order in placed}
 
 
 def entries(*, after: Sequence[tuple[int, str, str, int, int]]) -> list[Entry]:
@@ -108,4 +115,5 @@ GOOD = History(
     events={ALICE: STORY},
     venue=Venue((BOUGHT, SOLD), frozenset({FIRST, SECOND})),
     journal=Journal(TRANSFERS, ENTRIES),
+    orders=asked_for(STORY),
 )

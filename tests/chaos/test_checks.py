@@ -26,6 +26,7 @@ from tests.chaos.stories import (
     SOLD,
     STORY,
     TRANSFERS,
+    asked_for,
     event,
     transfer,
 )
@@ -52,6 +53,23 @@ def test_an_answered_order_that_is_nowhere_is_lost() -> None:
     spoiled = replace(GOOD, acks=[*GOOD.acks, Ack(ALICE, "o-3", "trade-3")])
     (found,) = check(spoiled)
     assert (found.claim, found.subject) == (Claim.LOST, "trade-3")
+
+
+def test_a_trade_that_is_not_what_was_asked_for_is_found() -> None:
+    asked = GOOD.orders[ALICE, "o-1"]
+    spoiled = replace(GOOD, orders={**GOOD.orders, (ALICE, "o-1"): replace(asked, quantity=1)})
+    (found,) = check(spoiled)
+    assert (found.claim, found.subject) == (Claim.BOOKS, FIRST)
+
+
+def test_a_trade_that_nobody_asked_for_is_found() -> None:
+    (found,) = check(replace(GOOD, orders={(ALICE, "o-1"): GOOD.orders[ALICE, "o-1"]}))
+    assert (found.claim, found.subject) == (Claim.DOUBLE, SECOND)
+
+
+def test_a_drill_in_which_nothing_was_filled_proves_nothing() -> None:
+    nothing = History(endowments={}, acks=(), events={ALICE: ()})
+    assert _claims(nothing) == {Claim.STUCK}
 
 
 def test_a_customer_without_any_event_has_lost_their_trades() -> None:
@@ -141,7 +159,7 @@ def test_a_trade_that_is_canceled_while_it_waits_lets_the_next_one_start() -> No
     waits = replace(event(3, "PLACED", "trade-3", "PLACED"), client_order_id="o-3")
     canceled = replace(waits, kind="CANCELED", status="CANCELED", reason="CANCELED_BY_CUSTOMER")
     story = _renumbered([*STORY[:2], waits, *STORY[2:4], canceled, *STORY[4:]])
-    assert check(_with_story(story)) == []
+    assert check(replace(_with_story(story), orders=asked_for(story))) == []
 
 
 def test_a_cancel_that_came_too_late_changes_nothing() -> None:

@@ -10,7 +10,7 @@ from services.chaos.domain.checks import check
 from services.chaos.domain.checks_of_customers import check_prices
 from services.chaos.domain.history import Event, Gateway, History, ReplaceAck, Terms
 from services.chaos.domain.verdict import Claim
-from tests.chaos.stories import ALICE, BOUGHT, FIRST, GOOD, SECOND, STORY, event
+from tests.chaos.stories import ALICE, BOUGHT, FIRST, GOOD, SECOND, STORY, asked_for, event
 
 _BEFORE, _AFTER = Terms(3, 70), Terms(2, 60)
 _LIMIT: dict[str, Any] = {"order_type": "LIMIT", "time_in_force": "GTC"}
@@ -45,6 +45,7 @@ _ACK = ReplaceAck(ALICE, "r-1", FIRST, Terms(2, 60))
 _WELL = replace(
     GOOD,
     events={ALICE: _REVISED},
+    orders=asked_for(_REVISED),
     venue=replace(GOOD.venue, terms=_TERMS),
     gateway=Gateway(_TERMS),
     replaces=(_ACK, _ACK),

@@ -7,7 +7,7 @@ import pytest
 from services.chaos.domain.checks import check
 from services.chaos.domain.history import Gateway, HeldStop, History, Terms
 from services.chaos.domain.verdict import Claim
-from tests.chaos.stories import ALICE, FIRST, GOOD, SECOND, STORY
+from tests.chaos.stories import ALICE, FIRST, GOOD, SECOND, STORY, asked_for
 
 _STORY = [
     replace(one, order_type="STOP", stop_price_micros=59) if one.trade_id == FIRST else one
@@ -18,6 +18,7 @@ _MET = HeldStop(FIRST, "BUY", 59, is_triggered=True, trigger_price_micros=60)
 _BY_HOUSE = replace(
     GOOD,
     events={ALICE: _STORY},
+    orders=asked_for(_STORY),
     venue=replace(GOOD.venue, terms=_TERMS),
     gateway=Gateway(_TERMS, (_MET,)),
 )

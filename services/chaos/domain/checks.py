@@ -40,6 +40,7 @@ def check(history: History) -> list[Violation]:
             for name in names
             for violation in check_customer(name, acks[name], history.events.get(name, ()))
         ),
+        *customers.check_asked(history),
         *customers.check_resolved(history),
         *replaces.check_replaces(history),
         *replaces.check_answers(history),

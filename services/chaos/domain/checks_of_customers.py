@@ -3,7 +3,14 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
-from services.chaos.domain.history import ABOUT_WISHES, AMENDING, SCRIPTED, Ack, Event, History
+from services.chaos.domain.history import (
+    ABOUT_WISHES,
+    AMENDING,
+    SCRIPTED,
+    Ack,
+    Event,
+    History,
+)
 from services.chaos.domain.verdict import Claim, Violation
 
 _ANY_TIME = ABOUT_WISHES | AMENDING
@@ -161,6 +168,26 @@ def check_acks(customer: str, acks: Iterable[Ack], events: Sequence[Event]) -> I
         if len(all_trades) > 1:
             words = f"order {order} of {customer} is {len(all_trades)} trades: {sorted(all_trades)}"
             yield Violation(Claim.DOUBLE, order, words)
+
+
+def check_asked(history: History) -> Iterator[Violation]:
+    """What is placed is what its customer asked for, and nothing else is; and something is filled.
+
+    A drill in which nothing is filled proves nothing.
+    """
+    for customer, events in history.events.items():
+        for event in events:
+            if event.kind != "PLACED":
+                continue
+            asked = history.orders.get((customer, event.client_order_id))
+            if asked is None:
+                words = f"order {event.client_order_id} of {customer} was never asked for"
+                yield Violation(Claim.DOUBLE, event.trade_id, words)
+            elif asked != event.order:
+                words = f"{customer} asked for {asked}, placed is {event.order}"
+                yield Violation(Claim.BOOKS, event.trade_id, words)
+    if not history.venue.fills:
+        yield Violation(Claim.STUCK, "exchange", "nothing was filled")
 
 
 def check_placing(

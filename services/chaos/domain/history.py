@@ -158,6 +158,20 @@ class Event:
         return self.order_type in STOPS
 
     @property
+    def order(self) -> Order:
+        """What was asked for, as it stands."""
+        return Order(
+            client_order_id=self.client_order_id,
+            side=self.side,
+            symbol=self.symbol,
+            quantity=self.quantity,
+            order_type=self.order_type,
+            limit_price_micros=self.limit_price_micros,
+            stop_price_micros=self.stop_price_micros,
+            time_in_force=self.time_in_force,
+        )
+
+    @property
     def terms(self) -> Terms:
         """What a replace may change, as it stands."""
         return Terms(self.quantity, self.limit_price_micros, self.stop_price_micros)
@@ -236,7 +250,8 @@ class History:
     """All of it. `endowments`: customer -> asset -> what they were given at the start.
 
     `unanswered`: trade and words for each request that a service has no answer to. `resolved`:
-    trades of which an operator has said that the exchange never had them.
+    trades of which an operator has said that the exchange never had them. `orders`: what was asked
+    for, by customer and id.
     """
 
     endowments: Mapping[str, Mapping[str, int]]
@@ -248,3 +263,4 @@ class History:
     replaces: Sequence[ReplaceAck] = ()
     unanswered: Sequence[tuple[str, str]] = ()
     resolved: frozenset[str] = frozenset()
+    orders: Mapping[tuple[str, str], Order] = field(default_factory=dict)
