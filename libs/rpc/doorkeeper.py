@@ -7,13 +7,14 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from functools import lru_cache
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 import grpc
 import structlog
 from prometheus_client import Counter, Histogram
 
-from libs.auth import Principal, Role, Verifier, set_caller
+from libs.auth import Principal, Role, Verifier, caller, set_caller
 from libs.clock import Clock
 from libs.refusals import Denied, Internal, Invalid, Refusal, Unauthenticated, Unavailable
 from libs.rpc.status import to_status
@@ -31,6 +32,7 @@ Read = Callable[[Any], Any]
 
 _handled = Counter("grpc_server_handled", "RPCs ended", ["method", "code"])
 _seconds = Histogram("grpc_server_handling_seconds", "Seconds an RPC took", ["method"])
+_NO_MORE = object()
 _log = structlog.get_logger()
 
 
@@ -84,9 +86,11 @@ class Doorkeeper(grpc.aio.ServerInterceptor):
             or handler.stream_unary
             or handler.stream_stream
         )
-        wrap = self._wrap_stream if handler.response_streaming else self._wrap_unary
         # A single request is read behind the door, so that one that cannot be is refused properly.
         is_single = not handler.request_streaming
+        wrap = self._wrap_unary
+        if handler.response_streaming:
+            wrap = self._wrap_watch if is_single else self._wrap_stream
         read = _reading(handler.request_deserializer) if is_single else _as_it_is
         return make(
             wrap(method, behaviour, read),
@@ -121,6 +125,32 @@ class Doorkeeper(grpc.aio.ServerInterceptor):
                 visit.end("OK")
 
         return answer
+
+    def _wrap_watch(self, method: str, behaviour: Any, read: Read) -> Any:
+        """A stream on which nothing more is asked, so that it costs nobody an answer to end it."""
+
+        async def watch(request: Any, context: Context) -> AsyncIterator[Any]:
+            responses = behaviour(request, context)
+            expires_at = caller().expires_at
+            while (response := await self._next(responses, expires_at)) is not _NO_MORE:
+                yield response
+
+        return self._wrap_stream(method, watch, read)
+
+    async def _next(self, responses: AsyncIterator[Any], expires_at: float) -> Any:
+        """The next response, or _NO_MORE. Raises Unavailable once the caller's token is over.
+
+        Who comes again, as after any stream that was cut off, needs a new one.
+        """
+        left = None if expires_at == inf else expires_at - self._clock.now().timestamp()
+        try:
+            async with asyncio.timeout(left) as lasting:
+                return await anext(responses, _NO_MORE)
+        except TimeoutError:
+            if not lasting.expired():
+                raise
+        text = "the token of this stream is over; come again with a new one"
+        raise Unavailable(Reason.REASON_UNAVAILABLE, text)
 
 
 class _Visit:

@@ -23,6 +23,7 @@ from tests.support.wait import until
 
 SERVICE = "stockbroker.order.v1.OrderService"
 CUSTOMERS = frozenset({Role.CUSTOMER})
+SILENT = 7
 
 
 class _Orders(pb_grpc.OrderServiceServicer):
@@ -44,6 +45,8 @@ class _Orders(pb_grpc.OrderServiceServicer):
     async def WatchTrades(
         self, request: pb.WatchTradesRequest, context: object
     ) -> AsyncIterator[pb.WatchTradesResponse]:
+        if request.after_seq == SILENT:
+            await asyncio.Event().wait()
         for seq in range(3):
             yield pb.WatchTradesResponse(heartbeat=pb.WatchTradesResponse.Heartbeat(head_seq=seq))
         raise NotFound(Reason.REASON_TRADE_NOT_FOUND, "the end")
@@ -184,6 +187,20 @@ async def test_a_stream_gives_its_messages_and_then_its_refusal(
             seen.append(response.heartbeat.head_seq)  # noqa: PERF401 - what came before the end
     assert seen == [0, 1, 2]
     assert reason_of(failed.value) == "TRADE_NOT_FOUND"
+
+
+async def test_a_stream_ends_with_the_token_it_was_opened_with(
+    channel: grpc.aio.Channel, keys: Keys
+) -> None:
+    token = keys.signer.mint("alice", Role.CUSTOMER, seconds=1)
+    call = pb_grpc.OrderServiceStub(channel).WatchTrades(
+        pb.WatchTradesRequest(after_seq=SILENT), metadata=bearer(token), timeout=30
+    )
+    with pytest.raises(grpc.aio.AioRpcError) as ended:
+        await call.read()
+    assert ended.value.code() == grpc.StatusCode.UNAVAILABLE
+    assert "the token of this stream is over" in str(ended.value.details())
+    assert (await _fails(channel, token)).code() == grpc.StatusCode.UNAUTHENTICATED
 
 
 async def test_health_tells_readiness_to_everybody(
