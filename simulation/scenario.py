@@ -28,6 +28,7 @@ _CALL_SECONDS = 3.0
 _TAKERS = 1_000_000  # ids of their orders begin here
 _AGAIN_SECONDS = (0.05, 0.8)
 _LIMITED = 0.35
+_JUST_ENOUGH = 0.4  # of customers have the means for their first trade, or lack the last of it
 _TIMES = (terms.TIME_IN_FORCE_IOC, terms.TIME_IN_FORCE_FOK, terms.TIME_IN_FORCE_GTC)
 _TOO_LATE = (grpc.StatusCode.FAILED_PRECONDITION,)  # it has ended
 _PASSING = {
@@ -71,7 +72,19 @@ def customers_by(seed: str) -> list[Customer]:
     ]
     for number in range(rng.randint(3, 8)):
         rng.choice(customers).wishes.append(_wish(rng, number))
+    just_enough = random.Random(f"{seed}/just enough")
+    for customer in customers:
+        if customer.wishes and just_enough.random() < _JUST_ENOUGH:
+            _give_what_it_takes(customer, customer.wishes[0], less=just_enough.choice((0, 1)))
     return customers
+
+
+def _give_what_it_takes(customer: Customer, wish: order_pb.PlaceTradeRequest, *, less: int) -> None:
+    """Means for just this trade, or one share or one micro less."""
+    if wish.side == terms.SIDE_SELL:
+        customer.shares[wish.symbol] = wish.quantity - less
+    elif wish.limit_price_micros:
+        customer.cash_micros = wish.quantity * wish.limit_price_micros - less
 
 
 def _wish(rng: random.Random, number: int) -> order_pb.PlaceTradeRequest:

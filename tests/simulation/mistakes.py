@@ -20,6 +20,8 @@ from services.execution.carrying import Carrying
 from services.execution.domain.trade import Held, Submitted, Trade
 from services.execution.neighbours import Gateway
 from services.execution.sweep import Sweeper
+from services.ledger.domain.attempt import Attempt, CannotDo
+from services.ledger.domain.operations import PlaceHold
 from services.order.claiming import Claims, claim_trades
 from services.order.domain.placing import check
 from services.order.domain.terms import Terms
@@ -151,6 +153,21 @@ def sold_below_the_limit() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def last_micro_kept_back() -> Iterator[None]:
+    """Nobody may hold the last micro, or the last share, that is theirs."""
+    place = Attempt._place
+
+    def stingy(self: Attempt, hold: PlaceHold) -> int:
+        account = self._books.account(hold.account)
+        if account is not None and hold.amount and hold.amount == account.available:
+            raise CannotDo(Reason.REASON_INSUFFICIENT_FUNDS)
+        return place(self, hold)
+
+    with mock.patch.object(Attempt, "_place", stingy):
+        yield
+
+
 # By which promises each is found. A fill under a new id is booked twice, or its hold is over and it
 # never is; a refused order that works is filled without its hold, or on a trade that is over, and
 # what is told of it is impossible.
@@ -163,4 +180,5 @@ MISTAKES: Mapping[Callable[[], AbstractContextManager[None]], tuple[str, ...]] =
     applied_before_stored: ("I8",),
     one_share_more: ("I20",),
     sold_below_the_limit: ("I20",),
+    last_micro_kept_back: ("I21",),
 }
