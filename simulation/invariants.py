@@ -6,13 +6,14 @@ docs/SIMULATION.md.
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from simulation.brief import left_out
 from simulation.cancels import check_cancels, under_way
 from simulation.coverage import Coverage
 from simulation.database import Database
+from simulation.epochs import check_epochs, under_old_epochs
 from simulation.fills import check_fills, check_owned, count, told_by
 from simulation.heals import unexplained
 from simulation.means import check_refused
@@ -26,7 +27,6 @@ from simulation.world import Violation, World
 from stockbroker.common.v1 import terms_pb2 as terms
 from stockbroker.exchange.v1 import exchange_service_pb2 as exchange_pb
 from stockbroker.execution.v1 import execution_service_pb2 as execution_pb
-from stockbroker.order.v1 import order_execution_service_pb2 as order_pb
 
 _NEVER_SAID = (
     "rpc_failed",
@@ -80,25 +80,15 @@ class Eyes:
 
     # Messages.
 
-    def request(self, method: str, body: bytes) -> frozenset[int]:
-        """I8: facts are stored before they are acted on. Gives partitions whose epoch is over."""
+    def request(self, method: str, body: bytes) -> Collection[object]:
+        """I8: facts are stored before they are acted on. Gives what is under an old epoch (I7)."""
         if method == "ApplyReports":
             self._world.watch(lambda: self._are_stored(body))
-        if method != "ClaimTrades":
-            return frozenset()
-        epochs = dict(self._order.rows("SELECT partition, epoch FROM execution_partition"))
-        grants = [claim.grant for claim in order_pb.ClaimTradesRequest.FromString(body).claims]
-        return frozenset(g.partition for g in grants if epochs[g.partition] > g.epoch)
+        return under_old_epochs(method, body, self._order, self._gateway)
 
-    def response(self, method: str, over: frozenset[int], body: bytes) -> None:
+    def response(self, method: str, old: Collection[object], body: bytes) -> None:
         """An epoch that is over claims nothing."""
-        if method == "ClaimTrades":
-            trades = order_pb.ClaimTradesResponse.FromString(body).trades
-            claimed = {trade.partition for trade in trades}
-            if claimed & over:
-                self._world.broken(
-                    Violation(f"I7: claimed under an epoch that is over: {claimed & over}")
-                )
+        self._world.watch(lambda: check_epochs(method, old, body))
 
     def answered(self, method: str, body: bytes, found: object) -> None:
         """Results, for the coverage; what a brief answer leaves out is looked up."""

@@ -13,6 +13,7 @@ import services.exchange_gateway.venues.simulator_wire as simulator_wire
 import services.ledger.domain.deeds as deeds
 import services.order.service.execution as back_office
 import services.order.service.placing as placing
+from libs.partition import partition_of
 from libs.refusals import Unavailable
 from services.exchange_gateway.domain import Order, Side
 from services.exchange_gateway.session.reporting import Reporting
@@ -26,6 +27,7 @@ from services.order.claiming import Claims, claim_trades
 from services.order.domain.placing import check
 from services.order.domain.terms import Terms
 from services.order.store.queue import Partitions
+from services.order.store.requests import Requests
 from stockbroker.common.v1.reason_pb2 import Reason
 
 _DIFFERENCE = 200_000  # micros
@@ -110,6 +112,21 @@ def no_fence() -> Iterator[None]:
 
 
 @contextmanager
+def no_fence_of_requests() -> Iterator[None]:
+    """Cancels and replaces are claimed under whatever epoch."""
+    claim = Requests.claim
+
+    async def trusting(self: Requests, _: Sequence[str], epochs: Mapping[int, int]) -> Any:
+        cursor = await self._connection.execute("SELECT DISTINCT customer_id FROM open_request")
+        waiting = [customer_id for (customer_id,) in await cursor.fetchall()]
+        led = [each for each in waiting if partition_of(each) in epochs]
+        return await claim(self, led, epochs)
+
+    with mock.patch.object(Requests, "claim", trusting):
+        yield
+
+
+@contextmanager
 def applied_before_stored() -> Iterator[None]:
     """Reports are handed on first and stored afterwards."""
 
@@ -177,6 +194,7 @@ MISTAKES: Mapping[Callable[[], AbstractContextManager[None]], tuple[str, ...]] =
     no_sweep: ("I9",),
     acknowledged_before_stored: ("I8",),
     no_fence: ("I7",),
+    no_fence_of_requests: ("I7",),
     applied_before_stored: ("I8",),
     one_share_more: ("I20",),
     sold_below_the_limit: ("I20",),

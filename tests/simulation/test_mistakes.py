@@ -12,7 +12,12 @@ import pytest
 from simulation.faults import Strike
 from simulation.plan import Plan
 from simulation.run import Tools, run
-from tests.simulation.mistakes import MISTAKES, no_fence, timeout_taken_for_rejection
+from tests.simulation.mistakes import (
+    MISTAKES,
+    no_fence,
+    no_fence_of_requests,
+    timeout_taken_for_rejection,
+)
 
 _MOST_SEEDS = 60
 _ANSWER_LOST = ("reply_lost", "gateway", "rpc.reply:SubmitOrders")
@@ -20,6 +25,7 @@ _STANDS_STILL = ("stop", "execution", "rpc.send:ClaimTrades")
 _STRIKES: Mapping[Callable[[], AbstractContextManager[None]], Sequence[Strike]] = {
     timeout_taken_for_rejection: [Strike(*_ANSWER_LOST, nth) for nth in (1, 3, 5)],
     no_fence: [Strike(*_STANDS_STILL, nth) for nth in (2, 6)],
+    no_fence_of_requests: [Strike(*_STANDS_STILL, nth) for nth in (2, 6)],
 }
 
 
