@@ -10,6 +10,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ class Principal:
 
     subject: str
     role: Role
-    expires_at: float = field(default=float("inf"), compare=False)  # seconds since 1970
+    expires_at: float = field(default=inf, compare=False)  # seconds since 1970
 
 
 _caller: ContextVar[Principal] = ContextVar("caller")
@@ -80,6 +81,12 @@ class Verifier:
             self._known.clear()
         self._known[token] = principal
         return principal
+
+    def seconds_left(self, principal: Principal) -> float | None:
+        """How long the token lasts that it was verified by; None: for ever."""
+        if principal.expires_at == inf:
+            return None
+        return principal.expires_at - self._clock.now().timestamp()
 
     def _decode(self, token: str) -> Principal:
         try:

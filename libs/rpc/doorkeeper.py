@@ -7,7 +7,6 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from functools import lru_cache
-from math import inf
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -131,20 +130,19 @@ class Doorkeeper(grpc.aio.ServerInterceptor):
 
         async def watch(request: Any, context: Context) -> AsyncIterator[Any]:
             responses = behaviour(request, context)
-            expires_at = caller().expires_at
-            while (response := await self._next(responses, expires_at)) is not _NO_MORE:
+            principal = caller()
+            while (response := await self._next(responses, principal)) is not _NO_MORE:
                 yield response
 
         return self._wrap_stream(method, watch, read)
 
-    async def _next(self, responses: AsyncIterator[Any], expires_at: float) -> Any:
+    async def _next(self, responses: AsyncIterator[Any], principal: Principal) -> Any:
         """The next response, or _NO_MORE. Raises Unavailable once the caller's token is over.
 
         Who comes again, as after any stream that was cut off, needs a new one.
         """
-        left = None if expires_at == inf else expires_at - self._clock.now().timestamp()
         try:
-            async with asyncio.timeout(left) as lasting:
+            async with asyncio.timeout(self._verifier.seconds_left(principal)) as lasting:
                 return await anext(responses, _NO_MORE)
         except TimeoutError:
             if not lasting.expired():

@@ -38,9 +38,14 @@ def test_a_token_is_refused_once_it_is_expired_even_when_it_was_seen_before(keys
 
 
 def _claims(**changes: Any) -> dict[str, Any]:
-    expires = datetime.now(UTC) + timedelta(minutes=5)
-    claims = {"iss": ISSUER, "sub": "alice", "aud": "stockbroker", "exp": expires} | changes
-    return {name: value for name, value in claims.items() if value is not None}
+    """What a token says; a timedelta is a time as far from now."""
+    good = {"iss": ISSUER, "sub": "alice", "aud": "stockbroker", "exp": timedelta(minutes=5)}
+    now = datetime.now(UTC)
+    return {
+        name: now + value if isinstance(value, timedelta) else value
+        for name, value in (good | changes).items()
+        if value is not None
+    }
 
 
 @pytest.mark.parametrize(
@@ -57,8 +62,8 @@ def _claims(**changes: Any) -> dict[str, Any]:
         {"sub": ""},
         {"sub": 7},
         {"exp": None},
-        {"exp": datetime.now(UTC) - timedelta(seconds=1)},
-        {"nbf": datetime.now(UTC) + timedelta(minutes=4)},
+        {"exp": timedelta(seconds=-1)},
+        {"nbf": timedelta(minutes=4)},
         {"nbf": "soon"},
     ],
 )
@@ -72,7 +77,7 @@ def test_a_token_with_a_wrong_claim_is_refused(keys: Keys, changes: dict[str, An
 
 def test_a_token_made_by_a_clock_that_is_a_little_ahead_is_good_at_once(keys: Keys) -> None:
     key_id = json.loads(Path(keys.jwks_file).read_text())["keys"][0]["kid"]
-    claims = _claims(nbf=datetime.now(UTC) + timedelta(seconds=9))
+    claims = _claims(nbf=timedelta(seconds=9))
     token = jwt.encode(claims, keys.key_file.read_bytes(), "EdDSA", headers={"kid": key_id})
     clock = _LaterClock()
     verifier = Verifier(keys.jwks_file, clock)
