@@ -23,7 +23,6 @@ PARTS = {
     *("order", "ledger", "execution", "exchange_gateway", "exchange_simulator", "reconciliation"),
 }
 # Of 40 that no other process is likely to want: below those of `free_port`.
-# Of 40 that follow each other, below those that `free_port` gives out.
 FIRST_PORT = 8_300 + os.getpid() % 40 * 40
 pytestmark = [pytest.mark.xdist_group("make_up"), pytest.mark.timeout(240)]
 
