@@ -16,7 +16,7 @@ from tenacity import (
 )
 
 from libs.postgres.flight import Connection
-from libs.postgres.lost import TIMEOUTS
+from libs.postgres.lost import AWAY, TIMEOUTS
 from libs.refusals import Unavailable
 from stockbroker.common.v1.reason_pb2 import Reason
 
@@ -24,10 +24,9 @@ Answer = TypeVar("Answer")
 
 # The last one: the server ended a transaction in which this process stood still for too long.
 _PASSING = (
-    psycopg.OperationalError,
+    *AWAY,
     psycopg.InterfaceError,
     psycopg.errors.IdleInTransactionSessionTimeout,
-    psycopg.errors.ReadOnlySqlTransaction,  # another server has taken over from this one
 )
 # The server itself gave up, whatever it says why: a full disk for example.
 _GIVEN_UP = {"PANIC", "FATAL"}

@@ -2,6 +2,11 @@
 
 from typing import Any, Final
 
+import psycopg
+
+# What passes when the server, or the one that takes over from it, is there again; that one takes no
+# changes at first.
+AWAY: Final = (psycopg.OperationalError, psycopg.errors.ReadOnlySqlTransaction)
 TIMEOUTS: Final[dict[str, Any]] = {
     "connect_timeout": 5,
     "keepalives_idle": 5,

@@ -18,12 +18,10 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from libs.postgres.lost import TIMEOUTS
+from libs.postgres.lost import AWAY, TIMEOUTS
 
 _NAME = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
 _LOCK = 0x5B0C_4E12
-# The last one: another server is just taking over from the one that was met.
-_PASSING = (psycopg.OperationalError, psycopg.errors.ReadOnlySqlTransaction)
 _NO_TRANSACTION = "-- no-transaction"
 _log = structlog.get_logger()
 
@@ -38,7 +36,7 @@ async def migrate(dsn: str, folder: Path) -> int:
     Raises BrokenMigrations when an applied file was changed, is missing, or a number is skipped.
     """
     async for attempt in AsyncRetrying(
-        retry=retry_if_exception_type(_PASSING),
+        retry=retry_if_exception_type(AWAY),
         wait=wait_random_exponential(multiplier=0.1, max=2),
     ):
         with attempt:

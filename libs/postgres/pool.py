@@ -6,16 +6,9 @@ from contextlib import asynccontextmanager
 import psycopg
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from libs.postgres.lost import TIMEOUTS
+from libs.postgres.lost import AWAY, TIMEOUTS
 from libs.refusals import Unavailable
 from stockbroker.common.v1.reason_pb2 import Reason
-
-# The last one: another server is just taking over from the one that was met.
-_PASSING = (
-    psycopg.OperationalError,
-    psycopg.InterfaceError,
-    psycopg.errors.ReadOnlySqlTransaction,
-)
 
 
 class Pool:
@@ -48,5 +41,5 @@ class Pool:
         try:
             async with self._pool.connection() as connection:
                 yield connection
-        except (PoolTimeout, *_PASSING) as error:
+        except (PoolTimeout, psycopg.InterfaceError, *AWAY) as error:
             raise Unavailable(Reason.REASON_UNAVAILABLE, "the database does not answer") from error

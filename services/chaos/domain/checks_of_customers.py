@@ -3,14 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
-from services.chaos.domain.history import (
-    ABOUT_WISHES,
-    AMENDING,
-    SCRIPTED,
-    Ack,
-    Event,
-    History,
-)
+from services.chaos.domain.history import ABOUT_WISHES, AMENDING, SCRIPTED, Ack, Event, History
 from services.chaos.domain.verdict import Claim, Violation
 
 _ANY_TIME = ABOUT_WISHES | AMENDING
