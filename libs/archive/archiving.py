@@ -30,6 +30,7 @@ from libs.archive.files import (
     write_manifest,
 )
 from libs.months import Month, MonthlyTable, months_between
+from libs.postgres.leaves import count_of
 from libs.postgres.partitions import (
     ALL_BEFORE,
     ARCHIVED,
@@ -70,8 +71,8 @@ class Archivable(Protocol):
         The partition need not be there: rows may lie in the default one.
         """
 
-    async def moved(self, connection: Connection, month: Month, rows: int) -> None:
-        """So many rows of the month were moved into its own partition, in this transaction."""
+    async def moving(self, connection: Connection, month: Month, rows: int) -> None:
+        """So many rows of the month are about to be moved into its own partition."""
 
     async def facts(
         self, connection: Connection, partition: Partition, schema: str
@@ -121,7 +122,7 @@ class Archiving:
         if (await cursor.fetchone()) != (True,):
             raise Busy(f"another run archives {self._what.table.name} just now")
         # Files must not depend on settings of whoever runs this.
-        for setting in _SETTINGS:
+        for setting in (*_SETTINGS, f"SET application_name = '{self._what.service}-archive'"):
             await self._connection.execute(setting)
 
     async def candidates(self, before: Month) -> list[Candidate]:
@@ -151,11 +152,10 @@ class Archiving:
         if candidate.partition is not None:
             return candidate.partition
 
-        async def moved(rows: int) -> None:
-            await self._what.moved(self._connection, candidate.month, rows)
-
+        rows = await count_of(self._connection, self._what.table, candidate.month)
+        await self._what.moving(self._connection, candidate.month, rows)
         with self._locking(candidate.month):
-            await gather(self._connection, self._what.table, candidate.month, moved=moved)
+            await gather(self._connection, self._what.table, candidate.month)
         known = await partitions(self._connection, self._what.table)
         return next(each for each in known if each.has(candidate.month))
 

@@ -90,9 +90,7 @@ async def _archive(
     console: Console, what: Archivable, where: tuple[str, Path, Month], wish: Wish
 ) -> None:
     url, folder, now = where
-    connection = await psycopg.AsyncConnection.connect(
-        url, autocommit=True, connect_timeout=10, application_name=f"{what.service}-archive"
-    )
+    connection = await psycopg.AsyncConnection.connect(url, autocommit=True, connect_timeout=10)
     async with connection:
         archiving = Archiving(connection, what, folder, now=now)
         await archiving.begin()

@@ -3,15 +3,12 @@
 All of it within a transaction that the caller owns.
 """
 
-from typing import LiteralString
-
 import psycopg
 from psycopg import sql
 
 from libs.months import Month, MonthlyTable
 
 Connection = psycopg.AsyncConnection
-_REMOVE: LiteralString = "DELETE FROM {default} WHERE {of_month}"
 _RIGHTS = ("INSERT", "UPDATE", "DELETE", "TRUNCATE")
 
 
@@ -43,44 +40,57 @@ async def make_like(connection: Connection, table: MonthlyTable, name: str) -> N
             await execute(connection, f"REVOKE {right} ON {{}} FROM CURRENT_USER", name)
 
 
-async def move_rows(connection: Connection, table: MonthlyTable, month: Month, *, into: str) -> int:
-    """What lies in the default partition, into a table of its own; nobody else changes it so.
+async def count_of(connection: Connection, table: MonthlyTable, month: Month) -> int:
+    """How many rows of a month lie in the default partition."""
+    cursor = await connection.execute(
+        sql.SQL("SELECT count(*) FROM {} WHERE {}").format(
+            sql.Identifier(f"{table.name}_default"), _of_month(table, month)
+        )
+    )
+    ((count,),) = await cursor.fetchall()
+    return int(count)
 
-    How many rows. Once they are removed where they were, nothing more has to be waited for: a move
-    that is given up removes none.
-    """
-    default, column = sql.Identifier(f"{table.name}_default"), sql.Identifier(table.column)
-    of_month = sql.SQL("{} >= {} AND {} < {}").format(
+
+def _of_month(table: MonthlyTable, month: Month) -> sql.Composed:
+    column = sql.Identifier(table.column)
+    return sql.SQL("{} >= {} AND {} < {}").format(
         column,
         sql.Literal(table.key.first(month)),
         column,
         sql.Literal(table.key.first(month.plus(1))),
     )
+
+
+async def move_rows(
+    connection: Connection, table: MonthlyTable, month: Month, *, into: str
+) -> None:
+    """What lies in the default partition, into a table of its own; nobody else changes it so.
+
+    Once rows are removed where they were, nothing more has to be waited for: a move that is given
+    up removes none.
+    """
+    default = sql.Identifier(f"{table.name}_default")
     statements = [
         "ALTER TABLE {default} DISABLE TRIGGER USER",
         "INSERT INTO {month} SELECT * FROM {default} WHERE {of_month}",
         # What it takes to attach the month.
         "LOCK TABLE ONLY {table} IN SHARE UPDATE EXCLUSIVE MODE",
         "LOCK TABLE {default} IN ACCESS EXCLUSIVE MODE",
-        _REMOVE,
+        "DELETE FROM {default} WHERE {of_month}",
         "ALTER TABLE {default} ENABLE TRIGGER USER",
     ]
     if not await _has_right(connection, f"{table.name}_default", "DELETE"):
         statements.insert(0, "GRANT DELETE ON {default} TO CURRENT_USER")
         statements.append("REVOKE DELETE ON {default} FROM CURRENT_USER")
-    count = 0
     for statement in statements:
-        cursor = await connection.execute(
+        await connection.execute(
             sql.SQL(statement).format(
                 table=sql.Identifier(table.name),
                 default=default,
                 month=sql.Identifier(into),
-                of_month=of_month,
+                of_month=_of_month(table, month),
             )
         )
-        if statement is _REMOVE:
-            count = cursor.rowcount
-    return count
 
 
 async def vouch(connection: Connection, table: MonthlyTable, name: str, ends: Month) -> None:

@@ -68,7 +68,7 @@ def name_of(table: MonthlyTable, month: Month) -> str:
     return f"{table.name}_{month.year:04d}_{month.month:02d}"
 
 
-async def nothing_said(*_: int) -> None:
+async def nothing_said() -> None:
     """Nobody has to know."""
 
 
@@ -119,21 +119,14 @@ async def ensure(
     return made
 
 
-async def gather(
-    connection: Connection,
-    table: MonthlyTable,
-    month: Month,
-    *,
-    moved: Callable[[int], Awaitable[None]] = nothing_said,
-) -> bool:
+async def gather(connection: Connection, table: MonthlyTable, month: Month) -> bool:
     """Give a month a partition of its own, with what of it lies in the default one.
 
     For months that are over: while rows are moved the default partition can not be written to.
-    `moved`: told how many they are, in the same transaction.
     """
 
     async def move(name: str) -> None:
-        await moved(await move_rows(connection, table, month, into=name))
+        await move_rows(connection, table, month, into=name)
 
     async def make() -> bool:
         return await _make(connection, table, month, move)

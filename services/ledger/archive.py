@@ -38,9 +38,9 @@ class Entries:
             return "entries lie in another month than they were recorded in"
         return ""
 
-    async def moved(self, connection: AsyncConnection, month: Month, rows: int) -> None:
+    async def moving(self, connection: AsyncConnection, month: Month, rows: int) -> None:
         """Have it on record, so that the auditor does not take them for removed."""
-        await leaving.say_moved(connection, month, rows)
+        await leaving.say_moving(connection, month, rows)
 
     async def facts(
         self, connection: AsyncConnection, partition: Partition, schema: str

@@ -22,7 +22,7 @@ from libs.clock import Clock
 from libs.postgres import Pool
 from libs.refusals import Unavailable
 from libs.tasks import end
-from services.ledger.domain.changes import Changes, Counters
+from services.ledger.domain.changes import Changes, Counters, Moving
 from services.ledger.domain.deeds import derived
 from services.ledger.store import invariants
 from services.ledger.store.history import read_end
@@ -109,7 +109,7 @@ class Auditor:
         async with self._lock:
             before = self._latest
             counters = await self._read_counters()
-            self._owes_full |= self._changes.note(counters, moved=await self._read_moved())
+            self._owes_full |= self._changes.note(counters, await self._read_moving())
             is_full = full or before is None or self._owes_full
             began = self._clock.monotonic()
             after = 0 if is_full or before is None else before.transfer_seq
@@ -155,18 +155,18 @@ class Auditor:
         """Whether anything was written since the latest look, by whomever."""
         if self._latest is None or (self._owes_state and self._is_time_for_state()):
             return True
-        return await self._read_counters() != self._counters
+        return self._changes.is_moving or await self._read_counters() != self._counters
 
     async def _read_counters(self) -> Counters:
         async with self._pool.connection() as connection:
             cursor = await connection.execute(invariants.READ_COUNTERS)
             return {row[:2]: row[2:] for row in await cursor.fetchall()}
 
-    async def _read_moved(self) -> int:
+    async def _read_moving(self) -> Moving:
         async with self._pool.connection() as connection:
-            cursor = await connection.execute(invariants.READ_MOVED)
-            ((moved,),) = await cursor.fetchall()
-            return int(moved)
+            cursor = await connection.execute(invariants.READ_MOVING)
+            ((ever, now),) = await cursor.fetchall()
+            return Moving(ever, now)
 
     async def _search(self, after: int, *, is_full: bool) -> tuple[int, Breaches]:
         """The transfer up to which it looked, and what is broken."""

@@ -32,7 +32,7 @@ class TradeEvents:
         named = ", ".join(found[:_NAMED]) + (", ..." if len(found) > _NAMED else "")
         return f"trades of it are not over: {named}" if found else ""
 
-    async def moved(self, connection: Connection, month: Month, rows: int) -> None:
+    async def moving(self, connection: Connection, month: Month, rows: int) -> None:
         """Nothing follows from it."""
 
     async def facts(

@@ -64,7 +64,7 @@ class Steps:
     async def obstacle(self, connection: psycopg.AsyncConnection, partition: Partition) -> str:
         return self.stays if partition.month == Month(2026, 7) else ""
 
-    async def moved(self, connection: psycopg.AsyncConnection, month: Month, rows: int) -> None:
+    async def moving(self, connection: psycopg.AsyncConnection, month: Month, rows: int) -> None:
         """Nobody has to know."""
 
     async def facts(

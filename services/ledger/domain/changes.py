@@ -1,6 +1,7 @@
 """Rows of history that somebody changed or removed, by the database's own counts of them."""
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 # By table and partition: rows written, changed and removed.
 Counters = Mapping[tuple[str, int], tuple[int, int, int]]
@@ -10,44 +11,64 @@ HISTORY = {"transfer": "I6", "entry": "I3", "batch": "I6", "checkpoint": "I6"}
 _NOTHING = (0, 0, 0)
 
 
+class Moving(NamedTuple):
+    """How many entries the archive was about to move from one partition to another."""
+
+    ever: int
+    now: int  # in a run that still goes on
+
+
 class Changes:
     """What was done to the history since the first look. Nothing that was noted is forgotten."""
 
     def __init__(self) -> None:
         self.breaches: dict[str, list[str]] = {}  # in words, by the rule that is broken
         self._before: Counters | None = None
-        self._moved = 0
-        self._moving = 0  # entries that were moved, and not counted as removed yet
+        self._moving = Moving(0, 0)
+        self._expected = 0  # entries about to be moved, and not counted as removed yet
 
-    def note(self, counters: Counters, *, moved: int) -> bool:
+    @property
+    def is_moving(self) -> bool:
+        """Whether there are removals that are no alarm."""
+        return self._expected > 0
+
+    def note(self, counters: Counters, moving: Moving) -> bool:
         """Whether rows were changed or removed since the latest look.
 
-        `moved`: how many entries were ever moved from one partition to another. They are removed
-        where they were, and that is counted after they are on record as moved, never before.
+        Entries that are moved are removed where they were. That is counted after they are on record
+        as about to be moved, never before; also where the move is given up; and never again once a
+        look has found that run over.
         """
         before, self._before = self._before, counters
-        moved, self._moved = moved - self._moved, moved
+        earlier, self._moving = self._moving, moving
         if before is None:
+            self._expected = moving.now
             return False
-        self._moving += moved
+        self._expected += moving.ever - earlier.ever
         is_changed = False
         for table, rule in HISTORY.items():
-            count = _count(table, before, counters)
+            changed, removed = _counts(table, before, counters)
             if table == "entry":
-                of_these = min(count, self._moving)
-                self._moving -= of_these
-                count -= of_these
-            if count:
+                of_these = min(removed, self._expected)
+                self._expected -= of_these
+                removed -= of_these
+            if count := changed + removed:
                 is_changed = True
                 words = f"{count} rows of {table} were changed or removed"
                 self.breaches.setdefault(rule, []).append(words)
+        if not earlier.now and moving.ever == earlier.ever:
+            self._expected = 0
         return is_changed
 
 
-def _count(table: str, before: Counters, now: Counters) -> int:
-    """How many rows of a table were changed or removed, in all its partitions."""
-    return sum(
-        max(0, sum(counts[1:]) - sum(before.get(key, _NOTHING)[1:]))
-        for key, counts in now.items()
-        if key[0] == table
+def _counts(table: str, before: Counters, now: Counters) -> tuple[int, int]:
+    """How many rows of a table were changed, and how many removed, in all its partitions."""
+    changed, removed = (
+        sum(
+            max(0, counts[which] - before.get(key, _NOTHING)[which])
+            for key, counts in now.items()
+            if key[0] == table
+        )
+        for which in (1, 2)
     )
+    return changed, removed

@@ -280,5 +280,14 @@ READ_COUNTERS = """
     ORDER BY relid
 """
 
-# How many entries were moved from one partition to another.
-READ_MOVED = "SELECT coalesce(sum(entries), 0)::bigint FROM moved_month"
+# How many entries were ever about to be moved from one partition to another, and how many by a run
+# of the archive that still goes on. Its process is listed until all it removed is counted.
+READ_MOVING = """
+    SELECT coalesce(sum(entries), 0)::bigint, coalesce(sum(entries) FILTER (
+        WHERE moved_at >= (
+            SELECT min(backend_start) FROM pg_stat_activity
+            WHERE datname = current_database() AND application_name = 'ledger-archive'
+        )
+    ), 0)::bigint
+    FROM moved_month
+"""

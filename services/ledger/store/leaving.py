@@ -83,10 +83,7 @@ DECLARE = """
     ON CONFLICT (month) DO NOTHING
 """
 
-SAY_MOVED = "INSERT INTO moved_month (month, entries) VALUES (%(month)s, %(entries)s)"
-# The server's counts of rows removed are then right when the transaction is answered: else it may
-# be ten seconds later, and whoever begins to look meanwhile would see them rise.
-COUNT_AT_COMMIT = "SELECT pg_stat_force_next_flush()"
+SAY_MOVING = "INSERT INTO moved_month (month, entries) VALUES (%(month)s, %(entries)s)"
 
 
 class Span(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,10 +109,13 @@ async def read_span(connection: AsyncConnection, ends: Month) -> Span:
     return Span(**dict(zip(Span.__struct_fields__, row, strict=True)))
 
 
-async def say_moved(connection: AsyncConnection, month: Month, entries: int) -> None:
-    """Say that so many entries of a month were moved out of `entry_default`."""
-    await connection.execute(SAY_MOVED, {"month": month.number, "entries": entries})
-    await connection.execute(COUNT_AT_COMMIT)
+async def say_moving(connection: AsyncConnection, month: Month, entries: int) -> None:
+    """Say that so many entries of a month are about to be moved out of `entry_default`.
+
+    Not in the transaction that moves them: the server counts what is removed also where that is
+    given up.
+    """
+    await connection.execute(SAY_MOVING, {"month": month.number, "entries": entries})
 
 
 async def is_misplaced(connection: AsyncConnection, span: Span, ends: Month) -> bool:
