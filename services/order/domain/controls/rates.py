@@ -40,6 +40,11 @@ class Rates:
 
     def __init__(self) -> None:
         self._full_at: dict[tuple[int, str], int] = {}
+        self._most = _MANY  # then those that are full are forgotten
+
+    def __len__(self) -> int:
+        """Buckets that are remembered; those of others are full."""
+        return len(self._full_at)
 
     def left(self, setting: Setting, name: str, now: int) -> int:
         """Tokens left in the bucket of `name` if one were taken now; below 0: there is none."""
@@ -53,8 +58,9 @@ class Rates:
                 terms = setting.terms
                 bucket = _each(terms.limit, terms.seconds) * terms.limit
                 raise Spent(setting, full_at - now - bucket)
-        if len(self._full_at) > _MANY:
+        if len(self._full_at) > self._most:
             self._full_at = {key: at for key, at in self._full_at.items() if at > now}
+            self._most = max(_MANY, 2 * len(self._full_at))
         for setting, name, full_at, _ in taken:
             self._full_at[setting.terms.control, name] = full_at
         return [left for *_, left in taken]
