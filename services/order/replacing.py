@@ -89,6 +89,7 @@ def _replace(
     except Refusal as refusal:
         return refusal
     journal.record(trade.trade_id, step)
+    gate.revise(journal.trades[trade.trade_id])
     return journal.trades[trade.trade_id]
 
 

@@ -100,15 +100,37 @@ async def test_two_orders_at_once_cannot_meet_each_other(order: Order) -> None:
     assert len(sides) == 1
 
 
+async def test_two_replaces_at_once_cannot_meet_each_other(order: Order) -> None:
+    await order.set_control(pb.CONTROL_SELF_TRADE)
+    bids = [await order.place(**a_limit(10)) for _ in range(10)]
+    asks = [await order.place(**a_limit(14, **SELL)) for _ in range(10)]
+
+    pairs = zip(bids, asks, strict=True)
+    asked = [_replace(order, trade.trade_id, 12) for pair in pairs for trade in pair]
+    await asyncio.gather(*asked, return_exceptions=True)
+
+    limits = {
+        side: {(await order.get("alice", each.trade_id)).limit_price_micros for each in trades}
+        for side, trades in (("bids", bids), ("asks", asks))
+    }
+    assert max(limits["bids"]) < min(limits["asks"])
+    assert 12 * DOLLAR in limits["bids"] | limits["asks"]
+
+
+def _replace(order: Order, trade_id: str, dollars: int) -> Any:
+    """Ask for another limit."""
+    request = order_service_pb2.ReplaceTradeRequest(
+        trade_id=trade_id, limit_price_micros=dollars * DOLLAR
+    )
+    return order.trades.ReplaceTrade(request, **order.as_customer("alice"))
+
+
 async def test_an_order_that_is_being_replaced_is_met_at_either_limit(order: Order) -> None:
     await order.set_control(pb.CONTROL_SELF_TRADE)
     resting = await order.place(**a_limit(12, **SELL))
     await order.claim_as_leader("alice")
     await order.apply(accepted(resting.trade_id))
-    lower = order_service_pb2.ReplaceTradeRequest(
-        trade_id=resting.trade_id, client_order_id="lower", limit_price_micros=10 * DOLLAR
-    )
-    await order.trades.ReplaceTrade(lower, **order.as_customer("alice"))
+    await _replace(order, resting.trade_id, 10)
 
     assert reason_of_trade(await order.place(**a_limit(12))) == "SELF_TRADE"
     assert reason_of_trade(await order.place(**a_limit(10))) == "SELF_TRADE"

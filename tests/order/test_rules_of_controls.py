@@ -1,10 +1,12 @@
 """The decision about a trade; pure."""
 
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from libs.refusals import Throttled
 from services.order.domain.controls.checks import Outcome
@@ -14,8 +16,8 @@ from services.order.domain.controls.gate import Gate, Market, Recent, Resting, l
 from services.order.domain.controls.rates import Rates, spend
 from services.order.domain.controls.setting import Action, Book, Control, Scope, Setting
 from services.order.domain.controls.setting import Terms as ControlTerms
-from services.order.domain.terms import OrderType, Side, Terms, TimeInForce
-from services.order.domain.trade import Standing, Trade
+from services.order.domain.terms import OrderType, Revision, Side, Terms, TimeInForce
+from services.order.domain.trade import Replace, Standing, Trade
 
 AT = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
 DOLLAR = 1_000_000
@@ -117,6 +119,33 @@ def test_a_bucket_fills_evenly_and_no_fuller_than_full() -> None:
     assert rates.left(rate, "alice", now + 900_000_000_000) == 3
 
 
+def test_a_token_costs_no_more_where_many_customers_have_spent_some() -> None:
+    rates, rate = (
+        Rates(),
+        setting(1, ControlTerms(control=Control.CUSTOMER_RATE, limit=1, seconds=9)),
+    )
+
+    def cost(first: int) -> float:
+        began = time.process_time()
+        for number in range(first, first + 5_000):
+            rates.take([(rate, f"customer-{number}")], 0)
+        return time.process_time() - began
+
+    few = cost(0)
+    cost(5_000)
+    assert cost(10_000) < 20 * few
+
+
+def test_a_bucket_that_is_full_again_is_forgotten() -> None:
+    rates, rate = (
+        Rates(),
+        setting(1, ControlTerms(control=Control.CUSTOMER_RATE, limit=1, seconds=9)),
+    )
+    for number in range(100_000):
+        rates.take([(rate, f"customer-{number}")], number * 1_000_000_000)
+    assert len(rates) < 20_000
+
+
 @given(
     limit=st.integers(1, 50),
     seconds=st.integers(1, 50),
@@ -145,6 +174,44 @@ def test_one_rate_that_is_spent_takes_no_token_of_the_other() -> None:
         gate.judge("alice", buy())
     kept = gate.judge("alice", buy(symbol="MSFT")).kept
     assert (kept.facts.customer_rate_left, kept.facts.symbol_rate_left) == (3, 0)
+
+
+def test_what_was_replaced_is_met_at_its_new_limit_alone_and_until_then_at_both() -> None:
+    gate = Gate(a_book(ControlTerms(control=Control.SELF_TRADE)), Market(), Rates(), at=AT, nanos=0)
+    gate.known.resting["alice", "AAPL"] = [Resting(IDS[0], Side.BUY, 10 * DOLLAR)]
+
+    def met() -> list[int]:
+        """Which limits of an order to sell meet it."""
+        sells = {n: buy(side=Side.SELL, limit_price_micros=n * DOLLAR) for n in (9, 10, 11, 12)}
+        return [n for n, terms in sells.items() if gate.preview("alice", terms).failed is not None]
+
+    wanted = Replace(
+        replace_id=IDS[1],
+        client_order_id="c-2",
+        orig_client_order_id="c-1",
+        asked=Revision(0, 11 * DOLLAR, 0),
+        old=Revision(100, 10 * DOLLAR, 0),
+        old_filled_quantity=0,
+        new=Revision(100, 11 * DOLLAR, 0),
+    )
+    trade = Trade(
+        trade_id=IDS[0],
+        client_order_id="c-1",
+        customer_id="alice",
+        terms=buy(),
+        placed_seq=1,
+        created_at=AT,
+        standing=Standing(replace=wanted),
+        seq=2,
+        updated_at=AT,
+    )
+    assert met() == [9, 10]
+    gate.revise(trade)
+    assert met() == [9, 10, 11]
+    gate.revise(
+        structs.replace(trade, terms=buy(limit_price_micros=9 * DOLLAR), standing=Standing())
+    )
+    assert met() == [9]
 
 
 scopes = st.builds(Scope, st.sampled_from(["", "alice", "bob"]), st.sampled_from(["", "AAPL"]))

@@ -140,6 +140,20 @@ class Gate:
             resting = Resting(trade.trade_id, terms.side, terms.limit_price_micros)
             self.known.resting.setdefault((customer_id, terms.symbol), []).append(resting)
 
+    def revise(self, trade: Trade) -> None:
+        """This trade has other terms now, or may have them at any moment."""
+        if not (self.book.version and may_be_crossed(trade.terms)):
+            return
+        key, wanted = (trade.customer_id, trade.terms.symbol), trade.standing.replace
+        limits = {trade.terms.limit_price_micros}
+        if wanted is not None:
+            limits.add(wanted.new.limit_price_micros)
+        others = [
+            each for each in self.known.resting.get(key, ()) if each.trade_id != trade.trade_id
+        ]
+        at = [Resting(trade.trade_id, trade.terms.side, limit) for limit in sorted(limits)]
+        self.known.resting[key] = others + at
+
     def _rates_of(self, customer_id: str, terms: Terms) -> list[tuple[Setting, str]]:
         names = (customer_id, terms.symbol)
         found = (self.setting(control, customer_id, terms) for control in _RATES)
