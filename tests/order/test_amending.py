@@ -106,6 +106,20 @@ async def test_a_trade_that_works_on_is_filled_when_the_exchange_has_no_more_of_
     assert stands(await order.get("alice", trade_id)) == ("FILLED", 40, 40 * PRICE)
 
 
+async def test_no_more_is_filled_than_was_ordered_once_a_fill_was_made_larger(
+    order: Order,
+) -> None:
+    trade_id = await a_trade_in_progress(order)
+    await order.apply(accepted(trade_id, "X-1"), filled(trade_id, 60, PRICE, execution_id="e-1"))
+    assert codes(await order.apply(amended(trade_id, 80, PRICE))) == ["APPLIED"]
+
+    too_many = filled(trade_id, 21, PRICE, execution_id="e-9")
+    fits = filled(trade_id, 20, PRICE, execution_id="e-2")
+
+    assert codes(await order.apply(too_many, fits)) == ["IMPOSSIBLE", "APPLIED"]
+    assert stands(await order.get("alice", trade_id))[:2] == ("PARTIALLY_FILLED", 100)
+
+
 @pytest.mark.parametrize(
     ("quantity", "price", "fields"),
     [

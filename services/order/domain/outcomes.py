@@ -148,16 +148,18 @@ def _accept(trade: Trade, outcome: Accepted) -> Verdict:
 
 def _fill(trade: Trade, outcome: Executed, event: Event) -> Verdict:
     execution, before = outcome.execution, trade.standing
-    traded_quantity = before.traded_quantity + execution.quantity
-    if traded_quantity > trade.terms.quantity:
-        return impossible(f"{traded_quantity} shares of {trade.terms.quantity} would be filled")
+    filled_quantity = before.filled_quantity + execution.quantity
+    # A correction may have made more of a fill than is used up at the exchange.
+    most = max(filled_quantity, before.traded_quantity + execution.quantity)
+    if most > trade.terms.quantity:
+        return impossible(f"{most} shares of {trade.terms.quantity} would be filled")
     notional_micros = before.filled_notional_micros + execution.quantity * execution.price_micros
     if notional_micros > _MAX_INT64:
         return impossible("the notional would not fit 64 bits")
     standing = after(
         before,
         event,
-        filled_quantity=before.filled_quantity + execution.quantity,
+        filled_quantity=filled_quantity,
         filled_notional_micros=notional_micros,
         executed_at=execution.executed_at,
         in_doubt=False,

@@ -118,9 +118,10 @@ def answer_of(known: Known, told: Replaced | ReplaceRejected) -> Verdict | None:
 
 def replaced(trade: Trade, wanted: Replace) -> Verdict:
     """The trade has the terms that were asked for, and no fewer shares than are filled."""
-    filled = trade.standing.traded_quantity
-    done = replace(wanted, new=replace(wanted.new, quantity=max(wanted.new.quantity, filled)))
-    is_filled = done.new.quantity == filled
+    traded = trade.standing.traded_quantity
+    least = max(traded, trade.standing.filled_quantity)
+    done = replace(wanted, new=replace(wanted.new, quantity=max(wanted.new.quantity, least)))
+    is_filled = done.new.quantity == traded
     event = Event.REPLACED_TO_FILLED if is_filled else Event.REPLACED
     standing = after(trade.standing, event, replace=None, in_doubt=False, reason_text="")
     if is_filled:
