@@ -39,7 +39,8 @@ class Canceling:
 
     async def _cancel(self, trade: Trade) -> None:
         now = self._worker.clock.monotonic()
-        if self._worker.attention.cancels.has(trade.trade_id, "", trade.epoch, now):
+        brought = self._worker.attention.cancels
+        if brought.has(trade.trade_id, trade.cancel_id, trade.epoch, now):
             return
         try:
             await self._hold_and_send(trade)
@@ -69,7 +70,8 @@ class Canceling:
         else:
             _sent.inc()
             now = self._worker.clock.monotonic()
-            if self._worker.attention.cancels.note(trade.trade_id, "", trade.epoch, now):
+            brought = self._worker.attention.cancels
+            if brought.note(trade.trade_id, trade.cancel_id, trade.epoch, now):
                 await self._lanes.doubt([trade.trade_id], "the exchange does not answer the cancel")
 
 

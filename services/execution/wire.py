@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 
+from msgspec.structs import replace
+
 from services.execution.domain.trade import (
     Held,
     OrderState,
@@ -44,7 +46,8 @@ def trade_from(claimed: order_pb.ClaimedTrade) -> Trade:
 
 def cancel_from(claimed: order_pb.ClaimedCancel) -> Trade:
     """A trade to be canceled."""
-    return trade_of(claimed, attempts=1)
+    cancel_id = str(claimed.asked_at.ToNanoseconds())
+    return replace(trade_of(claimed, attempts=1), cancel_id=cancel_id)
 
 
 def trade_of(

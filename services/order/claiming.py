@@ -23,7 +23,7 @@ class Claims:
     """What was taken up, and the partitions the caller leads no more."""
 
     trades: list[tuple[Claimed, Trade]]
-    cancels: list[tuple[Claimed, Trade]]
+    cancels: list[tuple[Requested, Trade]]
     replaces: list[tuple[Claimed, Trade]]
     lost_partitions: list[int]
     started: list[str]
@@ -63,7 +63,7 @@ async def claim_trades(
     of_requests = [(each, journal.trades[each.claimed.trade_id]) for each in requested]
     return Claims(
         [(each, journal.trades[each.trade_id]) for each, _ in claimed],
-        [(each.claimed, trade) for each, trade in of_requests if not each.is_replace],
+        [(each, trade) for each, trade in of_requests if not each.is_replace],
         [
             (each.claimed, trade)
             for each, trade in of_requests

@@ -9,7 +9,7 @@ from services.order.domain.event import Amendment, Execution, Heartbeat, TradeEv
 from services.order.domain.parking import Fault, Parked
 from services.order.domain.terms import OrderType, Revision
 from services.order.domain.trade import Replace, Standing, Trade, average_price_micros
-from services.order.domain.turns import Claimed, Waiting
+from services.order.domain.turns import Claimed, Requested, Waiting
 from services.order.store.executions import Page, Recorded, RecordedAmendment
 from stockbroker.common.v1 import terms_pb2
 from stockbroker.common.v1.reason_pb2 import Reason
@@ -205,7 +205,7 @@ def watched_to(item: TradeEvent | Heartbeat) -> pb.WatchTradesResponse:
 def claims_to(claims: Claims) -> execution_pb.ClaimTradesResponse:
     """What was taken up, and what the caller leads no more."""
     response = execution_pb.ClaimTradesResponse(
-        cancels=[_claimed_cancel_to(claimed, trade) for claimed, trade in claims.cancels],
+        cancels=[_claimed_cancel_to(asked, trade) for asked, trade in claims.cancels],
         replaces=[_claimed_replace_to(claimed, trade) for claimed, trade in claims.replaces],
         lost_partitions=claims.lost_partitions,
     )
@@ -218,11 +218,14 @@ def claims_to(claims: Claims) -> execution_pb.ClaimTradesResponse:
     return response
 
 
-def _claimed_cancel_to(claimed: Claimed, trade: Trade) -> execution_pb.ClaimedCancel:
+def _claimed_cancel_to(asked: Requested, trade: Trade) -> execution_pb.ClaimedCancel:
     """A cancel taken up."""
-    return execution_pb.ClaimedCancel(
+    claimed = asked.claimed
+    message = execution_pb.ClaimedCancel(
         trade=trade_to(trade), partition=claimed.partition, epoch=claimed.epoch
     )
+    set_moment(message.asked_at, asked.asked_at)
+    return message
 
 
 def _claimed_replace_to(claimed: Claimed, trade: Trade) -> execution_pb.ClaimedReplace:

@@ -53,6 +53,24 @@ async def test_a_cancel_that_came_too_late_is_told(desk: Desk) -> None:
     assert not desk.ledger.released, "the order may still fill"
 
 
+async def test_a_cancel_that_is_asked_for_anew_is_brought_at_once_and_in_no_doubt(
+    desk: Desk,
+) -> None:
+    worker = await desk.start_leader(in_doubt_after_seconds=60)
+    trade_id = await desk.place("alice")
+    await eventually(lambda: trade_id in desk.gateway.sent)
+    await ask(desk, trade_id)
+    await eventually(lambda: desk.gateway.canceled == [trade_id])
+    await desk.deliver_whole(worker, desk.report(trade_id, cancel_rejected=TOO_LATE))
+
+    await ask(desk, trade_id)
+
+    await eventually(lambda: desk.gateway.canceled == [trade_id, trade_id])
+    await swept_twice(desk)
+    assert desk.gateway.canceled == [trade_id, trade_id]
+    assert not desk.order.trade(trade_id).in_doubt
+
+
 @pytest.mark.parametrize("scope", [FIRM, ALICE, AAPL])
 async def test_cancels_pass_every_halt(desk: Desk, scope: pb.HaltScope) -> None:
     worker, trade_id = await a_working_trade(desk)

@@ -112,6 +112,23 @@ async def test_a_cancel_that_comes_too_late_leaves_the_trade_as_it_was(order: Or
     assert again.status == PENDING, "it may be asked for anew"
 
 
+async def test_a_cancel_that_is_asked_for_anew_is_another(order: Order) -> None:
+    trade = await order.place("alice")
+    epochs = await order.lead(sorted({partition_of("alice")}))
+    await order.claim(epochs, "alice")
+
+    told = []
+    for _ in range(2):
+        await cancel(order, "alice", trade.trade_id)
+        for _ in range(2):
+            [claimed] = (await order.claim(epochs, "alice")).cancels
+            told.append(claimed.asked_at.ToNanoseconds())
+        await order.apply(cancel_rejected(trade.trade_id))
+
+    first, repeated, second, again = told
+    assert first == repeated < second == again
+
+
 async def test_a_fill_that_was_faster_answers_the_cancel(order: Order) -> None:
     trade = await order.place("alice")
     await taken_up(order, "alice")

@@ -31,7 +31,10 @@ _BUY, _SELL = Side.BUY, Side.SELL
 
 
 class Trade(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """A trade taken up under an epoch. `attempts` above 1: work on it was cut off before."""
+    """A trade taken up under an epoch. `attempts` above 1: work on it was cut off before.
+
+    `cancel_id`: which cancel of it was taken up, if one was.
+    """
 
     trade_id: str
     customer_id: str
@@ -47,6 +50,7 @@ class Trade(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     time_in_force: int
     is_to_be_canceled: bool = False
     is_at_exchange: bool = False
+    cancel_id: str = ""
 
     @property
     def has_limit(self) -> bool:

@@ -1,5 +1,7 @@
 """Whose turn it is: the oldest open trade of each customer, and who has taken it up."""
 
+from datetime import datetime
+
 import msgspec
 
 from services.order.domain.trade import TradeStatus
@@ -22,6 +24,7 @@ class Requested(msgspec.Struct, frozen=True):
     """A cancel or a replace of a trade taken up."""
 
     is_replace: bool
+    asked_at: datetime
     claimed: Claimed
 
 

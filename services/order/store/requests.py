@@ -66,7 +66,8 @@ class Requests:
             FROM unnest(%(customer_ids)s::text[], %(epochs)s::bigint[]) AS i (customer_id, epoch)
             WHERE o.customer_id = i.customer_id
                 AND o.customer_id = ANY (%(customer_ids)s::text[])
-            RETURNING o.is_replace, o.trade_id::text, o.partition, o.claimed_epoch, 1
+            RETURNING o.is_replace, o.asked_at, o.trade_id::text, o.partition,
+                o.claimed_epoch, 1
             """,
             {
                 "customer_ids": Texts(customer_ids),
@@ -74,7 +75,9 @@ class Requests:
             },
             binary=True,
         )
-        return Later(cursor, lambda rows: [Requested(row[0], Claimed(*row[1:])) for row in rows])
+        return Later(
+            cursor, lambda rows: [Requested(row[0], row[1], Claimed(*row[2:])) for row in rows]
+        )
 
     async def waiting(
         self, partitions: Sequence[int], *, asked_before: datetime, now: datetime, limit: int

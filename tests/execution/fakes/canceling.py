@@ -24,7 +24,9 @@ class FakeCancels:
 
     def ask_to_cancel(self, trade_id: str) -> None:
         """As a customer does once the trade's turn has come."""
-        self.rows[trade_id].trade.status = PENDING_CANCEL
+        row = self.rows[trade_id]
+        row.trade.status = PENDING_CANCEL
+        row.cancel_asked_at.GetCurrentTime()
 
     def claim_cancels(
         self, customer_ids: Iterable[str], grant: order_pb.PartitionGrant
@@ -32,7 +34,12 @@ class FakeCancels:
         """All that is to be canceled for these customers."""
         customers = set(customer_ids)
         return [
-            order_pb.ClaimedCancel(trade=row.trade, partition=grant.partition, epoch=grant.epoch)
+            order_pb.ClaimedCancel(
+                trade=row.trade,
+                partition=grant.partition,
+                epoch=grant.epoch,
+                asked_at=row.cancel_asked_at,
+            )
             for row in self.rows.values()
             if row.trade.status == PENDING_CANCEL and row.trade.customer_id in customers
         ]

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from libs.refusals import Refused
 from stockbroker.common.v1.reason_pb2 import Reason
@@ -28,6 +29,7 @@ class Row:
     fault_text: str = ""
     is_parked: bool = False
     is_condemned: bool = False
+    cancel_asked_at: Timestamp = field(default_factory=Timestamp)
 
 
 class FakeParking:
