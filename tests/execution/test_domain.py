@@ -208,6 +208,18 @@ def test_settled_customers_are_forgotten_and_young_ones_are_not() -> None:
     assert found == {"open", "young"}
 
 
+def test_a_pause_outlasts_a_look_that_is_too_early_to_find_the_trade() -> None:
+    attention = Attention(ask_after_seconds=5)
+    attention.pause("young", "t1", until=9.5)
+    attention.pause("open", "t2", until=60.0)
+
+    attention.forget_settled([("open", "t2")], before=7.0)
+
+    assert attention.is_paused("young", 9.4)
+    assert attention.is_paused("open", 59.0)
+    assert not attention.is_paused("young", 9.5)
+
+
 # --- holds
 
 

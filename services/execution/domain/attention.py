@@ -152,7 +152,10 @@ class Attention:
         return found
 
     def forget_settled(self, open_trades: Iterable[tuple[str, str]], before: float) -> None:
-        """Forget what rests since before `before` and is no open (customer, trade) pair."""
+        """Forget what rests since before `before` and is no open (customer, trade) pair.
+
+        And pauses that were over by then, of customers without an open trade.
+        """
         still_open = set(open_trades)
         self._resting = {
             customer_id: resting
@@ -163,5 +166,5 @@ class Attention:
         self._pauses = {
             customer_id: pause
             for customer_id, pause in self._pauses.items()
-            if customer_id in customers
+            if pause.until >= before or customer_id in customers
         }
