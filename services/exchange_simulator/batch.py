@@ -6,6 +6,7 @@ before it is kept.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from msgspec.structs import replace
 
@@ -25,6 +26,7 @@ from services.exchange_simulator.domain import (
 from services.exchange_simulator.faults import Faults
 from services.exchange_simulator.floor import Floor
 from services.exchange_simulator.hearing import Hearing
+from services.exchange_simulator.hours import day_of
 from services.exchange_simulator.keeping import Day, OrderRow
 from services.exchange_simulator.market import TapeCommand
 from services.exchange_simulator.matching import Refused, Traded
@@ -106,11 +108,15 @@ class Batch:
         """The exchange's day is this one from then on."""
         self.day = day
 
-    def end_day(self) -> None:
-        """DAY orders expire."""
+    def end_day(self, closed_at: datetime | None) -> None:
+        """DAY orders expire, but those of a later day than the one that closed then; None: all."""
+        stay = set[int]()
+        if closed_at is not None:
+            closed, now = day_of(closed_at), day_of(self.clerk.now)
+            stay = {w.number for w in self._blotter if closed < day_of(w.received_at) <= now}
         for symbol in sorted({working.order.symbol for working in self._blotter}):
-            self._told.hear(self._floor.touch(symbol).matcher.end_day())
-        scripted.end_day(self._told)
+            self._told.hear(self._floor.touch(symbol).matcher.end_day(stay))
+        scripted.end_day(self._told, stay)
 
     def prompt(self, client_order_id: str, plan: Plan) -> None:
         """The wait of an order that goes by script is over, unless it has gone on already."""
@@ -131,7 +137,7 @@ class Batch:
                 refusal = Report(ExecType.REJECTED, ending=_DUPLICATE)
                 self.clerk.tell(session_id, filing, refusal)
             return
-        working = self._blotter.open(order, session_id, self.clerk.next_id())
+        working = self._blotter.open(order, session_id, self.clerk.next_id(), at=self.clerk.now)
         script = self._rules.scripts.find(order)
         is_silent = self._rules.faults.leaves_unanswered()
         is_silent = is_silent or (script is not None and script.outcome == Outcome.NO_ANSWER)
@@ -258,7 +264,7 @@ class Batch:
             order,
             working.session_id,
             working.exchange_order_id,
-            self.clerk.now,
+            working.received_at,
             is_open=is_silent or works is not None,
             replaced_quantity=latest.quantity,
         )

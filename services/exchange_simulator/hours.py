@@ -3,7 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import IntEnum
 
 _USUAL = timedelta(hours=6, minutes=30)
@@ -49,8 +49,13 @@ class TradingDay:
         return self.session is not None and self.session.closes_at - self.session.opens_at < _USUAL
 
 
+def day_of(at: datetime) -> date:
+    """The day that goes on at that time: no session goes beyond a date in UTC."""
+    return at.astimezone(UTC).date()
+
+
 class Hours:
-    """Trading hours; without sessions it is always open. No session goes beyond a date in UTC."""
+    """Trading hours; without sessions it is always open."""
 
     def __init__(self, sessions: Sequence[Session] | None) -> None:
         self._is_always_open = sessions is None

@@ -12,6 +12,7 @@ Pure, integers only, one writer at a time. The steps since `begin` can be undone
 """
 
 from collections import deque
+from collections.abc import Container
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -171,11 +172,12 @@ class Matcher:
             self._follow(fills, events)
         return events
 
-    def end_day(self) -> list[Ended]:
-        """Expire every DAY order: bids, then offers, best first, then those that wait."""
+    def end_day(self, stay: Container[int] = ()) -> list[Ended]:
+        """Expire every DAY order but these: bids, then offers, best first, then those that wait."""
         resting = [order for side in (BUY, SELL) for order in self.book.orders(side)]
         ids = [order.order_id for order in resting if order.is_day]
         ids += [t.order_id for t in self.stops.tickets() if t.time_in_force == _DAY]
+        ids = [order_id for order_id in ids if order_id not in stay]
         return [Ended(order_id, self.cancel(order_id), _END_OF_DAY) for order_id in ids]
 
     def begin(self) -> None:

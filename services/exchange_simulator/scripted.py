@@ -1,5 +1,7 @@
 """Orders that go by script: their steps become reports, as those of the market do."""
 
+from collections.abc import Container
+
 from msgspec.structs import replace
 
 from services.exchange_simulator.book import SELL, Book
@@ -57,11 +59,12 @@ def perform(told: Hearing, working: Working) -> None:
             told.end(working, step.kind, step.ending)
 
 
-def end_day(told: Hearing) -> None:
-    """DAY orders that go by script expire."""
+def end_day(told: Hearing, stay: Container[int]) -> None:
+    """DAY orders that go by script expire but those of these numbers."""
     day = [w for w in told.blotter if w.plan and w.order.time_in_force == TimeInForce.DAY]
     for working in sorted(day, key=lambda working: working.place):
-        told.end(working, ExecType.EXPIRED, _END_OF_DAY)
+        if working.number not in stay:
+            told.end(working, ExecType.EXPIRED, _END_OF_DAY)
 
 
 def _is_too_much(working: Working, cost: int) -> bool:

@@ -208,7 +208,7 @@ _WORKING = """
 SELECT
     client_order_id, o.symbol, o.side, o.quantity, o.order_type, o.limit_price_micros,
     o.stop_price_micros, o.time_in_force, o.max_notional_micros, o.session_id,
-    o.exchange_order_id, w.place, w.quantity, w.filled, w.limit_price_micros,
+    o.exchange_order_id, o.received_at, w.place, w.quantity, w.filled, w.limit_price_micros,
     w.stop_price_micros, w.is_waiting, coalesce(w.max_notional_micros, o.max_notional_micros),
     w.plan
 FROM working_order w JOIN member_order o USING (client_order_id)

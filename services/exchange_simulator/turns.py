@@ -110,7 +110,7 @@ class Turns:
             ended_at = closed_at or self._day_of(batch).day_ended_at
             batch.turn_day(Day(phase, ended_at, trading.clock.reckoning))
             if closed_at is not None:
-                batch.end_day()
+                batch.end_day(None if ends_day else closed_at)
 
         await self.run(act)
 
@@ -163,7 +163,7 @@ class Turns:
         closed_at = trading.day_to_end(trading.phase)
         if closed_at is not None:
             batch.turn_day(Day(trading.phase, closed_at, trading.clock.reckoning))
-            batch.end_day()
+            batch.end_day(closed_at)
         job.act(batch)
         if trading.is_open() and batch.day is None:
             batch.follow()

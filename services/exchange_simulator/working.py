@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 
 import msgspec
 from msgspec.structs import replace
@@ -24,6 +25,7 @@ class Working(msgspec.Struct, frozen=True, gc=False):
     order: NewOrder
     session_id: str
     exchange_order_id: str
+    received_at: datetime
     place: int
     quantity: int
     filled: int
@@ -87,13 +89,16 @@ class Blotter:
         """The order of that number, which must work."""
         return self._orders[self._ids[number]]
 
-    def open(self, order: NewOrder, session_id: str, exchange_order_id: str) -> Working:
+    def open(
+        self, order: NewOrder, session_id: str, exchange_order_id: str, *, at: datetime
+    ) -> Working:
         """A new order as it would work; it does not yet."""
         return Working(
             self._next_number(),
             order,
             session_id,
             exchange_order_id,
+            at,
             self.next_place(),
             quantity=order.quantity,
             filled=0,

@@ -15,6 +15,7 @@ from tests.exchange_gateway.replaces import a_replace, replace
 from tests.exchange_gateway.stops import DOLLAR, SYMBOL, Phase, Pit, a_stop, a_stop_to_buy
 from tests.exchange_gateway.test_cancels import a_cancel, cancel
 from tests.exchange_simulator.member import Exchange
+from tests.exchange_simulator.test_clock import STILL, set_clock
 from tests.support.keys import Keys
 from tests.support.wait import until
 
@@ -131,6 +132,25 @@ async def test_at_the_close_stops_for_the_day_expire_and_others_stay(pit: Pit) -
         await pit.trade(90)
         for order in (lasting, tomorrow):
             await pit.told(order, *SENT, "filled")
+
+
+async def test_a_calendar_that_begins_to_count_ends_no_stop_of_the_day_in_progress(
+    pit: Pit,
+) -> None:
+    today, waits = (a_stop(time_in_force=terms.TIME_IN_FORCE_DAY) for _ in range(2))
+    waits.stop_price_micros = 80 * DOLLAR
+    await set_clock(pit.exchange, at="2026-11-25T15:00:00", rate_millis=STILL)
+    async with pit.gateway() as gateway:
+        for order in (today, waits):
+            await pit.place(gateway, order)
+    await pit.set_phase(Phase.PHASE_BY_CALENDAR)
+    await pit.trade(90)
+    async with pit.gateway():
+        await pit.told(today, *SENT, "filled")
+
+        await set_clock(pit.exchange, next_close=True)
+
+        await pit.told(waits, "accepted", "ended")
 
 
 async def test_in_a_halt_and_after_the_close_no_stop_is_taken(pit: Pit) -> None:

@@ -18,12 +18,14 @@ from stockbroker.exchange.v1 import exchange_service_pb2 as service_pb
 from tests.exchange_simulator.member import EXPIRED, NEW, Exchange, Member, a_limit, an_order
 from tests.exchange_simulator.others import DOLLAR, phase
 from tests.exchange_simulator.test_days import ClockAt
+from tests.exchange_simulator.test_durability import running
 from tests.support.keys import Keys
 from tests.support.wait import until
 
 MakeSettings = Callable[..., Settings]
 BY_CALENDAR = control.SetPhaseRequest.PHASE_BY_CALENDAR
 BY_HOURS = control.SetPhaseRequest.PHASE_BY_HOURS
+NEXT_DAY = control.SetPhaseRequest.PHASE_NEXT_DAY
 GTC = exchange_pb2.TIME_IN_FORCE_GTC
 STILL = 0
 
@@ -123,6 +125,48 @@ async def test_a_close_comes_again_when_the_clock_was_set_back(
         await member.rest(day)
         await set_clock(exchange, next_close=True)
         await member.said(day, NEW, EXPIRED)
+
+
+async def test_the_calendar_ends_only_the_days_in_which_orders_were_received(
+    settings: MakeSettings, keys: Keys
+) -> None:
+    yesterday, today = a_limit(DOLLAR), a_limit(DOLLAR)
+    scripted = a_limit(DOLLAR, symbol="TEST.REST")
+    async with running(settings(), keys) as exchange, exchange.member() as member:
+        await set_clock(exchange, at="2026-11-24T20:59:59", rate_millis=STILL)
+        await member.rest(yesterday)
+        await set_clock(exchange, at="2026-11-25T15:00:00", rate_millis=STILL)
+        for order in (today, scripted):
+            await member.rest(order)
+
+    async with running(settings(), keys) as exchange, exchange.member() as member:
+        assert await phase(exchange, BY_CALENDAR)
+        await member.said(yesterday, NEW, EXPIRED)
+        standings = await exchange.standings(yesterday, today, scripted)
+        assert [s.is_open for s in standings] == [False, True, True]
+
+        await set_clock(exchange, next_close=True)
+        for order in (today, scripted):
+            await member.said(order, NEW, EXPIRED)
+
+
+async def test_what_was_received_before_the_clock_was_set_back_ends_with_the_next_day(
+    exchange: Exchange, member: Member
+) -> None:
+    await set_clock(exchange, at="2026-12-24T15:00:00", rate_millis=STILL)
+    day = a_limit(DOLLAR)
+    await member.rest(day)
+    await set_clock(exchange, at="2026-11-25T15:00:00", rate_millis=STILL)
+    await phase(exchange, NEXT_DAY)
+    await member.said(day, NEW, EXPIRED)
+
+    await set_clock(exchange, at="2026-12-24T15:00:00", rate_millis=STILL)
+    later = a_limit(DOLLAR)
+    await member.rest(later)
+    await set_clock(exchange, at="2026-11-25T15:00:00", rate_millis=STILL)
+    await phase(exchange, BY_CALENDAR)
+    await set_clock(exchange, next_close=True)
+    await member.said(later, NEW, EXPIRED)
 
 
 async def test_a_day_ends_by_itself_when_the_clock_runs_past_its_close(

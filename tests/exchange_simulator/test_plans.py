@@ -52,9 +52,7 @@ async def trade_once(connection: psycopg.AsyncConnection, name: str, first: int)
     names = [order.client_order_id for order in orders]
     assert not await store.find_orders(connection, names)
     resting = [
-        Working(
-            0, order, MEMBER, f"X-{order.client_order_id}", first + n, 1, 0, 1, 0, False, 0, None
-        )
+        Working(0, order, MEMBER, f"X-{order.client_order_id}", AT, first + n, 1, 0, 1, 0, False)
         for n, order in enumerate(orders)
     ]
     rows = [OrderRow(order, MEMBER, "X", AT, True, 1) for order in orders]

@@ -97,7 +97,7 @@ class Market:
 class HeldStop:
     """A stop that the house holds, and what is asked for it: `replaces` have no answer yet.
 
-    `day_mark`: the last day that had ended when it was accepted; None before.
+    `day_mark`: it ends with the first day that ends after this; None before it is accepted.
     """
 
     order: Order
@@ -185,7 +185,7 @@ def decide(
         if not market.follows(symbol):
             return None
         said.append(Said(Kind.ACCEPTED))
-        stop = replace(stop, phase=Phase.WAITS, day_mark=fresh.hours.day_ended_at)
+        stop = replace(stop, phase=Phase.WAITS, day_mark=fresh.hours.day_mark)
         seen, spans = fresh, [fresh.last(symbol), market.last(symbol)]
     else:
         seen, spans = market, [market.last(symbol), None if stop.replaces else met]

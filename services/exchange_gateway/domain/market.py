@@ -28,10 +28,14 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Hours:
-    """Whether orders are taken, and the close of the last day whose DAY orders have expired."""
+    """Whether orders are taken, and the close of the last day whose DAY orders have expired.
+
+    `day_mark`: a day that ends after it ends what came now, or came before.
+    """
 
     is_open: bool
     day_ended_at: datetime
+    day_mark: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,9 @@ class MarketReader:
         request = pb.GetMarketStatusRequest()
         call = self._exchange.GetMarketStatus(request, timeout=self._answer_seconds)
         answer: pb.GetMarketStatusResponse = await answer_of(call)
-        return Hours(answer.is_open, answer.day_ended_at.ToDatetime(tzinfo=UTC))
+        ended_at, now = (at.ToDatetime(tzinfo=UTC) for at in (answer.day_ended_at, answer.now))
+        midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+        return Hours(answer.is_open, ended_at, day_mark=max(ended_at, midnight))
 
     async def get_book(self, symbol: str, depth: int) -> Book:
         """GetBook."""
