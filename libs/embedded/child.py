@@ -1,5 +1,6 @@
 """A process of ours: started, watched, ended; it never outlives us."""
 
+import contextlib
 import os
 import secrets
 import signal
@@ -109,7 +110,8 @@ def end_leftovers(folder: Path, program: str, *, seconds: float = 20.0) -> None:
     if wait_until(lambda: not processes_in(folder, program), seconds=seconds):
         return
     for pid in processes_in(folder, program):
-        os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it went meanwhile
+            os.kill(pid, signal.SIGKILL)
     if not wait_until(lambda: not processes_in(folder, program), seconds=5):
         raise CannotRun(f"a {program} of an earlier run works in {folder} and cannot be ended")
 

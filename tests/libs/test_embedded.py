@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import textwrap
+import threading
 import urllib.request
 from pathlib import Path
 
@@ -15,7 +16,15 @@ import pytest
 from nats.aio.client import Client
 
 from libs.embedded import CannotRun, Child, Nats, Postgres, Tuning, free_port
-from libs.embedded.child import first_answer, launched, processes_in, script, stop, wait_until
+from libs.embedded.child import (
+    end_leftovers,
+    first_answer,
+    launched,
+    processes_in,
+    script,
+    stop,
+    wait_until,
+)
 
 SMALL = Tuning(shared_buffers_mb=32, max_wal_size_mb=256)
 
@@ -175,6 +184,23 @@ def test_nothing_outlives_its_parent(data: Path, tmp_path: Path) -> None:
     process.communicate()
     assert wait_until(lambda: not any(_runs(pid) for pid in pids), seconds=20)
     assert not processes_in(data / "data", "postgres")
+
+
+def test_leftovers_that_go_by_themselves_while_others_are_killed_are_no_fault(
+    tmp_path: Path,
+) -> None:
+    left = [subprocess.Popen(["/bin/sleep", "1000"], cwd=tmp_path) for _ in range(300)]
+
+    def go() -> None:
+        for process in left:
+            process.kill()
+            process.wait()
+
+    going = threading.Thread(target=go)
+    going.start()
+    end_leftovers(tmp_path, "sleep", seconds=0)
+    going.join()
+    assert not processes_in(tmp_path, "sleep")
 
 
 def test_a_child_that_does_not_end_when_asked_is_killed(tmp_path: Path) -> None:
