@@ -1,8 +1,11 @@
 """Runs one service as a process: settings, log, event loop, metrics, graceful end."""
 
 import asyncio
+import contextvars
 import gc
+import os
 import signal
+import threading
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import TypeVar
@@ -20,6 +23,7 @@ from libs.tasks import end
 Settings = TypeVar("Settings", bound=msgspec.Struct)
 
 _YOUNG_VALUES = 50_000
+_END_SECONDS = 10.0
 _log = structlog.get_logger()
 
 
@@ -56,6 +60,7 @@ async def _serve(
     def leave() -> None:
         """While it starts, at once: what it waits for may never come."""
         if serving is not None and not (has_started or stop.is_set()):
+            _end_in_time()
             serving.cancel()
         stop.set()
 
@@ -69,6 +74,7 @@ async def _serve(
             _log.info("started", listen=rpc.address)
             await _either(stop, rpc.failed)
             _log.info("stopping")
+            _end_in_time()
             has_failed = rpc.failed.is_set()
     except asyncio.CancelledError:
         if not stop.is_set():
@@ -76,6 +82,22 @@ async def _serve(
     _log.info("stopped")
     if has_failed:
         raise SystemExit(1)
+
+
+def _end_in_time() -> None:
+    """End the process once it has been ending for long enough, whatever it still waits for.
+
+    A database that stands still answers nothing, and one wait for it may follow another. What ends
+    here loses no more than what is killed.
+    """
+
+    def give_up() -> None:
+        _log.error("not_stopped_in_time", seconds=_END_SECONDS)
+        os._exit(1)
+
+    timer = threading.Timer(_END_SECONDS, contextvars.copy_context().run, [give_up])
+    timer.daemon = True  # who ends in time does not wait for it
+    timer.start()
 
 
 async def _either(*events: asyncio.Event) -> None:

@@ -13,15 +13,18 @@ import pytest
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from libs.backend import BackEnd, InDoubt, NotPlaced
+from libs.embedded.child import processes_in
 from stockbroker.order.v1 import order_pb2
 from stockbroker.order.v1 import order_service_pb2 as pb
 from tests.support import books
 from tests.support.app import BUY, App
-from tests.support.house import House, running_house
+from tests.support.house import House, is_alive, running_house
+from tests.support.wait import until
 
 pytestmark = pytest.mark.xdist_group("kills")
 
 CASH = 100_000 * 1_000_000
+PATIENCE_SECONDS = 15  # Compose has 20, Kubernetes 30
 SERVICES = [
     "order",
     "ledger",
@@ -93,6 +96,29 @@ async def test_trades_go_on_after_kill_9(house: House, victim: str) -> None:
     house.kill(victim)
     await asyncio.gather(*trading)
     books.check(house.database_url("ledger"))
+
+
+@pytest.mark.timeout(300)
+async def test_every_service_ends_in_time_although_the_database_stands_still(house: House) -> None:
+    """Before anybody loses patience and kills it: some wait for an answer, which never comes."""
+    customer = f"k{uuid.uuid4().hex[:12]}"
+    await house.endow(customer, cash=CASH)
+    pids = {name: house.pid(name) for name in SERVICES}
+    async with house.app(customer) as app:
+        placing = [asyncio.create_task(_insist(app, f"order-{n}")) for n in range(20)]
+        await asyncio.wait(placing, return_when=asyncio.FIRST_COMPLETED)
+        database = processes_in(house.folder / "postgres" / "data", "postgres")
+        for pid in database:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            for pid in pids.values():
+                os.kill(pid, signal.SIGTERM)
+            await until(lambda: not any(map(is_alive, pids.values())), seconds=PATIENCE_SECONDS)
+        finally:
+            for pid in database:
+                os.kill(pid, signal.SIGCONT)
+        placed = await asyncio.gather(*placing)
+        await _story(app, set(placed))
 
 
 @pytest.mark.timeout(300)

@@ -136,8 +136,8 @@ class House:
     def wait_gone(self, *, seconds: float = 30.0) -> None:
         """Wait until none of the house's processes is left. AssertionError after `seconds`."""
         pids = self._told["pids"]
-        gone = wait_until(lambda: not any(map(_is_alive, pids.values())), seconds=seconds)
-        left = [name for name, pid in pids.items() if _is_alive(pid)]
+        gone = wait_until(lambda: not any(map(is_alive, pids.values())), seconds=seconds)
+        left = [name for name, pid in pids.items() if is_alive(pid)]
         assert gone, f"still there after {seconds} s: {left}"
 
     def _read(self) -> dict[str, Any]:
@@ -231,7 +231,7 @@ def _stop(folder: Path, process: "subprocess.Popen[bytes]") -> None:
     assert status == 0, f"the house ended with status {status}:\n{words}"
 
 
-def _is_alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
     """Whether the process runs; one that only waits for its parent to take note does not."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
