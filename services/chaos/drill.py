@@ -6,11 +6,12 @@ import signal
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 
-from libs.clock import Clock
+from libs.clock import SystemClock
 from libs.partition import partition_of
 from services.chaos import full_disk, layout, processes
 from services.chaos.domain.nemesis import ALL, Fault, Kind, Misbehaviour, is_too_late
 from services.chaos.domain.recovery import Struck, recovery
+from services.chaos.domain.verdict import Claim, Violation
 from services.chaos.flood import Flood
 from services.chaos.house import House
 from services.chaos.neighbours import Away, Operator
@@ -29,7 +30,13 @@ class Drill:
     """One run of a schedule, while those of the record trade."""
 
     def __init__(
-        self, house: House, operator: Operator, flood: Flood, clock: Clock, record: Record
+        self,
+        house: House,
+        operator: Operator,
+        *,
+        flood: Flood,
+        record: Record,
+        patience_seconds: float = _PATIENCE_SECONDS,
     ) -> None:
         self.struck: list[Struck] = []
         self.in_force: dict[Fault, float] = {}
@@ -37,8 +44,10 @@ class Drill:
         self._house = house
         self._operator = operator
         self._flood = flood
-        self._clock = clock
+        self._clock = SystemClock()
         self._record = record
+        self._patience_seconds = patience_seconds
+        self._back_at: dict[Fault, float] = {}
         self._databases = Databases(house.told().databases)
         self._deeds: dict[Kind, Callable[[Fault], Awaitable[None]]] = {
             Kind.KILL: self._kill,
@@ -80,11 +89,23 @@ class Drill:
     async def _until_recovered(self, struck: Struck) -> None:
         """Until trades fill again and none is left from before the fault ended; not for ever."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_PATIENCE_SECONDS):
+            async with asyncio.timeout(self._patience_seconds):
                 while recovery(
                     struck, self._record.timings
                 ).first is None or self._record.is_behind(struck.ended_at):
                     await self._clock.sleep(_LOOK_SECONDS)
+
+    async def away(self) -> list[Violation]:
+        """The parts that do not answer although no fault is in force any more, in good time."""
+        names = list(self._house.told().pids)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._patience_seconds):
+                for name in names:
+                    await self._until_answers(name)
+                return []
+        missing = [name for name in names if not await self._house.answers(name)]
+        words = "does not answer after the faults"
+        return [Violation(Claim.STUCK, name, f"{name} {words}") for name in missing]
 
     async def calm(self) -> None:
         """The exchange behaves again, however long it takes to tell it."""
@@ -106,10 +127,8 @@ class Drill:
             await self._deeds[fault.kind](fault)
         finally:
             del self.in_force[fault]
-        now = self._clock.monotonic()
-        is_kill = fault.kind is Kind.KILL
-        ended_at, back_at = (began_at, now) if is_kill else (now, None)
-        struck = Struck(fault, began_at, ended_at, back_at, concerned)
+        ended_at = began_at if fault.kind is Kind.KILL else self._clock.monotonic()
+        struck = Struck(fault, began_at, ended_at, self._back_at.get(fault), concerned)
         if fault.kind is not Kind.MISBEHAVE:
             self.struck.append(struck)
         return struck
@@ -141,13 +160,19 @@ class Drill:
         for name in names:
             processes.send(pids[name], signal.SIGKILL)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_PATIENCE_SECONDS):
+            async with asyncio.timeout(self._patience_seconds):
                 for name in names:
                     await self._until_back(name, pids[name])
+            self._back_at[fault] = self._clock.monotonic()
 
     async def _until_back(self, name: str, pid: int) -> None:
         """Until it answers again under another process id."""
-        while self._house.told().pids[name] == pid or not await self._house.answers(name):
+        while self._house.told().pids[name] == pid:
+            await self._clock.sleep(_LOOK_SECONDS)
+        await self._until_answers(name)
+
+    async def _until_answers(self, name: str) -> None:
+        while not await self._house.answers(name):
             await self._clock.sleep(_LOOK_SECONDS)
 
     async def _stop(self, fault: Fault) -> None:

@@ -83,7 +83,8 @@ class Run:
             operator = Operator(told.operators, signer)
             async with operator.door:
                 await load.endow(operator, [*self._record.customers, *self._record.patient])
-                drill = Drill(house, operator, Flood(house.told, signer), self._clock, self._record)
+                flood = Flood(house.told, signer)
+                drill = Drill(house, operator, flood=flood, record=self._record)
                 async with load.trading(
                     told.public, signer, self._record, rate=plan.rate
                 ) as customers:
@@ -105,7 +106,9 @@ class Run:
             looking = asyncio.create_task(self._look_on(databases))
             try:
                 async with Resolving(operator, self._record, self._clock) as resolving:
-                    await self._trade(drill, faults, customers, amending)
+                    violations = await self._trade(drill, faults, customers, amending)
+                    if violations:  # who asks them anything waits for ever
+                        return self._conclude(faults, 0.0, violations, {})
                     settled = await self._settle(customers, operator, amending)
                 self._stage = "judging"
                 await customers.ask_again(random.Random(self._plan.seed), count=_ASKED_AGAIN)
@@ -119,17 +122,20 @@ class Run:
 
     async def _trade(
         self, drill: Drill, faults: Sequence[Fault], customers: load.Load, amending: Amending
-    ) -> None:
-        """Trading and faults, until both have ended."""
+    ) -> Sequence[Violation]:
+        """Trading and faults, until both have ended; the parts that did not come back."""
         self._stage = "trading"
         customers.begin(seconds=self._plan.seconds)
         amending.begin()
         began_at = self._clock.monotonic()
         await drill.run(faults, seconds=self._plan.seconds)
         await self._clock.sleep(max(0.0, began_at + self._plan.seconds - self._clock.monotonic()))
+        if violations := await drill.away():
+            return violations
         await drill.calm()
         await amending.stop(seconds=_ANSWER_SECONDS)
         await customers.stop(seconds=_ANSWER_SECONDS)
+        return []
 
     async def _settle(self, customers: load.Load, operator: Operator, amending: Amending) -> float:
         """Until all is over; how long it took."""
