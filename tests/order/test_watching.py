@@ -5,9 +5,14 @@ import random
 from typing import Any
 
 import grpc
+import psycopg
 from prometheus_client import REGISTRY
 
+from libs.clock import SystemClock
 from libs.partition import partition_of
+from services.order.applying import apply_outcomes
+from services.order.outcomes_wire import told_from
+from stockbroker.order.v1.order_execution_service_pb2 import OutcomeResult
 from stockbroker.order.v1.order_pb2 import TradeEvent
 from stockbroker.order.v1.order_pb2 import TradeEventKind as Kind
 from tests.order.client import Order, accepted, events_of, filled, refused, seqs
@@ -146,6 +151,29 @@ async def test_processes_wake_each_others_streams(make_house: MakeHouse) -> None
 
         await until(is_heard)
         assert seqs(await reading) == [1]
+        stream.cancel()
+
+
+async def test_what_was_recorded_and_never_told_is_heard_when_it_is_repeated(
+    make_house: MakeHouse, postgres_url: str
+) -> None:
+    async with (
+        make_house(heartbeat_seconds=3600) as order,
+        await psycopg.AsyncConnection.connect(postgres_url) as connection,
+    ):
+        stream = order.watch("alice")
+        await stream.read()
+        trade_id = (await order.place("alice")).trade_id
+        await order.claim_as_leader("alice")
+        outcomes = accepted(trade_id), filled(trade_id)
+        # A process that dies right after its commit.
+        await apply_outcomes(connection, list(map(told_from, outcomes)), SystemClock())
+        await connection.commit()
+
+        answer = await order.apply(*outcomes)
+
+        assert {each.code for each in answer.results} == {OutcomeResult.CODE_REPEATED}
+        assert seqs(await asyncio.wait_for(events_of(stream, 4), 30)) == [1, 2, 3, 4]
         stream.cancel()
 
 

@@ -5,7 +5,7 @@ from datetime import datetime
 import msgspec
 
 from services.order.domain.trade import TradeStatus
-from services.order.domain.verdicts import Verdict
+from services.order.domain.verdicts import Code, Verdict
 
 
 class Claimed(msgspec.Struct, frozen=True):
@@ -53,5 +53,8 @@ class Applied(msgspec.Struct, frozen=True):
 
     @property
     def is_news(self) -> bool:
-        """Whether the customer has new events by it."""
-        return bool(self.verdict.steps)
+        """Whether the customer may have events that were not told yet.
+
+        What is repeated may have been recorded by one who was cut off before telling of it.
+        """
+        return self.verdict.code is not Code.IMPOSSIBLE
