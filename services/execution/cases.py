@@ -50,16 +50,19 @@ class Cases:
     async def reject(self, trade_id: str, *, actor: str, reason_text: str) -> Trade:
         """End a parked trade that was never sent; the trade before its end. Raises Refused.
 
-        First it is condemned, so that nobody can let it go on; then nothing is held for it, and
-        never will be; then it ends. Cut off anywhere it stays parked, and is safe to repeat.
+        First it is condemned, so that nobody can let it go on; then the gateway sends it no more,
+        whoever stood still with it in hand; then nothing is held for it, and never will be; then it
+        ends. Cut off anywhere it stays parked, and is safe to repeat.
         """
         order = self._neighbours.order
-        if not await order.parked(trade_id=trade_id, limit=1):
+        parked = await order.parked(trade_id=trade_id, limit=1)
+        if not parked:
             raise Refused(Reason.REASON_TRADE_NOT_PARKED, "the trade is not parked")
         try:
-            await self._must_be_unsent(trade_id)
+            if not parked[0].is_condemned:
+                await self._must_be_unsent(trade_id)
             trade = await order.condemn_parked(trade_id, actor=actor, reason_text=reason_text)
-            await self._must_be_unsent(trade_id)
+            await self._withdraw(parked[0])
             await self._end(trade_id)
         except NeighbourFault as fault:
             raise _passed_on(fault) from fault
@@ -86,6 +89,16 @@ class Cases:
             raise Refused(
                 Reason.REASON_TRADE_WAS_SENT, "the order was sent to the exchange, or may have been"
             )
+
+    async def _withdraw(self, parked: ParkedTrade) -> None:
+        """The exchange will never hear of it."""
+        (taken,) = await self._neighbours.gateway.cancel([wire.parked_from(parked)])
+        if taken.never_sent:
+            return
+        if taken.is_stale:
+            raise Unavailable(Reason.REASON_UNAVAILABLE, "another worker has just taken the lead")
+        # Whose cancel the gateway refuses, it would refuse the order too.
+        await self._must_be_unsent(parked.trade.trade_id)
 
     async def _end(self, trade_id: str) -> None:
         (reason,) = await self._neighbours.ledger.free([trade_id])

@@ -50,8 +50,16 @@ def cancel_from(claimed: order_pb.ClaimedCancel) -> Trade:
     return replace(trade_of(claimed, attempts=1), cancel_id=cancel_id)
 
 
+def parked_from(parked: order_pb.ParkedTrade) -> Trade:
+    """A parked trade."""
+    return trade_of(parked, attempts=1)
+
+
 def trade_of(
-    claimed: order_pb.ClaimedTrade | order_pb.ClaimedCancel | order_pb.ClaimedReplace,
+    claimed: order_pb.ClaimedTrade
+    | order_pb.ClaimedCancel
+    | order_pb.ClaimedReplace
+    | order_pb.ParkedTrade,
     *,
     attempts: int,
 ) -> Trade:

@@ -285,6 +285,8 @@ def parked_to(parked: Parked, trade: Trade) -> execution_pb.ParkedTrade:
         faults=parked.faults,
         fault_text=parked.fault_text,
         is_condemned=parked.is_condemned,
+        partition=parked.partition,
+        epoch=parked.epoch,
     )
     set_moment(message.parked_at, parked.parked_at)
     return message

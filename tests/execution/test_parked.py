@@ -163,6 +163,25 @@ async def test_a_trade_the_exchange_may_have_is_not_rejected(desk: Desk) -> None
     assert not found.is_condemned
 
 
+async def test_what_was_rejected_is_not_sent_by_a_worker_that_stood_still_with_it_in_hand(
+    desk: Desk,
+) -> None:
+    worker = await desk.start_leader(park_after_faults=2)
+    bad_id = f"trade-{len(desk.order.rows) + 1}"
+    desk.gateway.chokes_on.add(bad_id)
+    bad = await desk.place("mallory")
+    await eventually(lambda: parked(desk, worker))
+    in_hand = desk.gateway.last_submit
+    desk.gateway.chokes_on.clear()
+
+    await reject(desk, worker, bad)
+    await desk.gateway.SubmitOrders(in_hand, None)
+
+    assert [order.trade_id for order in in_hand.orders] == [bad]
+    assert desk.order.status(bad) == "REJECTED"
+    assert bad not in desk.gateway.sent
+
+
 async def test_a_rejection_that_was_cut_off_is_finished_by_the_next(desk: Desk) -> None:
     worker = await desk.start_leader(park_after_faults=2)
     desk.open_exchange(worker)

@@ -1,5 +1,7 @@
 """A trade that fails again and again is parked; an operator says what becomes of it."""
 
+from typing import Any
+
 import psycopg
 import pytest
 
@@ -44,18 +46,29 @@ async def park(order: Order, customer: str = "alice") -> tuple[str, dict[int, in
     return trade_id, epochs
 
 
-def release(order: Order, trade_id: str, reason_text: str = "the ledger is mended") -> object:
+def release(order: Order, trade_id: str, reason_text: str = "the ledger is mended") -> Any:
     request = pb.ReleaseParkedTradeRequest(
         trade_id=trade_id, actor="olivia", reason_text=reason_text
     )
     return order.execution.ReleaseParkedTrade(request, **order.as_service())
 
 
-def condemn(order: Order, trade_id: str) -> object:
+def condemn(order: Order, trade_id: str) -> Any:
     request = pb.CondemnParkedTradeRequest(
         trade_id=trade_id, actor="oscar", reason_text="it cannot be done"
     )
     return order.execution.CondemnParkedTrade(request, **order.as_service())
+
+
+async def test_a_parked_trade_is_told_with_the_epoch_its_partition_has_now(order: Order) -> None:
+    trade_id, epochs = await park(order)
+    (found,) = await parked(order)
+    assert (found.partition, found.epoch) == (ALICE, epochs[ALICE])
+
+    newer = await order.lead([ALICE], "w2")
+
+    (found,) = await parked(order, trade_id)
+    assert (found.partition, found.epoch) == (ALICE, newer[ALICE])
 
 
 async def test_a_trade_with_too_many_faults_is_taken_up_no_more(order: Order) -> None:
@@ -124,7 +137,7 @@ async def test_a_trade_behind_a_parked_one_that_ends_does_not_set_it_free(order:
 async def test_a_released_trade_goes_on_with_its_faults_forgotten(order: Order) -> None:
     trade_id, epochs = await park(order)
 
-    await release(order, trade_id)  # type: ignore[misc]
+    await release(order, trade_id)
 
     assert not await parked(order)
     (claimed,) = (await order.claim(epochs, "alice")).trades
@@ -140,7 +153,7 @@ async def test_a_condemned_trade_is_released_no_more_and_ends_by_the_operators_w
     behind = (await order.place("alice")).trade_id
 
     for _ in range(2):  # safe to repeat
-        await condemn(order, trade_id)  # type: ignore[misc]
+        await condemn(order, trade_id)
     assert (await parked(order, trade_id))[0].is_condemned
     assert await refused(release(order, trade_id)) == ("FAILED_PRECONDITION", "TRADE_NOT_PARKED")
     end = rejected(trade_id, Reason.REASON_CANCELED_BY_OPERATOR, cause="operator")
@@ -171,11 +184,11 @@ async def test_who_parked_released_and_condemned_is_on_a_record_nobody_can_chang
     order: Order, postgres_url: str
 ) -> None:
     trade_id, epochs = await park(order)
-    await release(order, trade_id)  # type: ignore[misc]
+    await release(order, trade_id)
     await order.claim(epochs, "alice")
     for _ in range(3):
         await fail(order, epochs)
-    await condemn(order, trade_id)  # type: ignore[misc]
+    await condemn(order, trade_id)
 
     async with await psycopg.AsyncConnection.connect(postgres_url, autocommit=True) as connection:
         cursor = await connection.execute(

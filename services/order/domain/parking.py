@@ -33,13 +33,18 @@ class Faulted(msgspec.Struct, frozen=True):
 
 
 class Parked(msgspec.Struct, frozen=True):
-    """A parked trade; `is_condemned`: an operator has decided to reject it."""
+    """A parked trade; `is_condemned`: an operator has decided to reject it.
+
+    `epoch`: of its partition now.
+    """
 
     trade_id: str
     faults: int
     fault_text: str
     parked_at: datetime
     is_condemned: bool
+    partition: int
+    epoch: int
 
 
 class Action(StrEnum):

@@ -61,11 +61,13 @@ class Parking:
         """Parked trades, longest parked first; of one trade when it is named."""
         cursor = await self._connection.execute(
             """
-            SELECT trade_id::text, faults, fault_text, parked_at, is_condemned
-            FROM open_trade
-            WHERE parked_at IS NOT NULL
-                AND (%(trade_id)s = '' OR trade_id::text = %(trade_id)s)
-            ORDER BY parked_at
+            SELECT o.trade_id::text, o.faults, o.fault_text, o.parked_at, o.is_condemned,
+                o.partition, p.epoch
+            FROM open_trade AS o
+            JOIN execution_partition AS p ON p.partition = o.partition
+            WHERE o.parked_at IS NOT NULL
+                AND (%(trade_id)s = '' OR o.trade_id::text = %(trade_id)s)
+            ORDER BY o.parked_at
             LIMIT %(limit)s
             """,
             {"trade_id": trade_id, "limit": limit},

@@ -82,6 +82,7 @@ class FakeWithdrawals:
         trade_id = cancel.trade_id
         if cancel.epoch < self.epochs[cancel.partition]:
             return gateway_pb.CancelResult(trade_id=trade_id, reason=Reason.REASON_STALE_EPOCH)
+        self.epochs[cancel.partition] = cancel.epoch
         if trade_id not in self.orders:
             self.withdrawn.add(trade_id)
             self.states[trade_id] = gateway_pb.ORDER_STATE_DONE

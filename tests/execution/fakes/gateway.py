@@ -29,12 +29,14 @@ class FakeGateway(FakeRevisions, FakeWithdrawals, gateway_grpc.ExchangeGatewaySe
         self.epochs: dict[int, int] = defaultdict(int)
         self.stale = 0
         self.chokes_on: set[str] = set()  # trade ids answered INVALID_REQUEST
+        self.last_submit = gateway_pb.SubmitOrdersRequest()
         self.news: asyncio.Queue[str] = asyncio.Queue()
 
     async def SubmitOrders(
-        self, request: gateway_pb.SubmitOrdersRequest, context: Context
+        self, request: gateway_pb.SubmitOrdersRequest, context: Context | None
     ) -> gateway_pb.SubmitOrdersResponse:
         await self.faults.before("SubmitOrders", request)
+        self.last_submit = request
         response = gateway_pb.SubmitOrdersResponse()
         for order in request.orders:
             reason = Reason.REASON_UNSPECIFIED

@@ -6,6 +6,7 @@ from typing import Any
 import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from libs.partition import partition_of
 from libs.refusals import Refused
 from stockbroker.common.v1.reason_pb2 import Reason
 from stockbroker.order.v1 import order_execution_service_pb2 as order_pb
@@ -66,6 +67,8 @@ class FakeParking:
                     faults=row.faults,
                     fault_text=row.fault_text,
                     is_condemned=row.is_condemned,
+                    partition=partition_of(row.trade.customer_id),
+                    epoch=self.epochs[partition_of(row.trade.customer_id)],
                 )
                 for row in self.rows.values()
                 if row.is_parked and request.trade_id in ("", row.trade.trade_id)
