@@ -87,12 +87,6 @@ def not_for_others() -> Denied:
     )
 
 
-def no_id() -> Invalid:
-    return Invalid(
-        Reason.REASON_INVALID_ID, "one of trade_id and client_order_id is needed", field="trade_id"
-    )
-
-
 def operators_name_trades_by_trade_id() -> Invalid:
     return Invalid(
         Reason.REASON_INVALID_ID,
