@@ -67,10 +67,12 @@ async def test_a_refused_hold_rejects_the_trade_and_the_next_one_goes_on(desk: D
     worker = await desk.start_leader()
     desk.open_exchange(worker)
 
-    refused = await desk.place("alice", side=SELL)
-    good = await desk.place("alice")
+    refused = desk.order.place("alice", side=SELL)
+    good = desk.order.place("alice")
+    await desk.nudges.publish(["alice"])  # as the order service does: for the first in line alone
 
     await eventually(lambda: desk.order.status(good) == "FILLED")
+    assert (await worker.status()).swept == 0
     trade = desk.order.trade(refused)
     assert desk.order.status(refused) == "REJECTED"
     assert trade.reason == Reason.REASON_INSUFFICIENT_SHARES
