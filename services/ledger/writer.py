@@ -29,7 +29,7 @@ from services.ledger.domain.memory import Memory, unknown
 from services.ledger.domain.operations import Operation
 from services.ledger.store.journal import OPTIONS, Journal, StaleWriter
 from services.ledger.store.writing import Writing, writing
-from services.ledger.tenure import Tenure
+from services.ledger.tenure import Tenure, is_ahead
 
 _MOST_KNOWN = 50_000  # accounts, and holds: some 40 MB
 
@@ -143,7 +143,10 @@ class Writer:
         return decided
 
     def _decide(self, state: State, batch: list[Operation]) -> Decided:
-        results, writes = decide(state, batch, at=self._clock.now())
+        at = self._clock.now()
+        if state.database_at is not None and is_ahead(at, state.database_at):
+            raise StaleWriter("its clock is ahead of the database's")
+        results, writes = decide(state, batch, at=at)
         hashes = chained(state, writes) if writes.transfers else None
         return Decided(results=results, writes=writes, chained=hashes)
 

@@ -9,7 +9,7 @@ import pytest
 from libs.auth import Verifier
 from libs.clock import SystemClock
 from libs.months import Month
-from services.ledger import main
+from services.ledger import main, tenure
 
 
 class Calendar(SystemClock):
@@ -33,9 +33,13 @@ class Calendar(SystemClock):
 
 @contextmanager
 def calendar_of_ledgers() -> Iterator[Calendar]:
-    """The clock of all ledgers that are opened meanwhile; tokens know the machine's time alone."""
+    """The clock of all ledgers that are opened meanwhile; tokens know the machine's time alone.
+
+    As if the database's went with it.
+    """
     calendar = Calendar()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(main, "SystemClock", lambda: calendar)
+        patch.setattr(tenure, "MOST_AHEAD", timedelta.max)
         patch.setattr(main, "Verifier", lambda file, clock: Verifier(file, SystemClock()))
         yield calendar

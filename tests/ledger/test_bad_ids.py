@@ -9,6 +9,7 @@ import pytest
 
 from libs.reasons import Reason
 from libs.rpc.status import reason_of
+from services.ledger import tenure
 from services.ledger.main import Settings
 from services.ledger.writer import Writer
 from stockbroker.ledger.v1 import ledger_service_pb2 as pb
@@ -169,8 +170,11 @@ class Calendar:
         await asyncio.sleep(0)
 
 
-async def test_an_id_is_known_years_later(desk: Desk, settings: Settings) -> None:
+async def test_an_id_is_known_years_later(
+    desk: Desk, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The ledger of `desk` is only there for the tables."""
+    monkeypatch.setattr(tenure, "MOST_AHEAD", timedelta.max)  # as if the database's clock went on
     calendar, turn = Calendar(), Turn(settings.database_url)
     writer = Writer(
         settings.database_url, tenure=turn, clock=calendar, max_items=100, max_queued=100

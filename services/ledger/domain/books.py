@@ -176,6 +176,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     restraints: Mapping[str, AccountState] = {}  # by name; none: open
     reversed: frozenset[str] = frozenset()  # transfers that were undone
     hashes: Mapping[int, bytes] = {}  # of the latest entry, by account id, where newer than there
+    database_at: datetime | None = None  # when they were read, by the database's clock
 
 
 class Writes(msgspec.Struct, frozen=True, kw_only=True):

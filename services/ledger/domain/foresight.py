@@ -34,6 +34,7 @@ def foreseen(state: State, decided: Decided, operations: Sequence[Operation]) ->
         head=head,
         accounts={**state.accounts, **{a.key: a for a in (*writes.opened, *writes.changed)}},
         hashes=chained.accounts,
+        database_at=state.database_at,
         holds={**state.holds, **{h.id: h for h in (*writes.placed, *writes.drawn)}},
         recorded={
             **state.recorded,

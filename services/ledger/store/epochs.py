@@ -1,5 +1,7 @@
 """How the database tells who is the writer."""
 
+from datetime import datetime
+
 from psycopg import AsyncConnection
 from psycopg.errors import LockNotAvailable
 
@@ -35,6 +37,13 @@ TAKE = """
 """
 STAY = "UPDATE writer SET seen_at = clock_timestamp() WHERE epoch = %(epoch)s"
 LEAVE = "UPDATE writer SET seen_at = '-infinity' WHERE epoch = %(epoch)s"
+
+
+async def database_now(connection: AsyncConnection) -> datetime:
+    """The time by the database's clock."""
+    cursor = await connection.execute("SELECT clock_timestamp()")
+    rows: list[tuple[datetime]] = await cursor.fetchall()
+    return rows[0][0]
 
 
 async def take(connection: AsyncConnection, seconds: float) -> int | None:

@@ -38,7 +38,8 @@ OPTIONS = {
 }
 
 READ_HEAD = """
-    SELECT transfer_seq, account_id, batch_seq, batch_hash, recorded_at, writer_epoch
+    SELECT transfer_seq, account_id, batch_seq, batch_hash, recorded_at, writer_epoch,
+        clock_timestamp()
     FROM journal_head
 """
 LOCK_HEAD = READ_HEAD + " FOR UPDATE"
@@ -151,7 +152,7 @@ class Journal:
                 holds = await self._connection.execute(READ_HOLDS, asked, binary=True)
             if any(o.reverses for o in operations):
                 reversed_ = await self._connection.execute(READ_REVERSED, asked)
-        *head, epoch = await _one(heads)
+        *head, epoch, database_at = await _one(heads)
         if epoch != self.epoch:
             raise StaleWriter(f"epoch {self.epoch} is over, this is {epoch}")
         read = [columns.account_from(row) for row in await _all(accounts)]
@@ -165,6 +166,7 @@ class Journal:
             recorded={},
             restraints={name: AccountState(s) for name, s in await _all(restraints)},
             reversed=frozenset(row[0] for row in await _all(reversed_)),
+            database_at=database_at,
         )
         rows = {row[0]: Row(*row[1:]) for row in await transfers.fetchall()}
         return replace(state, recorded=await self._recorded(rows, operations, state))
