@@ -5,31 +5,25 @@ Everything is on this machine, the load too.
 
 import asyncio
 import time
-import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-import grpc
 import msgspec
 import psycopg
 
 from bench.callers import BATCH, STREAMS, BatchDoor, Customers, Gate, Run, UnaryDoor
+from bench.cash import endow
 from bench.cpu import busy_seconds
 from bench.firm import FirmDoor
-from bench.judging import check_books, filled_at
+from bench.judging import NotTrue, check_books, filled_at
 from bench.premises import House
 from bench.report import Row, waits
 from bench.scale import Scale
-from libs.auth import Role, Signer
-from stockbroker.ledger.v1 import ledger_service_pb2 as ledger_pb
-from stockbroker.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
 
 CUSTOMERS = 4_000
-_CASH_MICROS = 10**13
 _MOST_OPEN = 4_000
 _LOOK_SECONDS = 0.2
 _DRAIN_SECONDS = 120.0
-_AT_ONCE = 256
 _LOAD = "load"
 
 Go = Callable[[], Awaitable[Run]]
@@ -60,11 +54,14 @@ class Taken(msgspec.Struct, frozen=True):
 
 @asynccontextmanager
 async def a_desk(
-    house: House, scale: Scale, customers_count: int = CUSTOMERS, *, is_outside: bool = False
+    house: House, scale: Scale, customers: Customers | None = None, *, is_outside: bool = False
 ) -> AsyncGenerator["Desk", None]:
-    """What measures `house`, at the doors of its order processes; from outside: through Envoy."""
+    """What measures `house`, at the doors of its order processes; from outside: through Envoy.
+
+    `customers`: who trade; None: new ones.
+    """
     addresses = [house.public] if is_outside else list(house.orders.values())
-    customers = Customers(house.signing_key_file, customers_count)
+    customers = customers or Customers(house.signing_key_file, CUSTOMERS)
     unary = UnaryDoor(addresses, customers, callers=scale.callers)
     batches = BatchDoor(addresses, customers)
     firm = FirmDoor(addresses[0], customers, callers=scale.callers)
@@ -101,22 +98,7 @@ class Desk:
 
     async def endow(self) -> None:
         """Cash for every customer."""
-        token = Signer(self.house.signing_key_file).mint("bench", Role.OPERATOR)
-        metadata = (("authorization", f"Bearer {token}"),)
-        left = iter(self.doors.customers.ids)
-        async with grpc.aio.insecure_channel(self.house.services["ledger"]) as channel:
-            ledger = LedgerServiceStub(channel)
-
-            async def work() -> None:
-                for customer in left:
-                    request = ledger_pb.DepositRequest(
-                        deposit_id=str(uuid.uuid4()),
-                        customer_id=customer,
-                        amount_micros=_CASH_MICROS,
-                    )
-                    await ledger.Deposit(request, metadata=metadata, timeout=_DRAIN_SECONDS)
-
-            await asyncio.gather(*(work() for _ in range(_AT_ONCE)))
+        await endow(self.house, self.doors.customers.ids)
 
     async def warm_up(self) -> None:
         """Through both doors, until every token was seen."""
@@ -190,10 +172,12 @@ class Desk:
         return int(row[0]) if row else 0
 
     async def drained(self, look_seconds: float = _LOOK_SECONDS) -> None:
-        """Until no trade is open any more; how often to look."""
-        async with asyncio.timeout(_DRAIN_SECONDS):
-            while await self._open():
-                await asyncio.sleep(look_seconds)
+        """Until no trade is open any more; how often to look. Raises NotTrue."""
+        deadline = time.monotonic() + _DRAIN_SECONDS
+        while still := await self._open():
+            if time.monotonic() > deadline:
+                raise NotTrue(f"{still} trades are open {_DRAIN_SECONDS:.0f} s after the last")
+            await asyncio.sleep(look_seconds)
 
     def gate(self) -> Gate:
         """Lets through while not too many trades are open: looked at now and then."""

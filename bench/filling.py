@@ -1,9 +1,7 @@
-"""What makes a house a large one: customers with money, and old trades; and what that takes."""
+"""What makes a house an old one: trades, all compared; and what they take."""
 
 import asyncio
 import time
-import uuid
-from collections.abc import Iterator, Sequence
 
 import grpc
 import psycopg
@@ -13,13 +11,9 @@ from bench.callers import BatchDoor
 from bench.desk import Desk
 from bench.judging import NotTrue
 from bench.premises import House
-from libs.auth import Role, Signer
-from stockbroker.ledger.v1 import posting_pb2 as posting
 from stockbroker.ledger.v1.invariant_pb2 import GetInvariantsRequest
 from stockbroker.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
 
-_BANK, _CASH_MICROS = "house/bench", 10**12  # a balance has room for nine million of it
-_CALLS, _CALL_ITEMS = 4, 500
 _CALL_SECONDS = 600.0
 _LONGEST_SECONDS = 60.0  # of trading in one go, after which all of it is judged
 _SETTLE_SECONDS, _LOOK_SECONDS = 900.0, 1.0
@@ -36,23 +30,6 @@ _COMPARED = """
             + (SELECT count(*) FROM (SELECT DISTINCT venue, execution_id FROM sighting) AS told),
         (SELECT count(*) FROM suspect) + (SELECT count(*) FROM break WHERE closed_at IS NULL)
 """
-
-
-async def endow(house: House, customers: Sequence[str]) -> None:
-    """Cash for each of these, by transfers in the ledger: so its chains and proofs are true."""
-    left = cash_calls(customers)
-    async with grpc.aio.insecure_channel(house.services["ledger"]) as channel:
-        ledger = LedgerServiceStub(channel)
-
-        async def work() -> None:
-            for request in left:
-                answer = await ledger.PostTransfers(
-                    request, metadata=_operator(house), timeout=_CALL_SECONDS
-                )
-                if refused := [result for result in answer.results if result.reason]:
-                    raise RuntimeError(f"refused: {refused[0]}")
-
-        await asyncio.gather(*(work() for _ in range(_CALLS)))
 
 
 async def trade(desk: Desk, door: BatchDoor, count: int) -> int:
@@ -88,7 +65,7 @@ async def look(house: House) -> None:
     """The ledger goes over all of its books. Raises NotTrue."""
     async with grpc.aio.insecure_channel(house.services["ledger"]) as channel:
         looks = LedgerServiceStub(channel).GetInvariants(
-            GetInvariantsRequest(full=True), metadata=_operator(house), timeout=_CALL_SECONDS
+            GetInvariantsRequest(full=True), metadata=house.operator(), timeout=_CALL_SECONDS
         )
         async for found in looks:
             if broken := [rule.id for rule in found.invariants if not rule.holds]:
@@ -107,28 +84,6 @@ async def read_so_far(house: House) -> dict[str, int]:
     found = {name: await _ask(house, name, _READ) for name in house.databases}
     rows = {f"rows of {name}": rows for name, (rows, _) in found.items()}
     return {**rows, "pages": sum(pages for _, pages in found.values())}
-
-
-def cash_calls(customers: Sequence[str]) -> Iterator[posting.PostTransfersRequest]:
-    """Calls of the ledger that give each of these the same amount."""
-    for start in range(0, len(customers), _CALL_ITEMS):
-        names = customers[start : start + _CALL_ITEMS]
-        yield posting.PostTransfersRequest(transfers=map(_cash, names))
-
-
-def _cash(customer: str) -> posting.PostedTransfer:
-    leg = posting.TransferLeg(
-        debit_account=_BANK,
-        credit_account=f"customer/{customer}",
-        asset="USD",
-        amount=_CASH_MICROS,
-    )
-    return posting.PostedTransfer(transfer_id=str(uuid.uuid4()), legs=[leg])
-
-
-def _operator(house: House) -> tuple[tuple[str, str], ...]:
-    token = Signer(house.signing_key_file).mint("bench", Role.OPERATOR)
-    return (("authorization", f"Bearer {token}"),)
 
 
 async def _tables(connection: psycopg.AsyncConnection) -> list[str]:

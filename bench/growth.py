@@ -26,6 +26,7 @@ from rich.progress import Progress
 
 from bench import filling
 from bench.callers import BatchDoor, Customers
+from bench.cash import endow
 from bench.desk import Desk, a_desk
 from bench.premises import House, a_folder, running_in
 from bench.report import Row
@@ -59,7 +60,8 @@ async def rounds(scale: Scale, progress: Progress) -> AsyncGenerator[list[Row], 
         async with AsyncExitStack() as stack:
             house = stack.enter_context(running_in(folder))
             first_start = time.perf_counter() - started
-            desk = await stack.enter_async_context(a_desk(house, scale, _FEW))
+            few = Customers(house.signing_key_file, _FEW)
+            desk = await stack.enter_async_context(a_desk(house, scale, few))
             rows = await Growth(desk, scale, step).measured()
         yield [*rows, *_starts(folder, first_start)]
 
@@ -86,7 +88,7 @@ class Growth:
         for count in sorted({min(_MANY, self._scale.customers), self._scale.customers}):
             self._step(f"{_short(count)} customers")
             crowd = Customers(house.signing_key_file, max(count, len(few)), with_token=0)
-            await filling.endow(house, crowd.ids[len(everyone) :])
+            await endow(house, crowd.ids[len(everyone) :])
             everyone, door = crowd.ids, BatchDoor([house.services["order"]], crowd)
             rows += await self._figures(named(len(everyone), 0), door)
         if self._scale.history:

@@ -1,50 +1,41 @@
-"""A house as a whole: how soon it serves, what it needs, one trade alone, reads and streams."""
+"""A house as a whole: how soon it serves, what it needs, one trade alone, reads and streams.
 
-import time
+The first suite of a house that is shared, so that its memory is that of a new one.
+"""
+
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack
 from functools import partial
 
 from rich.progress import Progress
 
 from bench import memory, reads, watching
-from bench.desk import Desk, a_desk
-from bench.premises import running_house
+from bench.desk import Desk
 from bench.report import Row, waits
 from bench.scale import Scale
+from bench.shared import Shared
 
 _SHARE = 0.5
 _LOOK_SECONDS = 0.05  # whether it is done; about as long as it takes
 
 
-async def rounds(scale: Scale, progress: Progress) -> AsyncGenerator[list[Row], None]:
-    """The rows of one round after the other, each on a new house."""
-    task = progress.add_task("a house", total=7 * scale.rounds)
+async def rounds(
+    shared: Shared, scale: Scale, progress: Progress
+) -> AsyncGenerator[list[Row], None]:
+    """The rows of the one round."""
+    task, desk = progress.add_task("a house", total=4), shared.desk
 
     def step(what: str) -> None:
         progress.update(task, advance=1, description=what)
 
-    for number in range(1, scale.rounds + 1):
-        async with AsyncExitStack() as stack:
-            began = time.perf_counter()
-            house = stack.enter_context(running_house())
-            started = time.perf_counter() - began
-            rows = [Row(name="start", value=started, unit="s", note="empty folder to all serving")]
-            rows += memory.of_house(house, "idle")
-            desk = await stack.enter_async_context(a_desk(house, scale))
-            step(f"round {number}: customers")
-            await desk.endow()
-            await desk.warm_up()
-            step(f"round {number}: one trade alone")
-            rows += await _alone(desk, scale)
-            step(f"round {number}: the rate")
-            rate = (await desk.take(lambda d=desk: d.doors.unary.run(scale.seconds, d.gate()))).rate  # type: ignore[misc]
-            rows += memory.of_house(house, "loaded")
-            step(f"round {number}: reads")
-            rows += await _reads(desk, scale, rate)
-            step(f"round {number}: streams")
-            rows += await _streams(desk, scale)
-            yield rows
+    step("one trade alone")
+    rows = [*shared.first, *await _alone(desk, scale)]
+    step("the rate")
+    rate = (await desk.take(lambda: desk.doors.unary.run(scale.seconds, desk.gate()))).rate
+    rows += memory.of_house(desk.house, "loaded")
+    step("reads")
+    rows += await _reads(desk, scale, rate)
+    step("streams")
+    yield [*rows, *await _streams(desk, scale)]
 
 
 async def _alone(desk: Desk, scale: Scale) -> list[Row]:

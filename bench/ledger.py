@@ -53,14 +53,12 @@ async def _on(
         Asked("holds and posts, one hot account", loads.hot_holds, ">= 2.5"),
         Asked("holds and fills, spread", loads.fills, ""),
     ]
-    task = progress.add_task("preparing", total=3 + scale.rounds * (len(asked) + 4))
+    task = progress.add_task("the books, and their size", total=scale.rounds * (len(asked) + 4))
     step = partial(progress.update, task, advance=1)
     pgbench, cpu = PgBench(postgres, accounts=scale.accounts), Cpu(postgres)
-    await pgbench.prepare()
-    step(description="the books")
-    url = await seed(postgres, "bench_ledger", scale.accounts)
-    step(description="bytes per transfer")
-    size = await measured_size(postgres)
+    _, url, size = await asyncio.gather(
+        pgbench.prepare(), seed(postgres, "bench_ledger", scale.accounts), measured_size(postgres)
+    )
     for number in range(1, scale.rounds + 1):
         step(description=f"round {number}: {NAME}")
         floors = [await pgbench.row(scale.seconds)]

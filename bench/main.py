@@ -2,12 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
+from functools import partial
 from typing import Annotated
 
 import structlog
 import typer
 import uvloop
-from msgspec.structs import replace
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -24,28 +24,35 @@ from bench import (
     ways,
 )
 from bench.cpu import Others
+from bench.judging import NotTrue
 from bench.report import Row, how_quiet, keep, median, table
 from bench.scale import Scale
+from bench.shared import Shared, a_shared_house
+from libs.embedded import CannotRun
 
 # Each yields the rows of one round after the other.
 Suite = Callable[[Scale, Progress], AsyncGenerator[list[Row], None]]
-# Rows of a round, and what others took of the CPU meanwhile.
-Found = list[tuple[list[Row], float]]
-SUITES: dict[str, Suite] = {
-    "trades": trades.rounds,
-    "pressure": pressure.rounds,
+# How much is measured in the suite of a name.
+Sized = Callable[[str], Scale]
+# In this order on one house: the first want it new, the last one slows it down.
+ON_ONE_HOUSE: dict[str, Callable[[Shared, Scale, Progress], AsyncGenerator[list[Row], None]]] = {
     "house": house.rounds,
+    "trades": trades.rounds,
     "bounds": bounds.rounds,
-    "ways": ways.rounds,
+    "pressure": pressure.rounds,
+}
+APART: dict[str, Suite] = {
     "processes": processes.rounds,
+    "ways": ways.rounds,
     "ledger": ledger.rounds,
     "matching": matching.rounds,
     "growth": growth.rounds,
     "soak": soak.rounds,
 }
+_BY_NAME_ALONE = {"growth", "soak", "processes"}  # long, or for machines with more cores
 
-_MOST_ROUNDS = {"pressure": 1, "house": 1, "bounds": 1, "growth": 1, "soak": 1}  # they are long
-_BY_NAME_ALONE = {"growth", "soak", "processes"}  # longer still, or for machines with more cores
+# The others are long, and have one. Of `trades` the load changes most from round to round.
+_ROUNDS = {"trades": 3, "processes": 3, "ways": 2, "ledger": 2, "matching": 2}
 _SECONDS = 3.0
 _FEWER_SECONDS = {"ways": 2.0, "ledger": 2.0, "matching": 1.0}  # nothing has to get going there
 _FILE_WIDTH = 140
@@ -62,55 +69,86 @@ def main(  # noqa: PLR0913 - its parameters are its options
         float | None,
         typer.Option(min=0.1, help="How long each figure is measured; none: 1 to 3."),
     ] = None,
-    rounds: Annotated[int, typer.Option(min=1, help="How often; the median counts.")] = 3,
-    accounts: Annotated[int, typer.Option(help="Accounts in the books.")] = 1_000_000,
-    callers: Annotated[int, typer.Option(help="Who place a trade at a time each.")] = 256,
+    rounds: Annotated[
+        int | None,
+        typer.Option(min=1, help="How often, the median counts; none: 1 to 3, the long ones 1."),
+    ] = None,
+    accounts: Annotated[int, typer.Option(min=1_000, help="In the books.")] = 1_000_000,
+    callers: Annotated[int, typer.Option(min=1, help="Who place a trade at a time each.")] = 256,
     rate: Annotated[
-        float, typer.Option(help="Trades placed a second, come what may; 0: as fast as they go.")
+        float,
+        typer.Option(min=0, help="Trades placed a second, come what may; 0: as fast as they go."),
     ] = 0.0,
-    customers: Annotated[int, typer.Option(help="With money in the end, in `growth`.")] = 100_000,
-    history: Annotated[int, typer.Option(help="Old trades in the end, in `growth`.")] = 200_000,
-    minutes: Annotated[float, typer.Option(help="Of trading, in `soak`.")] = 10.0,
+    customers: Annotated[
+        int, typer.Option(min=1_000, help="With money in the end, in `growth`.")
+    ] = 100_000,
+    history: Annotated[
+        int, typer.Option(min=0, help="Old trades in the end, in `growth`.")
+    ] = 200_000,
+    minutes: Annotated[float, typer.Option(min=0, help="Of trading, in `soak`.")] = 10.0,
 ) -> None:
     """Measure, show a table per suite, and keep the figures in bench/results/."""
     # What the services log would stand in the table.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("error"))
-    scale = Scale(
-        seconds=seconds or _SECONDS,
-        rounds=rounds,
-        accounts=accounts,
-        callers=callers,
-        rate=rate,
-        customers=customers,
-        history=history,
-        minutes=minutes,
-    )
+
+    def sized(name: str) -> Scale:
+        usual = _ROUNDS.get(name)
+        return Scale(
+            seconds=seconds or _FEWER_SECONDS.get(name, _SECONDS),
+            rounds=(rounds or usual) if usual else 1,
+            accounts=accounts,
+            callers=callers,
+            rate=rate,
+            customers=customers,
+            history=history,
+            minutes=minutes,
+        )
+
     console = Console()
     if not console.is_terminal:
         console = Console(width=_FILE_WIDTH)
-    # One loop for all suites: gRPC still has things to tell of calls that one of them left.
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        for name in only or [suite for suite in SUITES if suite not in _BY_NAME_ALONE]:
-            most = min(rounds, _MOST_ROUNDS.get(name, rounds))
-            long = seconds or _FEWER_SECONDS.get(name, _SECONDS)
-            its = replace(scale, rounds=most, seconds=long)
-            found = runner.run(_measured(SUITES[name], its, console))
-            rows, others = [each for each, _ in found], [share for _, share in found]
-            title = f"{name}: medians of {most} rounds; {how_quiet(others)}"
-            console.print(table(median(rows), title=title))
-            console.print(f"kept in {keep(name, rows, others)}")
+    try:
+        # One loop for all suites: gRPC still has things to tell of calls that one of them left.
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_measured(named(only), sized, console))
+    except (CannotRun, NotTrue) as error:
+        raise SystemExit(f"bench: {error}") from None
 
 
-async def _measured(suite: Suite, scale: Scale, console: Console) -> Found:
-    """The rows of each round."""
+def named(only: list[str] | None) -> list[str]:
+    """In the order in which they are measured."""
+    every = [*ON_ONE_HOUSE, *APART]
+    if unknown := set(only or ()).difference(every):
+        words = f"there is no {', '.join(sorted(unknown))}; there are {', '.join(every)}"
+        raise typer.BadParameter(words, param_hint="--only")
+    return [name for name in every if (name in only if only else name not in _BY_NAME_ALONE)]
+
+
+async def _measured(names: list[str], sized: Sized, console: Console) -> None:
+    """All of these."""
+    if together := [name for name in names if name in ON_ONE_HOUSE]:
+        console.print(f"a house for {', '.join(together)}")
+        async with a_shared_house(sized(together[0])) as shared:
+            for name in together:
+                await _told(name, partial(ON_ONE_HOUSE[name], shared), sized(name), console)
+    for name in names:
+        if name in APART:
+            await _told(name, APART[name], sized(name), console)
+
+
+async def _told(name: str, suite: Suite, scale: Scale, console: Console) -> None:
+    """The rows of each round, and what others took of the CPU meanwhile, shown and kept."""
     columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
     showing = Progress(*columns, console=console, transient=True, refresh_per_second=1)
-    found, others = [], Others()
+    found, shares, others = list[list[Row]](), list[float](), Others()
     with showing as progress:
         async for rows in suite(scale, progress):
-            found.append((rows, others.share()))
+            found.append(rows)
+            shares.append(others.share())
             others = Others()
-    return found
+    title = f"{name}: medians of {len(found)} rounds; {how_quiet(shares)}"
+    console.print(table(median(found), title=title))
+    console.print(f"kept in {keep(name, found, shares)}")
 
 
 if __name__ == "__main__":

@@ -12,11 +12,13 @@ from pathlib import Path
 
 import msgspec
 
-from bench.cpu import seconds_of
+from bench.cpu import family, seconds_of
+from libs.auth import Role, Signer
 from libs.embedded import CannotRun, Postgres, Tuning
 from libs.embedded.child import first_answer, launched, stop
 from libs.probe import probe
 
+Metadata = tuple[tuple[str, str], ...]
 _START_SECONDS = 120.0
 _STOP_SECONDS = 60.0
 _BUFFERS_MB = 1_024
@@ -47,15 +49,27 @@ class House(msgspec.Struct, frozen=True):
         """Seconds of CPU that each process has taken so far, with all it started."""
         return {name: seconds_of(pid) for name, pid in self.pids.items()}
 
+    def operator(self) -> Metadata:
+        """What goes with a call of an operator."""
+        token = Signer(self.signing_key_file).mint("bench", Role.OPERATOR)
+        return (("authorization", f"Bearer {token}"),)
+
+    def stand_back(self, niceness: int) -> None:
+        """Be so far behind whoever measures, where both want a processor, from now on."""
+        behind = os.getpriority(os.PRIO_PROCESS, 0) + niceness
+        for pid in family(self.supervisor_pid):
+            with suppress(OSError):  # it is just gone
+                for thread in Path(f"/proc/{pid}/task").iterdir():
+                    os.setpriority(os.PRIO_PROCESS, int(thread.name), behind)
+
 
 @contextmanager
-def running_house(*, niceness: int = 0, **settings: str) -> Iterator[House]:
+def running_house(**settings: str) -> Iterator[House]:
     """In a temporary folder; in the end stopped, and all of it gone. Raises CannotRun.
 
-    `niceness`: how far it stands behind the load where both want a processor. `settings`: of the
-    house, without STOCKBROKER_.
+    `settings`: of the house, without STOCKBROKER_.
     """
-    with a_folder() as folder, running_in(folder, niceness=niceness, **settings) as house:
+    with a_folder() as folder, running_in(folder, **settings) as house:
         yield house
 
 
@@ -78,13 +92,13 @@ def a_folder() -> Iterator[Path]:
 
 
 @contextmanager
-def running_in(folder: Path, *, niceness: int = 0, **settings: str) -> Iterator[House]:
+def running_in(folder: Path, **settings: str) -> Iterator[House]:
     """On what is in `folder`; in the end stopped. Raises CannotRun."""
     own = {f"STOCKBROKER_{name}": value for name, value in {**_SETTINGS, **settings}.items()}
     command = [sys.executable, "-m", "services.house.main", "--no-demo"]
     with (folder / "supervisor.log").open("ab") as log:
         process = subprocess.Popen(
-            ["nice", "-n", str(niceness), *launched(command, dies_by=signal.SIGTERM)],
+            launched(command, dies_by=signal.SIGTERM),
             cwd=Path(__file__).parents[1],
             env={**own, **os.environ, "STOCKBROKER_DATA_FOLDER": str(folder)},
             stdin=subprocess.DEVNULL,

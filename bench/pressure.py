@@ -6,19 +6,19 @@ the trade was due. Beyond capacity what is refused is not placed again; how soon
 afterwards is what a calm load sees that begins as soon as the flood is answered.
 
 The load stands for machines elsewhere. It is before the house in line for this one's processors: or
-what it waits for them would count as the house's.
+what it waits for them would count as the house's. The house stays so: this is the last suite of one
+that is shared.
 """
 
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack
 
 from rich.progress import Progress
 
 from bench.callers import BatchDoor, Run, UnaryDoor, merged
 from bench.desk import Desk, Taken, a_desk
-from bench.premises import running_house
 from bench.report import Row, waits
 from bench.scale import Scale
+from bench.shared import Shared
 
 _SHARES = (0.5, 0.9)
 _FLOOD, _CALM = 3.0, 0.3
@@ -27,32 +27,31 @@ _BEHIND_THE_LOAD = 10  # as `nice` counts
 Door = UnaryDoor | BatchDoor
 
 
-async def rounds(scale: Scale, progress: Progress) -> AsyncGenerator[list[Row], None]:
-    """The rows of one round after the other."""
-    task = progress.add_task("a house", total=1 + 2 * (len(_SHARES) + 2) * scale.rounds)
+async def rounds(
+    shared: Shared, scale: Scale, progress: Progress
+) -> AsyncGenerator[list[Row], None]:
+    """The rows of the one round."""
+    task = progress.add_task("a house", total=1 + 2 * (len(_SHARES) + 2))
 
     def step(what: str) -> None:
         progress.update(task, advance=1, description=what)
 
-    async with AsyncExitStack() as stack:
-        house = stack.enter_context(running_house(niceness=_BEHIND_THE_LOAD))
-        desk = await stack.enter_async_context(a_desk(house, scale, is_outside=True))
-        step("customers")
-        await desk.endow()
+    house, customers = shared.desk.house, shared.desk.doors.customers
+    async with a_desk(house, scale, customers, is_outside=True) as desk:
+        step("customers come to the edge")
         await desk.warm_up()
+        house.stand_back(_BEHIND_THE_LOAD)
         doors: dict[str, Door] = {"unary": desk.doors.unary, "batch": desk.doors.batches}
-        for number in range(1, scale.rounds + 1):
-            rows: list[Row] = []
-            for name, door in doors.items():
-                step(f"round {number}: {name} door, closed loop")
-                rate = await _closed_loop(desk, door, scale)
-                for share in _SHARES:
-                    step(f"round {number}: {name} door at {share:.0%}")
-                    what = f"{name} door at {share:.0%}"
-                    rows += await _at(desk, door, what, rate * share, scale)
-                step(f"round {number}: {name} door at {_FLOOD:.0%}")
-                rows += await _flood(desk, door, f"{name} door at {_FLOOD:.0%}", rate, scale)
-            yield rows
+        rows: list[Row] = []
+        for name, door in doors.items():
+            step(f"{name} door, closed loop")
+            rate = await _closed_loop(desk, door, scale)
+            for share in _SHARES:
+                step(f"{name} door at {share:.0%}")
+                rows += await _at(desk, door, f"{name} door at {share:.0%}", rate * share, scale)
+            step(f"{name} door at {_FLOOD:.0%}")
+            rows += await _flood(desk, door, f"{name} door at {_FLOOD:.0%}", rate, scale)
+        yield rows
 
 
 async def _closed_loop(desk: Desk, door: Door, scale: Scale) -> float:

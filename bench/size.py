@@ -5,12 +5,13 @@ import asyncio
 import psycopg
 
 from bench.books import seed, writing
-from bench.loads import Loads
+from bench.loads import Load, Loads
 from bench.report import Row
 from libs.embedded import Postgres
+from services.ledger.writer import Writer
 
 _ACCOUNTS = 10_000
-_CALLS, _CALL_ITEMS = 200, 250
+_CALLS, _CALL_ITEMS, _CALLERS = 200, 250, 4
 
 # Accounts are not counted: they are as many as there are customers, however many transfers.
 _SIZE = """
@@ -27,12 +28,9 @@ async def measured(postgres: Postgres) -> list[Row]:
     loads = Loads(_ACCOUNTS)
     nothing, _ = await _size(url)
     async with writing(url) as writer:
-        for _ in range(_CALLS):
-            await asyncio.gather(*(writer.take(o) for o in loads.spread(_CALL_ITEMS)))
+        await _called(writer, loads.spread)
         transfers, count = await _size(url)
-        for _ in range(_CALLS):
-            for operations in loads.holds(_CALL_ITEMS):
-                await writer.take(operations)
+        await _called(writer, loads.holds)
     holds, both = await _size(url)
     note = "all tables and indexes but the accounts'"
     return [
@@ -50,6 +48,17 @@ async def measured(postgres: Postgres) -> list[Row]:
             note=note,
         ),
     ]
+
+
+async def _called(writer: Writer, load: Load) -> None:
+    left = iter(range(_CALLS))
+
+    async def caller() -> None:
+        for _ in left:
+            for operations in load(_CALL_ITEMS):
+                await writer.take(operations)
+
+    await asyncio.gather(*(caller() for _ in range(_CALLERS)))
 
 
 async def _size(url: str) -> tuple[int, int]:

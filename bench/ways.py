@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,24 +35,25 @@ _METHOD = "/stockbroker.order.v1.OrderService/PlaceTrade"
 
 async def rounds(scale: Scale, progress: Progress) -> AsyncGenerator[list[Row], None]:
     """The rows of one round after the other."""
-    task = progress.add_task("a call", total=5 * scale.rounds)
-    with tempfile.TemporaryDirectory(prefix="stockbroker-bench-") as place:
-        folder = Path(place)
+    task = progress.add_task("all ways", total=5 * scale.rounds)
+    with ExitStack() as stack:
+        place = tempfile.TemporaryDirectory(prefix="stockbroker-bench-")
+        folder = Path(stack.enter_context(place))
         key_file, jwks_file = folder / "signing.pem", folder / "jwks.json"
         make_key(key_file, jwks_file)
         token = Signer(key_file).mint("b000001", Role.CUSTOMER)
         load = _Load(scale, (("authorization", f"Bearer {token}"),))
+        ways = {
+            ALONE: stack.enter_context(_served("alone", jwks_file)),
+            BEHIND: stack.enter_context(_served("behind", jwks_file)),
+            THROUGH: stack.enter_context(_through_envoy(folder, jwks_file, is_secure=False)),
+            SECURE: stack.enter_context(_through_envoy(folder, jwks_file, is_secure=True)),
+        }
         for _ in range(scale.rounds):
             rows: list[Row] = []
-            async with AsyncExitStack() as stack:
-                for name, way in (
-                    (ALONE, _served("alone", jwks_file)),
-                    (BEHIND, _served("behind", jwks_file)),
-                    (THROUGH, _through_envoy(folder, jwks_file, is_secure=False)),
-                    (SECURE, _through_envoy(folder, jwks_file, is_secure=True)),
-                ):
-                    progress.update(task, advance=1, description=name)
-                    rows.append(await load.row(name, stack.enter_context(way), rows))
+            for name, way in ways.items():
+                progress.update(task, advance=1, description=name)
+                rows.append(await load.row(name, way, rows))
             progress.update(task, advance=1, description="the door apart")
             rows += await asyncio.to_thread(parts_of_the_door, jwks_file, token)
             yield rows

@@ -2,7 +2,7 @@
 
 from unittest.mock import Mock
 
-from bench.filling import cash_calls
+from bench.cash import cash_calls
 from bench.growth import Growth, named
 from bench.report import Row
 from bench.scale import Scale
