@@ -117,7 +117,7 @@ class Books:
             if in_doubt:
                 told = {key: each for key, each in held.items() if key in in_doubt}
                 await _keep(connection, in_doubt, told, gone=found.gone)
-                noticed = {key: each.noticed_at for key, each in told.items()}
+                noticed = {k: each.noticed_at for k, each in told.items() if not each.is_amended}
                 outcome = await self._rule(connection, in_doubt, noticed, now=now)
             over = done | in_doubt
             return {key: each for key, each in held.items() if key not in over}, outcome
@@ -132,7 +132,7 @@ class Books:
             keys = await Cases(connection).due(noticed_by, limit=_DUE_AT_ONCE)
             if not keys:
                 return None, Outcome()
-            return None, await self._rule(connection, set(keys), {}, now=now, is_due=True)
+            return None, await self._rule(connection, set(keys), {}, now=now, due_by=noticed_by)
 
         _, outcome = await self._run(work)
         return outcome
@@ -206,13 +206,15 @@ class Books:
         noticed: Mapping[Key, datetime],
         *,
         now: datetime,
-        is_due: bool = False,
+        due_by: datetime | None = None,
     ) -> Outcome:
         """Rule about these; `noticed`: since when, where that was before now."""
         cases = Cases(connection)
         found = await cases.load(keys)
-        rulings = [rule(case, is_due=is_due, now=now) for case in found]
-        await cases.suspects(rulings, noticed, now=now)
+        rulings = [
+            rule(case, due_by=due_by, noticed_at=noticed.get(case.key, now)) for case in found
+        ]
+        await cases.suspects(rulings)
         opened = [(self._ids.new(), each) for ruling in rulings for each in ruling.openings]
         closed = [each for ruling in rulings for each in ruling.closings]
         if opened:

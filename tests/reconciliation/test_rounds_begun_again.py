@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import psycopg
 import pytest
 
 from services.reconciliation import books
@@ -51,6 +52,23 @@ async def test_a_killed_process_forgets_nothing_that_it_held_back(desk: Desk) ->
     assert [read_from[source].position for source in Source] == [1, 1, 1, 2]
     assert await desk.open_classes() == [("e-1", "MISSING_AT_LEDGER")]
     assert await desk.count_rows("agreed_execution") == 2
+
+
+async def test_what_an_older_process_noticed_without_its_class_keeps_its_age(
+    desk: Desk, postgres_url: str
+) -> None:
+    desk.sources[Source.LEDGER].is_away = True
+    for source in (Source.VENUE, Source.GATEWAY, Source.ORDER):
+        desk.sources[source].add("e-1")
+    await desk.rounds_for(60)
+    async with await psycopg.AsyncConnection.connect(postgres_url) as connection:
+        await connection.execute("UPDATE suspect SET class = DEFAULT")
+    desk.sources[Source.LEDGER].is_away = False
+    await desk.rounds_for(6)
+    (found,) = await desk.breaks()
+    assert found.break_class.name == "MISSING_AT_LEDGER"
+    assert (found.opened_at - found.noticed_at).total_seconds() > 60
+    assert await desk.count_rows("suspect") == 0
 
 
 async def test_two_processes_at_once_open_a_break_once(make_desk: MakeDesk) -> None:

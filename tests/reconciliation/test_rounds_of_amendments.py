@@ -92,3 +92,42 @@ async def test_where_fills_were_amended_before_all_is_read_anew_once(
 
     with psycopg.connect(postgres_url) as connection:
         assert connection.execute("SELECT max(read_position) FROM reading").fetchone() == (0,)
+
+
+async def test_a_bust_of_what_is_long_suspected_has_a_grace_of_its_own(desk: Desk) -> None:
+    ledger = desk.sources[Source.LEDGER]
+    ledger.is_away = True
+    for source in (Source.VENUE, Source.GATEWAY):
+        desk.sources[source].add("e-1")
+    await desk.rounds_for(60)
+    ledger.is_away = False
+    await desk.rounds_for(4)
+    desk.sources[Source.VENUE].add("e-1", **BUST)
+    await desk.rounds_for(3)
+    assert await desk.open_classes() == [("e-1", "MISSING_AT_ORDER")]
+
+    desk.sources[Source.ORDER].add("e-1")
+    for source in (Source.GATEWAY, Source.ORDER):
+        desk.sources[source].add("e-1", **BUST)
+    ledger.add("e-1")
+    ledger.add("e-1", **BOOKED)
+    await desk.rounds_for(10)
+    assert await desk.breaks() == []
+    (found,) = await desk.breaks(*BreakState)
+    assert found.break_class.name == "MISSING_AT_ORDER"
+    assert await desk.count_pending() == 0
+
+
+async def test_a_bust_soon_after_its_fill_has_a_grace_of_its_own(desk: Desk) -> None:
+    for source in (Source.VENUE, Source.GATEWAY, Source.ORDER):
+        desk.sources[source].add("e-1")
+    await desk.rounds_for(4)
+    desk.sources[Source.VENUE].add("e-1", **BUST)
+    await desk.rounds_for(4)
+    for source in (Source.GATEWAY, Source.ORDER):
+        desk.sources[source].add("e-1", **BUST)
+    desk.sources[Source.LEDGER].add("e-1")
+    desk.sources[Source.LEDGER].add("e-1", **BOOKED)
+    await desk.rounds_for(10)
+    assert await desk.breaks(*BreakState) == []
+    assert await desk.count_pending() == 0

@@ -1,5 +1,6 @@
 """From differences to breaks: what to note, open and close for one execution."""
 
+from collections.abc import Mapping
 from datetime import date, datetime
 from enum import IntEnum
 
@@ -8,6 +9,8 @@ import msgspec
 from services.reconciliation.domain.break_class import BreakClass
 from services.reconciliation.domain.sighting import Key, Sighting
 from services.reconciliation.domain.verdict import judge
+
+ANY_CLASS = 0
 
 
 class End(IntEnum):
@@ -36,19 +39,25 @@ class Closing(msgspec.Struct, frozen=True):
 
 
 class Case(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of one execution. `open_breaks` are ids by class."""
+    """What is known of one execution. `open_breaks` are ids by class.
+
+    `noticed`: since when it is a suspect, by class; `ANY_CLASS`: of whatever class.
+    """
 
     key: Key
     sightings: tuple[Sighting, ...]
-    noticed_at: datetime | None
+    noticed: Mapping[int, datetime]
     open_breaks: dict[BreakClass, str]
 
 
 class Ruling(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to be done about it. `stays`: open breaks that are as they were, but told anew."""
+    """What is to be done about it. `stays`: open breaks that are as they were, but told anew.
+
+    `suspected`: classes that are no breaks yet, and since when.
+    """
 
     key: Key
-    is_suspect: bool
+    suspected: Mapping[BreakClass, datetime]
     openings: tuple[Opening, ...] = ()
     closings: tuple[Closing, ...] = ()
     stays: tuple[str, ...] = ()
@@ -56,14 +65,15 @@ class Ruling(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_content(self) -> bool:
         """Whether there is nothing to complain of."""
-        return not (self.is_suspect or self.openings or self.stays)
+        return not (self.suspected or self.openings or self.stays)
 
 
-def rule(case: Case, *, is_due: bool, now: datetime) -> Ruling:
+def rule(case: Case, *, due_by: datetime | None, noticed_at: datetime) -> Ruling:
     """What follows from what the sources say.
 
-    A difference is noted first; when it `is_due`, as old as the grace with every source read since,
-    it becomes a break. A break goes with its difference at once.
+    A difference is noted first; what was noticed `due_by` then, as old as the grace with every
+    source read since, becomes a break. What is new was `noticed_at`. A break goes with its
+    difference at once.
     """
     verdict = judge(case.sightings)
     end = End.COMPENSATED if verdict.is_compensated else End.AGREED
@@ -77,12 +87,19 @@ def rule(case: Case, *, is_due: bool, now: datetime) -> Ruling:
         for break_class, break_id in case.open_breaks.items()
         if break_class in verdict.classes
     )
-    new = sorted(verdict.classes - case.open_breaks.keys())
-    if not is_due:
-        return Ruling(key=case.key, is_suspect=bool(new), closings=closings, stays=stays)
-    noticed_at = case.noticed_at or now
-    openings = tuple(_opening(case, each, noticed_at) for each in new)
-    return Ruling(key=case.key, is_suspect=False, openings=openings, closings=closings, stays=stays)
+    since = case.noticed.get(ANY_CLASS, noticed_at)
+    new = {
+        each: case.noticed.get(each, since)
+        for each in sorted(verdict.classes - case.open_breaks.keys())
+    }
+    due = {each: at for each, at in new.items() if due_by is not None and at <= due_by}
+    return Ruling(
+        key=case.key,
+        suspected={each: at for each, at in new.items() if each not in due},
+        openings=tuple(_opening(case, each, at) for each, at in due.items()),
+        closings=closings,
+        stays=stays,
+    )
 
 
 def _opening(case: Case, break_class: BreakClass, noticed_at: datetime) -> Opening:

@@ -19,6 +19,11 @@ class Told(msgspec.Struct, frozen=True):
     noticed_at: datetime
     sightings: Sequence[Sighting]
 
+    @property
+    def is_amended(self) -> bool:
+        """Whether there is more than the fill: it came later."""
+        return any(each.amendment_id for each in self.sightings)
+
     def and_then(self, fresh: Sequence[Sighting]) -> "Told":
         """With what sources tell now, which may be in place of what they told before."""
         return Told(self.noticed_at, _latest([*self.sightings, *fresh]))

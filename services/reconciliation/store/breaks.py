@@ -149,7 +149,9 @@ class Breaks:
 
     async def count_suspects(self) -> int:
         """How many executions differ and are no breaks yet."""
-        cursor = await self._connection.execute("SELECT count(*) FROM suspect")
+        cursor = await self._connection.execute(
+            "SELECT count(DISTINCT (venue, execution_id)) FROM suspect"
+        )
         return int((await cursor.fetchall())[0][0])
 
     async def explain(

@@ -1,6 +1,6 @@
 """Suspects and breaks as the rules need them: read and written for many executions at once."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -14,10 +14,10 @@ from services.reconciliation.store.sightings import Sightings
 
 # Each key is looked up on its own, so that no plan depends on how many there are.
 _SUSPECTS = """
-SELECT s.venue, s.execution_id, s.noticed_at
+SELECT s.venue, s.execution_id, s.class, s.noticed_at
 FROM unnest(%(venues)s::text[], %(execution_ids)s::text[]) AS k (venue, execution_id)
 CROSS JOIN LATERAL (
-    SELECT * FROM suspect WHERE venue = k.venue AND execution_id = k.execution_id LIMIT 1
+    SELECT * FROM suspect WHERE venue = k.venue AND execution_id = k.execution_id OFFSET 0
 ) AS s
 """
 
@@ -32,10 +32,10 @@ CROSS JOIN LATERAL (
 """
 
 _NOTE = """
-INSERT INTO suspect (venue, execution_id, noticed_at)
-SELECT venue, execution_id, noticed_at
-FROM unnest(%(venues)s::text[], %(execution_ids)s::text[], %(noticed_ats)s::timestamptz[])
-    AS k (venue, execution_id, noticed_at)
+INSERT INTO suspect (venue, execution_id, class, noticed_at)
+SELECT venue, execution_id, class, noticed_at
+FROM unnest(%(venues)s::text[], %(execution_ids)s::text[], %(classes)s::smallint[],
+    %(noticed_ats)s::timestamptz[]) AS k (venue, execution_id, class, noticed_at)
 ON CONFLICT DO NOTHING
 """
 
@@ -82,7 +82,9 @@ class Cases:
         named = _names(wanted)
         sightings = await Sightings(self._connection).of(wanted)
         cursor = await self._connection.execute(_SUSPECTS, named)
-        noticed = {(row[0], row[1]): row[2] for row in await cursor.fetchall()}
+        noticed: dict[Key, dict[int, datetime]] = {}
+        for venue, execution_id, number, noticed_at in await cursor.fetchall():
+            noticed.setdefault((venue, execution_id), {})[number] = noticed_at
         cursor = await self._connection.execute(_OPEN, named)
         open_breaks: dict[Key, dict[BreakClass, str]] = {}
         for venue, execution_id, number, break_id in await cursor.fetchall():
@@ -91,7 +93,7 @@ class Cases:
             Case(
                 key=key,
                 sightings=tuple(sightings[key]),
-                noticed_at=noticed.get(key),
+                noticed=noticed.get(key, {}),
                 open_breaks=open_breaks.get(key, {}),
             )
             for key in wanted
@@ -113,17 +115,19 @@ class Cases:
             {"moment": moment},
         )
 
-    async def suspects(
-        self, rulings: Sequence[Ruling], noticed: Mapping[Key, datetime], *, now: datetime
-    ) -> None:
-        """Note who is a suspect now, or since it was `noticed`, and who is none any more."""
-        noted = [ruling.key for ruling in rulings if ruling.is_suspect]
-        cleared = [ruling.key for ruling in rulings if not ruling.is_suspect]
+    async def suspects(self, rulings: Sequence[Ruling]) -> None:
+        """Note who is a suspect, of what and since when, and who is none any more."""
+        await self._connection.execute(_CLEAR, _names([ruling.key for ruling in rulings]))
+        noted = [(ruling.key, *each) for ruling in rulings for each in ruling.suspected.items()]
         if noted:
-            noticed_ats = [noticed.get(key, now) for key in noted]
-            await self._connection.execute(_NOTE, {**_names(noted), "noticed_ats": noticed_ats})
-        if cleared:
-            await self._connection.execute(_CLEAR, _names(cleared))
+            await self._connection.execute(
+                _NOTE,
+                {
+                    **_names([key for key, _, _ in noted]),
+                    "classes": [int(each) for _, each, _ in noted],
+                    "noticed_ats": [noticed_at for _, _, noticed_at in noted],
+                },
+            )
 
     async def open(self, openings: Sequence[tuple[str, Opening]], *, now: datetime) -> None:
         """Open breaks under these ids."""
