@@ -43,6 +43,16 @@ from services.cli.help import Listed
 class _Commands(Listed):
     """Turns a failure of any command into its sentence and its exit code."""
 
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        if sys.stdout is None:  # `>&-`: nothing is done that could not be told
+            _say("standard output is closed")
+            sys.exit(ExitCode.FAULT)
+        try:
+            return super().main(*args, **kwargs)
+        except OSError as error:
+            _say(f"{error.filename or 'this machine'}: {error.strerror or error}")
+            sys.exit(ExitCode.FAULT)
+
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
@@ -52,11 +62,6 @@ class _Commands(Listed):
         except TyperException as error:  # what was typed is wrong
             error.message = plainer(error.message)
             raise
-        except BrokenPipeError:  # whoever read the output has had enough
-            raise
-        except OSError as error:
-            _say(f"{error.filename or 'this machine'}: {error.strerror or error}")
-            raise typer.Exit(ExitCode.FAULT) from None
 
 
 def _say(text: str) -> None:

@@ -133,8 +133,8 @@ Stop = Annotated[
     ),
 ]
 Price = Annotated[
-    int,
-    typer.Option("--price", parser=_dollars, metavar="PRICE", help="A share; else as it was."),
+    int | None,
+    typer.Option("--price", parser=_price, metavar="PRICE", help="A share; else as it was."),
 ]
 Shares = Annotated[
     int, typer.Argument(parser=_shares, metavar="QUANTITY", help="Whole shares, for example 300.")

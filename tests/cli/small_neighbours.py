@@ -190,6 +190,6 @@ class SmallControl(ExchangeControlServiceServicer):
             client_order_id="t1",
             symbol="AAPL",
             last_quantity=request.quantity or 10,
-            last_price_micros=request.price_micros,
+            last_price_micros=request.price_micros or 12_500_000,
         )
         return control.CorrectExecutionResponse(report=report)

@@ -44,6 +44,23 @@ async def test_an_empty_name_is_nobody(house: SmallHouse, run: Run) -> None:
     assert house.orders.asked == []
 
 
+@pytest.mark.parametrize("typed", [("",), ("--operator", ""), ("--back-end", "")])
+async def test_no_token_is_made_for_an_empty_name(run: Run, typed: tuple[str, ...]) -> None:
+    result = await run("token", *typed)
+    assert (result.exit_code, result.stdout) == (ExitCode.USAGE, "")
+    assert "'' cannot be who calls" in result.stderr
+
+
+async def test_a_symbol_that_is_not_traded_is_halted_or_limited_with_a_warning(run: Run) -> None:
+    halt = ("halt", "--reason", "a drill", "--symbol")
+    limit = ("controls", "set", "max-quantity", "5", "--reason", "a drill", "--symbol")
+    for command in (halt, limit):
+        assert (await run(*command, "AAPL")).stderr == ""
+        typo = await run(*command, "APPL")
+        assert typo.exit_code == 0
+        assert "the exchange does not trade APPL; if that was mistyped" in typo.stderr
+
+
 async def test_a_token_of_another_than_is_named_is_not_used(
     house: SmallHouse, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

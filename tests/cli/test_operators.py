@@ -136,6 +136,8 @@ async def test_a_fill_is_busted_or_corrected(run: Run) -> None:
     assert corrected.stdout == "corrected: now 4 AAPL at $3.00, order t1, by XSIM-1-9\n"
     told = json.loads((await run(*words, "--json")).stdout)
     assert told["report"]["exec_ref_id"] == "XSIM-1-7"
+    fewer = await run("fills", "correct", "XSIM-1-7", "--quantity", "4", "--reason", "typo")
+    assert fewer.stdout == "corrected: now 4 AAPL at $12.50, order t1, by XSIM-1-9\n"
 
 
 async def test_the_exchange_is_closed_and_opened(run: Run) -> None:

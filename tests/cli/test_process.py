@@ -82,6 +82,25 @@ async def test_a_watch_of_the_invariants_goes_on_until_it_is_interrupted(house: 
     assert sum(b"an account's versions have no gap" in line for line in seen) == 1
 
 
+@pytest.mark.parametrize(
+    ("output", "told"),
+    [("/dev/full", "stockbroker: this machine: No space left on device"), ("&-", "closed")],
+)
+@pytest.mark.parametrize("command", ["--help", "market hours"])
+async def test_what_cannot_be_written_is_one_sentence(
+    house: SmallHouse, command: str, output: str, told: str
+) -> None:
+    process = await asyncio.create_subprocess_shell(
+        f"{sys.executable} -m services.cli.main {command} >{output}",
+        env=os.environ | house.environment(),
+        stderr=PIPE,
+    )
+    _, errors = await process.communicate()
+    assert process.returncode == ExitCode.FAULT
+    (line,) = errors.decode().splitlines()
+    assert told in line
+
+
 async def test_nothing_slow_is_imported_before_a_command_runs(house: SmallHouse) -> None:
     code = "import services.cli.main, sys; sys.exit('grpc' in sys.modules or 'jwt' in sys.modules)"
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", code)

@@ -72,6 +72,7 @@ def set_control(  # noqa: PLR0913 - a command's parameters are its options
 
     The most specific one wins: a customer's in a symbol, a customer's, a symbol's, the firm's.
     """
+    from services.cli.listed import note_if_not_traded
     from stockbroker.order.v1 import order_control_service_pb2 as pb
 
     request = pb.SetControlRequest(
@@ -82,6 +83,8 @@ def set_control(  # noqa: PLR0913 - a command's parameters are its options
         reason_text=reason,
     )
     _record(request, control, (customer, symbol, start), operator, as_json)
+    if symbol:
+        note_if_not_traded(symbol, operator, undo="stockbroker controls withdraw")
 
 
 @app.command()

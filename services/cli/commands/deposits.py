@@ -5,7 +5,6 @@ from typing import Annotated
 import typer
 
 from services.cli.changes import change_books, tell_owned
-from services.cli.failures import Failure
 from services.cli.options import (
     AsJson,
     Cost,
@@ -15,7 +14,6 @@ from services.cli.options import (
     Shares,
     Symbol,
 )
-from services.cli.settings import settings
 
 Reference = Annotated[str, typer.Option(help="Why, for the record.")]
 DepositId = Annotated[
@@ -67,7 +65,7 @@ def deposit_shares(  # noqa: PLR0913 - a command's parameters are its options
     The books take any symbol; one that the exchange does not trade is told on standard error.
     """
     from services.cli.ids import own_id
-    from services.cli.screen import note
+    from services.cli.listed import note_if_not_traded
     from stockbroker.ledger.v1 import ledger_service_pb2 as pb
 
     def make() -> pb.DepositSharesRequest:
@@ -83,22 +81,4 @@ def deposit_shares(  # noqa: PLR0913 - a command's parameters are its options
     change_books(
         "DepositShares", make, operator=operator, as_json=as_json, tell=tell_owned(customer)
     )
-    if not _may_be_traded(symbol, operator):
-        note(
-            f"the exchange does not trade {symbol}; if that was mistyped, `stockbroker reversals`"
-            " undoes it"
-        )
-
-
-def _may_be_traded(symbol: str, operator: str) -> bool:
-    from services.cli.neighbours import operators_door
-    from stockbroker.exchange.v1 import exchange_service_pb2 as pb
-    from stockbroker.exchange.v1.exchange_service_pb2_grpc import ExchangeServiceStub
-
-    try:
-        with operators_door(settings(), operator) as door:
-            stub = ExchangeServiceStub(door.channel)
-            found = door.call(stub.ListQuotes, pb.ListQuotesRequest(), tries=1)
-    except Failure:  # the shares are in the books all the same
-        return True
-    return symbol in {quote.symbol for quote in found.quotes}
+    note_if_not_traded(symbol, operator, undo="stockbroker reversals")

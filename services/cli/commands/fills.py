@@ -33,7 +33,7 @@ def correct(  # noqa: PLR0913 - a command's parameters are its options
     execution_id: ExecutionId,
     reason: Reason,
     quantity: Annotated[int, typer.Option(min=0, help="Whole shares; else as it was.")] = 0,
-    price: Price = 0,
+    price: Price = None,
     operator: Operator = "",
     as_json: AsJson = False,
 ) -> None:
@@ -41,7 +41,7 @@ def correct(  # noqa: PLR0913 - a command's parameters are its options
     from stockbroker.exchange.v1 import exchange_control_service_pb2 as pb
 
     request = pb.CorrectExecutionRequest(
-        exec_id=execution_id, quantity=quantity, price_micros=price, reason_text=reason
+        exec_id=execution_id, quantity=quantity, price_micros=price or 0, reason_text=reason
     )
     report = _ask("CorrectExecution", request, operator, as_json=as_json)
     if not as_json:

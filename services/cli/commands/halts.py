@@ -28,6 +28,7 @@ def halt(  # noqa: PLR0913 - a command's parameters are its options
     as_json: AsJson = False,
 ) -> None:
     """Stop taking up trades; what is placed stays PLACED. Operators."""
+    from services.cli.listed import note_if_not_traded
     from services.cli.neighbours import operators_door
     from services.cli.screen import fields_of, say, show_json
     from stockbroker.execution.v1 import execution_service_pb2 as pb
@@ -41,6 +42,8 @@ def halt(  # noqa: PLR0913 - a command's parameters are its options
         show_json(fields_of(response))
     else:
         say(f"halted: {' | '.join(_cells(response.halt))}")
+    if symbol:
+        note_if_not_traded(symbol, operator, undo="stockbroker resume")
 
 
 def resume(  # noqa: PLR0913 - a command's parameters are its options

@@ -19,14 +19,14 @@ def up(context: typer.Context) -> None:
 
 def token(
     subject: Annotated[
-        str, typer.Argument(metavar="[CUSTOMER]", help="Whose; else STOCKBROKER_CUSTOMER.")
-    ] = "",
+        str | None, typer.Argument(metavar="[CUSTOMER]", help="Whose; else STOCKBROKER_CUSTOMER.")
+    ] = None,
     operator: Annotated[
-        str, typer.Option(metavar="NAME", help="An operator's token, under this name.")
-    ] = "",
+        str | None, typer.Option(metavar="NAME", help="An operator's token, under this name.")
+    ] = None,
     back_end: Annotated[
-        str, typer.Option(metavar="NAME", help="A back-end's, to place for any customer.")
-    ] = "",
+        str | None, typer.Option(metavar="NAME", help="A back-end's, to place for any customer.")
+    ] = None,
     seconds: Annotated[
         int, typer.Option(min=1, max=86_400, help="How long it is good for.")
     ] = 3600,
@@ -36,11 +36,12 @@ def token(
     from services.cli.screen import say, show_json
     from services.cli.tokens import make_token
 
-    if sum(map(bool, (subject, operator, back_end))) > 1:
-        raise typer.BadParameter("give one of a customer, --operator and --back-end")
     chosen = settings()
-    name = operator or back_end or subject or chosen.customer
-    role = "operator" if operator else "back-end" if back_end else "customer"
+    given = {"customer": subject, "operator": operator, "back-end": back_end}
+    named = [(role, name) for role, name in given.items() if name is not None]
+    if len(named) > 1:
+        raise typer.BadParameter("give one of a customer, --operator and --back-end")
+    ((role, name),) = named or [("customer", chosen.customer)]
     made = make_token(chosen, name, role, seconds)
     if as_json:
         show_json({"token": made, "subject": name, "role": role, "seconds": seconds})
