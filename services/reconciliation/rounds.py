@@ -237,7 +237,7 @@ class Rounds:
         return next_due(
             last_sealed=self._last_sealed,
             first_traded=self._first_traded,
-            now=self.now(),
+            now=min(self.now(), self._clock.now()),  # the clock may have been ahead at the start
             wait=self._rhythm.seal_after,
         )
 

@@ -28,13 +28,14 @@ class ScriptedClock:
 
     def __init__(self) -> None:
         self._now = START
+        self.ahead = timedelta()  # how far it is wrong
 
     def pass_seconds(self, seconds: float) -> None:
         """Let time pass."""
         self._now += timedelta(seconds=seconds)
 
     def now(self) -> datetime:
-        return self._now
+        return self._now + self.ahead
 
     def monotonic(self) -> float:
         return (self._now - START).total_seconds()

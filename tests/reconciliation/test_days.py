@@ -1,6 +1,6 @@
 """A day that is over is sealed with what every source had."""
 
-from datetime import date
+from datetime import date, timedelta
 
 import psycopg
 import pytest
@@ -9,6 +9,18 @@ from services.reconciliation.domain.day import FIRST_SEAL, seal, write
 from services.reconciliation.domain.sighting import MOST, Source
 from services.reconciliation.telling import day_to
 from tests.reconciliation.scripted import Desk, MakeDesk, but
+
+
+async def test_no_day_is_sealed_early_by_who_began_while_the_clock_was_ahead(desk: Desk) -> None:
+    desk.clock.ahead = timedelta(days=3)
+    desk.start()
+    desk.clock.ahead = timedelta()
+    desk.everywhere("e-1")
+    await desk.rounds_for(10)
+    assert await desk.days() == []
+    desk.clock.pass_seconds(9 * 3600 + 20 * 60)
+    await desk.rounds_for(3)
+    assert [day.report.trade_date for day in await desk.days()] == [date(2026, 11, 20)]
 
 
 async def test_a_day_is_sealed_once_it_is_over_with_what_every_source_had(desk: Desk) -> None:
