@@ -4,11 +4,12 @@ import asyncio
 import random
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import grpc
+import psycopg
 import pytest
 
 from libs.clock import SystemClock
@@ -16,6 +17,7 @@ from libs.postgres import migrate
 from libs.reasons import Reason
 from services.ledger.main import MIGRATIONS, Settings, house
 from services.ledger.service import LEDGER, PORTFOLIO
+from services.ledger.store import epochs
 from services.ledger.tenure import Tenure
 from services.ledger.writer import Writer
 from tests.ledger import freezing
@@ -198,6 +200,19 @@ async def test_a_writer_frozen_within_a_batch_lets_go_of_the_books(
         await next_.close()
     assert await books.rows("SELECT posted FROM account WHERE name = %s", ALICE.name) == [(10,)]
     await books.assert_books_balance()
+
+
+async def test_who_takes_over_ends_nobody_who_is_in_a_copy_of_the_database(
+    postgres_url: str, new_database: Callable[..., str]
+) -> None:
+    """Its tables have the same numbers."""
+    async with (
+        await psycopg.AsyncConnection.connect(new_database(MIGRATIONS)) as other,
+        await psycopg.AsyncConnection.connect(postgres_url, autocommit=True) as connection,
+    ):
+        await other.execute("SELECT FROM journal_head FOR UPDATE")
+        assert await epochs.take(connection, 0.0) == 1
+        await other.execute("SELECT FROM journal_head")
 
 
 def is_stopped(pid: int) -> bool:

@@ -14,7 +14,8 @@ EVICT = """
         JOIN pg_stat_activity AS session USING (pid)
         WHERE relation IN ('writer'::regclass, 'journal_head'::regclass, 'checkpoint'::regclass)
             AND mode IN ('RowShareLock', 'RowExclusiveLock') AND granted
-            AND usename = current_user AND pid <> pg_backend_pid()
+            AND datname = current_database() AND usename = current_user
+            AND pid <> pg_backend_pid()
             AND xact_start < clock_timestamp() - make_interval(secs => %(seconds)s)
         OFFSET 0
     ) AS holder
