@@ -176,6 +176,23 @@ def test_one_rate_that_is_spent_takes_no_token_of_the_other() -> None:
     assert (kept.facts.customer_rate_left, kept.facts.symbol_rate_left) == (3, 0)
 
 
+@pytest.mark.parametrize(
+    ("ago", "is_duplicate"),
+    [
+        (timedelta(0), True),
+        (timedelta(seconds=60, microseconds=-1), True),
+        (timedelta(seconds=60), False),
+    ],
+)
+def test_the_same_order_is_a_duplicate_until_the_time_is_over(
+    ago: timedelta, is_duplicate: bool
+) -> None:
+    book = a_book(ControlTerms(control=Control.DUPLICATE_ORDER, seconds=60))
+    gate = Gate(book, Market(), Rates(), at=AT, nanos=0)
+    gate.known.recents[likeness("alice", buy())] = Recent(IDS[0], AT - ago)
+    assert (gate.judge("alice", buy()).failed is not None) is is_duplicate
+
+
 def test_what_was_replaced_is_met_at_its_new_limit_alone_and_until_then_at_both() -> None:
     gate = Gate(a_book(ControlTerms(control=Control.SELF_TRADE)), Market(), Rates(), at=AT, nanos=0)
     gate.known.resting["alice", "AAPL"] = [Resting(IDS[0], Side.BUY, 10 * DOLLAR)]
