@@ -42,6 +42,18 @@ async def test_a_cancel_of_an_order_at_the_exchange_is_brought_there_once(desk: 
     assert desk.ledger.released == {trade_id}
 
 
+async def test_for_a_cancel_of_what_the_exchange_has_nothing_is_held_anew(desk: Desk) -> None:
+    worker, trade_id = await a_working_trade(desk)
+    accepted = pb.Report.Accepted(exchange_order_id="X-1")
+    await desk.deliver_whole(worker, desk.report(trade_id, accepted=accepted))
+    asked = desk.ledger.faults.calls["PlaceHolds"]
+
+    await ask(desk, trade_id)
+
+    await eventually(lambda: desk.gateway.canceled == [trade_id])
+    assert desk.ledger.faults.calls["PlaceHolds"] == asked, "it may have another size by now"
+
+
 async def test_a_cancel_that_came_too_late_is_told(desk: Desk) -> None:
     worker, trade_id = await a_working_trade(desk)
     await ask(desk, trade_id)
