@@ -165,3 +165,15 @@ async def test_what_was_placed_before_the_worker_started_is_swept_up_at_once(des
     await eventually(lambda: len(desk.gateway.sent) == 300)
     assert sorted(desk.gateway.sent) == sorted(trade_ids)
     assert (await worker.status()).swept == 300
+
+
+async def test_who_leads_anew_brings_what_is_open_again_and_it_is_sent_once(desk: Desk) -> None:
+    await desk.start_leader()
+    trade_id = await desk.place("alice")
+    await eventually(lambda: desk.gateway.sent == [trade_id])
+    desk.order.epochs[partition_of("alice")] += 1  # somebody else led for a moment
+
+    await desk.nudges.publish(["alice"])
+
+    await eventually(lambda: [each.epoch for each in desk.gateway.last_submit.orders] == [3])
+    assert desk.gateway.sent == [trade_id]
