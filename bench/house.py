@@ -6,9 +6,10 @@ The first suite of a house that is shared, so that its memory is that of a new o
 from collections.abc import AsyncGenerator
 from functools import partial
 
+from msgspec.structs import replace
 from rich.progress import Progress
 
-from bench import memory, reads, watching
+from bench import flush, memory, reads, watching
 from bench.desk import Desk
 from bench.report import Row, waits
 from bench.scale import Scale
@@ -16,6 +17,7 @@ from bench.shared import Shared
 
 _SHARE = 0.5
 _LOOK_SECONDS = 0.05  # whether it is done; about as long as it takes
+_FLUSHING_SECONDS = 0.5
 
 
 async def rounds(
@@ -39,13 +41,25 @@ async def rounds(
 
 
 async def _alone(desk: Desk, scale: Scale) -> list[Row]:
-    """One trade after the other, each placed when nothing else is there to do."""
+    """One trade after the other, each placed when nothing else is there to do.
+
+    What it waits for is compared with what the disk takes to keep a page, before and after.
+    """
     done = partial(desk.drained, _LOOK_SECONDS)
+    flushes = flush.waits(_FLUSHING_SECONDS)
     taken = await desk.take(lambda: desk.doors.unary.in_turn(scale.seconds, done))
+    flushes += flush.waits(_FLUSHING_SECONDS)
     note = f"{len(taken.filled):,} trades, {taken.others:.0%} of the CPU taken was others'"
+    floor = waits("the disk keeps 8 kB", flushes, note=f"fdatasync, {len(flushes):,} in turn")
+    answered = waits("one trade alone: answered", taken.run.ack_seconds, note=note)
+    filled = waits("one trade alone: filled", taken.fill_seconds, note=note)
+    return [*floor, *_compared(answered, floor), *_compared(filled, floor)]
+
+
+def _compared(rows: list[Row], floors: list[Row]) -> list[Row]:
     return [
-        *waits("one trade alone: answered", taken.run.ack_seconds, note=note),
-        *waits("one trade alone: filled", taken.fill_seconds, note=note),
+        replace(row, floor=floor.name, ratio=row.value / floor.value)
+        for row, floor in zip(rows, floors, strict=True)
     ]
 
 
