@@ -68,6 +68,8 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
     tuning = Tuning(shared_buffers_mb=128, max_wal_size_mb=256, is_durable=False)
     with Postgres(tmp_path_factory.mktemp("postgres"), tuning=tuning) as server:
         yield server
+        words = f"PostgreSQL ended by itself; its last words:\n{server.child.last_words()}"
+        assert server.child.is_running, words
 
 
 @pytest.fixture(scope="session")
