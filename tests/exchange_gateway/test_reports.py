@@ -186,7 +186,7 @@ async def test_a_fill_counts_even_after_the_order_has_ended(scene: Scene, gatewa
             "UNKNOWN_TRADE",
             0,
         ),
-        (lambda o: [_altered(fill(o), client_order_id="not ours\0")], "UNKNOWN_TRADE", 0),
+        (lambda o: [_altered(fill(o), client_order_id="not ours\0")], "UNREADABLE", 0),
     ],
 )
 async def test_a_report_that_cannot_be_true_is_parked_and_blocks_nobody(

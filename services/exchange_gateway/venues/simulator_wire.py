@@ -41,6 +41,7 @@ _REASONS = {
 }
 _ENDS = (Kind.REJECTED, Kind.CANCELED, Kind.EXPIRED)
 _WITHOUT_REASON = frozenset((Kind.ACCEPTED, Kind.FILLED))
+_LONGEST_NAME, _LONGEST_WORDS = 128, 1_000
 
 
 def order_to(order: Order, seq: int) -> bytes:
@@ -133,8 +134,18 @@ def _unreadable(raw: bytes) -> Report:
 
 
 def report_from(said: market.ExecutionReport, raw: bytes | None = None) -> Report:
-    """A report; `raw`: its bytes, where they are at hand. One of no time makes no sense."""
+    """A report; `raw`: its bytes, where they are at hand. One of no time makes no sense.
+
+    Nor does one with a name that no book could hold, by which it could not be told from others.
+    """
     kind = _KINDS.get(said.exec_type, Kind.UNREADABLE)
+    raw = said.SerializeToString() if raw is None else raw
+    trade_id, symbol, execution_id = said.client_order_id, said.symbol, said.exec_id
+    exchange_order_id, amends = said.exchange_order_id, said.exec_ref_id
+    names = (trade_id, symbol, execution_id, exchange_order_id, amends)
+    if max(map(len, names)) > _LONGEST_NAME or not "".join(names).isprintable():
+        known_id = trade_id[:_LONGEST_NAME]
+        return msgspec.structs.replace(_unreadable(raw), venue_seq=said.seq, trade_id=known_id)
     try:
         executed_at_nanos = nanos_of(said.transact_time)
     except ValueError:
@@ -142,38 +153,38 @@ def report_from(said: market.ExecutionReport, raw: bytes | None = None) -> Repor
     if kind in _WITHOUT_REASON:
         return Report(
             said.seq,
-            said.client_order_id,
+            trade_id,
             kind,
-            said.symbol,
+            symbol,
             said.side,
-            said.exchange_order_id,
-            said.exec_id,
+            exchange_order_id,
+            execution_id,
             said.last_quantity,
             said.last_price_micros,
             said.leaves_quantity,
             executed_at_nanos,
             None,
-            said.reason_text,
-            said.SerializeToString() if raw is None else raw,
+            said.reason_text[:_LONGEST_WORDS],
+            raw,
         )
     return Report(
         said.seq,
-        said.client_order_id,
+        trade_id,
         kind,
-        said.symbol,
+        symbol,
         said.side,
-        said.exchange_order_id,
-        said.exec_id,
+        exchange_order_id,
+        execution_id,
         said.last_quantity,
         said.last_price_micros,
         said.leaves_quantity,
         executed_at_nanos,
         _reason(said.reject_reason, kind),
-        said.reason_text,
-        said.SerializeToString() if raw is None else raw,
+        said.reason_text[:_LONGEST_WORDS],
+        raw,
         said.command_seq,
         _revision(said) if kind == Kind.REPLACED else None,
-        said.exec_ref_id,
+        amends,
     )
 
 
