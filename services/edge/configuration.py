@@ -60,7 +60,10 @@ def configuration(settings: Settings) -> dict[str, Any]:
                     settings.listen,
                     _door(
                         settings,
-                        routes=[_unpressed(_route(method, settings)) for method in customers],
+                        routes=[
+                            _unpressed(_not_grpc()),
+                            *(_unpressed(_route(method, settings)) for method in customers),
+                        ],
                         filters=customers_filters(settings, customers),
                     ),
                     over_tls(settings),
@@ -71,6 +74,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
                     _door(
                         settings,
                         routes=[
+                            _not_grpc(),
                             *(_route(method, settings) for method in operators),
                             *_routes_of_every_service(list(upstreams)),
                         ],
@@ -174,9 +178,27 @@ def _route(method: Method, settings: Settings) -> dict[str, Any]:
     return {"match": {"path": method.path}, "route": action}
 
 
+def _not_grpc() -> dict[str, Any]:
+    """A service would reset such a call, and Envoy would say that the service is away."""
+    headers = [
+        {"name": ":method", "string_match": {"exact": "POST"}},
+        {
+            "name": "content-type",
+            "string_match": {"prefix": "application/grpc"},
+            "invert_match": True,
+            "treat_missing_header_as_empty": True,
+        },
+    ]
+    words = "gRPC and gRPC-web are spoken here: content-type application/grpc or -web+proto\n"
+    return {
+        "match": {"prefix": "/", "headers": headers},
+        "direct_response": {"status": 415, "body": {"inline_string": words}},
+    }
+
+
 def _unpressed(route: dict[str, Any]) -> dict[str, Any]:
     """Only calls that place a trade are turned away when they take long."""
-    if route["match"]["path"] == PLACING_METHOD:
+    if route["match"].get("path") == PLACING_METHOD:
         return route
     return {**route, "typed_per_filter_config": no_pressure()}
 
