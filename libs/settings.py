@@ -1,8 +1,8 @@
 """A service's settings: one frozen struct, read from the environment.
 
-A field `listen` is read from `STOCKBROKER_LISTEN`. Types, bounds and descriptions stand on the
-fields (`Annotated[int, msgspec.Meta(ge=1, description="...")]`), so that a test can hold
-a README's table equal to them.
+A field `listen` is read from `STOCKBROKER_LISTEN`; what is named so is host:port, or empty. Types,
+bounds and descriptions stand on the fields (`Annotated[int, msgspec.Meta(ge=1,
+description="...")]`), so that a test can hold a README's table equal to them.
 """
 
 import os
@@ -13,6 +13,7 @@ from typing import TypeVar
 import msgspec
 
 PREFIX = "STOCKBROKER_"
+_LAST_PORT = 65_535
 
 Settings = TypeVar("Settings", bound=msgspec.Struct)
 
@@ -30,9 +31,13 @@ def load(kind: type[Settings], environment: Mapping[str, str] | None = None) -> 
         if PREFIX + field.name.upper() in environment
     }
     try:
-        return msgspec.convert(found, type=kind, strict=False)
+        settings = msgspec.convert(found, type=kind, strict=False)
     except msgspec.ValidationError as error:
         raise InvalidSettings(_sentence(str(error))) from None
+    for name, value in found.items():
+        if name.endswith("listen") and value and not _is_address(value):
+            raise InvalidSettings(f"setting {PREFIX}{name.upper()}: {value!r} is not host:port")
+    return settings
 
 
 def load_or_exit(kind: type[Settings]) -> Settings:
@@ -42,6 +47,12 @@ def load_or_exit(kind: type[Settings]) -> Settings:
     except InvalidSettings as error:
         sys.stderr.write(f"stockbroker: {error}\n")
         raise SystemExit(2) from None
+
+
+def _is_address(text: str) -> bool:
+    """Whether it is host:port, of a port there is; gRPC takes one above for another."""
+    host, _, port = text.rpartition(":")
+    return bool(host) and port.isascii() and port.isdigit() and int(port) <= _LAST_PORT
 
 
 def _sentence(fault: str) -> str:

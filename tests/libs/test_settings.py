@@ -23,6 +23,10 @@ def test_a_setting_comes_from_the_environment_or_its_default() -> None:
         ({}, "STOCKBROKER_SECRET"),
         ({"STOCKBROKER_SECRET": "s", "STOCKBROKER_SIZE": "0"}, "STOCKBROKER_SIZE"),
         ({"STOCKBROKER_SECRET": "s", "STOCKBROKER_SIZE": "many"}, "STOCKBROKER_SIZE"),
+        *(
+            ({"STOCKBROKER_SECRET": "s", "STOCKBROKER_LISTEN": address}, "STOCKBROKER_LISTEN: .*")
+            for address in ("nonsense", "127.0.0.1", ":80", "127.0.0.1:65536", "[::1]:-1", "a:1x")
+        ),
     ],
 )
 def test_a_wrong_setting_is_named(environment: dict[str, str], variable: str) -> None:
