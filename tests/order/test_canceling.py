@@ -12,7 +12,8 @@ from stockbroker.order.v1 import order_pb2
 from stockbroker.order.v1 import order_service_pb2 as pb
 from stockbroker.order.v1.order_pb2 import TradeEventKind as Kind
 from stockbroker.order.v1.order_pb2 import TradeStatus as Status
-from tests.order.client import Order, cancel_rejected, canceled, filled, refused
+from tests.order.client import Order, accepted, cancel_rejected, canceled, filled, refused
+from tests.order.replaced import a_limit, replace
 
 CANCELED, PENDING = Status.TRADE_STATUS_CANCELED, Status.TRADE_STATUS_PENDING_CANCEL
 
@@ -94,6 +95,25 @@ async def test_a_trade_whose_turn_has_come_is_canceled_by_the_exchange_alone(ord
     assert (await order.get("alice", trade.trade_id)).status == CANCELED
     assert await pending_cancels(order, "alice") == []
     assert await taken_up(order, "alice") == []
+
+
+async def test_neither_cancels_nor_replaces_are_taken_up_under_an_older_epoch(order: Order) -> None:
+    canceled_one, replaced_one = await a_limit(order), await a_limit(order)
+    older = await order.lead([partition_of("alice")])
+    for trade in (canceled_one, replaced_one):
+        await order.claim(older, "alice")
+        await order.apply(accepted(trade.trade_id))
+    await cancel(order, "alice", canceled_one.trade_id)
+    await replace(order, replaced_one.trade_id, quantity=120)
+    newer = await order.lead([partition_of("alice")], "w2")
+
+    late = await order.claim(older, "alice")
+
+    assert (len(late.cancels), len(late.replaces)) == (0, 0)
+    assert late.lost_partitions == [partition_of("alice")]
+    found = await order.claim(newer, "alice")
+    assert [each.trade.trade_id for each in found.cancels] == [canceled_one.trade_id]
+    assert [each.trade.trade_id for each in found.replaces] == [replaced_one.trade_id]
 
 
 async def test_a_cancel_that_comes_too_late_leaves_the_trade_as_it_was(order: Order) -> None:

@@ -3,6 +3,8 @@
 import asyncio
 from typing import Any
 
+import pytest
+
 from stockbroker.order.v1 import control_pb2 as pb
 from stockbroker.order.v1 import order_service_pb2
 from tests.order.client import Order, accepted, canceled, rejected
@@ -125,13 +127,17 @@ def _replace(order: Order, trade_id: str, dollars: int) -> Any:
     return order.trades.ReplaceTrade(request, **order.as_customer("alice"))
 
 
-async def test_an_order_that_is_being_replaced_is_met_at_either_limit(order: Order) -> None:
+@pytest.mark.parametrize("other", [10, 14])
+async def test_an_order_that_is_being_replaced_is_met_at_either_limit(
+    order: Order, other: int
+) -> None:
     await order.set_control(pb.CONTROL_SELF_TRADE)
     resting = await order.place(**a_limit(12, **SELL))
     await order.claim_as_leader("alice")
     await order.apply(accepted(resting.trade_id))
-    await _replace(order, resting.trade_id, 10)
+    await _replace(order, resting.trade_id, other)
 
-    assert reason_of_trade(await order.place(**a_limit(12))) == "SELF_TRADE"
-    assert reason_of_trade(await order.place(**a_limit(10))) == "SELF_TRADE"
-    assert reason_of_trade(await order.place(**a_limit(9))) == ""
+    lower, upper = sorted((12, other))
+    assert reason_of_trade(await order.place(**a_limit(upper))) == "SELF_TRADE"
+    assert reason_of_trade(await order.place(**a_limit(lower))) == "SELF_TRADE"
+    assert reason_of_trade(await order.place(**a_limit(lower - 1))) == ""
