@@ -236,3 +236,24 @@ async def test_a_trade_is_either_canceled_or_taken_up_never_both(order: Order) -
     for customer in customers:
         trade = await order.get(customer, trades[customer].trade_id)
         assert trade.status == (PENDING if trade.trade_id in taken else CANCELED)
+
+
+async def test_of_what_is_over_nothing_stays_among_what_is_open(
+    order: Order, connection: psycopg.AsyncConnection
+) -> None:
+    trades = [await a_limit(order) for _ in range(4)]
+    for trade in trades[:3]:
+        await taken_up(order, "alice")
+        await order.apply(accepted(trade.trade_id))
+    for trade in trades[1:]:
+        await replace(order, trade.trade_id, quantity=120)
+        await cancel(order, "alice", trade.trade_id)
+    filled_one, canceled_one, expired_one = (trade.trade_id for trade in trades[:3])
+
+    await order.apply(
+        filled(filled_one), canceled(canceled_one), canceled(expired_one, expired=True)
+    )
+
+    for table in ("open_trade", "resting_trade", "open_request", "open_limit_order"):
+        cursor = await connection.execute(f"SELECT count(*) FROM {table}".encode())
+        assert await cursor.fetchone() == (0,), table
