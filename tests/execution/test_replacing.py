@@ -60,6 +60,33 @@ async def test_what_is_spare_is_freed_once_the_exchange_answered(desk: Desk) -> 
     assert desk.ledger.changes() == [-30 * LIMIT]
 
 
+async def test_replaced_down_to_what_is_filled_nothing_is_held_for_it_any_more(desk: Desk) -> None:
+    worker, trade_id = await a_resting_trade(desk)
+    replace_id = await ask(desk, trade_id, 70)
+    await eventually(lambda: desk.gateway.replaced == [replace_id])
+
+    done = pb.Report.Replaced(replace_id=replace_id, quantity=80, filled_quantity=80)
+    await desk.deliver_whole(worker, desk.report(trade_id, replaced=done))
+
+    assert desk.ledger.released == {trade_id}
+
+
+async def test_the_last_fill_may_be_booked_before_what_a_replace_leaves_spare(desk: Desk) -> None:
+    worker, trade_id = await a_resting_trade(desk)
+    replace_id = await ask(desk, trade_id, 70)
+    await eventually(lambda: desk.gateway.replaced == [replace_id])
+
+    done = pb.Report.Replaced(replace_id=replace_id, quantity=70)
+    replaced = desk.report(trade_id, replaced=done)
+    last = desk.fill(trade_id, 70)
+    last.filled.is_last = True
+    answer = await desk.deliver(worker, replaced, last)
+
+    assert {each.code for each in answer.results} == {pb.ReportResult.CODE_APPLIED}
+    assert desk.ledger.changes() == []
+    assert desk.order.status(trade_id) == "FILLED"
+
+
 async def test_refused_by_the_exchange_what_was_held_for_it_is_freed(desk: Desk) -> None:
     worker, trade_id = await a_resting_trade(desk)
     replace_id = await ask(desk, trade_id, 120)

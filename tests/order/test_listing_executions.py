@@ -1,6 +1,7 @@
 """ListExecutions: every fill on record is told, in pages, and none is ever skipped."""
 
 import psycopg
+import pytest
 
 from stockbroker.order.v1 import recorded_execution_pb2 as pb
 from tests.order.client import Order, filled
@@ -83,8 +84,9 @@ async def test_fills_of_a_venue_are_told_in_columns_and_what_fills_no_trade_as_a
     ]
 
 
+@pytest.mark.parametrize("limit", [0, 1])
 async def test_a_fill_that_is_committed_late_is_not_skipped(
-    order: Order, postgres_url: str
+    order: Order, postgres_url: str, limit: int
 ) -> None:
     with psycopg.connect(postgres_url) as slow:
         # It has its number before the one that commits first.
@@ -94,7 +96,7 @@ async def test_a_fill_that_is_committed_late_is_not_skipped(
             " executed_at) VALUES ('XSIM', 'e-late', gen_random_uuid(), 1, 1, now())"
         )
         await a_fill(order, "e-soon")
-        first = await page(order)
+        first = await page(order, limit=limit)
         assert ids(first) == ["e-soon"]
     again = await page(order, first.next)
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
+from libs.reasons import Reason
 from libs.refusals import Throttled
 from services.order.domain.controls.checks import Outcome
 from services.order.domain.controls.decision import ORDER, decide, explanation
@@ -16,6 +17,7 @@ from services.order.domain.controls.gate import Gate, Market, Recent, Resting, l
 from services.order.domain.controls.rates import Rates, spend
 from services.order.domain.controls.setting import Action, Book, Control, Scope, Setting
 from services.order.domain.controls.setting import Terms as ControlTerms
+from services.order.domain.placing import Placement, place
 from services.order.domain.terms import OrderType, Revision, Side, Terms, TimeInForce
 from services.order.domain.trade import Replace, Standing, Trade
 
@@ -174,6 +176,30 @@ def test_one_rate_that_is_spent_takes_no_token_of_the_other() -> None:
         gate.judge("alice", buy())
     kept = gate.judge("alice", buy(symbol="MSFT")).kept
     assert (kept.facts.customer_rate_left, kept.facts.symbol_rate_left) == (3, 0)
+
+
+def test_what_was_let_through_just_before_is_met_too() -> None:
+    book = a_book(
+        ControlTerms(control=Control.DUPLICATE_ORDER, seconds=60),
+        ControlTerms(control=Control.SELF_TRADE),
+    )
+    wanted = [
+        buy(),
+        buy(),
+        buy(side=Side.SELL),
+        buy(side=Side.SELL, limit_price_micros=11 * DOLLAR),
+    ]
+    batch = [
+        Placement(
+            trade_id=trade_id, client_order_id=f"c-{trade_id}", customer_id="alice", terms=terms
+        )
+        for trade_id, terms in zip(IDS, wanted, strict=True)
+    ]
+
+    placing = place(batch, {}, {"alice": 0}, Gate(book, Market(), Rates(), at=AT, nanos=0))
+
+    reasons = [each.standing.reason for each in placing.answers if isinstance(each, Trade)]
+    assert reasons == [0, Reason.REASON_DUPLICATE_ORDER, Reason.REASON_SELF_TRADE, 0]
 
 
 @pytest.mark.parametrize(
