@@ -139,7 +139,7 @@ class Sweeper:
 
     def _bring(self, brought: Brought, requests: Iterable[OpenCustomer]) -> None:
         """Attend to customers whose cancel, or replace, is on its way to nobody."""
-        open_requests = {request.trade_id: request.customer_id for request in requests}
+        open_requests = {request.trade_id: request for request in requests}
         now = self._worker.clock.monotonic()
         for customer_id in brought.to_bring(open_requests, now):
             self._pipeline.attend(customer_id, is_swept=True)

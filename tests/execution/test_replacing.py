@@ -1,5 +1,7 @@
 """What is asked to be replaced reaches the exchange once, covered, and what is spare is freed."""
 
+from typing import Any
+
 from stockbroker.common.v1.reason_pb2 import Reason
 from stockbroker.common.v1.terms_pb2 import OrderType
 from stockbroker.exchange_gateway.v1 import exchange_gateway_service_pb2 as gateway_pb
@@ -10,9 +12,9 @@ from tests.execution.test_halts import AAPL, halt, resume, swept_twice
 LIMIT = 10_000_000
 
 
-async def a_resting_trade(desk: Desk) -> tuple[WorkerDouble, str]:
+async def a_resting_trade(desk: Desk, **settings: Any) -> tuple[WorkerDouble, str]:
     """A leader, and a bid for 100 at $10 that the exchange has."""
-    worker = await desk.start_leader()
+    worker = await desk.start_leader(**settings)
     trade_id = await desk.place(
         "alice", order_type=OrderType.ORDER_TYPE_LIMIT, limit_price_micros=LIMIT
     )
@@ -46,6 +48,29 @@ async def test_it_is_covered_sent_once_and_then_in_force(desk: Desk) -> None:
         await desk.deliver_whole(worker, report)
     assert desk.order.trade(trade_id).quantity == 120
     assert desk.ledger.changes() == [20 * LIMIT], "nothing is spare"
+
+
+async def test_a_replace_right_after_another_needs_no_nudge_either(desk: Desk) -> None:
+    worker, trade_id = await a_resting_trade(desk, in_doubt_after_seconds=60)
+    first = await ask(desk, trade_id, 120)
+    await eventually(lambda: desk.gateway.replaced == [first])
+    done = pb.Report.Replaced(replace_id=first, quantity=120, limit_price_micros=LIMIT)
+    await desk.deliver_whole(worker, desk.report(trade_id, replaced=done))
+
+    second = await ask(desk, trade_id, 130, nudges=False)
+
+    await eventually(lambda: desk.gateway.replaced == [first, second])
+
+
+async def test_of_a_trade_that_has_ended_in_the_books_it_is_refused(desk: Desk) -> None:
+    _, trade_id = await a_resting_trade(desk)
+    desk.ledger.closed.add(trade_id)  # the order service is going to be told
+
+    replace_id = await ask(desk, trade_id, 120)
+
+    too_late = Reason.REASON_TOO_LATE_TO_REPLACE
+    await eventually(lambda: desk.order.refusals == {replace_id: too_late})
+    assert not desk.gateway.replaced
 
 
 async def test_what_is_spare_is_freed_once_the_exchange_answered(desk: Desk) -> None:

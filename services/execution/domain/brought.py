@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from services.execution.domain.trade import OpenCustomer
+
 _NEVER = ("", 0, float("-inf"))
 
 
@@ -23,11 +25,11 @@ class Brought:
         found = self._brought.get(trade_id, _NEVER)
         return found[:2] == (request_id, epoch) and self._is_fresh(found, now)
 
-    def to_bring(self, open_requests: Mapping[str, str], now: float) -> list[str]:
-        """Customers whose requests, trade -> customer, are to be brought to the gateway now.
+    def to_bring(self, open_requests: Mapping[str, OpenCustomer], now: float) -> list[str]:
+        """Customers whose requests, by trade, are to be brought to the gateway now.
 
-        Each once. One that the gateway has had for long is brought again. What is not open any more
-        is forgotten.
+        Each once. One that nobody has taken up is another than was brought before; one that the
+        gateway has had for long is brought again. What is not open any more is forgotten.
         """
         self._brought = {
             trade_id: brought
@@ -35,9 +37,10 @@ class Brought:
             if trade_id in open_requests or self._is_fresh(brought, now)
         }
         wanted = (
-            customer_id
-            for trade_id, customer_id in open_requests.items()
-            if not self._is_fresh(self._brought.get(trade_id, _NEVER), now)
+            request.customer_id
+            for trade_id, request in open_requests.items()
+            if not request.is_taken_up
+            or not self._is_fresh(self._brought.get(trade_id, _NEVER), now)
         )
         return list(dict.fromkeys(wanted))
 

@@ -67,11 +67,15 @@ class Turn(msgspec.Struct, frozen=True, gc=False):
 
 
 class OpenCustomer(msgspec.Struct, frozen=True, gc=False):
-    """A customer with an open trade, the oldest one named."""
+    """A customer with an open trade, the oldest one named, or one of which something is asked.
+
+    `is_taken_up`: it, or what is asked, was given to a worker before.
+    """
 
     customer_id: str
     partition: int
     trade_id: str
+    is_taken_up: bool
 
 
 class Held(msgspec.Struct, frozen=True, gc=False):

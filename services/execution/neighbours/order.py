@@ -147,6 +147,11 @@ def _recorded(result: order_pb.OutcomeResult) -> Booking:
 
 def _open_customers(customers: Collection[order_pb.OpenCustomer]) -> list[OpenCustomer]:
     return [
-        OpenCustomer(customer.customer_id, customer.partition, customer.trade_id)
+        OpenCustomer(
+            customer.customer_id,
+            customer.partition,
+            customer.trade_id,
+            is_taken_up=customer.claimed_epoch > 0,
+        )
         for customer in customers
     ]

@@ -27,12 +27,20 @@ class FakeCancels:
         row = self.rows[trade_id]
         row.trade.status = PENDING_CANCEL
         row.cancel_asked_at.GetCurrentTime()
+        row.cancel_epoch = 0
 
     def claim_cancels(
         self, customer_ids: Iterable[str], grant: order_pb.PartitionGrant
     ) -> list[order_pb.ClaimedCancel]:
         """All that is to be canceled for these customers."""
         customers = set(customer_ids)
+        found = [
+            row
+            for row in self.rows.values()
+            if row.trade.status == PENDING_CANCEL and row.trade.customer_id in customers
+        ]
+        for row in found:
+            row.cancel_epoch = grant.epoch
         return [
             order_pb.ClaimedCancel(
                 trade=row.trade,
@@ -40,8 +48,7 @@ class FakeCancels:
                 epoch=grant.epoch,
                 asked_at=row.cancel_asked_at,
             )
-            for row in self.rows.values()
-            if row.trade.status == PENDING_CANCEL and row.trade.customer_id in customers
+            for row in found
         ]
 
     def list_canceling(self, partitions: set[int]) -> list[order_pb.OpenCustomer]:
@@ -51,6 +58,7 @@ class FakeCancels:
                 customer_id=row.trade.customer_id,
                 partition=partition_of(row.trade.customer_id),
                 trade_id=row.trade.trade_id,
+                claimed_epoch=row.cancel_epoch,
             )
             for row in self.rows.values()
             if row.trade.status == PENDING_CANCEL

@@ -30,6 +30,8 @@ class Row:
     fault_text: str = ""
     is_parked: bool = False
     is_condemned: bool = False
+    cancel_epoch: int = 0  # 0: nobody has taken it up
+    replace_epoch: int = 0
     cancel_asked_at: Timestamp = field(default_factory=Timestamp)
 
 

@@ -46,6 +46,7 @@ class FakeReplaces:
         )
         trade.status = PENDING_REPLACE
         trade.pending_replace.replace_id = replace_id
+        self.rows[trade_id].replace_epoch = 0
         return replace_id
 
     def claim_replaces(
@@ -53,26 +54,29 @@ class FakeReplaces:
     ) -> list[order_pb.ClaimedReplace]:
         """All that is to be replaced for these customers."""
         customers = set(customer_ids)
+        found = [row for row in self._replacing() if row.trade.customer_id in customers]
+        for row in found:
+            row.replace_epoch = grant.epoch
         return [
             order_pb.ClaimedReplace(
-                trade=trade,
+                trade=row.trade,
                 partition=grant.partition,
                 epoch=grant.epoch,
-                terms=self.replaces[trade.pending_replace.replace_id],
+                terms=self.replaces[row.trade.pending_replace.replace_id],
             )
-            for trade in self._replacing()
-            if trade.customer_id in customers
+            for row in found
         ]
 
     def list_replacing(self, partitions: set[int]) -> list[order_pb.OpenCustomer]:
         """Who waits for a replace."""
         found = [
             order_pb.OpenCustomer(
-                customer_id=trade.customer_id,
-                partition=partition_of(trade.customer_id),
-                trade_id=trade.trade_id,
+                customer_id=row.trade.customer_id,
+                partition=partition_of(row.trade.customer_id),
+                trade_id=row.trade.trade_id,
+                claimed_epoch=row.replace_epoch,
             )
-            for trade in self._replacing()
+            for row in self._replacing()
         ]
         return [each for each in found if not partitions or each.partition in partitions]
 
@@ -97,8 +101,8 @@ class FakeReplaces:
             replaces=[self.replaces.get(each, unknown) for each in request.replace_ids]
         )
 
-    def _replacing(self) -> list[trade_pb.Trade]:
-        return [row.trade for row in self.rows.values() if row.trade.status == PENDING_REPLACE]
+    def _replacing(self) -> list[Row]:
+        return [row for row in self.rows.values() if row.trade.status == PENDING_REPLACE]
 
 
 class FakeHoldSizes:
