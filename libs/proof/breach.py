@@ -10,6 +10,8 @@ from libs.proof.checkpoint import Checkpoint
 from libs.proof.export import BatchRow, LineReader, NotARow
 from libs.proof.forms import Entry, Transfer
 
+_MOST_CHARACTERS = 500  # of a value that is told: rows may be as long as their file says
+
 
 class Wrong(Exception):
     """A row breaks a rule. Whoever reads the rows adds which row it is."""
@@ -71,18 +73,23 @@ def broken(line: int, row: object, wrong: Wrong) -> Broken:
     return Broken(
         Breach(
             line=line,
-            rule=wrong.rule,
-            expected=str(wrong.expected),
-            found=str(wrong.found),
+            rule=_short(wrong.rule),
+            expected=_short(wrong.expected),
+            found=_short(wrong.found),
             transfer_seq=transfer.seq if transfer else None,
-            transfer_id=transfer.id if transfer else None,
-            account=entry.account if entry else None,
-            asset=entry.asset if entry else None,
+            transfer_id=_short(transfer.id) if transfer else None,
+            account=_short(entry.account) if entry else None,
+            asset=_short(entry.asset) if entry else None,
             version=entry.version if entry else None,
             batch_seq=row.seq if isinstance(row, BatchRow) else None,
             checkpoint_seq=row.seq if isinstance(row, Checkpoint) else None,
         )
     )
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]}..."
 
 
 @contextmanager

@@ -35,7 +35,7 @@ _head = Struct(">11s 4q i").pack
 class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
     """A signed state of the journal. Hashes and the signature are lower-case hex."""
 
-    seq: Int64  # 1, 2, 3, ...
+    seq: Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]  # 1, 2, 3, ...
     last_transfer_seq: Int64
     last_batch_seq: Int64
     last_batch_hash: Hash

@@ -156,7 +156,7 @@ class LineReader(Generic[Row]):
     def _read(self, line: bytes) -> Row:
         try:
             return self._decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise NotARow(self.line, f"{error}: {_excerpt(line)}") from None
 
 

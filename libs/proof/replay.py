@@ -11,6 +11,8 @@ from libs.proof.forms import account_origin, entry_hash
 
 UNDOING = frozenset({"reversal", "bust", "correction"})  # kinds that undo a transfer
 
+_NAMING_ANOTHER = UNDOING | {"reversal_request"}
+_MOVING = frozenset({"execution", "deposit", "deposit_shares", "withdraw", "withdraw_shares"})
 _CUSTOMER = "customer/"
 _FINGERPRINT_CHARACTERS = 32
 
@@ -61,6 +63,8 @@ class Books:
     def take(self, row: TransferRow, record: bytes) -> list[bytes]:
         """The hashes of its entries, each of which follows from those before. Raises Wrong."""
         _check_terms(row)
+        if row.reverses is not None and row.kind not in _NAMING_ANOTHER:
+            raise Wrong(f"what the {row.kind} reverses", expected="nothing", found=row.reverses)
         if row.reason:
             _check_refused(row)
             return []
@@ -78,6 +82,7 @@ class Books:
             if total:
                 raise Wrong(f"the sum of its entries in {asset}", expected=0, found=total)
         self._check_amount(row, unheld)
+        self._check_effect(row)
         return hashes
 
     def _enter(self, entry: EntryRow, record: bytes, *, is_reversal: bool) -> tuple[bytes, int]:
@@ -130,8 +135,7 @@ class Books:
     def _check_amount(self, row: TransferRow, unheld: int) -> None:
         """A hold's is what it holds, an adjustment's its change, any other's what it frees."""
         if row.kind == "hold":
-            if unheld != -row.amount or len(row.entries) != 1:
-                raise Wrong("amount of the hold", expected=-unheld, found=row.amount)
+            _check_placed(row, unheld)
             return
         if row.kind == "hold_adjustment":
             _check_adjusted(row, unheld)
@@ -144,6 +148,24 @@ class Books:
             _check_freed(row, hold, unheld)
         if not hold.remaining:
             del self._holds[row.hold_id or ""]
+
+    def _check_effect(self, row: TransferRow) -> None:
+        """It did what its kind is for."""
+        if row.kind in _MOVING and not row.entries:
+            raise Wrong(f"entries of the {row.kind}", expected="at least 1", found=0)
+        hold = self._holds.get(row.hold_id or "") if row.kind == "release" else None
+        if hold is not None:
+            raise Wrong("what the hold has left", expected=0, found=hold.remaining)
+
+
+def _check_placed(row: TransferRow, unheld: int) -> None:
+    """One entry that holds the amount, under the hold's own id."""
+    if unheld != -row.amount or len(row.entries) != 1:
+        raise Wrong("amount of the hold", expected=-unheld, found=row.amount)
+    if row.amount < 1:
+        raise Wrong("amount of the hold", expected="at least 1", found=row.amount)
+    if row.hold_id != row.id:
+        raise Wrong("hold_id of the hold", expected=row.id, found=row.hold_id)
 
 
 def _check_adjusted(row: TransferRow, unheld: int) -> None:
@@ -210,6 +232,10 @@ def _check_refused(row: TransferRow) -> None:
         raise Wrong("entries of a refused transfer", expected=0, found=len(row.entries))
     if row.amount:
         raise Wrong("amount of a refused transfer", expected=0, found=row.amount)
+    if row.reason < 0:
+        raise Wrong("reason of a refused transfer", expected="at least 1", found=row.reason)
+    if row.terms is None:
+        raise Wrong("terms of a refused transfer", expected="what was asked", found="none")
 
 
 def _wrong(rule: str, expected: object, found: object, entry: EntryRow) -> Wrong:

@@ -4,6 +4,7 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from libs.proof.checkpoint import SigningKey
 from libs.proof.export import (
@@ -33,6 +34,14 @@ def test_a_checkpoint_s_file_holds_one(tmp_path: Path, times: int) -> None:
         read_checkpoint(file)
 
 
+@pytest.mark.parametrize("seq", [0, -1])
+def test_the_first_checkpoint_is_number_one(tmp_path: Path, seq: int) -> None:
+    file = tmp_path / "checkpoint"
+    write_checkpoint(file, replace(CHECKPOINT, seq=seq))
+    with pytest.raises(NotARow, match=r"seq"):
+        read_checkpoint(file)
+
+
 @pytest.mark.parametrize(
     "line",
     [
@@ -47,6 +56,7 @@ def test_a_checkpoint_s_file_holds_one(tmp_path: Path, times: int) -> None:
         b"\n",
         b"[]\n",
         b'{"row":"nonsense"}\n',
+        pytest.param(b'{"row":"header","more":' + b"[" * 99_999, id="deep"),
         b'{"row":"header","format":"\xff"}\n',
     ],
 )

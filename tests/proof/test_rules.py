@@ -129,6 +129,9 @@ def test_an_entry_that_does_not_follow(
         ({"terms": "others"}, "fingerprint of the terms"),
         ({"amount": 59}, "held_after"),
         ({"entries": ()}, "amount of the hold"),
+        ({"entries": (), "amount": 0}, "amount of the hold"),
+        ({"hold_id": None}, "hold_id of the hold"),
+        ({"hold_id": "0192f3a0-0000-7000-8000-000000000000"}, "hold_id of the hold"),
         ({"kind": "transfer"}, "held_after, without an open hold"),
     ],
 )
@@ -136,6 +139,27 @@ def test_a_hold_that_cannot_be(fields: dict[str, object], rule: str, tmp_path: P
     ledger, _ = with_hold()
     change_last(ledger, **fields)
     assert breach_of(ledger, tmp_path).rule == rule
+
+
+@pytest.mark.parametrize(
+    ("fields", "rule"),
+    [
+        ({"reason": -205}, "reason of a refused transfer"),
+        ({"terms": None}, "terms of a refused transfer"),
+    ],
+)
+def test_a_refusal_that_cannot_be(fields: dict[str, object], rule: str, tmp_path: Path) -> None:
+    ledger = with_cash()
+    ledger.refuse()
+    change_last(ledger, **fields)
+    assert breach_of(ledger, tmp_path).rule == rule
+
+
+def test_a_deposit_that_brought_nothing(tmp_path: Path) -> None:
+    ledger = SmallLedger()
+    ledger.deposit(ALICE, "USD", 100)
+    change_last(ledger, entries=())
+    assert breach_of(ledger, tmp_path).rule == "entries of the deposit"
 
 
 def test_the_same_id_twice(tmp_path: Path) -> None:
@@ -165,6 +189,14 @@ def from_another_hold(ledger: SmallLedger, hold: str) -> None:
     ledger.transfer("release", [ledger.entry(BOB, "USD", 0, held=-60)], hold_id=hold, amount=60)
 
 
+def placed_with_less_than_nothing(ledger: SmallLedger, hold: str) -> None:
+    ledger.transfer("hold", [ledger.entry(ALICE, "USD", 0, held=-10)], amount=-10)
+
+
+def left_by_its_release(ledger: SmallLedger, hold: str) -> None:
+    ledger.transfer("release", [], hold_id=hold)
+
+
 def more_by_a_release(ledger: SmallLedger, hold: str) -> None:
     ledger.transfer("release", [ledger.entry(ALICE, "USD", 0, held=1)], hold_id=hold)
 
@@ -176,6 +208,8 @@ def more_by_a_release(ledger: SmallLedger, hold: str) -> None:
         (after_release, "held_after, without an open hold"),
         (from_another_hold, "held_after, without an open hold"),
         (more_by_a_release, "held_after, by what the hold has left"),
+        (placed_with_less_than_nothing, "amount of the hold"),
+        (left_by_its_release, "what the hold has left"),
     ],
 )
 def test_a_hold_that_is_misused(
@@ -310,6 +344,10 @@ def of_what_is_not_there(ledger: SmallLedger) -> None:
     change_last(ledger, reverses="0192f3a0-0000-7000-8000-000000000000")
 
 
+def under_another_name(ledger: SmallLedger) -> None:
+    ledger.reverse(ledger.transfers()[0].id, "transfer")
+
+
 def of_itself(ledger: SmallLedger) -> None:
     ledger.reverse(ledger.transfers()[0].id)
     change_last(ledger, reverses=ledger.transfers()[-1].id)
@@ -331,6 +369,7 @@ def of_a_refusal(ledger: SmallLedger) -> None:
         (twice, "reversals of 00000000-0000-0001-7000-000000000001"),
         (of_nothing, "reverses"),
         (of_what_is_not_there, "reverses"),
+        (under_another_name, "what the transfer reverses"),
         (of_itself, "reverses"),
         (of_another_amount, "what it moves"),
         (of_a_refusal, "what it moves"),

@@ -256,6 +256,18 @@ def test_the_words_name_the_row_and_what_is_wrong(file: Path) -> None:
     )
 
 
+def test_a_row_as_long_as_it_likes_is_told_in_short(file: Path) -> None:
+    file.write_bytes(b'{"row":"header","format":"%b"}\n' % (b"x" * 1_000_000))
+    with pytest.raises(Broken) as caught:
+        verify(file)
+    assert len(str(caught.value)) < 1_000
+    ledger = SmallLedger()
+    ledger.give("a" * 1_000_000, "customer/bob", "b" * 1_000_000, 1)
+    with pytest.raises(Broken) as caught:
+        verify(write(file, ledger.hashed(KEY)))
+    assert len(str(caught.value)) < 3_000
+
+
 # Forgers who know how to hash.
 
 
