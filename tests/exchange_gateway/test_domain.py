@@ -1,5 +1,7 @@
 """The rules alone."""
 
+from datetime import UTC, datetime
+
 from hypothesis import given
 from hypothesis import strategies as some
 from msgspec.structs import replace
@@ -18,6 +20,12 @@ from services.exchange_gateway.domain import (
     sort_out,
     told_by,
 )
+from services.exchange_gateway.domain.held import HeldStop, Market, Phase, Span, decide
+from services.exchange_gateway.domain.market import Hours, Tick
+from services.exchange_gateway.domain.orders import OrderType, Side, TimeInForce
+from services.exchange_gateway.domain.replaces import Asked, Revision
+
+AT = datetime(2026, 11, 25, tzinfo=UTC)
 
 
 def a_report(kind: Kind = Kind.FILLED, **fields: object) -> Report:
@@ -136,3 +144,18 @@ def test_the_venues_last_word_says_where_an_order_stands() -> None:
     assert told_by([accepted, a_report(leaves_quantity=90)]) == State.ACCEPTED
     assert told_by([accepted, a_report(quantity=100)]) == State.DONE
     assert told_by([a_report(Kind.REJECTED)]) == State.DONE
+
+
+def test_trades_from_before_a_replace_do_not_trigger_a_stop_as_it_is_after() -> None:
+    terms = Terms("alice", 0, "AAPL", Side.SELL, 10, OrderType.STOP, 0, 90, TimeInForce.GTC, 0)
+    asked = Asked("r", "t", Revision(10, 0, 95), 1, None)
+    stop = HeldStop(Order("t", 1, terms), Phase.WAITS, False, None, [asked])
+    market = Market()
+    market.hours = Hours(True, AT, AT)
+    market.hear(Tick("AAPL", 100, is_halted=False))
+
+    decision = decide(stop, market, fresh=None, met=Span(90, 90))
+
+    assert decision is not None
+    assert (decision.stop.phase, decision.price_micros) == (Phase.WAITS, 0)
+    assert decision.stop.order.terms.stop_price_micros == 95

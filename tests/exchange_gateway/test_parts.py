@@ -5,8 +5,11 @@ from dataclasses import dataclass
 
 import pytest
 
+from libs.clock import SystemClock
+from services.exchange_gateway.domain import Command
 from services.exchange_gateway.session.tail import Tail, Watermark
 from services.exchange_gateway.session.together import together
+from services.exchange_gateway.session.unanswered import Unanswered
 
 
 @dataclass(frozen=True)
@@ -125,3 +128,24 @@ async def test_told_to_end_in_the_moment_a_part_fails_it_ends() -> None:
 
     with pytest.raises(asyncio.CancelledError):
         await both
+
+
+class ClockAt(SystemClock):
+    """Stands where it is set."""
+
+    seconds = 0.0
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+
+def test_what_is_sent_again_has_waited_since_it_was_sent_first() -> None:
+    clock = ClockAt()
+    waiting = Unanswered([], clock)
+    waiting.add([Command(1, "t", b"")])
+    clock.seconds = 7.0
+
+    waiting.add([Command(2, "t", b"")])
+
+    assert waiting.oldest_seconds == 7.0
+    assert not waiting.before(6.0, most=10), "but is not asked about before its time"

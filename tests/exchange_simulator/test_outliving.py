@@ -259,3 +259,25 @@ async def test_a_trade_that_was_kept_though_it_seemed_not_is_done_once(
             await member.said(second, NEW, TRADE, TRADE)
             assert await exchange.levels("AAPL") == ([], [])
             assert [r.seq for r in member.reports] == [1, 2, 3, 4, 5]
+
+
+async def test_a_stop_that_was_triggered_stays_behind_those_who_rested_before(
+    settings: MakeSettings, keys: Keys
+) -> None:
+    price = 100 * DOLLAR
+    stop = an_order(
+        order_type=pb.ORDER_TYPE_STOP_LIMIT, stop_price_micros=price, limit_price_micros=price
+    )
+    rested = a_limit(price)
+    async with running(settings(), keys) as exchange, exchange.member() as member:
+        await load(exchange)
+        for order in (stop, rested):
+            await member.rest(order)
+        await do(exchange, step(AT_ONCE, resting(1, 100, 1)))
+        await member.said(stop, NEW, TRIGGERED)
+
+    async with running(settings(), keys) as exchange, exchange.member() as member:
+        await load(exchange)
+        await do(exchange, step(AT_ONCE, resting(1, 100, 9)))
+        await member.said(rested, NEW, TRADE, TRADE)
+        await member.said(stop, NEW, TRIGGERED)

@@ -6,7 +6,10 @@ from collections import Counter
 import grpc
 import pytest
 
+from libs.clock import SystemClock
+from libs.refusals import Throttled
 from libs.rpc.status import metadata_of
+from services.exchange_simulator.sessions import MAX_UNSENT, Connection
 from stockbroker.exchange.v1 import exchange_pb2 as pb
 from stockbroker.exchange.v1 import exchange_service_pb2 as service_pb
 from tests.exchange_simulator.member import (
@@ -322,3 +325,11 @@ async def test_what_happened_while_the_member_was_away_is_told_at_logon(
 
     async with exchange.member() as again:
         assert (await again.ended(order))[0].exec_type == NEW
+
+
+async def test_a_member_that_does_not_read_is_let_go_and_takes_no_more_memory() -> None:
+    connection = Connection("gateway", missed=range(1, 1), next_command_seq=1)
+    for _ in range(MAX_UNSENT + 1):
+        connection.send(service_pb.SessionResponse())
+    with pytest.raises(Throttled):
+        await anext(connection.messages(SystemClock()))

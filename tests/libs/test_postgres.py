@@ -253,6 +253,29 @@ async def test_a_lane_takes_nothing_back_of_a_work_that_raised(postgres_url: str
     await lane.close()
 
 
+@pytest.mark.parametrize("in_flights", [False, True])
+async def test_what_is_cancelled_in_the_middle_leaves_nothing_and_the_next_is_made(
+    postgres_url: str, in_flights: bool
+) -> None:
+    lane = Lane(postgres_url, name="test", in_flights=in_flights)
+    begun = asyncio.Event()
+
+    async def work(connection: psycopg.AsyncConnection) -> None:
+        await connection.execute("CREATE TABLE half (id int)")
+        await _value(connection, b"SELECT 1")
+        begun.set()
+        await asyncio.Event().wait()
+
+    working = asyncio.create_task(lane.run(work))
+    await begun.wait()
+    working.cancel()
+    await asyncio.wait([working])
+
+    assert await lane.run(lambda c: _value(c, b"SELECT to_regclass('half')")) is None
+    assert await lane.run(lambda c: _value(c, b"SELECT 1")) == 1
+    await lane.close()
+
+
 async def test_a_lane_has_its_own_settings_and_does_one_thing_at_a_time(postgres_url: str) -> None:
     lane = Lane(postgres_url, name="test", options={"enable_nestloop": "off"})
     running = most = 0
