@@ -70,7 +70,8 @@ def command_of(what: Archivable, clock: Clock) -> typer.Typer:
                 return
             wish = Wish(before=_month(before), is_dry=dry_run, drops=drop)
             url = load_or_exit(Settings).database_url
-            into.mkdir(parents=True, exist_ok=True)
+            if not dry_run:
+                into.mkdir(parents=True, exist_ok=True)
             asyncio.run(_archive(console, what, (url, into, Month.of(clock.now())), wish))
         except (Damaged, Busy, OSError, psycopg.Error) as error:
             console.print(f"[red]stopped:[/red] {str(error).strip()}", highlight=False)

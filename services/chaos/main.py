@@ -8,6 +8,8 @@ for wrong options, with 3 when a promise was broken, with 130 when interrupted.
 
 import argparse
 import asyncio
+import contextlib
+import math
 import os
 import shutil
 import signal
@@ -83,16 +85,29 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="stockbroker chaos", description=__doc__.split("\n")[0])
     add = parser.add_argument
     add("--seed", type=int, default=1, help="what goes wrong follows from it")
-    add("--minutes", type=float, default=2.0, help="how long trades are placed")
+    add("--minutes", type=_positive, default=2.0, help="how long trades are placed")
     add("--workers", type=int, choices=range(1, 9), default=2, help="of the execution service")
-    add("--rate", type=float, default=20.0, help="orders per second of all customers together")
-    add("--customers", type=int, default=40, help="who trade")
+    add("--rate", type=_positive, default=20.0, help="orders per second of all customers together")
+    add("--customers", type=_some, default=40, help="who trade")
     add("--faults", type=_families, default=tuple(FAMILIES), help=", ".join(FAMILIES))
     add("--at-once", type=int, choices=range(1, 9), default=1, help="faults in force at a time")
     add("--stops-held-by", choices=_HOLDERS, default="seed", help="who waits with stops")
     add("--report", type=Path, help="a file of JSON for what it came to")
     add("--keep", action="store_true", help="keep the data and logs also when all is well")
     return parser.parse_args(arguments)
+
+
+def _positive(text: str) -> float:
+    with contextlib.suppress(ValueError):
+        if 0 < (number := float(text)) < math.inf:
+            return number
+    raise argparse.ArgumentTypeError("a number above zero")
+
+
+def _some(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError("a whole number from 1 on")
+    return int(text)
 
 
 def _families(text: str) -> tuple[str, ...]:

@@ -42,6 +42,15 @@ def _processes_in(folder: Path) -> list[str]:
     return found
 
 
+@pytest.mark.parametrize(
+    "options", [("--minutes", "-1"), ("--minutes", "nan"), ("--rate", "0"), ("--customers", "0")]
+)
+def test_a_drill_of_nothing_is_refused(tmp_path: Path, options: tuple[str, str]) -> None:
+    done = _drill(tmp_path, *options)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"argument {options[0]}: a " in done.stderr
+
+
 @pytest.mark.timeout(300)
 def test_every_promise_is_kept_while_everything_fails(tmp_path: Path) -> None:
     report = tmp_path / "report.json"

@@ -283,6 +283,7 @@ async def test_an_operators_command_does_it_all(
     status, text = await said("--before", "2026-12", "--dry-run")
     assert (status, text.count("goes"), text.count("stays:")) == (0, 4, 2)
     assert len(await rows(connection)) == 30
+    assert not (tmp_path / "a").exists()
 
     status, text = await said("--before", "2026-08", "--drop")
     assert (status, text.count("is written and compared: 5 rows")) == (0, 2)

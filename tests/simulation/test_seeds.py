@@ -26,6 +26,14 @@ def test_every_promise_is_kept_whatever_goes_wrong(simulated: Tools, first: int)
         assert verdict.violation is None, f"make simulate SEED={seed}"
 
 
+@pytest.mark.parametrize("options", [("--seeds", "0"), ("--seeds", "-3"), ("--races", "x")])
+def test_of_no_runs_nothing_is_claimed(options: tuple[str, str]) -> None:
+    command = [sys.executable, "-m", "simulation.main", *options]
+    done = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"argument {options[0]}: a whole number from 1 on" in done.stderr
+
+
 @pytest.mark.parametrize("seed", ["a", "b", "c"])
 def test_with_no_fault_nothing_is_healed(simulated: Tools, seed: str) -> None:
     verdict = run(Plan(seed, rates={}), simulated)

@@ -75,10 +75,10 @@ class Customer:
         trade: order_pb2.Trade = answer.trade
         return trade
 
-    async def watch(self, after_seq: int, *, seconds: float) -> AsyncIterator[order_pb2.TradeEvent]:
-        """Events after `after_seq`, for `seconds` at most. Raises CallFailed."""
+    async def watch(self, after_seq: int) -> AsyncIterator[order_pb2.TradeEvent]:
+        """Events after `after_seq`. Raises CallFailed."""
         request = order_pb.WatchTradesRequest(after_seq=after_seq)
-        call = self._orders.WatchTrades(request, metadata=self._metadata, timeout=seconds)
+        call = self._orders.WatchTrades(request, metadata=self._metadata)
         try:
             async for message in call:
                 if message.HasField("event"):

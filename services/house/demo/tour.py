@@ -1,5 +1,6 @@
 """A BUY, a SELL and a refusal, told event by event."""
 
+import asyncio
 import time
 import uuid
 
@@ -30,16 +31,27 @@ class TourFailed(Exception):
 
 
 class Tour:
-    """Shown on `screen`; `began_at` (seconds since 1970) is when the person asked for it."""
+    """Shown on `screen`; `began_at` (seconds since 1970) is when the person asked for it.
 
-    def __init__(
-        self, *, public: str, operators: str, signer: Signer, screen: Screen, began_at: float
+    `trade_seconds`: how long each trade is waited for.
+    """
+
+    def __init__(  # noqa: PLR0913 - its parameters are its settings
+        self,
+        *,
+        public: str,
+        operators: str,
+        signer: Signer,
+        screen: Screen,
+        began_at: float,
+        trade_seconds: float = _TRADE_SECONDS,
     ) -> None:
         self._public = public
         self._operators = operators
         self._signer = signer
         self._screen = screen
         self._began_at = began_at
+        self._trade_seconds = trade_seconds
         self._has_filled = False
 
     async def run(self) -> None:
@@ -82,15 +94,24 @@ class Tour:
         began = time.perf_counter()
         trade = await customer.place(request)
         self._tell(trade, f"recorded as {trade.trade_id}", began)
-        seq = trade.seq
-        async for event in customer.watch(seq, seconds=_TRADE_SECONDS):
+        try:
+            async with asyncio.timeout(self._trade_seconds):
+                await self._follow(customer, trade, began)
+        except TimeoutError:
+            raise TourFailed(
+                f"the trade has not ended within {self._trade_seconds:.0f} s; "
+                f"`.venv/bin/stockbroker trades --as {customer.name}` shows what it may wait for"
+            ) from None
+
+    async def _follow(self, customer: Customer, trade: order_pb2.Trade, began: float) -> None:
+        async for event in customer.watch(trade.seq):
             if event.trade.trade_id != trade.trade_id:
                 continue
             self._tell(event.trade, story_of(event), began)
             if event.trade.status in _TERMINAL:
                 self._note_first_fill(event.trade)
                 return
-        raise TourFailed(f"trade {trade.trade_id} has not ended within {_TRADE_SECONDS:.0f} s")
+        raise CallFailed("its events ended before it did")
 
     def _tell(self, trade: order_pb2.Trade, story: str, began: float) -> None:
         milliseconds = (time.perf_counter() - began) * 1000
