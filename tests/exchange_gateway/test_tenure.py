@@ -15,10 +15,13 @@ import psycopg
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from libs.clock import SystemClock
 from libs.embedded import free_port
 from libs.postgres import Lane
+from libs.refusals import Unavailable
 from libs.rpc import connect
 from services.exchange_gateway.main import NAME, Settings, house
+from services.exchange_gateway.session.lease import Lease
 from services.exchange_gateway.store.progress import Deposed, Seat, Step, advance, lock
 from stockbroker.exchange_gateway.v1 import exchange_gateway_service_pb2 as pb
 from stockbroker.exchange_gateway.v1.exchange_gateway_service_pb2_grpc import (
@@ -222,3 +225,23 @@ async def _process(settings: Settings) -> AsyncIterator[asyncio.subprocess.Proce
     finally:
         child.kill()
         await child.wait()
+
+
+class Hasty(SystemClock):
+    """Sleeps for no time, and ten seconds have gone by."""
+
+    seconds = 0.0
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    async def sleep(self, seconds: float) -> None:
+        self.seconds += 10.0
+
+
+async def test_who_cannot_say_that_it_is_there_gives_the_session_up() -> None:
+    lease = Lease(f"postgresql://127.0.0.1:{free_port()}/none", session_id="s", clock=Hasty())
+    async with asyncio.timeout(30):
+        with pytest.raises(Unavailable):
+            await lease.keep(Seat("s", term=1))
+    await lease.close()
