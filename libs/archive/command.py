@@ -12,6 +12,7 @@ import msgspec
 import psycopg
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -74,7 +75,7 @@ def command_of(what: Archivable, clock: Clock) -> typer.Typer:
                 into.mkdir(parents=True, exist_ok=True)
             asyncio.run(_archive(console, what, (url, into, Month.of(clock.now())), wish))
         except (Damaged, Busy, OSError, psycopg.Error) as error:
-            console.print(f"[red]stopped:[/red] {str(error).strip()}", highlight=False)
+            console.print(f"[red]stopped:[/red] {escape(str(error).strip())}", highlight=False)
             raise typer.Exit(_FAULT) from error
 
     return app

@@ -12,6 +12,7 @@ import gzip
 import os
 import zlib
 from collections.abc import Iterator
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +23,7 @@ import msgspec
 FORMAT = "stockbroker-archive/1"
 _LEVEL = 6
 _UNFINISHED = ".unfinished"
+_MOST_BYTES_AT_ONCE = 16 << 20  # a file of one endless line is read in pieces
 
 
 class Damaged(Exception):
@@ -101,7 +103,7 @@ def read_back(path: Path, key: tuple[str, ...]) -> Contents:
     digest = sha256()
 
     def lines(file: gzip.GzipFile) -> Iterator[str]:
-        for line in file:
+        for line in iter(partial(file.readline, _MOST_BYTES_AT_ONCE), b""):
             digest.update(line)
             yield line.decode()
 
@@ -115,14 +117,13 @@ def read_back(path: Path, key: tuple[str, ...]) -> Contents:
             last: list[str] = []
             for row in rows:
                 count, first, last = count + 1, first or row, row
-    except (OSError, EOFError, zlib.error, csv.Error, ValueError, StopIteration) as error:
+            keys = [{name: row[place] for name, place in places if row} for row in (first, last)]
+    except (OSError, EOFError, zlib.error, csv.Error, LookupError, ValueError) as error:
         raise Damaged(f"{path} cannot be read: {error}") from error
+    except StopIteration:
+        raise Damaged(f"{path} has no header") from None
     return Contents(
-        columns=columns,
-        rows=count,
-        sha256=digest.hexdigest(),
-        first={name: first[place] for name, place in places if first},
-        last={name: last[place] for name, place in places if last},
+        columns=columns, rows=count, sha256=digest.hexdigest(), first=keys[0], last=keys[1]
     )
 
 
@@ -140,13 +141,21 @@ def write_manifest(folder: Path, manifest: Manifest) -> Path:
 
 
 def read_manifest(path: Path) -> Manifest:
-    """A manifest. Raises Damaged; FileNotFoundError when there is none."""
+    """A manifest, which is of the month that its name says.
+
+    Raises Damaged; FileNotFoundError when there is none.
+    """
     try:
         manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Damaged(f"{path} is no manifest: {error}") from error
     if manifest.format != FORMAT:
-        raise Damaged(f"{path} is of another format: {manifest.format}")
+        raise Damaged(f"{path} is of another format: {manifest.format!r}")
+    names = manifest.service, manifest.table, manifest.month
+    expected = manifest_path(path.parent, *names), rows_path(path.parent, *names).name
+    if (path, manifest.file) != expected:
+        told = f"that of {manifest.month!r}, with the rows of {manifest.file!r}"
+        raise Damaged(f"{path} is {told}")
     return manifest
 
 

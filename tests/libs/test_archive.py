@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from libs.archive import Archiving, Damaged, Left, check, command
 from libs.archive.archiving import Busy
+from libs.archive.files import FORMAT
 from libs.months import BY_UUID7, Month
 from libs.postgres.leaves import make_like
 from libs.postgres.partitions import Partition, ensure, partitions
@@ -296,4 +297,8 @@ async def test_an_operators_command_does_it_all(
     status, text = await said("--check")
     assert status == 1
     assert "stopped" in text
+    manifest = tmp_path / "a" / "diary-step-2026-06.json"
+    manifest.write_text(manifest.read_text().replace(FORMAT, "[/x]"))
+    status, text = await said("--check")
+    assert (status, text.count("of another format: '[/x]'")) == (1, 1)
     assert (await said("--before", "soon"))[0] == 2
