@@ -8,7 +8,8 @@ Ed25519 (RFC 8032) over its spelling, and names the hash of the checkpoint befor
                 last_batch_hash, merkle_root, previous_hash
 
 as `forms` spells rows. Its hash is the SHA-256 of the spelling and the signature. The key is a file
-that the database never sees: whoever can write all of the books still cannot sign them.
+that the database never sees: whoever can write all of the books cannot sign them. The ledger signs
+what they say, though: only a checkpoint kept elsewhere shows that they said something else before.
 """
 
 from hashlib import sha256

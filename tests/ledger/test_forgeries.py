@@ -16,11 +16,12 @@ from libs.proof.export import BatchRow, ExportWriter, JournalRow, TransferRow
 from libs.proof.verify import Report, verify
 from services.cli.journal import journal_rows
 from services.cli.neighbours import Door
-from services.ledger.main import Settings
+from services.ledger.main import Settings, house
 from tests.ledger.desk import Desk
 from tests.ledger.proofs import sealed
 from tests.ledger.test_proof import a_day
 from tests.proof import small_ledger
+from tests.support.keys import Keys
 
 Changer = psycopg.AsyncConnection
 
@@ -195,16 +196,44 @@ async def test_a_forgery_with_all_hashes_right_is_found_by_the_seal(
     reader: Reader, forger: Changer
 ) -> None:
     await reader.check()
-    forged = [
-        replace(row, reference="forged") if isinstance(row, TransferRow) and row.seq == 2 else row
-        for row in reader.rows
-    ]
-    for row in small_ledger.hashed(forged, None, without_floor={"world"}):
+    for row in rehashed(reader.rows):
         await write(forger, row)
     breach = await reader.breach()
     seals = [row for row in reader.rows if isinstance(row, Checkpoint)]
     first = next(seal.seq for seal in seals if seal.last_transfer_seq >= 2)
     assert (breach.checkpoint_seq, breach.rule) == (first, "signature")
+
+
+async def test_history_that_the_ledger_signed_anew_is_found_by_a_checkpoint_from_before(
+    settings: Settings, postgres_url: str, superuser_url: str, keys: Keys
+) -> None:
+    folder = Path(settings.signing_key_file).parent
+    async with house(settings) as rpc, Desk(rpc.address, postgres_url, keys) as desk:
+        await a_day(desk)
+        await sealed(desk)
+        before = Reader(desk, folder)
+        await before.check()
+    async with await Changer.connect(superuser_url, autocommit=True) as forger:
+        await forger.execute("SET session_replication_role = replica")
+        for row in rehashed(before.rows):
+            await write(forger, row)
+        await forger.execute("DELETE FROM checkpoint")
+    async with house(settings) as rpc, Desk(rpc.address, postgres_url, keys) as desk:
+        await sealed(desk)
+        report = await Reader(desk, folder).check()  # by who kept nothing
+        assert report.sealed_transfers == report.transfers
+        after = Reader(desk, folder)
+        after.kept = next(row for row in before.rows if isinstance(row, Checkpoint))
+        assert (await after.breach()).rule == "the checkpoint kept from before"
+
+
+def rehashed(rows: list[JournalRow]) -> list[JournalRow]:
+    """With another reference in transfer 2, and all hashes right."""
+    forged = [
+        replace(row, reference="forged") if isinstance(row, TransferRow) and row.seq == 2 else row
+        for row in rows
+    ]
+    return small_ledger.hashed(forged, None, without_floor={"world"})
 
 
 async def write(forger: Changer, row: JournalRow) -> None:

@@ -197,6 +197,8 @@ def _statement_lines(report: "StatementReport") -> Iterator[str]:
         if report.entries
         else f"right, and without any entry of {report.account} {report.asset}"
     )
+    if not report.entries:
+        yield "no entry proves the balance: the statement before does"
     yield f"balance {amount(report.opening_balance)} before, {amount(report.closing_balance)} after"
 
 
