@@ -124,6 +124,7 @@ def test_an_entry_that_does_not_follow(
         ({"seq": 1}, "seq"),
         ({"recorded_at": 0}, "recorded_at"),
         ({"id": "0192F3A0-0000-7000-8000-000000000000"}, "id"),
+        ({"id": "0192f3a0-0000-7000-8000-0000000000000"}, "id"),
         ({"reason": 205}, "entries of a refused transfer"),
         ({"reason": 205, "entries": ()}, "amount of a refused transfer"),
         ({"terms": "others"}, "fingerprint of the terms"),

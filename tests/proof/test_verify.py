@@ -81,6 +81,11 @@ def test_an_export_in_several_files_is_found_as_whole_as_in_one(file: Path, tmp_
     assert verify(*pieces, keys=KEYS) == verify(write(file, DAY), keys=KEYS)
 
 
+def test_a_checkpoint_from_before_may_be_in_any_of_several_files(tmp_path: Path) -> None:
+    for kept in seals(DAY):
+        assert verify(*in_pieces(tmp_path, DAY), keys=KEYS, anchor=kept).transfers == 14
+
+
 def test_files_that_are_missing_doubled_or_out_of_order_are_found(tmp_path: Path) -> None:
     first, second = in_pieces(tmp_path, DAY)
     for files in ((second,), (second, first), (first, first), (first, second, second)):
@@ -352,6 +357,32 @@ def test_the_export_kept_its_batches_apart(file: Path) -> None:
     rows = [row for row in DAY if not (isinstance(row, BatchRow) and row.seq == 1)]
     breach = breach_of(write(file, hashed(rows, KEY)))
     assert (breach.batch_seq, breach.rule) == (2, "seq of the batch")
+
+
+@pytest.mark.parametrize("field", ["first_seq", "last_seq"])
+def test_a_batch_that_says_it_holds_others_is_found(file: Path, field: str) -> None:
+    rows = [
+        replace(row, **{field: 1}) if isinstance(row, BatchRow) and row.seq == 2 else row
+        for row in DAY
+    ]
+    breach = breach_of(write(file, rows))
+    assert (breach.batch_seq, breach.rule) == (2, f"{field} of the batch")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("seq", 3),
+        ("last_transfer_seq", 13),
+        ("last_batch_seq", 2),
+        ("last_batch_hash", "00" * 32),
+        ("merkle_root", "00" * 32),
+        ("previous_hash", "00" * 32),
+    ],
+)
+def test_a_seal_over_something_else_is_found(file: Path, field: str, value: object) -> None:
+    rows = [*DAY[:-1], KEY.seal(replace(seals(DAY)[-1], **{field: value}))]
+    assert breach_of(write(file, rows)).rule == field
 
 
 @pytest.mark.parametrize("is_sealed", [True, False])
