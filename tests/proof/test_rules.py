@@ -1,5 +1,6 @@
 """Hashes and signatures that are all right do not make wrong books right."""
 
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 
@@ -194,6 +195,21 @@ def placed_with_less_than_nothing(ledger: SmallLedger, hold: str) -> None:
     ledger.transfer("hold", [ledger.entry(ALICE, "USD", 0, held=-10)], amount=-10)
 
 
+def placed_and_something_moved(ledger: SmallLedger, hold: str) -> None:
+    entries = [ledger.entry(ALICE, "USD", 0, held=5)]
+    entries += [ledger.entry(ALICE, "USD", -1), ledger.entry(BOB, "USD", 1)]
+    ledger.transfer("hold", entries, amount=5)
+
+
+def placed_and_nothing_set_aside(ledger: SmallLedger, hold: str) -> None:
+    ledger.transfer("hold", [ledger.entry(ALICE, "USD", 0)], amount=5)
+
+
+def freed_in_part_by_a_transfer(ledger: SmallLedger, hold: str) -> None:
+    entries = [ledger.entry(ALICE, "USD", -10, held=-20), ledger.entry(BOB, "USD", 10)]
+    ledger.transfer("transfer", entries, hold_id=hold, amount=10)
+
+
 def left_by_its_release(ledger: SmallLedger, hold: str) -> None:
     ledger.transfer("release", [], hold_id=hold)
 
@@ -210,6 +226,9 @@ def more_by_a_release(ledger: SmallLedger, hold: str) -> None:
         (from_another_hold, "held_after, without an open hold"),
         (more_by_a_release, "held_after, by what the hold has left"),
         (placed_with_less_than_nothing, "amount of the hold"),
+        (placed_and_something_moved, "amount of the hold"),
+        (placed_and_nothing_set_aside, "amount of the hold"),
+        (freed_in_part_by_a_transfer, "what the hold has left"),
         (left_by_its_release, "what the hold has left"),
     ],
 )
@@ -244,6 +263,10 @@ def with_two_entries(ledger: SmallLedger, hold: str) -> None:
     ledger.transfer("hold_adjustment", entries, amount=10, hold_id=hold)
 
 
+def by_nothing(ledger: SmallLedger, hold: str) -> None:
+    ledger.adjust(hold, 0)
+
+
 def by_more_than_is_left(ledger: SmallLedger, hold: str) -> None:
     ledger.hold(ALICE, "USD", 10)
     ledger.adjust(hold, -61)
@@ -272,6 +295,7 @@ def after_its_release(ledger: SmallLedger, hold: str) -> None:
     [
         (with_another_amount, "amount of the adjustment"),
         (with_two_entries, "amount of the adjustment"),
+        (by_nothing, "amount of the adjustment"),
         (by_more_than_is_left, "held_after, by what the hold has left"),
         (of_no_hold, "hold_id"),
         (of_another_account, "hold_id"),
@@ -285,6 +309,27 @@ def test_an_adjustment_that_cannot_be(
     adjustment(ledger, hold)
     breach = breach_of(ledger, tmp_path)
     assert (breach.rule, breach.transfer_seq) == (rule, ledger.transfers()[-1].seq)
+
+
+def test_an_adjustment_of_a_hold_that_is_placed_later(tmp_path: Path) -> None:
+    ledger = with_cash()
+    later = str(uuid.UUID(int=3 << 64 | 0x7000 << 48 | 1))
+    entries = [ledger.entry(ALICE, "USD", 0, held=10)]
+    ledger.transfer("hold_adjustment", entries, amount=10, hold_id=later)
+    assert ledger.hold(ALICE, "USD", 5) == later
+    breach = breach_of(ledger, tmp_path)
+    assert (breach.rule, breach.transfer_seq) == ("hold_id", 2)
+
+
+def test_a_release_that_was_refused_released_nothing(tmp_path: Path) -> None:
+    ledger, hold = with_hold()
+    ledger.buy(hold, "KO", 1, 60, is_last=False)
+    ledger.refuse("release")
+    change_last(ledger, hold_id=hold)
+    ledger.adjust(hold, 10)
+    ledger.seal()
+    file = write(tmp_path / "journal.jsonl", ledger.hashed(KEY))
+    assert verify(file, keys=[KEY.public_key]).open_holds == 1
 
 
 @pytest.mark.parametrize(
@@ -326,6 +371,35 @@ def test_the_house_counts_no_cost(tmp_path: Path) -> None:
     change_entry(ledger, 0, cost_after=1)
     breach = breach_of(ledger, tmp_path)
     assert (breach.rule, breach.account) == ("cost_after", DEPOSITS)
+
+
+def test_the_house_counts_no_cost_of_what_comes_either(tmp_path: Path) -> None:
+    ledger = SmallLedger()
+    ledger.deposit(ALICE, "AAPL", 3)
+    ledger.give(ALICE, CLEARING, "AAPL", 1)
+    change_entry(ledger, 1, cost_after=1)
+    breach = breach_of(ledger, tmp_path)
+    assert (breach.rule, breach.account) == ("cost_after", CLEARING)
+
+
+def test_what_is_set_aside_costs_what_it_did(tmp_path: Path) -> None:
+    ledger = SmallLedger()
+    ledger.deposit(ALICE, "AAPL", 3, cost=10)
+    ledger.hold(ALICE, "AAPL", 1)
+    change_entry(ledger, 0, cost_after=11)
+    assert breach_of(ledger, tmp_path).rule == "cost_after"
+
+
+@pytest.mark.parametrize(("bought_before", "cost"), [(0, 5), (1, 16)])
+def test_a_reversal_takes_no_more_cost_than_there_is(
+    bought_before: int, cost: int, tmp_path: Path
+) -> None:
+    ledger = SmallLedger()
+    if bought_before:
+        ledger.deposit(ALICE, "AAPL", bought_before, cost=5)
+    ledger.reverse(ledger.deposit(ALICE, "AAPL", 3, cost=10))
+    change_entry(ledger, 1, cost_after=cost)
+    assert breach_of(ledger, tmp_path).rule == "cost_after"
 
 
 def twice(ledger: SmallLedger) -> None:
@@ -400,6 +474,21 @@ def test_a_correction_leaves_a_fill_that_goes_the_same_way(
         assert verify(file, keys=[KEY.public_key]).transfers == 4
     else:
         assert breach_of(ledger, tmp_path).rule == "what it moves"
+
+
+def test_only_a_fill_is_corrected(tmp_path: Path) -> None:
+    ledger = with_cash()
+    entries = [ledger.entry(DEPOSITS, "USD", 1), ledger.entry(ALICE, "USD", -1)]
+    ledger.transfer("correction", entries, reverses=ledger.transfers()[0].id)
+    assert breach_of(ledger, tmp_path).rule == "what it moves"
+
+
+def test_a_correction_moves_nothing_of_others(tmp_path: Path) -> None:
+    ledger, hold = with_hold()
+    fill = ledger.buy(hold, "KO", 2, 40, is_last=True)
+    entries = [ledger.entry(CLEARING, "USD", -1), ledger.entry(BOB, "USD", 1)]
+    ledger.transfer("correction", entries, reverses=fill)
+    assert breach_of(ledger, tmp_path).rule == "what it moves"
 
 
 def test_a_bust_undoes_a_fill_exactly_and_once(tmp_path: Path) -> None:

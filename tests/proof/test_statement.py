@@ -199,6 +199,38 @@ def test_a_forged_head_of_an_empty_statement_is_found(
     assert breach_of(write(file, [head])).rule == field
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "rule"),
+    [
+        ("account", "customer/bob", "account"),
+        ("asset", "EUR", "asset"),
+        ("opening_version", 2, "version"),
+        ("opening_balance", 1, "balance_after"),
+        ("opening_hash", "00" * 32, "previous_hash"),
+    ],
+)
+def test_a_forged_head_of_a_later_time_is_found(
+    file: Path, field: str, value: object, rule: str
+) -> None:
+    noon = a_day().transfers()[2].recorded_at
+    rows = statement_of(DAY, KEY.public_key, since=noon)
+    rows[0] = replace(rows[0], **{field: value})
+    assert breach_of(write(file, rows)).rule == rule
+
+
+@pytest.mark.parametrize(
+    ("field", "rule"),
+    [("previous_hash", "previous_hash"), ("hash", "hash over the entry and its transfer")],
+)
+def test_an_entry_that_is_linked_otherwise_is_found(file: Path, field: str, rule: str) -> None:
+    rows = statement_of(DAY, KEY.public_key)
+    at = place_of_transfer(rows, 0)
+    row = rows[at]
+    assert isinstance(row, ProvenRow)
+    rows[at] = replace(row, entries=(replace(row.entries[0], **{field: "00" * 32}),))
+    assert breach_of(write(file, rows)).rule == rule
+
+
 def test_a_statement_from_the_first_entry_on_hides_none(file: Path) -> None:
     noon = a_day().transfers()[2].recorded_at
     rows = statement_of(DAY, KEY.public_key, since=noon)
