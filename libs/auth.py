@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from libs.clock import Clock, SystemClock
 from libs.refusals import Unauthenticated
+from libs.settings import InvalidSettings
 from stockbroker.common.v1.reason_pb2 import Reason
 
 ISSUER = "https://auth.stockbroker.local"
@@ -61,11 +62,18 @@ def set_caller(principal: Principal) -> None:
 
 
 class Verifier:
-    """Turns a bearer token into a Principal, with the public keys of a JWKS file."""
+    """Turns a bearer token into a Principal, with the public keys of a JWKS file.
+
+    Raises OSError and InvalidSettings where there is no such file.
+    """
 
     def __init__(self, jwks_file: Path | str, clock: Clock | None = None) -> None:
         self._clock = clock or SystemClock()
-        keys = jwt.PyJWKSet.from_dict(json.loads(Path(jwks_file).read_text()))
+        text = Path(jwks_file).read_text()
+        try:
+            keys = jwt.PyJWKSet.from_dict(json.loads(text))
+        except (ValueError, AttributeError, jwt.PyJWTError) as error:
+            raise InvalidSettings(f"{jwks_file} is no set of public keys: {error}") from error
         self._keys = {key.key_id: key for key in keys.keys}
         self._known: dict[str, Principal] = {}
 

@@ -6,8 +6,8 @@ import gc
 import os
 import signal
 import threading
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import TypeVar
 
 import msgspec
@@ -17,7 +17,7 @@ from prometheus_client import start_http_server
 
 from libs import log
 from libs.rpc import RpcServer
-from libs.settings import load_or_exit
+from libs.settings import InvalidSettings, load_or_exit
 from libs.tasks import end
 
 Settings = TypeVar("Settings", bound=msgspec.Struct)
@@ -34,7 +34,8 @@ def run(
 ) -> None:
     """Run `house` until SIGTERM or SIGINT; it starts what it needs, yields, and stops it again.
 
-    The process ends with 1 when a task fails that the house lives by.
+    The process ends with 1 when a task fails that the house lives by, and where it cannot start: a
+    file that is not there or a port in use is told in a sentence.
     """
     log.configure(name)
     settings = load_or_exit(kind)
@@ -66,9 +67,8 @@ async def _serve(
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, leave)
-    _serve_metrics(getattr(settings, "metrics_listen", ""))
     try:
-        async with house(settings) as rpc:
+        async with _begun(settings, house) as rpc:
             has_started = True
             settle_memory()
             _log.info("started", listen=rpc.address)
@@ -82,6 +82,20 @@ async def _serve(
     _log.info("stopped")
     if has_failed:
         raise SystemExit(1)
+
+
+@asynccontextmanager
+async def _begun(
+    settings: Settings, house: Callable[[Settings], AbstractAsyncContextManager[RpcServer]]
+) -> AsyncIterator[RpcServer]:
+    async with AsyncExitStack() as stack:
+        try:
+            _serve_metrics(getattr(settings, "metrics_listen", ""))
+            rpc = await stack.enter_async_context(house(settings))
+        except (OSError, InvalidSettings) as error:
+            _log.error("not_started", error=str(error))
+            raise SystemExit(1) from None
+        yield rpc
 
 
 def _end_in_time() -> None:
@@ -111,4 +125,7 @@ async def _either(*events: asyncio.Event) -> None:
 def _serve_metrics(listen: str) -> None:
     if listen:
         host, _, port = listen.rpartition(":")
-        start_http_server(int(port), addr=host)
+        try:
+            start_http_server(int(port), addr=host)
+        except OSError as error:
+            raise OSError(f"cannot serve metrics on {listen}: {error.strerror}") from error

@@ -1,8 +1,9 @@
 """A service's settings: one frozen struct, read from the environment.
 
-A field `listen` is read from `STOCKBROKER_LISTEN`; what is named so is host:port, or empty. Types,
-bounds and descriptions stand on the fields (`Annotated[int, msgspec.Meta(ge=1,
-description="...")]`), so that a test can hold a README's table equal to them.
+A field `listen` is read from `STOCKBROKER_LISTEN`; what is named so is host:port, or empty, and a
+`database_url` is one that clients of PostgreSQL understand. Types, bounds and descriptions stand on
+the fields (`Annotated[int, msgspec.Meta(ge=1, description="...")]`), so that a test can hold a
+README's table equal to them.
 """
 
 import os
@@ -11,6 +12,8 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 import msgspec
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
 
 PREFIX = "STOCKBROKER_"
 _LAST_PORT = 65_535
@@ -37,6 +40,8 @@ def load(kind: type[Settings], environment: Mapping[str, str] | None = None) -> 
     for name, value in found.items():
         if name.endswith("listen") and value and not _is_address(value):
             raise InvalidSettings(f"setting {PREFIX}{name.upper()}: {value!r} is not host:port")
+        if name == "database_url" and not _is_conninfo(value):
+            raise InvalidSettings(f"setting {PREFIX}{name.upper()} is no address of a database")
     return settings
 
 
@@ -53,6 +58,13 @@ def _is_address(text: str) -> bool:
     """Whether it is host:port, of a port there is; gRPC takes one above for another."""
     host, _, port = text.rpartition(":")
     return bool(host) and port.isascii() and port.isdigit() and int(port) <= _LAST_PORT
+
+
+def _is_conninfo(text: str) -> bool:
+    try:
+        return bool(conninfo_to_dict(text))
+    except ProgrammingError:
+        return False
 
 
 def _sentence(fault: str) -> str:

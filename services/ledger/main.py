@@ -16,8 +16,9 @@ from libs.auth import Verifier
 from libs.clock import SystemClock
 from libs.postgres import Lane, Pool, migrate
 from libs.postgres.upkeep import keep_ahead
-from libs.proof.checkpoint import read_signing_key
+from libs.proof.checkpoint import SigningKey, WrongKeyFile, read_signing_key
 from libs.rpc import RpcServer
+from libs.settings import InvalidSettings
 from libs.tasks import end
 from services.ledger.auditor import Auditor
 from services.ledger.sealer import Sealer
@@ -73,7 +74,7 @@ async def house(settings: Settings) -> AsyncIterator[RpcServer]:
     While another process is the writer, only what customers read is ready.
     """
     clock = SystemClock()
-    key = read_signing_key(Path(settings.signing_key_file))
+    key = _key_in(settings.signing_key_file)
     verifier = Verifier(settings.jwks_file, clock)
     rpc = RpcServer(
         listen=settings.listen, allow=ALLOW, quiet=QUIET, verifier=verifier, clock=clock
@@ -151,6 +152,13 @@ async def _answers(health: Lane) -> tuple[bool, bool]:
         return True, await health.attempt(takes_changes)
     except psycopg.Error:
         return False, False
+
+
+def _key_in(file: str) -> SigningKey:
+    try:
+        return read_signing_key(Path(file))
+    except WrongKeyFile as error:
+        raise InvalidSettings(str(error)) from error
 
 
 if __name__ == "__main__":
