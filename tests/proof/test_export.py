@@ -1,5 +1,6 @@
 """Files of rows: one spelling, whole or not at all."""
 
+import tracemalloc
 from io import BytesIO
 from pathlib import Path
 
@@ -65,6 +66,18 @@ def test_a_row_has_one_spelling(line: bytes) -> None:
     assert len(list(right)) == 1
     with pytest.raises(NotARow, match="line 1"):
         list(LineReader[object](BytesIO(line), ExportRow))
+
+
+def test_a_line_without_end_takes_no_more_memory_than_a_piece_of_it(tmp_path: Path) -> None:
+    with (tmp_path / "journal").open("w+b") as file:
+        file.truncate(512 << 20)
+        tracemalloc.start()
+        try:
+            with pytest.raises(NotARow):
+                list(LineReader[object](file, ExportRow))
+            assert tracemalloc.get_traced_memory()[1] < 200 << 20
+        finally:
+            tracemalloc.stop()
 
 
 def test_a_number_of_more_than_64_bits_is_no_row(tmp_path: Path) -> None:

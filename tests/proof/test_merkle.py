@@ -81,7 +81,7 @@ def test_a_changed_leaf_or_path_leads_elsewhere(leaves: list[bytes], data: st.Da
     assert root_from(leaf, path, index=at, leaf_count=len(leaves)) != root_of(leaves)
 
 
-@pytest.mark.parametrize(("index", "leaf_count"), [(-1, 3), (3, 3), (0, 0), (0, -1)])
+@pytest.mark.parametrize(("index", "leaf_count"), [(-1, 3), (-1, 1), (3, 3), (0, 0), (0, -1)])
 def test_there_is_no_root_from_outside_the_tree(index: int, leaf_count: int) -> None:
     assert root_from(b"leaf", [], index=index, leaf_count=leaf_count) is None
 

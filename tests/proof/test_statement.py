@@ -218,6 +218,16 @@ def test_a_forged_head_of_a_later_time_is_found(
     assert breach_of(write(file, rows)).rule == rule
 
 
+def test_what_was_recorded_when_the_period_was_over_is_none_of_it(file: Path) -> None:
+    rows = statement_of(DAY, KEY.public_key)
+    last = rows[-1]
+    assert isinstance(last, ProvenRow)
+    rows[0] = replace(rows[0], until=last.recorded_at + 1)
+    assert check_statement(write(file, rows), keys=[KEY.public_key]).entries == 5
+    rows[0] = replace(rows[0], until=last.recorded_at)
+    assert breach_of(write(file, rows)).rule == "recorded_at"
+
+
 @pytest.mark.parametrize(
     ("field", "rule"),
     [("previous_hash", "previous_hash"), ("hash", "hash over the entry and its transfer")],
