@@ -12,8 +12,6 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 import msgspec
-from psycopg import ProgrammingError
-from psycopg.conninfo import conninfo_to_dict
 
 PREFIX = "STOCKBROKER_"
 _LAST_PORT = 65_535
@@ -61,6 +59,10 @@ def _is_address(text: str) -> bool:
 
 
 def _is_conninfo(text: str) -> bool:
+    # Imported where it is used: the command line checks the books without any database.
+    from psycopg import ProgrammingError
+    from psycopg.conninfo import conninfo_to_dict
+
     try:
         return bool(conninfo_to_dict(text))
     except ProgrammingError:
