@@ -32,6 +32,7 @@ from libs.proof.export import (
     ExportRow,
     HeaderRow,
     LineReader,
+    NotARow,
     TransferRow,
 )
 from libs.proof.forms import NO_BATCH, batch_hash, record_hash, transfer_hash
@@ -248,6 +249,8 @@ def verify(
 def _read(reader: _Reader, journal: _Journal, *, is_last: bool) -> None:
     rows = iter(reader)
     header = next(rows, None)
+    if header is None:
+        raise NotARow(reader.line + 1, "an empty file")
     if header != HeaderRow(FORMAT):
         raise Wrong("first row", expected=HeaderRow(FORMAT), found=header)
     for row in rows:

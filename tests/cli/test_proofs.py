@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import sys
 from asyncio.subprocess import PIPE
 from pathlib import Path
@@ -159,6 +160,13 @@ async def test_what_cannot_be_used_is_said(
     result = await run("ledger", "verify", str(file), *told)
     assert result.exit_code == ExitCode.USAGE
     assert words in result.stderr
+
+
+async def test_what_can_be_read_only_once_is_not_said_to_be_broken(file: Path, run: Run) -> None:
+    os.mkfifo(file)
+    result = await run("ledger", "verify", str(file))
+    assert result.exit_code == ExitCode.USAGE
+    assert "no file that can be read twice" in result.stderr
 
 
 async def test_a_statement_is_written_and_checked(file: Path, run: Run) -> None:

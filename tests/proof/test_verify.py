@@ -123,6 +123,14 @@ def test_an_id_of_an_earlier_file_is_named_with_its_place(tmp_path: Path) -> Non
     assert (caught.value.breach.line, caught.value.breach.file) == (2, "1.jsonl")
 
 
+def test_an_empty_file_is_named(tmp_path: Path) -> None:
+    first, second = in_pieces(tmp_path, DAY)
+    second.write_bytes(b"")
+    with pytest.raises(Broken) as caught:
+        verify(first, second, keys=KEYS)
+    assert (caught.value.breach.line, caught.value.breach.file) == (1, "1.jsonl")
+
+
 def test_an_empty_journal_is_whole(file: Path) -> None:
     assert verify(write(file, []), keys=KEYS).transfers == 0
 

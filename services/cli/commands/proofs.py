@@ -103,6 +103,9 @@ def verify(
     from libs.proof.verify import verify as recompute
     from services.cli.screen import progress
 
+    for file in files:
+        if not file.is_file():
+            raise Failure(f"{file} is no file that can be read twice", ExitCode.USAGE)
     keys = _keys(key)
     anchor = None if checkpoint is None else _read_checkpoint(checkpoint)
     try:
