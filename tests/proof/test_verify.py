@@ -3,42 +3,17 @@
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from libs.proof.breach import Breach, Broken
-from libs.proof.checkpoint import SigningKey
+from libs.proof.breach import Broken
 from libs.proof.export import BatchRow, CheckpointRow, JournalRow, TransferRow
 from libs.proof.verify import Report, verify
-from tests.proof.small_ledger import SmallLedger, a_checkpoint, a_day, hashed, write
-
-KEY = SigningKey(Ed25519PrivateKey.from_private_bytes(bytes(range(32))))
-KEYS = [KEY.public_key]
-FORGER = SigningKey(Ed25519PrivateKey.from_private_bytes(bytes(range(1, 33))))
-DAY = a_day().hashed(KEY)
-MORNING = DAY[: DAY.index(a_checkpoint(DAY)) + 1]
+from tests.proof.small_ledger import SmallLedger, a_day, hashed, write
+from tests.proof.whole_day import DAY, KEY, KEYS, breach_of, seals
 
 STEPS = st.lists(st.sampled_from(["hold", "buy", "release", "refuse", "reverse", "batch", "seal"]))
-
-
-@pytest.fixture(scope="module")
-def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where exports are written; each test writes its own."""
-    return tmp_path_factory.mktemp("export") / "journal.jsonl"
-
-
-def breach_of(file: Path, **known: object) -> Breach:
-    """What is named as broken."""
-    with pytest.raises(Broken) as caught:
-        verify(file, **({"keys": KEYS} | known))  # type: ignore[arg-type]
-    return caught.value.breach
-
-
-def seals(rows: list[JournalRow]) -> list[CheckpointRow]:
-    """The checkpoints among these."""
-    return [row for row in rows if isinstance(row, CheckpointRow)]
 
 
 def lines_of(file: Path, rows: list[JournalRow]) -> list[bytes]:
@@ -184,9 +159,6 @@ def write_down(ledger: SmallLedger, step: str) -> None:
         ledger.refuse()
 
 
-# Flipping, dropping, reordering: what happens to files and disks, and clumsy forgers.
-
-
 @settings(deadline=None, max_examples=400)
 @given(st.data())
 def test_a_flipped_byte_is_found_on_its_line(file: Path, data: st.DataObject) -> None:
@@ -279,86 +251,6 @@ def test_a_row_as_long_as_it_likes_is_told_in_short(file: Path) -> None:
     with pytest.raises(Broken) as caught:
         verify(write(file, ledger.hashed(KEY)))
     assert len(str(caught.value)) < 3_000
-
-
-# Forgers who know how to hash.
-
-
-def forged(rows: list[JournalRow], seq: int) -> list[JournalRow]:
-    """Another reference in transfer `seq`, so that all else still adds up."""
-    return [
-        replace(row, reference="forged") if isinstance(row, TransferRow) and row.seq == seq else row
-        for row in rows
-    ]
-
-
-@pytest.mark.parametrize("seq", range(1, 15))
-def test_a_forgery_without_the_key_is_found_by_the_seal_over_it(file: Path, seq: int) -> None:
-    rows = hashed(forged(DAY, seq), None)
-    breach = breach_of(write(file, rows))
-    assert (breach.checkpoint_seq, breach.rule) == (1 if seq <= 6 else 2, "signature")
-
-
-def test_a_forgery_under_the_old_seal_is_found_by_it(file: Path) -> None:
-    rows = hashed(forged(DAY, 2), None)
-    rows[len(MORNING) - 1] = MORNING[-1]
-    breach = breach_of(write(file, rows))
-    assert (breach.checkpoint_seq, breach.rule) == (1, "last_batch_hash")
-
-
-def test_a_forgery_under_another_key_is_found(file: Path) -> None:
-    rows = hashed(forged(DAY, 9), FORGER)
-    breach = breach_of(write(file, rows))
-    assert (breach.checkpoint_seq, breach.rule) == (1, "key_id")
-    assert (breach.expected, breach.found) == (KEY.key_id, FORGER.key_id)
-
-
-def test_a_forgery_under_another_key_of_the_same_name_is_found(file: Path) -> None:
-    rows = [
-        replace(row, key_id=KEY.key_id) if isinstance(row, CheckpointRow) else row
-        for row in hashed(forged(DAY, 9), FORGER)
-    ]
-    assert breach_of(write(file, rows)).rule == "signature"
-
-
-def test_every_key_that_is_trusted_may_have_sealed(file: Path) -> None:
-    rows = hashed(DAY, FORGER)
-    assert verify(write(file, rows), keys=[*KEYS, FORGER.public_key]).signatures_checked
-
-
-def test_without_a_key_a_rehashed_forgery_passes_and_the_report_says_so(file: Path) -> None:
-    report = verify(write(file, hashed(forged(DAY, 9), FORGER)))
-    assert not report.signatures_checked
-
-
-def test_behind_the_last_seal_a_rehashed_forgery_passes_and_the_report_says_so(file: Path) -> None:
-    rows = a_day(is_sealed=False).hashed(KEY)
-    report = verify(write(file, hashed(forged(rows, 9), KEY)), keys=KEYS)
-    assert (report.transfers, report.sealed_transfers) == (14, 6)
-
-
-# Forgers who have the key, or nothing to change but the end.
-
-
-def test_an_end_taken_off_at_a_seal_passes_without_a_checkpoint_from_before(file: Path) -> None:
-    assert verify(write(file, MORNING), keys=KEYS).transfers == 6
-
-
-def test_an_end_taken_off_is_found_by_a_checkpoint_from_before(file: Path) -> None:
-    breach = breach_of(write(file, MORNING), anchor=seals(DAY)[1])
-    assert breach.rule == "last checkpoint of the journal"
-    assert (breach.expected, breach.found) == ("at least 2, which covers transfer 14", "1")
-
-
-def test_history_rewritten_with_the_key_is_found_by_a_checkpoint_from_before(file: Path) -> None:
-    rows = hashed(forged(DAY, 2), KEY)
-    assert verify(write(file, rows), keys=KEYS).transfers == 14
-    breach = breach_of(file, anchor=seals(DAY)[0])
-    assert (breach.checkpoint_seq, breach.rule) == (1, "the checkpoint kept from before")
-
-
-def test_a_journal_that_went_on_keeps_its_checkpoints(file: Path) -> None:
-    assert verify(write(file, DAY), keys=KEYS, anchor=seals(DAY)[0]).transfers == 14
 
 
 def test_the_export_kept_its_batches_apart(file: Path) -> None:

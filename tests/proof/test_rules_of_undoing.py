@@ -1,0 +1,117 @@
+"""What undoes a transfer undoes just that, once, whatever is hashed and sealed."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from libs.proof.verify import verify
+from tests.proof.small_ledger import CLEARING, DEPOSITS, SmallLedger, write
+from tests.proof.wrong_books import (
+    ALICE,
+    BOB,
+    KEY,
+    breach_of,
+    change_entry,
+    change_last,
+    with_cash,
+    with_hold,
+)
+
+
+def twice(ledger: SmallLedger) -> None:
+    first = ledger.transfers()[0].id
+    ledger.deposit(ALICE, "USD", 100)
+    ledger.reverse(first)
+    ledger.reverse(first)
+
+
+def of_nothing(ledger: SmallLedger) -> None:
+    ledger.reverse(ledger.transfers()[0].id)
+    change_last(ledger, reverses=None)
+
+
+def of_what_is_not_there(ledger: SmallLedger) -> None:
+    ledger.reverse(ledger.transfers()[0].id)
+    change_last(ledger, reverses="0192f3a0-0000-7000-8000-000000000000")
+
+
+def under_another_name(ledger: SmallLedger) -> None:
+    ledger.reverse(ledger.transfers()[0].id, "transfer")
+
+
+def of_itself(ledger: SmallLedger) -> None:
+    ledger.reverse(ledger.transfers()[0].id)
+    change_last(ledger, reverses=ledger.transfers()[-1].id)
+
+
+def of_another_amount(ledger: SmallLedger) -> None:
+    ledger.reverse(ledger.transfers()[0].id)
+    change_entry(ledger, 0, amount=99, balance_after=-1)
+    change_entry(ledger, 1, amount=-99, balance_after=1)
+
+
+def of_a_refusal(ledger: SmallLedger) -> None:
+    ledger.reverse(ledger.refuse())
+
+
+@pytest.mark.parametrize(
+    ("reversal", "rule"),
+    [
+        (twice, "reversals of 00000000-0000-0001-7000-000000000001"),
+        (of_nothing, "reverses"),
+        (of_what_is_not_there, "reverses"),
+        (under_another_name, "what the transfer reverses"),
+        (of_itself, "reverses"),
+        (of_another_amount, "what it moves"),
+        (of_a_refusal, "what it moves"),
+    ],
+)
+def test_a_reversal_that_undoes_nothing_else(
+    reversal: Callable[[SmallLedger], None], rule: str, tmp_path: Path
+) -> None:
+    ledger = with_cash()
+    reversal(ledger)
+    breach = breach_of(ledger, tmp_path)
+    assert (breach.rule, breach.transfer_seq) == (rule, ledger.transfers()[-1].seq)
+
+
+@pytest.mark.parametrize(("cash", "is_right"), [(39, True), (-2, True), (40, False)])
+def test_a_correction_leaves_a_fill_that_goes_the_same_way(
+    cash: int, is_right: bool, tmp_path: Path
+) -> None:
+    """Bought for 40, of which the correction gives `cash` back."""
+    ledger, hold = with_hold()
+    fill = ledger.buy(hold, "KO", 2, 40, is_last=True)
+    entries = [ledger.entry(ALICE, "USD", cash), ledger.entry(CLEARING, "USD", -cash)]
+    ledger.transfer("correction", entries, reverses=fill)
+    if is_right:
+        ledger.seal()
+        file = write(tmp_path / "journal.jsonl", ledger.hashed(KEY))
+        assert verify(file, keys=[KEY.public_key]).transfers == 4
+    else:
+        assert breach_of(ledger, tmp_path).rule == "what it moves"
+
+
+def test_only_a_fill_is_corrected(tmp_path: Path) -> None:
+    ledger = with_cash()
+    entries = [ledger.entry(DEPOSITS, "USD", 1), ledger.entry(ALICE, "USD", -1)]
+    ledger.transfer("correction", entries, reverses=ledger.transfers()[0].id)
+    assert breach_of(ledger, tmp_path).rule == "what it moves"
+
+
+def test_a_correction_moves_nothing_of_others(tmp_path: Path) -> None:
+    ledger, hold = with_hold()
+    fill = ledger.buy(hold, "KO", 2, 40, is_last=True)
+    entries = [ledger.entry(CLEARING, "USD", -1), ledger.entry(BOB, "USD", 1)]
+    ledger.transfer("correction", entries, reverses=fill)
+    assert breach_of(ledger, tmp_path).rule == "what it moves"
+
+
+def test_a_bust_undoes_a_fill_exactly_and_once(tmp_path: Path) -> None:
+    ledger, hold = with_hold()
+    fill = ledger.buy(hold, "KO", 2, 40, is_last=True)
+    ledger.deposit(ALICE, "KO", 2)
+    ledger.reverse(fill, "bust")
+    ledger.reverse(fill, "bust")
+    assert breach_of(ledger, tmp_path).rule == f"reversals of {fill}"
