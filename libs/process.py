@@ -92,6 +92,8 @@ async def _begun(
         try:
             _serve_metrics(getattr(settings, "metrics_listen", ""))
             rpc = await stack.enter_async_context(house(settings))
+        except TimeoutError:  # no sentence of its own: where it was says more
+            raise
         except (OSError, InvalidSettings) as error:
             _log.error("not_started", error=str(error))
             raise SystemExit(1) from None

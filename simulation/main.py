@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from libs.arguments import whole_number
 from libs.embedded import Postgres, Tuning
 from simulation.coverage import Coverage
 from simulation.plan import Plan
@@ -33,10 +34,10 @@ _MOST_FAILED = 10
 def main(arguments: list[str]) -> int:
     """The exit code."""
     parser = argparse.ArgumentParser(prog="make simulate", description=__doc__)
-    parser.add_argument("--seeds", type=_some, default=100, help="how many")
+    parser.add_argument("--seeds", type=whole_number, default=100, help="how many")
     parser.add_argument("--first", type=int, default=1, help="the first of them")
     parser.add_argument("--seed", help="this one alone, with its trace")
-    parser.add_argument("--races", type=_some, default=0, help="so many races instead")
+    parser.add_argument("--races", type=whole_number, default=0, help="so many races instead")
     asked = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="simulation-") as name:
         folder = Path(name)
@@ -53,12 +54,6 @@ def main(arguments: list[str]) -> int:
             seeds = range(asked.first, asked.first + runs)
             plans = (_plan(str(seed), races=bool(asked.races)) for seed in seeds)
             return _many(plans, shared, Total(of_races=bool(asked.races)))
-
-
-def _some(text: str) -> int:
-    if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError("a whole number from 1 on")
-    return int(text)
 
 
 def _plan(seed: str, *, races: bool) -> Plan:

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import uvloop
 
+from libs.arguments import whole_number
 from libs.embedded import CannotRun
 from services.chaos.board import Board
 from services.chaos.domain.nemesis import FAMILIES, holds_stops
@@ -88,7 +89,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     add("--minutes", type=_positive, default=2.0, help="how long trades are placed")
     add("--workers", type=int, choices=range(1, 9), default=2, help="of the execution service")
     add("--rate", type=_positive, default=20.0, help="orders per second of all customers together")
-    add("--customers", type=_some, default=40, help="who trade")
+    add("--customers", type=whole_number, default=40, help="who trade")
     add("--faults", type=_families, default=tuple(FAMILIES), help=", ".join(FAMILIES))
     add("--at-once", type=int, choices=range(1, 9), default=1, help="faults in force at a time")
     add("--stops-held-by", choices=_HOLDERS, default="seed", help="who waits with stops")
@@ -102,12 +103,6 @@ def _positive(text: str) -> float:
         if 0 < (number := float(text)) < math.inf:
             return number
     raise argparse.ArgumentTypeError("a number above zero")
-
-
-def _some(text: str) -> int:
-    if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError("a whole number from 1 on")
-    return int(text)
 
 
 def _families(text: str) -> tuple[str, ...]:

@@ -77,3 +77,29 @@ def test_an_address_of_a_database_that_is_none_is_refused_and_not_shown(tmp_path
     assert ended.stderr == (
         "stockbroker: setting STOCKBROKER_DATABASE_URL is no address of a database\n"
     )
+
+
+def test_what_took_too_long_at_the_start_is_told_with_its_place(tmp_path: Path) -> None:
+    program = tmp_path / "late.py"
+    program.write_text(
+        "import contextlib, msgspec\n"
+        "from libs import process\n"
+        "@contextlib.asynccontextmanager\n"
+        "async def house(settings):\n"
+        "    raise TimeoutError\n"
+        "    yield\n"
+        "process.run('late', msgspec.defstruct('Settings', []), house)\n"
+    )
+
+    ended = subprocess.run(
+        [sys.executable, str(program)],
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert ended.returncode == 1
+    assert "late.py" in ended.stderr
+    assert "TimeoutError" in ended.stderr

@@ -64,6 +64,9 @@ def test_behind_the_last_seal_a_rehashed_forgery_passes_and_the_report_says_so(f
     assert (report.transfers, report.sealed_transfers) == (14, 6)
 
 
+# Forgers who have the key, or nothing to change but the end.
+
+
 def test_an_end_taken_off_at_a_seal_passes_without_a_checkpoint_from_before(file: Path) -> None:
     assert verify(write(file, MORNING), keys=KEYS).transfers == 6
 

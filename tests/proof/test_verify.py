@@ -159,6 +159,9 @@ def write_down(ledger: SmallLedger, step: str) -> None:
         ledger.refuse()
 
 
+# Flipping, dropping, reordering: what happens to files and disks, and clumsy forgers.
+
+
 @settings(deadline=None, max_examples=400)
 @given(st.data())
 def test_a_flipped_byte_is_found_on_its_line(file: Path, data: st.DataObject) -> None:
