@@ -43,6 +43,19 @@ async def test_a_worker_killed_in_mid_step_is_succeeded_by_another(
     assert desk.order.epochs[partition_of("alice")] == 2
 
 
+async def test_a_worker_ends_while_a_neighbour_keeps_it_waiting(desk: Desk) -> None:
+    desk.ledger.faults.closed.add("PlaceHolds")
+    worker = await desk.start_leader()
+    trade_id = await desk.place("alice")
+    await eventually(lambda: desk.ledger.faults.calls["PlaceHolds"] == 1)
+
+    await worker.end()
+
+    desk.ledger.faults.closed.clear()
+    desk.open_exchange(await desk.start_leader("heir"))
+    await eventually(lambda: desk.order.status(trade_id) == "FILLED")
+
+
 async def test_a_killed_workers_trades_go_on_within_seconds(desk: Desk, tmp_path: Path) -> None:
     heir = await desk.start_leader("heir")
     desk.open_exchange(heir)

@@ -4,6 +4,7 @@ Every call is one attempt with a deadline. What passes by itself is raised as Un
 else as NeighbourFault; `Insistence` repeats what is Unavailable. All calls are safe to repeat.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,6 +17,7 @@ from libs.clock import Clock
 from libs.refusals import Unavailable
 from libs.rpc import connect
 from libs.rpc.status import reason_of
+from libs.tasks import is_cancelled
 from stockbroker.common.v1.reason_pb2 import Reason
 
 _PASSING = {
@@ -76,6 +78,10 @@ class Neighbour:
             ) from error
         except grpc.aio.UsageError as error:  # the channel is closed
             raise _unavailable(str(error)) from error
+        except asyncio.CancelledError:
+            if is_cancelled():
+                raise
+            raise _unavailable("the channel was closed meanwhile") from None
         self._answered_at = self._clock.monotonic()
         return response
 
