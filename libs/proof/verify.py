@@ -70,6 +70,7 @@ class _Journal:
         self.once = Once()
         self.reversals = Reversals()
         self.revivals = Revivals()
+        self.digests: list[str] = []  # of the files, each without its last row
         self._mine = Counts()  # of the file in hand
         self._seq = 0
         self._recorded_at = -(2**63)
@@ -104,6 +105,7 @@ class _Journal:
                 wrong = getattr(expected, name), getattr(end, name)
                 raise Wrong(f"{name} of the file", expected=wrong[0], found=wrong[1])
         self.counts.include(self._mine)
+        self.digests.append(digest)
         self._mine = Counts()
 
     def _take_transfer(self, line: int, row: TransferRow) -> None:
@@ -280,11 +282,14 @@ def _look_back(text: _Files, journal: _Journal) -> None:
         breach = Breach(line=line, rule="id", expected="a new one", found=found, transfer_id=id_)
         raise Broken(breach)
     if journal.reversals or journal.revivals:
-        for reader in text.read(None):
+        for reader, digest in zip(text.read(None), journal.digests, strict=True):
             with naming_rows(reader):
                 for row in reader:
                     if isinstance(row, TransferRow):
                         journal.reversals.meet(row)
                         journal.revivals.meet(row)
+                found_digest = reader.digest_before()
+                if found_digest != digest:
+                    raise Wrong("file read once more", expected=digest, found=found_digest)
         journal.reversals.finish()
         journal.revivals.finish()

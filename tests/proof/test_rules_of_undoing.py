@@ -4,7 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
+from libs.proof.breach import Broken
 from libs.proof.verify import verify
 from tests.proof.small_ledger import CLEARING, DEPOSITS, SmallLedger, write
 from tests.proof.wrong_books import (
@@ -115,3 +117,25 @@ def test_a_bust_undoes_a_fill_exactly_and_once(tmp_path: Path) -> None:
     ledger.reverse(fill, "bust")
     ledger.reverse(fill, "bust")
     assert breach_of(ledger, tmp_path).rule == f"reversals of {fill}"
+
+
+def test_what_is_looked_up_in_a_file_is_what_was_checked_of_it(tmp_path: Path) -> None:
+    ledger = with_cash()
+    of_another_amount(ledger)
+    for _ in range(1_000):
+        ledger.refuse()
+    ledger.seal()
+    file = write(tmp_path / "journal.jsonl", ledger.hashed(KEY))
+    undone = ledger.transfers()[0]
+    fitting = [replace(e, amount=e.amount * 99 // 100) for e in undone.entries]
+    ledger.rows[0] = replace(undone, entries=tuple(fitting))
+    other = write(tmp_path / "other.jsonl", ledger.hashed(KEY))
+
+    def swap(_: int) -> None:
+        if other.exists():
+            other.replace(file)
+
+    with pytest.raises(Broken) as caught:
+        verify(file, keys=[KEY.public_key], progress=swap)
+    assert not other.exists()
+    assert caught.value.breach.rule == "file read once more"
