@@ -148,16 +148,17 @@ async def test_a_transfer_that_is_refused_says_why_and_that_nothing_moved(run: R
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("KO", "1.5"), "not a number of whole shares"),
-        (("USD", "a lot"), "is not an amount"),
-        (("USD", "5", "--for", "5"), "--for and --cost are of shares"),
-        (("USD", "5", "--cost", "5"), "--for and --cost are of shares"),
+        (("bob", "KO", "1.5"), "not a number of whole shares"),
+        (("bob", "USD", "a lot"), "is not an amount"),
+        (("bob", "USD", "5", "--for", "5"), "--for and --cost are of shares"),
+        (("bob", "USD", "5", "--cost", "5"), "--for and --cost are of shares"),
+        (("customer/alice", "USD", "5"), "customer/alice cannot give to itself"),
     ],
 )
 async def test_a_transfer_that_makes_no_sense_asks_for_nothing(
     house: SmallHouse, run: Run, words: tuple[str, ...], said: str
 ) -> None:
-    result = await run("transfers", "post", "alice", "bob", *words, "--reason", "why")
+    result = await run("transfers", "post", "alice", *words, "--reason", "why")
     assert result.exit_code == ExitCode.USAGE
     assert said in " ".join(result.stderr.replace("│", " ").split())
     assert house.ledger.asked == []

@@ -42,6 +42,8 @@ def post(  # noqa: PLR0913 - a command's parameters are its options
 
     if asset == "USD" and (against is not None or cost):
         raise typer.BadParameter("--for and --cost are of shares")
+    if source == target:
+        raise typer.BadParameter(f"{source} cannot give to itself")
     moved = pb.TransferLeg(
         debit_account=source,
         credit_account=target,
