@@ -4,6 +4,7 @@ python -m services.order.archive --before 2026-08 --into /srv/archive
 """
 
 import asyncio
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
@@ -23,6 +24,7 @@ from libs.months import Month
 from libs.postgres.partitions import Partition
 from libs.settings import load_or_exit
 
+TYPED = "STOCKBROKER_TYPED"  # in the environment: what a person typed to run this
 _FAULT = 1
 
 
@@ -42,7 +44,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
 
 def run(what: Archivable, clock: Clock) -> None:
     """Be the command, for the table of one service."""
-    command_of(what, clock)()
+    command_of(what, clock)(prog_name=os.environ.get(TYPED))
 
 
 def command_of(what: Archivable, clock: Clock) -> typer.Typer:

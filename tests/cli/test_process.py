@@ -101,6 +101,17 @@ async def test_what_cannot_be_written_is_one_sentence(
     assert told in line
 
 
+async def test_what_the_archive_does_not_understand_is_said_of_what_was_typed(
+    house: SmallHouse,
+) -> None:
+    house.write_file(databases={"order": "postgresql:///order"})
+    process = await _start(house, "archive", "order", "--befor", "2026-08")
+    _, errors = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode == ExitCode.USAGE
+    assert b"Usage: stockbroker archive order [OPTIONS]" in errors
+    assert b"python -m" not in errors
+
+
 async def test_nothing_slow_is_imported_before_a_command_runs(house: SmallHouse) -> None:
     code = "import services.cli.main, sys; sys.exit('grpc' in sys.modules or 'jwt' in sys.modules)"
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", code)

@@ -34,6 +34,7 @@ def archive(
     --drop            also drop what was taken out, where its file holds it whole
     --check           only compare the files with their manifests
     """
+    from libs.archive.command import TYPED
     from services.cli.failures import ExitCode, Failure
     from services.cli.house_file import read_house
 
@@ -41,4 +42,5 @@ def archive(
     if url is None:
         raise Failure(f"this house has no database {service.value}", ExitCode.FAULT)
     command = [sys.executable, "-m", f"services.{service.value}.archive", *context.args]
-    os.execve(sys.executable, command, os.environ | {"STOCKBROKER_DATABASE_URL": url})
+    told = {"STOCKBROKER_DATABASE_URL": url, TYPED: f"stockbroker archive {service.value}"}
+    os.execve(sys.executable, command, os.environ | told)
