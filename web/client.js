@@ -52,6 +52,15 @@ export function reasonOf(error) {
   return info?.reason ?? "";
 }
 
+/** What went wrong in a person's words, after the stable reason where there is one. */
+export function wordsOf(error) {
+  if (error?.cause instanceof TypeError) {
+    const why = error.cause.cause?.message ?? error.cause.message; // browsers tell no cause
+    return `the house does not answer (${why})`;
+  }
+  return [reasonOf(error), ConnectError.from(error).rawMessage].filter(Boolean).join(": ");
+}
+
 /** Milliseconds after which a refusal asks to come back; 0 when it does not. */
 export function retryAfterMs(error) {
   const [info] = ConnectError.from(error).findDetails(RetryInfoSchema);
@@ -82,7 +91,7 @@ export async function insist(call, { patienceMs = 30_000, signal = NEVER } = {})
 /**
  * Every event of the caller after `afterSeq`, then live ones, until `signal` is aborted. Connects again
  * when it is cut off, or has heard nothing for `silenceMs`, without gap or repeat. Throws what the
- * house refuses.
+ * house refuses, and what `token` throws.
  */
 export async function* watchEvents(
   orders,
@@ -109,7 +118,7 @@ export async function* watchEvents(
     } catch (error) {
       if (signal.aborted) return;
       const retryMs = retryAfterMs(error);
-      const isCutOff = connection.signal.aborted || CUT_OFF.has(ConnectError.from(error).code);
+      const isCutOff = connection.signal.aborted || CUT_OFF.has(error.code);
       if (!retryMs && !isCutOff) throw error;
       pauseMs = Math.max(pauseMs, 2 * retryMs);
     } finally {

@@ -10,7 +10,7 @@ import { fileURLToPath } from "node:url";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createGrpcWebTransport } from "@connectrpc/connect-web";
 
-import { formatDollars, insist, openHouse, reasonOf, watchEvents } from "./client.js";
+import { formatDollars, insist, openHouse, reasonOf, watchEvents, wordsOf } from "./client.js";
 import { BadRequestSchema, RetryInfoSchema } from "./gen/google/rpc/error_details_pb.js";
 import { Side } from "./gen/stockbroker/common/v1/terms_pb.js";
 import { LedgerService } from "./gen/stockbroker/ledger/v1/ledger_service_pb.js";
@@ -19,6 +19,7 @@ import { TradeEventKind, TradeStatus } from "./gen/stockbroker/order/v1/order_pb
 const { STOCKBROKER_ADDRESS: address, STOCKBROKER_TOKEN, STOCKBROKER_OTHER_TOKEN } = process.env;
 const house = openHouse({ address, token: () => STOCKBROKER_TOKEN });
 const other = openHouse({ address, token: () => STOCKBROKER_OTHER_TOKEN });
+const example = fileURLToPath(new URL("example.js", import.meta.url));
 const SECONDS = 1000;
 
 const terms = (changes = {}) => ({
@@ -138,6 +139,12 @@ test("a watch that is cut off goes on without gap or repeat", { timeout: 10 * SE
   assert.equal(error.code, Code.PermissionDenied, "a refusal is not a cut-off");
 });
 
+test("a watch without a token ends and says why", { timeout: 10 * SECONDS }, async () => {
+  const signedOut = openHouse({ address, token: () => assert.fail("signed out") });
+  const watch = watchEvents(signedOut.orders);
+  await assert.rejects(watch.next(), { message: "signed out" });
+});
+
 test("a watch that is told to come back does so", { timeout: 10 * SECONDS }, async () => {
   const asked = [];
   const orders = {
@@ -217,6 +224,15 @@ test("a call is repeated while nobody listens, and when the connection breaks", 
   assert.deepEqual([doors, trade.clientOrderId], [[], placed.clientOrderId]);
 });
 
+test("what went wrong is told in words", async () => {
+  const refusal = await refusalOf(house.orders.placeTrade(terms({ quantity: 0n })));
+  assert.equal(wordsOf(refusal), "INVALID_QUANTITY: quantity must be 1 to 10000000");
+  const nobody = openHouse({ address: "http://127.0.0.1:1", token: () => "none" });
+  const silence = await refusalOf(nobody.orders.listTrades({}));
+  assert.match(wordsOf(silence), /^the house does not answer \(.+\)$/);
+  assert.equal(wordsOf(new TypeError("no number")), "no number");
+});
+
 test("what is refused for good is not repeated, nor anything for ever", async () => {
   let calls = 0;
   const refused = (code) =>
@@ -246,7 +262,6 @@ test("dollars are printed to the micro", () => {
 });
 
 test("the example tells a trade to its end", () => {
-  const example = fileURLToPath(new URL("example.js", import.meta.url));
   const { status, stdout, stderr } = spawnSync(process.execPath, [example, "AAPL", "BUY", "1"], {
     timeout: 30 * SECONDS,
   });
@@ -254,4 +269,13 @@ test("the example tells a trade to its end", () => {
   const lines = String(stdout).trim().split("\n");
   assert.equal(lines[0], "PLACED -> PLACED");
   assert.match(lines.at(-1), /^EXECUTED 1 at \$[\d,.]+ -> FILLED$/);
+});
+
+test("the example says that nobody is there", () => {
+  const { status, stderr } = spawnSync(process.execPath, [example], {
+    env: { ...process.env, STOCKBROKER_ADDRESS: "http://127.0.0.1:19" },
+    timeout: 30 * SECONDS,
+  });
+  assert.equal(status, 1);
+  assert.match(String(stderr), /^http:\/\/127.0.0.1:19: the house does not answer \(.+\)\n$/);
 });

@@ -2,7 +2,7 @@
 //
 //   STOCKBROKER_TOKEN=$(.venv/bin/stockbroker token alice) node web/example.js AAPL BUY 10
 
-import { formatDollars, insist, openHouse, reasonOf, watchEvents } from "./client.js";
+import { formatDollars, insist, openHouse, watchEvents, wordsOf } from "./client.js";
 import { Reason } from "./gen/stockbroker/common/v1/reason_pb.js";
 import { OrderType, Side } from "./gen/stockbroker/common/v1/terms_pb.js";
 import { TradeEventKind, TradeStatus } from "./gen/stockbroker/order/v1/order_pb.js";
@@ -25,7 +25,7 @@ try {
     quantity: BigInt(quantity),
     orderType: OrderType.MARKET,
   };
-  const { trade } = await insist(() => orders.placeTrade(terms));
+  const { trade } = await insist(() => orders.placeTrade(terms), { patienceMs: 5_000 });
   for await (const event of watchEvents(orders, { afterSeq: trade.seq - 1n })) {
     if (event.trade.tradeId !== trade.tradeId) continue;
     const { kind, execution } = event;
@@ -36,7 +36,6 @@ try {
     if (ENDED.includes(status)) break;
   }
 } catch (error) {
-  const why = `${reasonOf(error)} ${error.message}`.trim();
-  console.error(`${STOCKBROKER_ADDRESS}: ${why}`);
+  console.error(`${STOCKBROKER_ADDRESS}: ${wordsOf(error)}`);
   process.exitCode = 1;
 }
