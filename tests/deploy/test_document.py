@@ -34,6 +34,12 @@ def test_its_containers_and_doors_are_those_of_the_file() -> None:
         assert f"`{port.rpartition(':')[0]}`" in _TEXT
 
 
+def test_keys_are_made_where_nobody_wipes_or_publishes_them() -> None:
+    (folder,) = re.findall(r"-m deploy\.keys (\S+)", "\n".join(_COMMANDS))
+    assert not folder.startswith(".stockbroker")  # what `make clean` wipes
+    assert f"/{folder}/" in (ROOT / ".gitignore").read_text().split()
+
+
 @needs_kubectl
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_its_labels_and_services_are_those_of_the_manifests(overlay: str) -> None:
