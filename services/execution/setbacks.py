@@ -36,7 +36,9 @@ class Setbacks:
         faulted = Faulted()
         if epoch is not None:
             words = f"{type(error).__name__}: {error}"
-            faulted = await self._count(Setback(customer_id, partition, epoch, trade_id, words))
+            attempt = trade.attempts if trade else 0
+            setback = Setback(customer_id, partition, epoch, trade_id, words, attempt)
+            faulted = await self._count(setback)
         if faulted.is_parked:
             _parked.inc()
             _log.error(

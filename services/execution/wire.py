@@ -156,6 +156,7 @@ def faults_to(setbacks: Iterable[Setback], *, park_after: int) -> order_pb.Recor
             customer_id=setback.customer_id,
             trade_id=setback.trade_id,
             fault_text=setback.fault_text,
+            attempt=setback.attempt,
         )
         fault.grant.partition = setback.partition
         fault.grant.epoch = setback.epoch

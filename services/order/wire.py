@@ -275,6 +275,7 @@ def fault_from(message: execution_pb.RecordFaultsRequest.Fault) -> Fault:
         epoch=message.grant.epoch,
         trade_id=message.trade_id,
         fault_text=message.fault_text,
+        attempt=message.attempt,
     )
 
 

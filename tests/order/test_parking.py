@@ -15,7 +15,12 @@ ALICE = partition_of("alice")
 
 
 async def fail(
-    order: Order, epochs: dict[int, int], customer: str = "alice", *, trade_id: str = ""
+    order: Order,
+    epochs: dict[int, int],
+    customer: str = "alice",
+    *,
+    trade_id: str = "",
+    attempt: int = 0,
 ) -> pb.FaultResult:
     """Tell of an attempt that failed; three are too many."""
     partition = partition_of(customer)
@@ -24,6 +29,7 @@ async def fail(
         customer_id=customer,
         trade_id=trade_id,
         fault_text="the ledger says REASON_INTERNAL",
+        attempt=attempt,
     )
     request = pb.RecordFaultsRequest(faults=[fault], park_after=3)
     (result,) = (await order.execution.RecordFaults(request, **order.as_service())).results
@@ -53,11 +59,21 @@ def release(order: Order, trade_id: str, reason_text: str = "the ledger is mende
     return order.execution.ReleaseParkedTrade(request, **order.as_service())
 
 
-def condemn(order: Order, trade_id: str) -> Any:
+def condemn(order: Order, trade_id: str, reason_text: str = "it cannot be done") -> Any:
     request = pb.CondemnParkedTradeRequest(
-        trade_id=trade_id, actor="oscar", reason_text="it cannot be done"
+        trade_id=trade_id, actor="oscar", reason_text=reason_text
     )
     return order.execution.CondemnParkedTrade(request, **order.as_service())
+
+
+async def recorded(postgres_url: str) -> list[tuple[object, ...]]:
+    """Who did what to parked trades."""
+    async with await psycopg.AsyncConnection.connect(postgres_url, autocommit=True) as connection:
+        cursor = await connection.execute(
+            "SELECT action, trade_id::text, customer_id, faults, actor, reason_text"
+            " FROM parking_audit ORDER BY id"
+        )
+        return await cursor.fetchall()
 
 
 async def test_a_parked_trade_is_told_with_the_epoch_its_partition_has_now(order: Order) -> None:
@@ -143,7 +159,26 @@ async def test_a_released_trade_goes_on_with_its_faults_forgotten(order: Order) 
     (claimed,) = (await order.claim(epochs, "alice")).trades
     assert claimed.trade.trade_id == trade_id
     assert (await fail(order, epochs)).faults == 1
-    assert await refused(release(order, trade_id)) == ("FAILED_PRECONDITION", "TRADE_NOT_PARKED")
+    answer = release(order, trade_id, "another reason")
+    assert await refused(answer) == ("FAILED_PRECONDITION", "TRADE_NOT_PARKED")
+
+
+async def test_a_repeated_release_gets_the_same_answer_until_the_trade_is_parked_again(
+    order: Order, postgres_url: str
+) -> None:
+    trade_id, epochs = await park(order)
+
+    first, again = await release(order, trade_id), await release(order, trade_id)
+
+    assert first == again
+    await order.claim(epochs, "alice")
+    for _ in range(3):
+        await fail(order, epochs)
+    assert await parked(order)
+    await release(order, trade_id)
+    assert not await parked(order)
+    actions = [action for action, *_ in await recorded(postgres_url)]
+    assert actions == ["park", "release"] * 2
 
 
 async def test_a_condemned_trade_is_released_no_more_and_ends_by_the_operators_word(
@@ -165,7 +200,8 @@ async def test_a_condemned_trade_is_released_no_more_and_ends_by_the_operators_w
     assert trade.reason == Reason.REASON_CANCELED_BY_OPERATOR
     assert (await order.events("alice", trade_id))[-1].cause == "operator"
     assert not await parked(order)
-    assert await refused(condemn(order, trade_id)) == ("FAILED_PRECONDITION", "TRADE_NOT_PARKED")
+    answer = condemn(order, trade_id, "another reason")
+    assert await refused(answer) == ("FAILED_PRECONDITION", "TRADE_NOT_PARKED")
 
 
 async def test_a_trade_that_is_not_parked_is_neither_released_nor_condemned(order: Order) -> None:
@@ -190,12 +226,8 @@ async def test_who_parked_released_and_condemned_is_on_a_record_nobody_can_chang
         await fail(order, epochs)
     await condemn(order, trade_id)
 
+    record = await recorded(postgres_url)
     async with await psycopg.AsyncConnection.connect(postgres_url, autocommit=True) as connection:
-        cursor = await connection.execute(
-            "SELECT action, trade_id::text, customer_id, faults, actor, reason_text"
-            " FROM parking_audit ORDER BY id"
-        )
-        record = await cursor.fetchall()
         for change in ("DELETE FROM parking_audit", "UPDATE parking_audit SET actor = 'nobody'"):
             with pytest.raises(psycopg.errors.RaiseException, match="append-only"):
                 await connection.execute(change)

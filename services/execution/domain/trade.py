@@ -112,13 +112,17 @@ class CancelTaken:
 
 @dataclass(frozen=True, slots=True)
 class Setback:
-    """An attempt that failed, under an epoch. `trade_id` empty: it is not known which trade."""
+    """An attempt that failed, under an epoch. `trade_id` empty: it is not known which trade.
+
+    `attempt`: which one of the trade it was; 0: not known.
+    """
 
     customer_id: str
     partition: int
     epoch: int
     trade_id: str
     fault_text: str
+    attempt: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,13 +15,17 @@ _MAX_ACTOR_CHARACTERS = 128
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
-    """An attempt that failed. `trade_id` empty: whatever is taken up under the epoch."""
+    """An attempt that failed. `trade_id` empty: whatever is taken up under the epoch.
+
+    `attempt`: the trade's attempts when it was taken up, counted once; 0: not known.
+    """
 
     customer_id: str
     partition: int
     epoch: int
     trade_id: str
     fault_text: str
+    attempt: int = 0
 
 
 class Faulted(msgspec.Struct, frozen=True):

@@ -31,20 +31,34 @@ class Settings:
         return [_setting_from(row) async for row in cursor]
 
     async def add(self, change: Change) -> Setting:
-        """The next version. In a transaction of its own: versions are committed in their order."""
+        """The next version. In a transaction of its own: versions are committed in their order.
+
+        A change that is on record already, by a commit that was not answered, is not added again.
+        """
         await self._connection.execute("LOCK TABLE control_setting IN SHARE ROW EXCLUSIVE MODE")
         terms = change.terms
         cursor = await self._connection.execute(
             """
-            INSERT INTO control_setting (version, control, customer_id, symbol, action,
-                limit_amount, seconds, passes_without_price, effective_at, actor, reason_text,
-                recorded_at)
-            SELECT coalesce(max(version), 0) + 1, %(control)s, %(customer_id)s, %(symbol)s,
-                %(action)s, %(limit)s, %(seconds)s, %(passes)s, %(effective_at)s, %(actor)s,
-                %(reason_text)s, %(recorded_at)s
-            FROM control_setting
-            RETURNING version, control, customer_id, symbol, action, limit_amount, seconds,
+            WITH before AS (
+                SELECT * FROM control_setting
+                WHERE (control, customer_id, symbol, action, limit_amount, seconds,
+                        passes_without_price, effective_at, actor, reason_text, recorded_at)
+                    = (%(control)s, %(customer_id)s, %(symbol)s, %(action)s, %(limit)s, %(seconds)s,
+                        %(passes)s, %(effective_at)s, %(actor)s, %(reason_text)s, %(recorded_at)s)
+            ), added AS (
+                INSERT INTO control_setting (version, control, customer_id, symbol, action,
+                    limit_amount, seconds, passes_without_price, effective_at, actor, reason_text,
+                    recorded_at)
+                SELECT coalesce(max(version), 0) + 1, %(control)s, %(customer_id)s, %(symbol)s,
+                    %(action)s, %(limit)s, %(seconds)s, %(passes)s, %(effective_at)s, %(actor)s,
+                    %(reason_text)s, %(recorded_at)s
+                FROM control_setting
+                HAVING NOT EXISTS (SELECT FROM before)
+                RETURNING *
+            )
+            SELECT version, control, customer_id, symbol, action, limit_amount, seconds,
                 passes_without_price, effective_at, actor, reason_text, recorded_at
+            FROM (TABLE before UNION ALL TABLE added) AS recorded
             """,
             {
                 "control": int(terms.control),
@@ -63,7 +77,7 @@ class Settings:
         )
         row = await cursor.fetchone()
         if row is None:
-            raise LookupError("an aggregate gave no row")
+            raise LookupError("neither on record nor added")
         return _setting_from(row)
 
 
