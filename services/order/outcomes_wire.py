@@ -27,6 +27,7 @@ from stockbroker.order.v1 import order_execution_service_pb2 as execution_pb
 from stockbroker.order.v1 import order_pb2
 
 _MAX_REASON_TEXT = 1000
+_REASONS = frozenset(Reason.values())
 # Looked up once: each is asked for with every outcome.
 _code = execution_pb.OutcomeResult.Code.ValueType
 _status = order_pb2.TradeStatus.ValueType
@@ -62,7 +63,8 @@ def _outcome_from(message: execution_pb.Outcome) -> Outcome | None:
             return _rejected_from(message.rejected)
         case "canceled":
             canceled = message.canceled
-            return Canceled(_reason(canceled.reason), _text(canceled.reason_text), canceled.expired)
+            reason = _exchange_reason(canceled.reason)
+            return Canceled(reason, _text(canceled.reason_text), canceled.expired)
         case "in_doubt":
             return InDoubt(_text(message.in_doubt.reason_text))
     return _answer_from(message)
@@ -72,7 +74,7 @@ def _answer_from(message: execution_pb.Outcome) -> Outcome | None:
     """The answer to a cancel or to a replace, or what became of a fill."""
     match message.WhichOneof("outcome"):
         case "cancel_rejected":
-            return CancelRejected(_reason(message.cancel_rejected.reason))
+            return CancelRejected(_exchange_reason(message.cancel_rejected.reason))
         case "replaced":
             return Replaced(message.replaced.replace_id)
         case "replace_rejected":
@@ -87,7 +89,7 @@ def _replace_rejected_from(message: execution_pb.Outcome.ReplaceRejected) -> Out
     cause = causes.get(message.cause)
     if cause is None:
         return None
-    return ReplaceRejected(message.replace_id, _reason(message.reason), cause)
+    return ReplaceRejected(message.replace_id, _reason_by(cause, message.reason), cause)
 
 
 def _executed_from(message: order_pb2.Execution) -> Executed | None:
@@ -130,12 +132,22 @@ def _rejected_from(message: execution_pb.Outcome.Rejected) -> Rejected | None:
     cause = causes.get(message.cause)
     if cause is None:
         return None
-    return Rejected(_reason(message.reason), _text(message.reason_text), cause)
+    return Rejected(_reason_by(cause, message.reason), _text(message.reason_text), cause)
 
 
-def _reason(number: int) -> int:
-    """The reason's number; one this version does not know is none."""
-    return number if number in Reason.values() else 0
+def _reason_by(cause: Cause, number: int) -> int:
+    """The reason's number; one of the house's own that this version does not know is none."""
+    if cause is Cause.EXCHANGE:
+        return _exchange_reason(number)
+    return number if number in _REASONS else 0
+
+
+def _exchange_reason(number: int) -> int:
+    """The reason's number; one that this version does not know is that the exchange said no.
+
+    What the exchange has ended is over, whatever newer word a gateway has for it.
+    """
+    return number if number in _REASONS else Reason.REASON_EXCHANGE_REJECTED
 
 
 def _text(text: str) -> str:

@@ -208,6 +208,21 @@ async def test_nobody_cancels_another_customers_trade(order: Order) -> None:
     assert (await order.get("alice", trade.trade_id)).status == Status.TRADE_STATUS_PLACED
 
 
+async def test_a_cancel_refused_for_a_reason_that_only_a_newer_house_knows_is_answered(
+    order: Order,
+) -> None:
+    trade_id = (await order.place("alice")).trade_id
+    await order.claim_as_leader("alice")
+    await cancel(order, "alice", trade_id)
+    words = execution_pb.Outcome.CancelRejected(reason=Reason.ValueType(99))
+
+    await order.apply(execution_pb.Outcome(trade_id=trade_id, cancel_rejected=words))
+
+    last = (await order.events("alice", trade_id))[-1]
+    assert last.kind == Kind.TRADE_EVENT_KIND_CANCEL_REJECTED
+    assert last.refusal == Reason.REASON_EXCHANGE_REJECTED
+
+
 async def test_an_operator_cancels_for_any_customer(order: Order) -> None:
     trade = await order.place("alice")
     request = pb.CancelTradeRequest(trade_id=trade.trade_id)

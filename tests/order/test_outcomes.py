@@ -81,6 +81,30 @@ async def test_every_trade_that_is_not_filled_says_why(order: Order) -> None:
         assert (trade.status, trade.reason) == (status, reason)
 
 
+NEWER = Reason.ValueType(99)
+
+
+@pytest.mark.parametrize(
+    ("end", "status"),
+    [
+        (lambda i: rejected(i, NEWER, cause="exchange"), Status.TRADE_STATUS_REJECTED),
+        (lambda i: canceled(i, reason=NEWER), Status.TRADE_STATUS_CANCELED),
+    ],
+)
+async def test_a_reason_of_the_exchange_that_only_a_newer_house_knows_ends_the_trade_all_the_same(
+    order: Order, end: Callable[[str], Outcome], status: int
+) -> None:
+    trade_id = await a_trade_in_progress(order)
+    behind = (await order.place("alice")).trade_id
+
+    answer = await order.apply(end(trade_id))
+
+    assert codes(answer) == ["APPLIED"]
+    trade = await order.get("alice", trade_id)
+    assert (trade.status, trade.reason) == (status, Reason.REASON_EXCHANGE_REJECTED)
+    assert [customer.trade_id for customer in answer.open_customers] == [behind]
+
+
 async def test_doubt_is_shown_and_then_resolved(order: Order) -> None:
     trade_id = await a_trade_in_progress(order)
     await order.apply(in_doubt(trade_id))
