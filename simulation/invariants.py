@@ -1,6 +1,6 @@
 """The promises, checked from outside: on every commit, on every message, and on all of history.
 
-Written without the services' rules: this is the second opinion. I1 to I21 are those of
+Written without the services' rules: this is the second opinion. I1 to I23 are those of
 docs/SIMULATION.md.
 """
 
@@ -18,6 +18,7 @@ from simulation.fills import check_fills, check_owned, count, told_by
 from simulation.heals import unexplained
 from simulation.means import check_refused
 from simulation.races import Race
+from simulation.reasons import check_reasons
 from simulation.resting import check_ends, check_rest, moving, unheard
 from simulation.scenario import Street
 from simulation.stops import check_sent, check_triggered
@@ -202,6 +203,7 @@ class Eyes:
         check_ends(self._order, self._exchange, triggered=triggered)
         customers = self._street.customers
         check_refused(self._order, self._ledger, self._exchange)
+        check_reasons(self._order, self._exchange)
         check_terms(customers, told, self._order, self._exchange, triggered=triggered)
         for trade_id, lines in stories(self._order).items():
             check_story(trade_id, lines)

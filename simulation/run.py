@@ -22,6 +22,7 @@ from simulation.house import House
 from simulation.invariants import Eyes
 from simulation.loop import StuckForEver
 from simulation.plan import Plan
+from simulation.proof import check_proof
 from simulation.races import races_by
 from simulation.scenario import NAMES, Street
 from simulation.seams import installed
@@ -128,7 +129,7 @@ def _run(plan: Plan, tools: Tools) -> Verdict:
             world.spawn(street.process, amending.settle())
         _drive(world, Watch(eyes, house, course, work), plan.calm_after_seconds)
         heals = {name: count - before[name] for name, count in _heals().items()}
-        _judge(world, eyes, heals)
+        _judge(world, eyes, heals, tools)
         _dispose(world)
     return Verdict(
         seed=plan.seed,
@@ -246,9 +247,10 @@ def _calm(world: World, house: House) -> None:
         world.go_on(process)
 
 
-def _judge(world: World, eyes: Eyes, heals: Mapping[str, int]) -> None:
+def _judge(world: World, eyes: Eyes, heals: Mapping[str, int], tools: Tools) -> None:
     if world.violation is None:
         world.watch(lambda: eyes.check_all(heals))
+        world.watch(lambda: check_proof(tools.databases["ledger"], tools.keys))
 
 
 def _heals() -> dict[str, int]:

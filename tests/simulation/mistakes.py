@@ -10,7 +10,11 @@ from unittest import mock
 from msgspec.structs import replace
 
 import services.exchange_gateway.venues.simulator_wire as simulator_wire
+import services.execution.outcome_wire as outcome_wire
+import services.execution.report_wire as report_wire
+import services.ledger.domain.attempt as attempt
 import services.ledger.domain.deeds as deeds
+import services.ledger.domain.memory as memory
 import services.order.service.execution as back_office
 import services.order.service.placing as placing
 from libs.partition import partition_of
@@ -18,6 +22,7 @@ from libs.refusals import Unavailable
 from services.exchange_gateway.domain import Order, Side
 from services.exchange_gateway.session.reporting import Reporting
 from services.execution.carrying import Carrying
+from services.execution.domain.report import Ended, Report
 from services.execution.domain.trade import Held, Submitted, Trade
 from services.execution.neighbours import Gateway
 from services.execution.sweep import Sweeper
@@ -185,6 +190,51 @@ def last_micro_kept_back() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def reason_of_the_exchange_lost() -> Iterator[None]:
+    """Whatever the exchange says, it refused the order."""
+    read = report_wire.report_from
+
+    def mistaken(message: Any) -> Report:
+        report = read(message)
+        if not isinstance(report.news, Ended):
+            return report
+        return replace(report, news=replace(report.news, reason=Reason.REASON_EXCHANGE_REJECTED))
+
+    with mock.patch.object(report_wire, "report_from", mistaken):
+        yield
+
+
+@contextmanager
+def reason_of_the_books_mixed_up() -> Iterator[None]:
+    """Who lacks cash is told of shares, and the other way round."""
+    tell = outcome_wire.rejection_to
+    other = {
+        Reason.REASON_INSUFFICIENT_FUNDS: Reason.REASON_INSUFFICIENT_SHARES,
+        Reason.REASON_INSUFFICIENT_SHARES: Reason.REASON_INSUFFICIENT_FUNDS,
+    }
+
+    def mistaken(trade: Trade, held: Held) -> Any:
+        return tell(trade, replace(held, reason=other.get(Reason.ValueType(held.reason), 0)))
+
+    with mock.patch.object(outcome_wire, "rejection_to", mistaken):
+        yield
+
+
+@contextmanager
+def chain_goes_on_from_before() -> Iterator[None]:
+    """The writer forgets the hash of what it wrote, and goes on from the one before."""
+    with mock.patch.object(memory, "_chained", lambda account, _: account):
+        yield
+
+
+@contextmanager
+def sold_shares_cost_nothing() -> Iterator[None]:
+    """What is left of shares costs what all of them did."""
+    with mock.patch.object(attempt, "_cost_of", return_value=0):
+        yield
+
+
 # By which promises each is found. A fill under a new id is booked twice, or its hold is over and it
 # never is; a refused order that works is filled without its hold, or on a trade that is over, and
 # what is told of it is impossible.
@@ -199,4 +249,8 @@ MISTAKES: Mapping[Callable[[], AbstractContextManager[None]], tuple[str, ...]] =
     one_share_more: ("I20",),
     sold_below_the_limit: ("I20",),
     last_micro_kept_back: ("I21",),
+    reason_of_the_exchange_lost: ("I22",),
+    reason_of_the_books_mixed_up: ("I22",),
+    chain_goes_on_from_before: ("I23",),
+    sold_shares_cost_nothing: ("I23",),
 }
