@@ -170,7 +170,7 @@ class Batcher(Generic[Item, Result]):
 
     async def _run(self, batch: "Entries[Item, Result]") -> None:
         try:
-            results = await self._handle([item for item, _, _ in batch])
+            self._settle(batch, await self._handle([item for item, _, _ in batch]))
         except Exception as error:
             if len(batch) == 1 or isinstance(error, Refusal):
                 for _, parcel, place in batch:
@@ -179,8 +179,6 @@ class Batcher(Generic[Item, Result]):
             _log.warning("batch_failed_retrying_singly", items=len(batch), exc_info=True)
             for entry in batch:
                 await self._run([entry])
-            return
-        self._settle(batch, results)
 
     def _settle(self, batch: "Entries[Item, Result]", results: Sequence[Result | Refusal]) -> None:
         if len(results) != len(batch):

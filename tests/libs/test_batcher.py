@@ -52,6 +52,15 @@ async def test_one_poison_item_fails_alone() -> None:
     assert [isinstance(result, ValueError) for result in results] == [False] * 3 + [True, False]
 
 
+async def test_who_gets_no_result_is_told_so_and_waits_for_nothing() -> None:
+    async def handle(items: list[int]) -> list[int]:
+        return [item for item in items if item != 3]
+
+    batcher = Batcher(handle)
+    results = await asyncio.gather(*map(batcher.submit, range(5)), return_exceptions=True)
+    assert [isinstance(result, AssertionError) for result in results] == [False] * 3 + [True, False]
+
+
 async def test_a_refusal_among_the_results_reaches_its_submitter_alone() -> None:
     async def handle(items: list[int]) -> list[int | Refusal]:
         refusal = NotFound(Reason.REASON_TRADE_NOT_FOUND, "no")
