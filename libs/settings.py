@@ -23,6 +23,13 @@ class InvalidSettings(ValueError):
     """A setting is missing or out of range; the text is a sentence for a person."""
 
 
+def is_address(text: str) -> bool:
+    """Whether it is host:port, of a port there is; gRPC takes one above for another."""
+    host, _, port = text.rpartition(":")
+    is_host = bool(host) and "/" not in host
+    return is_host and port.isascii() and port.isdigit() and int(port) <= _LAST_PORT
+
+
 def load(kind: type[Settings], environment: Mapping[str, str] | None = None) -> Settings:
     """Read `kind` from the environment, or raise InvalidSettings naming the variable at fault."""
     environment = os.environ if environment is None else environment
@@ -36,7 +43,7 @@ def load(kind: type[Settings], environment: Mapping[str, str] | None = None) -> 
     except msgspec.ValidationError as error:
         raise InvalidSettings(_sentence(str(error))) from None
     for name, value in found.items():
-        if name.endswith("listen") and value and not _is_address(value):
+        if name.endswith("listen") and value and not is_address(value):
             raise InvalidSettings(f"setting {PREFIX}{name.upper()}: {value!r} is not host:port")
         if name == "database_url" and not _is_conninfo(value):
             raise InvalidSettings(f"setting {PREFIX}{name.upper()} is no address of a database")
@@ -50,12 +57,6 @@ def load_or_exit(kind: type[Settings]) -> Settings:
     except InvalidSettings as error:
         sys.stderr.write(f"stockbroker: {error}\n")
         raise SystemExit(2) from None
-
-
-def _is_address(text: str) -> bool:
-    """Whether it is host:port, of a port there is; gRPC takes one above for another."""
-    host, _, port = text.rpartition(":")
-    return bool(host) and port.isascii() and port.isdigit() and int(port) <= _LAST_PORT
 
 
 def _is_conninfo(text: str) -> bool:

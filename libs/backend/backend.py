@@ -24,6 +24,7 @@ from libs.backend.errors import (
 from libs.backend.stream import Ended, NoToken, Stream
 from libs.batcher import Batcher
 from libs.refusals import Refusal
+from libs.settings import is_address
 from stockbroker.order.v1 import order_service_pb2 as pb
 from stockbroker.order.v1.order_service_pb2_grpc import OrderServiceStub
 
@@ -68,6 +69,9 @@ class BackEnd:
         trusted: bytes | None = None,
         patience_seconds: float = 15.0,
     ) -> None:
+        """Raises ValueError where `address` is none."""
+        if not is_address(address):
+            raise ValueError(f"{address!r} is not host:port")
         self._channel = _channel(address, trusted)
         self._place_trades: Any = OrderServiceStub(self._channel).PlaceTrades
         self._token = token

@@ -235,6 +235,12 @@ async def test_with_a_house_that_is_not_there_nothing_is_placed_and_nothing_in_d
     assert reasons == {"UNAVAILABLE"}
 
 
+@pytest.mark.parametrize("address", ["", "127.0.0.1", "127.0.0.1:65536", "http://127.0.0.1:7400"])
+async def test_an_address_that_is_none_is_refused_and_not_called_in_vain(address: str) -> None:
+    with pytest.raises(ValueError, match="is not host:port"):
+        BackEnd(address, lambda: "T1")
+
+
 @pytest.mark.parametrize("mode", [Mode.CUT, Mode.STALLED])
 async def test_what_found_no_connection_is_not_placed_and_what_comes_later_is(mode: Mode) -> None:
     async with doors() as (_, door):

@@ -27,6 +27,10 @@ def test_a_setting_comes_from_the_environment_or_its_default() -> None:
             ({"STOCKBROKER_SECRET": "s", "STOCKBROKER_LISTEN": address}, "STOCKBROKER_LISTEN: .*")
             for address in ("nonsense", "127.0.0.1", ":80", "127.0.0.1:65536", "[::1]:-1", "a:1x")
         ),
+        (
+            {"STOCKBROKER_SECRET": "s", "STOCKBROKER_LISTEN": "http://127.0.0.1:80"},
+            "STOCKBROKER_LISTEN: .*",
+        ),
     ],
 )
 def test_a_wrong_setting_is_named(environment: dict[str, str], variable: str) -> None:
