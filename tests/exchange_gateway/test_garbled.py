@@ -1,10 +1,15 @@
 """A report that is garbled on the wire is kept for an operator, and the others are read."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
 import grpc
 import pytest
 from google.protobuf.message import DecodeError
 
 from services.exchange_gateway.domain import Kind
+from services.exchange_gateway.venues import VenueUnheard
 from services.exchange_gateway.venues.garbled import Garbled, read_response, seq_of
 from services.exchange_gateway.venues.simulator import SimulatorVenue
 from stockbroker.exchange.v1 import exchange_pb2 as market
@@ -17,7 +22,30 @@ _REPORTS = [
 _SOUND = pb.SessionResponse(
     reports=pb.SessionResponse.Reports(reports=_REPORTS)
 ).SerializeToString()
+_WITHOUT_NUMBER = b"\x1a\x06\x0a\x04\x32\x02\xff\xfe"
 _GARBLED = _SOUND.replace(b"WXYZ", b"\xff\xfe\xfd\xfc")
+
+
+@asynccontextmanager
+async def a_venue_that_says(content: bytes) -> AsyncIterator[SimulatorVenue]:
+    """These very bytes, after a logon."""
+
+    async def session(requests: Any, context: Any) -> AsyncIterator[bytes]:
+        await anext(aiter(requests))
+        yield pb.SessionResponse(logged_on=pb.SessionResponse.LoggedOn()).SerializeToString()
+        yield content
+
+    server = grpc.aio.server()
+    handler: Any = grpc.stream_stream_rpc_method_handler(session)
+    name = "stockbroker.exchange.v1.ExchangeService"
+    handlers = grpc.method_handlers_generic_handler(name, {"Session": handler})
+    server.add_generic_rpc_handlers((handlers,))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    venue = SimulatorVenue(lambda: grpc.aio.insecure_channel(f"127.0.0.1:{port}"), session_id="s")
+    yield venue
+    await venue.close()
+    await server.stop(None)
 
 
 def test_a_message_without_fault_is_read_as_ever() -> None:
@@ -50,6 +78,15 @@ def test_what_is_no_message_of_reports_cannot_be_read(content: bytes) -> None:
 def test_a_report_without_a_number_cannot_be_put_in_sequence() -> None:
     with pytest.raises(DecodeError):
         seq_of(market.ExecutionReport(symbol="KO").SerializeToString())
+
+
+@pytest.mark.parametrize("content", [b"\x1a\xff", _WITHOUT_NUMBER])
+async def test_what_cannot_be_taken_in_is_told_apart_from_a_venue_that_is_away(
+    content: bytes,
+) -> None:
+    async with a_venue_that_says(content) as venue, venue.log_on(1) as stream:
+        with pytest.raises(VenueUnheard):
+            await anext(stream.hear())
 
 
 @pytest.mark.parametrize(("seconds", "nanos"), [(253_402_300_800, 0), (-(2**63), 0), (1, -1)])

@@ -24,6 +24,11 @@ async def a_resting_order(scene: Scene, gateway: Gateway) -> market.NewOrder:
     return scene.venue.orders[order.trade_id]
 
 
+async def trouble_of(gateway: Gateway) -> str:
+    """What is wrong with the session; empty: nothing."""
+    return (await gateway.session()).trouble
+
+
 @pytest.mark.parametrize(
     "names",
     [
@@ -72,3 +77,21 @@ async def test_an_end_with_more_words_than_a_message_holds_is_told_shorter(
     told = scene.execution.told
     await until(lambda: len(told(order.client_order_id)) == 2)
     assert told(order.client_order_id)[-1].ended.reason_text.startswith("no no")
+
+
+async def test_a_message_that_cannot_be_taken_in_is_an_alarm_until_the_venue_mends_it(
+    scene: Scene, gateway: Gateway
+) -> None:
+    order = await a_resting_order(scene, gateway)
+
+    scene.venue.say(about(order, CANCELED, reason_text="no " * 6_000_000))
+
+    trouble = await until(lambda: trouble_of(gateway))
+    assert "too large" in trouble
+    logons = len(scene.venue.logons)
+    await until(lambda: len(scene.venue.logons) > logons + 2)
+    assert await trouble_of(gateway) == trouble
+    scene.venue.reports[-1].reason_text = "no"
+    await until(scene.venue.is_acknowledged)
+    assert not await trouble_of(gateway)
+    await a_filled_order(scene, gateway)

@@ -124,7 +124,7 @@ class GatewayService(Operators, Market, ExchangeGatewayServiceServicer):
             board = session.floor.board
             response.is_connected = board.is_connected
             response.changed_at.FromDatetime(board.changed_at)
-            response.trouble = board.trouble
+            response.trouble = board.trouble or board.unheard
             if board.theirs is not None:
                 response.exchange_next_command_seq = board.theirs.next_command_seq
                 response.exchange_next_report_seq = board.theirs.next_report_seq

@@ -18,6 +18,7 @@ from services.exchange_gateway.venues import Venue
 
 _connected = Gauge("gateway_session_connected", "1 while logged on to the venue")
 _out_of_step = Gauge("gateway_session_out_of_step", "1 while an operator must mend its numbers")
+_unheard = Gauge("gateway_session_unheard", "1 while the venue says what cannot be taken in")
 _log = structlog.get_logger()
 
 
@@ -44,6 +45,7 @@ class Board:
     `withdrawn`: orders an operator has resolved, which are not sent any more. `trouble`: why the
     session is not used although the venue answers, and `theirs` the numbers it gave then; `agreed`:
     those an operator has agreed to go on from.
+    `unheard`: why what the venue says cannot be taken in; nothing behind it is heard.
     """
 
     def __init__(self, clock: Clock, *, venue_name: str, next_report_seq: int) -> None:
@@ -57,7 +59,7 @@ class Board:
         self.heard_at = self.connected_since
         self.wants_logon = asyncio.Event()
         self.withdrawn: set[str] = set()
-        self.trouble = ""
+        self.trouble = self.unheard = ""
         self.theirs: Numbers | None = None
         self.agreed: Numbers | None = None
 
@@ -87,6 +89,18 @@ class Board:
         """Both sides mean the same."""
         self.trouble, self.theirs, self.agreed = "", None, None
         _out_of_step.set(0)
+
+    def cannot_hear(self, why: str) -> None:
+        """The venue says what cannot be taken in."""
+        if why != self.unheard:
+            _log.error("session_unheard", why=why)
+        self.unheard = why
+        _unheard.set(1)
+
+    def hears(self) -> None:
+        """The venue said something, and it was taken in."""
+        self.unheard = ""
+        _unheard.set(0)
 
     def log_on_again(self, why: str) -> None:
         """Have the session end and log on anew: each side then tells what it has."""

@@ -22,6 +22,7 @@ from services.exchange_gateway.venues import (
     VenueAway,
     VenueOutOfStep,
     VenueStream,
+    VenueUnheard,
 )
 
 _MOST = 500
@@ -75,6 +76,9 @@ class Keeping:
                 await self._converse(stream)
         except VenueOutOfStep as error:
             self._floor.board.out_of_step(error.theirs, str(error))
+            raise
+        except VenueUnheard as error:
+            self._floor.board.cannot_hear(str(error))
             raise
         except VenueAway as lost:
             if self._floor.clock.monotonic() - began < _STEADY_SECONDS:
@@ -165,6 +169,7 @@ class Keeping:
                 case CommandsKept(command_seq=seq):
                     self._floor.board.kept_seq = max(seq, self._floor.board.kept_seq)
                 case ReportsHeard(reports=reports):
+                    self._floor.board.hears()
                     await self._reporting.take(reports)
         raise VenueAway("the venue ended the session")
 

@@ -20,6 +20,10 @@ class VenueAway(Exception):
     """The venue does not answer, or has hung up."""
 
 
+class VenueUnheard(VenueAway):
+    """The venue says what cannot be taken in; it says it again after each logon."""
+
+
 class VenueOutOfStep(VenueAway):
     """The venue does not mean the same by the session's numbers; `theirs` are the venue's."""
 

@@ -19,6 +19,7 @@ from services.exchange_gateway.venues import (
     ReportsHeard,
     VenueAway,
     VenueOutOfStep,
+    VenueUnheard,
 )
 from services.exchange_gateway.venues import simulator_wire as wire
 from services.exchange_gateway.venues.answering import answer_of as _answer
@@ -30,6 +31,7 @@ from stockbroker.exchange.v1.exchange_service_pb2_grpc import ExchangeServiceStu
 
 _Call = grpc.aio.StreamStreamCall[pb.SessionRequest, pb.SessionResponse | Garbled]
 _log = structlog.get_logger()
+_TOO_LARGE = "message larger than max"  # gRPC's own words
 _SESSION = "/stockbroker.exchange.v1.ExchangeService/Session"
 
 
@@ -225,6 +227,8 @@ async def _read(call: _Call) -> pb.SessionResponse | Garbled:
         response = await call.read()
     except grpc.aio.AioRpcError as error:
         raise _failure(error) from error
+    if response is None:  # so gRPC gives what it could not decode
+        raise VenueUnheard("a message of the exchange cannot be read")
     if not isinstance(response, pb.SessionResponse | Garbled):
         raise VenueAway("the exchange ended the session")
     return response
@@ -232,6 +236,8 @@ async def _read(call: _Call) -> pb.SessionResponse | Garbled:
 
 def _failure(error: grpc.aio.AioRpcError) -> VenueAway:
     """What the end of a stream means."""
+    if error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED and _TOO_LARGE in (error.details() or ""):
+        return VenueUnheard(f"a message of the exchange is too large: {error.details()}")
     stands = metadata_of(error) if error.code() == grpc.StatusCode.FAILED_PRECONDITION else {}
     if not {"next_command_seq", "next_report_seq"} <= stands.keys():
         return VenueAway(_words(error))

@@ -7,7 +7,7 @@ from libs.stamps import nanos_of
 from services.exchange_gateway.domain import Kind, Order, Reason, Report
 from services.exchange_gateway.domain.comparison import Theirs
 from services.exchange_gateway.domain.replaces import Replace, Revision
-from services.exchange_gateway.venues import VenueAway
+from services.exchange_gateway.venues import VenueUnheard
 from services.exchange_gateway.venues.garbled import seq_of
 from stockbroker.exchange.v1 import exchange_pb2 as market
 from stockbroker.exchange.v1 import exchange_service_pb2 as pb
@@ -118,7 +118,7 @@ def report_to(report: Report) -> bytes:
 
 
 def sequenced(raw: bytes) -> Report:
-    """A report of a garbled message. Raises VenueAway when it cannot be put in sequence."""
+    """A report of a garbled message. Raises VenueUnheard when it has no number."""
     try:
         return report_from(market.ExecutionReport.FromString(raw))
     except DecodeError:
@@ -126,7 +126,7 @@ def sequenced(raw: bytes) -> Report:
     try:
         return msgspec.structs.replace(_unreadable(raw), venue_seq=seq_of(raw))
     except DecodeError as error:
-        raise VenueAway("the exchange sends reports that cannot be put in sequence") from error
+        raise VenueUnheard("a report of the exchange cannot be put in sequence") from error
 
 
 def _unreadable(raw: bytes) -> Report:
