@@ -9,7 +9,7 @@ import pytest
 from google.protobuf.message import DecodeError
 
 from services.exchange_gateway.domain import Kind
-from services.exchange_gateway.venues import VenueUnheard
+from services.exchange_gateway.venues import VenueAway, VenueUnheard
 from services.exchange_gateway.venues.garbled import Garbled, read_response, seq_of
 from services.exchange_gateway.venues.simulator import SimulatorVenue
 from stockbroker.exchange.v1 import exchange_pb2 as market
@@ -28,7 +28,7 @@ _GARBLED = _SOUND.replace(b"WXYZ", b"\xff\xfe\xfd\xfc")
 
 @asynccontextmanager
 async def a_venue_that_says(content: bytes) -> AsyncIterator[SimulatorVenue]:
-    """These very bytes, after a logon."""
+    """These very bytes, after a logon and of any order."""
 
     async def session(requests: Any, context: Any) -> AsyncIterator[bytes]:
         await anext(aiter(requests))
@@ -36,9 +36,16 @@ async def a_venue_that_says(content: bytes) -> AsyncIterator[SimulatorVenue]:
         yield content
 
     server = grpc.aio.server()
-    handler: Any = grpc.stream_stream_rpc_method_handler(session)
+
+    async def get_order(request: bytes, context: Any) -> bytes:
+        return content
+
+    methods: Any = {
+        "Session": grpc.stream_stream_rpc_method_handler(session),
+        "GetOrder": grpc.unary_unary_rpc_method_handler(get_order),
+    }
     name = "stockbroker.exchange.v1.ExchangeService"
-    handlers = grpc.method_handlers_generic_handler(name, {"Session": handler})
+    handlers = grpc.method_handlers_generic_handler(name, methods)
     server.add_generic_rpc_handlers((handlers,))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
@@ -87,6 +94,12 @@ async def test_what_cannot_be_taken_in_is_told_apart_from_a_venue_that_is_away(
     async with a_venue_that_says(content) as venue, venue.log_on(1) as stream:
         with pytest.raises(VenueUnheard):
             await anext(stream.hear())
+
+
+async def test_an_answer_that_cannot_be_read_is_as_good_as_none() -> None:
+    async with a_venue_that_says(b"\x12\xff") as venue:
+        with pytest.raises(VenueAway):
+            await venue.ask("order-1")
 
 
 @pytest.mark.parametrize(("seconds", "nanos"), [(253_402_300_800, 0), (-(2**63), 0), (1, -1)])

@@ -380,7 +380,8 @@ async def test_a_report_garbled_on_the_wire_is_parked_and_the_others_of_its_mess
     way = Way(free_port(), f"127.0.0.1:{scene.venue.port}")
     way.garbles = b"GARBLED"
     await way.open()
-    async with scene.gateway(exchange_address=way.address) as gateway:
+    patient = {"exchange_address": way.address, "query_after_seconds": 600.0}
+    async with scene.gateway(**patient) as gateway:
         await gateway.submit(order := an_order())
 
         await until(lambda: len(scene.execution.reports) == 2)
