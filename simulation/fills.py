@@ -1,4 +1,4 @@
-"""What the exchange executed, took back and corrected: told once, booked once, and owned (I5, I18).
+"""What was executed, taken back and corrected: told, booked once, and owned (I5, I18, I24).
 
 Written without the services' rules, as all of the invariants.
 """
@@ -112,6 +112,15 @@ def check_fills(told: Told, order: Database, ledger: Database, gateway: Database
     right = {trade: sum(q for q, _ in fills) for trade, fills in told.of_trades().items()}
     _must("I5", counted == right, f"the gateway counts {counted}, the venue {right}")
     _check_booked(told, ledger)
+
+
+def check_booked_first(order: Database, ledger: Database) -> None:
+    """I24: whoever sees a fill of a trade sees it in the books. Raises Violation."""
+    told = set(order.rows("SELECT execution_id FROM execution"))
+    booked = ledger.rows(
+        "SELECT split_part(reference, '/', 2) FROM transfer WHERE kind = 'execution' AND reason = 0"
+    )
+    _must("I24", told <= set(booked), f"{told - set(booked)} is told, not booked")
 
 
 def _check_booked(told: Told, ledger: Database) -> None:

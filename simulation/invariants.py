@@ -1,6 +1,6 @@
 """The promises, checked from outside: on every commit, on every message, and on all of history.
 
-Written without the services' rules: this is the second opinion. I1 to I23 are those of
+Written without the services' rules: this is the second opinion. I1 to I24 are those of
 docs/SIMULATION.md.
 """
 
@@ -14,7 +14,7 @@ from simulation.cancels import check_cancels, under_way
 from simulation.coverage import Coverage
 from simulation.database import Database
 from simulation.epochs import check_epochs, under_old_epochs
-from simulation.fills import check_fills, check_owned, count, told_by
+from simulation.fills import check_booked_first, check_fills, check_owned, count, told_by
 from simulation.heals import unexplained
 from simulation.means import check_refused
 from simulation.races import Race
@@ -123,6 +123,7 @@ class Eyes:
             self._check_books()
         elif connection.startswith("order-") and connection != "order-read":
             self._check_flights()
+            check_booked_first(self._order, self._ledger)
 
     def _check_books(self) -> None:
         for asset, total in self._ledger.rows("SELECT asset, sum(posted) FROM account GROUP BY 1"):

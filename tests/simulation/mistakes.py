@@ -22,9 +22,11 @@ from libs.refusals import Unavailable
 from services.exchange_gateway.domain import Order, Side
 from services.exchange_gateway.session.reporting import Reporting
 from services.execution.carrying import Carrying
+from services.execution.domain.booking import Sheet
 from services.execution.domain.report import Ended, Report
 from services.execution.domain.trade import Held, Submitted, Trade
 from services.execution.neighbours import Gateway
+from services.execution.reports import Books
 from services.execution.sweep import Sweeper
 from services.ledger.domain.attempt import Attempt, CannotDo
 from services.ledger.domain.operations import PlaceHold
@@ -235,6 +237,20 @@ def sold_shares_cost_nothing() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def told_before_booked() -> Iterator[None]:
+    """A trade has its fill first, and the books have it afterwards."""
+    book = Books._apply_run
+
+    async def hasty(self: Books, sheet: Sheet, run: Sequence[int]) -> None:
+        told = report_wire.outcomes_to([sheet.reports[index] for index in run])
+        await self._neighbours.order.apply(told)
+        await book(self, sheet, run)
+
+    with mock.patch.object(Books, "_apply_run", hasty):
+        yield
+
+
 # By which promises each is found. A fill under a new id is booked twice, or its hold is over and it
 # never is; a refused order that works is filled without its hold, or on a trade that is over, and
 # what is told of it is impossible.
@@ -253,4 +269,5 @@ MISTAKES: Mapping[Callable[[], AbstractContextManager[None]], tuple[str, ...]] =
     reason_of_the_books_mixed_up: ("I22",),
     chain_goes_on_from_before: ("I23",),
     sold_shares_cost_nothing: ("I23",),
+    told_before_booked: ("I24",),
 }
