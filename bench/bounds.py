@@ -25,7 +25,7 @@ async def rounds(
     """The rows of the one round."""
     task = progress.add_task("a house that trades", total=3)
     rate, each = await _traded(shared.desk, scale)
-    progress.update(task, advance=1, description=rows.NAME)
+    progress.update(task, advance=1, description=rows.name_of())
     with a_server() as postgres:
         by_rows = await rows.row(postgres, each, scale.seconds)
     progress.update(task, advance=1, description="JetStream")

@@ -132,15 +132,19 @@ class Desk:
 
     async def take(self, go: Go) -> Taken:
         """Run a load until all it placed is done. Raises NotTrue."""
-        busy, before = busy_seconds(), self._cpu()
+        busy, before = busy_seconds(), self.cpu()
         run = await go()
         await self.drained()
-        took = {name: after - before[name] for name, after in self._cpu().items()}
+        took = {name: after - before[name] for name, after in self.cpu().items()}
         busy = busy_seconds() - busy
         filled = await filled_at(self.house.databases["order"], run)
         await check_books(self.house.databases["ledger"])
         each = {name: 1e6 * cpu / len(filled) for name, cpu in took.items()}
         return Taken(run, filled, each, max(0.0, 1 - sum(took.values()) / busy))
+
+    def cpu(self) -> dict[str, float]:
+        """Seconds of CPU that each process of the house, and the load, have taken so far."""
+        return {**self.house.cpu_seconds(), _LOAD: time.process_time()}
 
     async def _measured(self, door: str, note: str, go: Go) -> list[Row]:
         """The rate, the waits, and what each process took. Raises NotTrue."""
@@ -162,9 +166,6 @@ class Desk:
                 if cost >= 1
             ),
         ]
-
-    def _cpu(self) -> dict[str, float]:
-        return {**self.house.cpu_seconds(), _LOAD: time.process_time()}
 
     async def _open(self) -> int:
         cursor = await self._orders.execute("SELECT count(*) FROM open_trade")

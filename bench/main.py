@@ -17,6 +17,7 @@ from bench import (
     house,
     ledger,
     matching,
+    placing,
     pressure,
     processes,
     soak,
@@ -38,6 +39,7 @@ Sized = Callable[[str], Scale]
 ON_ONE_HOUSE: dict[str, Callable[[Shared, Scale, Progress], AsyncGenerator[list[Row], None]]] = {
     "house": house.rounds,
     "trades": trades.rounds,
+    "placing": placing.rounds,
     "bounds": bounds.rounds,
     "pressure": pressure.rounds,
 }

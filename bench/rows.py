@@ -1,7 +1,7 @@
 """The rows of a trade without the services: what PostgreSQL alone does of them in a second.
 
-How many rows a trade inserts, changes and deletes is counted in the databases of a house that
-trades. pgbench then writes as many, in batches and with as many commits as a trade has steps.
+How many rows a trade, or a part of its way, inserts, changes and deletes is counted in the
+databases of a house. pgbench then writes as many, in batches, with the commits of so many steps.
 """
 
 import asyncio
@@ -16,9 +16,9 @@ from bench.floors import pgbench_rate
 from bench.report import Row
 from libs.embedded import Postgres
 
-NAME = "rows of a trade, pgbench"
 _DATABASE = "bench_rows"
-_CLIENTS, _BATCH, _STEPS = 2, 100, 5
+_CLIENTS, _BATCH = 2, 100
+_TRADE, _TRADE_STEPS = "a trade", 5
 _STATISTICS_SECONDS = 1.5  # after which the server has noted what was written
 _TABLE = """
     CREATE TABLE row (id bigint PRIMARY KEY, is_done boolean NOT NULL, body bytea NOT NULL)
@@ -57,26 +57,38 @@ async def written(databases: Mapping[str, str]) -> Written:
     return Written(*(sum(each) for each in zip(*found, strict=True)))
 
 
-async def row(postgres: Postgres, each: Written, seconds: float) -> Row:
-    """Trades a second, as far as rows go; `each`: of one trade."""
+def name_of(what: str = _TRADE) -> str:
+    """Of the row that tells it."""
+    return f"rows of {what}, pgbench"
+
+
+async def row(
+    postgres: Postgres,
+    each: Written,
+    seconds: float,
+    *,
+    of: str = _TRADE,
+    steps: int = _TRADE_STEPS,
+) -> Row:
+    """Trades a second, as far as rows go; `each`: of one, for all the steps `of` it."""
     postgres.create_role_and_database(_DATABASE)
     url = postgres.url(_DATABASE)
     async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
         await connection.execute(_TABLE)
     counts = {
-        name: round(count * _BATCH / _STEPS) for name, count in msgspec.structs.asdict(each).items()
+        name: round(count * _BATCH / steps) for name, count in msgspec.structs.asdict(each).items()
     }
     with tempfile.NamedTemporaryFile("w", suffix=".sql") as script:
         script.write(_STEP.format(**counts))
         script.flush()
         path = Path(script.name)
-        steps = await pgbench_rate(url, path, clients=_CLIENTS, seconds=seconds)
+        rate = await pgbench_rate(url, path, clients=_CLIENTS, seconds=seconds)
     words = (
         f"{each.inserted:.0f} rows added, {each.updated:.0f} changed, {each.deleted:.0f} deleted"
     )
-    how = f"batches of {_BATCH}, {_STEPS} steps of 3 commits, {_CLIENTS} connections"
-    note = f"{words} for a trade; {how}"
-    return Row(name=NAME, value=steps * _BATCH / _STEPS, unit="1/s", note=note)
+    how = f"batches of {_BATCH}, {steps} x 3 commits, {_CLIENTS} connections"
+    note = f"{words} for {of}; {how}"
+    return Row(name=name_of(of), value=rate * _BATCH / steps, unit="1/s", note=note)
 
 
 async def _written(url: str) -> tuple[int, int, int]:
