@@ -210,9 +210,14 @@ def read_checkpoint(file: Path) -> CheckpointRow:
 
 
 def write_checkpoint(file: Path, checkpoint: CheckpointRow) -> None:
-    """Keep a checkpoint."""
-    with file.open("wb") as target:
-        LineWriter(target).write(checkpoint)
+    """Keep a checkpoint; one that is there stays until it can be replaced."""
+    part = file.with_name(f"{file.name}.part")
+    try:
+        with part.open("wb") as target:
+            LineWriter(target).write(checkpoint)
+        part.replace(file)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _excerpt(line: bytes) -> str:

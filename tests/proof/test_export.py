@@ -1,5 +1,7 @@
 """Files of rows: one spelling, whole or not at all."""
 
+import subprocess
+import sys
 import tracemalloc
 from io import BytesIO
 from pathlib import Path
@@ -18,12 +20,35 @@ from libs.proof.export import (
 from tests.proof.small_ledger import a_checkpoint, a_day, write
 
 CHECKPOINT = a_checkpoint(a_day().hashed(SigningKey.new()))
+_ON_A_FULL_DISK = """
+import resource, sys
+from pathlib import Path
+from libs.proof.export import read_checkpoint, write_checkpoint
+file = Path(sys.argv[1])
+kept = read_checkpoint(file)
+resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))
+write_checkpoint(file, kept)
+"""
 
 
 def test_a_checkpoint_is_kept_and_read_again(tmp_path: Path) -> None:
     file = tmp_path / "checkpoint"
     write_checkpoint(file, CHECKPOINT)
     assert read_checkpoint(file) == CHECKPOINT
+
+
+def test_a_checkpoint_that_cannot_be_replaced_stays(tmp_path: Path) -> None:
+    file = tmp_path / "checkpoint"
+    write_checkpoint(file, CHECKPOINT)
+    done = subprocess.run(
+        [sys.executable, "-c", _ON_A_FULL_DISK, str(file)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "File too large" in done.stderr
+    assert read_checkpoint(file) == CHECKPOINT
+    assert list(tmp_path.iterdir()) == [file]
 
 
 @pytest.mark.parametrize("times", [0, 2])
