@@ -48,7 +48,7 @@ def order_from(order: pb.Order) -> Order:
         time_in_force=order.time_in_force,
         max_notional_micros=order.max_notional_micros,
     )
-    return Order(order.trade_id, order.epoch, terms)
+    return Order(order.trade_id, order.epoch, terms, order.placed_on)
 
 
 def submits_to(submits: Sequence[Submitted], *, is_brief: bool) -> pb.SubmitOrdersResponse:

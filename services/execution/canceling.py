@@ -12,9 +12,8 @@ from prometheus_client import Counter
 
 from libs.refusals import Refusal
 from services.execution import outcome_wire, wire
-from services.execution.domain.booking import Booking, Code
 from services.execution.domain.trade import Trade, rejects
-from services.execution.faults import HouseFault
+from services.execution.faults import HouseFault, must
 from services.execution.lanes import Lanes
 from services.execution.worker import Worker
 
@@ -55,7 +54,7 @@ class Canceling:
         if not trade.is_at_exchange:  # else there is a hold, perhaps by now of another size
             held = await self._lanes.holds.submit(trade)
             if rejects(held.reason):
-                _must(await self._lanes.outcomes.submit(outcome_wire.rejection_to(trade, held)))
+                must(await self._lanes.outcomes.submit(outcome_wire.rejection_to(trade, held)))
                 return
             if held.reason:
                 raise HouseFault(f"no hold: {wire.name_of(held.reason)}")
@@ -65,16 +64,11 @@ class Canceling:
         elif answer.reason:
             raise HouseFault(f"no cancel: {wire.name_of(answer.reason)}")
         elif answer.never_sent:
-            _must(await self._lanes.releases.submit(trade.trade_id))
-            _must(await self._lanes.outcomes.submit(outcome_wire.cancellation_to(trade)))
+            must(await self._lanes.releases.submit(trade.trade_id))
+            must(await self._lanes.outcomes.submit(outcome_wire.cancellation_to(trade)))
         else:
             _sent.inc()
             now = self._worker.clock.monotonic()
             brought = self._worker.attention.cancels
             if brought.note(trade.trade_id, trade.cancel_id, trade.epoch, now):
                 await self._lanes.doubt([trade.trade_id], "the exchange does not answer the cancel")
-
-
-def _must(booking: Booking) -> None:
-    if booking.code is not Code.APPLIED:
-        raise HouseFault(booking.detail)

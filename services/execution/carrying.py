@@ -1,16 +1,16 @@
 """A trade that was taken up: whether it is to be carried on, and what ends the attempt."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 from prometheus_client import Counter
 
 from libs.refusals import Refusal, Unavailable
 from services.execution import outcome_wire, wire
 from services.execution.domain.attention import Resting
-from services.execution.domain.booking import Code
 from services.execution.domain.setback import passes
 from services.execution.domain.trade import Held, Trade, Turn
-from services.execution.faults import HouseFault
+from services.execution.faults import HouseFault, must
 from services.execution.lanes import Claim, Lanes
 from services.execution.setbacks import Setbacks
 from services.execution.worker import Worker
@@ -19,6 +19,7 @@ from stockbroker.common.v1.reason_pb2 import Reason
 _claimed = Counter("execution_claimed", "Trades taken up")
 _swept = Counter("execution_swept", "Trades taken up that the sweep had found, not a nudge")
 _rejected = Counter("execution_house_rejected", "Trades the ledger refused to hold for")
+_expired = Counter("execution_house_expired", "DAY trades whose day was over before they were sent")
 _submitted = Counter("execution_submitted", "Orders the gateway has")
 
 
@@ -72,10 +73,21 @@ class Carrying:
     async def reject(self, trade: Trade, held: Held) -> None:
         """The books do not allow it: that is the trade's end. Raises Refusal."""
         _rejected.inc()
+        async with self._counting_faults(trade):
+            must(await self._lanes.outcomes.submit(outcome_wire.rejection_to(trade, held)))
+
+    async def expire(self, trade: Trade) -> None:
+        """Its day was over before it was sent: that is the trade's end. Raises Refusal."""
+        _expired.inc()
+        async with self._counting_faults(trade):
+            must(await self._lanes.releases.submit(trade.trade_id))
+            must(await self._lanes.outcomes.submit(outcome_wire.expiry_to(trade.trade_id)))
+
+    @asynccontextmanager
+    async def _counting_faults(self, trade: Trade) -> AsyncIterator[None]:
+        """Whatever goes wrong but a refusal is counted against the trade."""
         try:
-            booking = await self._lanes.outcomes.submit(outcome_wire.rejection_to(trade, held))
-            if booking.code is not Code.APPLIED:
-                raise HouseFault(f"no rejection: {booking.detail}")
+            yield
         except Refusal:
             raise
         except Exception as error:

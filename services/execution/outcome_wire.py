@@ -45,6 +45,16 @@ def cancellation_to(trade: Trade) -> order_pb.Outcome:
     return outcome
 
 
+def expiry_to(trade_id: str) -> order_pb.Outcome:
+    """The day of a DAY order was over before it was sent."""
+    outcome = order_pb.Outcome(trade_id=trade_id)
+    outcome.canceled.reason = Reason.REASON_EXPIRED
+    outcome.canceled.reason_text = "the day was over before it could be sent to the exchange"
+    outcome.canceled.expired = True
+    outcome.canceled.cause = "house"
+    return outcome
+
+
 def doubt_to(trade_id: str, reason_text: str) -> order_pb.Outcome:
     """The order was sent and nobody says what became of it."""
     outcome = order_pb.Outcome(trade_id=trade_id)

@@ -260,6 +260,8 @@ class Pipeline:
             elif answer.is_stale:
                 self._lanes.lose(trade.partition, trade.epoch)
                 done.append(claim)
+            elif answer.is_expired:
+                self._part(flight, claim, partial(self._carrying.expire, trade))
             elif answer.reason:
                 self._fail(flight, claim, refused("no submit", answer.reason))
             else:

@@ -31,6 +31,7 @@ _ORDER_STATES: dict[int, OrderState] = {
     gateway_pb.ORDER_STATE_ACCEPTED: OrderState.ACCEPTED,
     gateway_pb.ORDER_STATE_DONE: OrderState.DONE,
 }
+_DAY = 86_400
 
 
 def name_of(reason: int) -> str:
@@ -80,6 +81,7 @@ def trade_of(
         limit_price_micros=trade.limit_price_micros,
         stop_price_micros=trade.stop_price_micros,
         time_in_force=trade.time_in_force,
+        placed_on=trade.created_at.seconds // _DAY,
     )
 
 
@@ -126,6 +128,7 @@ def orders_to(orders: Iterable[tuple[Trade, Held]]) -> gateway_pb.SubmitOrdersRe
             stop_price_micros=trade.stop_price_micros,
             time_in_force=terms_pb.TimeInForce.ValueType(trade.time_in_force),
             max_notional_micros=max_notional_micros(trade, held),
+            placed_on=trade.placed_on,
         )
     return request
 

@@ -64,7 +64,8 @@ def _outcome_from(message: execution_pb.Outcome) -> Outcome | None:
         case "canceled":
             canceled = message.canceled
             reason = _exchange_reason(canceled.reason)
-            return Canceled(reason, _text(canceled.reason_text), canceled.expired)
+            cause = Cause.HOUSE if canceled.cause == Cause.HOUSE else Cause.EXCHANGE
+            return Canceled(reason, _text(canceled.reason_text), canceled.expired, cause)
         case "in_doubt":
             return InDoubt(_text(message.in_doubt.reason_text))
     return _answer_from(message)

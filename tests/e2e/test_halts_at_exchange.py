@@ -17,7 +17,7 @@ pytestmark = pytest.mark.xdist_group("house")
 SYMBOL, CASH = "PEP", 100_000_000_000
 
 
-async def _command(house: House, *arguments: str) -> str:
+async def command(house: House, *arguments: str) -> str:
     """What `stockbroker` says, which must succeed."""
     # In this process: starting one anew would take longer than all it does.
     result = await asyncio.to_thread(
@@ -32,13 +32,13 @@ async def test_a_halted_symbol_refuses_trades_until_it_is_resumed(house: House) 
     await house.endow(customer, cash=CASH)
     async with house.app(customer) as app:
         try:
-            assert "is halted" in await _command(house, "exchange", "halt", SYMBOL)
-            assert "halted" in await _command(house, "market", "quotes", SYMBOL)
-            assert f"HALTED there: {SYMBOL}\n" in await _command(house, "status")
+            assert "is halted" in await command(house, "exchange", "halt", SYMBOL)
+            assert "halted" in await command(house, "market", "quotes", SYMBOL)
+            assert f"HALTED there: {SYMBOL}\n" in await command(house, "status")
             refused = await app.settle(await app.place(BUY, 1, SYMBOL))
             elsewhere = await app.settle(await app.place(BUY, 1, "KO"))
         finally:
-            resumed = await _command(house, "exchange", "resume", SYMBOL)
+            resumed = await command(house, "exchange", "resume", SYMBOL)
         assert resumed == f"{SYMBOL} is not halted at the exchange\n"
         filled = await app.settle(await app.place(BUY, 1, SYMBOL))
 

@@ -115,13 +115,13 @@ def test_reports_judged_together_come_to_the_same_as_one_by_one() -> None:
 def test_a_stale_epoch_is_refused_even_where_the_order_is_known() -> None:
     known = {"t": Known(an_order().terms, State.DONE)}
 
-    [late], fresh = sort_out([an_order(epoch=1)], epochs={1: 2}, known=known)
+    [late], fresh = sort_out([an_order(epoch=1)], epochs={1: 2}, known=known, today=0)
 
     assert (late.reason, fresh) == (Reason.STALE_EPOCH, [])
 
 
 def test_an_order_given_twice_in_one_batch_is_new_once() -> None:
-    results, fresh = sort_out([an_order(), an_order()], epochs={1: 1}, known={})
+    results, fresh = sort_out([an_order(), an_order()], epochs={1: 1}, known={}, today=0)
 
     assert [result.state for result in results] == [State.PENDING, State.PENDING]
     assert fresh == [an_order()]
@@ -131,7 +131,7 @@ def test_other_terms_are_refused_even_within_one_batch() -> None:
     first = an_order()
     other = replace(first, terms=replace(first.terms, quantity=7))
 
-    [_, refused], fresh = sort_out([first, other], epochs={1: 1}, known={})
+    [_, refused], fresh = sort_out([first, other], epochs={1: 1}, known={}, today=0)
 
     assert (refused.reason, fresh) == (Reason.EXISTS_DIFFERENT, [first])
 

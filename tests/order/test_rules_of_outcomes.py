@@ -154,6 +154,7 @@ def test_an_end_is_recorded_with_its_reason(status: TradeStatus) -> None:
         (REFUSED, S.REJECTED, K.REJECTED, Cause.EXCHANGE),
         (CANCELED, S.CANCELED, K.CANCELED, Cause.EXCHANGE),
         (EXPIRED, S.EXPIRED, K.EXPIRED, Cause.EXCHANGE),
+        (replace(EXPIRED, cause=Cause.HOUSE), S.EXPIRED, K.EXPIRED, Cause.HOUSE),
         (Canceled(Reason.REASON_CANCELED_BY_CUSTOMER, "", False), S.CANCELED, K.CANCELED,
          Cause.CUSTOMER),
         (Canceled(Reason.REASON_CANCELED_BY_OPERATOR, "", False), S.CANCELED, K.CANCELED,

@@ -97,11 +97,19 @@ class Terms(msgspec.Struct, frozen=True, gc=False):
 
 
 class Order(msgspec.Struct, frozen=True, gc=False):
-    """An order to send, under the epoch its sender leads the partition."""
+    """An order to send, under the epoch its sender leads the partition.
+
+    `placed_on`: the UTC day, counted from 1970-01-01; 0: not told.
+    """
 
     trade_id: str
     epoch: int
     terms: Terms
+    placed_on: int = 0
+
+    def is_over(self, today: int) -> bool:
+        """Whether its time has run out; `today` counted alike."""
+        return self.terms.time_in_force == TimeInForce.DAY and 0 < self.placed_on < today
 
 
 class Known(msgspec.Struct, frozen=True, gc=False):
@@ -211,12 +219,13 @@ def _lasting(terms: Terms) -> Terms:
 
 
 def sort_out(
-    orders: Sequence[Order], *, epochs: Mapping[int, int], known: Mapping[str, Known]
+    orders: Sequence[Order], *, epochs: Mapping[int, int], known: Mapping[str, Known], today: int
 ) -> tuple[list[Submitted], list[Order]]:
     """What comes of each order, in the order given, and which of them are new.
 
     `epochs` is the highest epoch seen per partition, these orders included; `known` what is stored
-    of their trade ids. A trade id given twice counts once.
+    of their trade ids. A trade id given twice counts once. A new DAY order of a day before `today`
+    is never sent; what is known may have been, and is not ended here.
     """
     results = []
     fresh: dict[str, Order] = {}
@@ -226,6 +235,8 @@ def sort_out(
             stored = Known(fresh[order.trade_id].terms, State.PENDING)
         if order.epoch < epochs[order.terms.partition]:
             results.append(Submitted(order.trade_id, None, Reason.STALE_EPOCH))
+        elif stored is None and order.is_over(today):
+            results.append(Submitted(order.trade_id, None, Reason.EXPIRED))
         elif stored is None:
             fresh[order.trade_id] = order
             results.append(Submitted(order.trade_id, State.PENDING))

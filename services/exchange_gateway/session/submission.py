@@ -8,6 +8,7 @@ import structlog
 from prometheus_client import Counter
 
 from libs.batcher import Batcher
+from libs.fills import day_of
 from libs.postgres import Lane
 from services.exchange_gateway.domain import (
     Command,
@@ -102,7 +103,8 @@ class Submission:
                 highest_epochs((o.terms.partition, o.epoch) for o in orders)
             )
             known = await store.find([order.trade_id for order in orders])
-            results, fresh = sort_out(orders, epochs=epochs, known=known)
+            today = day_of(self._floor.clock.now())
+            results, fresh = sort_out(orders, epochs=epochs, known=known, today=today)
             held = [o for o in fresh if is_stop(o.terms)] if self._floor.holds_stops else []
             if held:
                 await HeldStore(connection, self._floor.seat).keep(held)

@@ -33,7 +33,8 @@ _BUY, _SELL = Side.BUY, Side.SELL
 class Trade(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """A trade taken up under an epoch. `attempts` above 1: work on it was cut off before.
 
-    `cancel_id`: which cancel of it was taken up, if one was.
+    `cancel_id`: which cancel of it was taken up, if one was. `placed_on`: the UTC day, counted from
+    1970-01-01.
     """
 
     trade_id: str
@@ -48,6 +49,7 @@ class Trade(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     limit_price_micros: int
     stop_price_micros: int
     time_in_force: int
+    placed_on: int = 0
     is_to_be_canceled: bool = False
     is_at_exchange: bool = False
     cancel_id: str = ""
@@ -95,10 +97,14 @@ class OrderState(Enum):
 
 
 class Submitted(msgspec.Struct, frozen=True, gc=False):
-    """The gateway's answer to an order. `reason` 0: it has the order durably."""
+    """The gateway's answer to an order. `reason` 0: it has the order durably.
+
+    `is_expired`: its day was over before it was ever sent.
+    """
 
     reason: int = 0
     is_stale: bool = False
+    is_expired: bool = False
 
 
 @dataclass(frozen=True, slots=True)

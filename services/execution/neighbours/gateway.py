@@ -29,7 +29,11 @@ class Gateway(Neighbour):
             return [_TAKEN] * len(orders)
         must_answer_all(orders, response.results)
         return [
-            Submitted(result.reason, is_stale=result.reason == Reason.REASON_STALE_EPOCH)
+            Submitted(
+                result.reason,
+                is_stale=result.reason == Reason.REASON_STALE_EPOCH,
+                is_expired=result.reason == Reason.REASON_EXPIRED,
+            )
             for result in response.results
         ]
 

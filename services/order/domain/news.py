@@ -26,11 +26,12 @@ class Rejected(msgspec.Struct, frozen=True):
 
 
 class Canceled(msgspec.Struct, frozen=True):
-    """The rest will not be filled; `expired`: because its time ran out."""
+    """The rest will not be filled; `expired`: because its time ran out. `cause`: by whom."""
 
     reason: int
     reason_text: str
     expired: bool
+    cause: Cause = Cause.EXCHANGE
 
 
 class InDoubt(msgspec.Struct, frozen=True):

@@ -191,7 +191,7 @@ def _end(trade: Trade, outcome: Canceled, event: Event) -> Verdict:
         reason_text=outcome.reason_text if asker is None else words_of(trade.standing.reason),
         in_doubt=False,
     )
-    unasked = Cause.HOUSE if trade.status is TradeStatus.PLACED else Cause.EXCHANGE
+    unasked = Cause.HOUSE if trade.status is TradeStatus.PLACED else outcome.cause
     return applied(trade, Step(event, standing, asker or unasked))
 
 

@@ -29,6 +29,7 @@ class FakeGateway(FakeRevisions, FakeWithdrawals, gateway_grpc.ExchangeGatewaySe
         self.epochs: dict[int, int] = defaultdict(int)
         self.stale = 0
         self.chokes_on: set[str] = set()  # trade ids answered INVALID_REQUEST
+        self.expires: set[str] = set()  # trade ids whose day is over
         self.last_submit = gateway_pb.SubmitOrdersRequest()
         self.news: asyncio.Queue[str] = asyncio.Queue()
 
@@ -45,6 +46,8 @@ class FakeGateway(FakeRevisions, FakeWithdrawals, gateway_grpc.ExchangeGatewaySe
                 self.stale += 1
             elif order.trade_id in self.chokes_on:
                 reason = Reason.REASON_INVALID_REQUEST
+            elif order.trade_id in self.expires:
+                reason = Reason.REASON_EXPIRED
             else:
                 self.epochs[order.partition] = order.epoch
                 self._take(order)
