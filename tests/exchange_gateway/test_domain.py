@@ -154,7 +154,7 @@ def test_trades_from_before_a_replace_do_not_trigger_a_stop_as_it_is_after() -> 
     market.hours = Hours(True, AT, AT)
     market.hear(Tick("AAPL", 100, is_halted=False))
 
-    decision = decide(stop, market, fresh=None, met=Span(90, 90))
+    decision = decide(stop, market, fresh=None, met=Span(90, 90), today=0)
 
     assert decision is not None
     assert (decision.stop.phase, decision.price_micros) == (Phase.WAITS, 0)

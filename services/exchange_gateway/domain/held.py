@@ -166,15 +166,15 @@ def span_of(tick: Tick) -> Span | None:
 
 
 def decide(
-    stop: HeldStop, market: Market, *, fresh: Market | None, met: Span | None
+    stop: HeldStop, market: Market, *, fresh: Market | None, met: Span | None, today: int
 ) -> Decision | None:
     """What becomes of a stop now; None: not to be said yet.
 
     `fresh`: what the venue answered just now, by which a new one is judged; None: nothing. `met`:
-    trades that met it as it stood.
+    trades that met it as it stood. `today`: the UTC day, with which a new one may be over.
     """
-    if stop.is_canceled:
-        return _over(stop, Kind.CANCELED, Reason.CANCELED_BY_CUSTOMER)
+    if (ended := _ended_here(stop, today)) is not None:
+        return ended
     symbol, said = stop.order.terms.symbol, list[Said]()
     if stop.phase is Phase.NEW:
         if fresh is None or fresh.hours is None:
@@ -231,6 +231,15 @@ def as_told(asked: Replace, former_stop_micros: int) -> Replace:
     if asked.revision.stop_price_micros != former_stop_micros:
         return asked
     return replace(asked, revision=replace(asked.revision, stop_price_micros=0))
+
+
+def _ended_here(stop: HeldStop, today: int) -> Decision | None:
+    """The end of one that needs no market for it; None: it has not ended."""
+    if stop.is_canceled:
+        return _over(stop, Kind.CANCELED, Reason.CANCELED_BY_CUSTOMER)
+    if stop.phase is Phase.NEW and stop.order.is_over(today):
+        return _over(stop, Kind.EXPIRED, Reason.EXPIRED)
+    return None
 
 
 def _over(stop: HeldStop, kind: Kind, reason: Reason, said: Sequence[Said] = ()) -> Decision:

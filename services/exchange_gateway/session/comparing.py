@@ -11,8 +11,8 @@ import structlog
 from libs.postgres import Lane, Pool
 from services.exchange_gateway.domain.comparison import Comparison, Theirs, compare
 from services.exchange_gateway.session.floor import Floor
+from services.exchange_gateway.session.lapsing import Lapsing
 from services.exchange_gateway.session.reporting import Reporting
-from services.exchange_gateway.session.submission import Submission
 from services.exchange_gateway.store.comparison import ComparisonStore
 from services.exchange_gateway.store.progress import Step
 from services.exchange_gateway.store.reports import ReportStore, is_ours
@@ -33,13 +33,13 @@ class Comparing:
     """
 
     def __init__(
-        self, floor: Floor, pool: Pool, lane: Lane, reporting: Reporting, submission: Submission
+        self, floor: Floor, pool: Pool, lane: Lane, reporting: Reporting, lapsing: Lapsing
     ) -> None:
         self._floor = floor
         self._pool = pool
         self._lane = lane
         self._reporting = reporting
-        self._submission = submission
+        self._lapsing = lapsing
 
     async def run(self, said: LoggedOn) -> NoReturn:
         """Compare once; then nothing, until the connection ends."""
@@ -81,7 +81,7 @@ class Comparing:
         }
         found = compare(ours, steady, kept_seq=self._floor.board.kept_seq)
         if found.lost:
-            await self._submission.send_again(found.lost)
+            await self._lapsing.send_again(found.lost)
         await self._keep(found, list(steady))
         return len(found.breaks)
 

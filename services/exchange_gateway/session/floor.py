@@ -42,9 +42,9 @@ class Board:
 
     `stored`: everything before this number is stored and may be acknowledged. `kept_seq`: the venue
     has every command up to this one. `heard_at`: when it said something last, monotonic seconds.
-    `withdrawn`: orders an operator has resolved, which are not sent any more. `trouble`: why the
-    session is not used although the venue answers, and `theirs` the numbers it gave then; `agreed`:
-    those an operator has agreed to go on from.
+    `withdrawn`: orders an operator has resolved, or whose day was over before they were sent: they
+    are not sent any more. `trouble`: why the session is not used although the venue answers, and
+    `theirs` the numbers it gave then; `agreed`: those an operator has agreed to go on from.
     `unheard`: why what the venue says cannot be taken in; nothing behind it is heard.
     """
 

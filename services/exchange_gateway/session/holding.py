@@ -15,6 +15,7 @@ import psycopg
 import structlog
 from prometheus_client import Counter, Gauge
 
+from libs.fills import day_of
 from libs.postgres import Lane, Pool
 from libs.refusals import Unavailable
 from services.exchange_gateway.domain import Command, Delivery, Order, Report
@@ -138,10 +139,11 @@ class Holding:
         await reports.lock(Step.JUDGED)
         ended_at = market.hours.day_ended_at if market.hours is not None else None
         stops, gone = await store.find_due(list(met), day_ended_at=ended_at, most=_MOST)
+        today = day_of(self._floor.clock.now())
         done = _Round(gone=gone, is_full=len(stops) + len(gone) == _MOST)
         for stop in stops:
             trade_id = stop.order.trade_id
-            decision = decide(stop, market, fresh=fresh, met=met.get(trade_id))
+            decision = decide(stop, market, fresh=fresh, met=met.get(trade_id), today=today)
             if decision is None:
                 done.undecided.add(stop.order.terms.symbol)
             else:

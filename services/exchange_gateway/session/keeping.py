@@ -11,6 +11,7 @@ from services.exchange_gateway.domain import Command
 from services.exchange_gateway.domain.numbers import Numbers, out_of_step
 from services.exchange_gateway.session.comparing import Comparing
 from services.exchange_gateway.session.floor import Floor
+from services.exchange_gateway.session.lapsing import Lapsing
 from services.exchange_gateway.session.reporting import Reporting
 from services.exchange_gateway.session.submission import Submission
 from services.exchange_gateway.session.together import together
@@ -35,19 +36,21 @@ _log = structlog.get_logger()
 class Keeping:
     """The one connection to the venue."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - its parts
         self,
         floor: Floor,
         pool: Pool,
         reporting: Reporting,
         submission: Submission,
         *,
+        lapsing: Lapsing,
         comparing: Comparing,
     ) -> None:
         self._floor = floor
         self._pool = pool
         self._reporting = reporting
         self._submission = submission
+        self._lapsing = lapsing
         self._comparing = comparing
 
     async def run(self) -> NoReturn:
@@ -72,6 +75,7 @@ class Keeping:
         try:
             async with self._floor.venue.log_on(self._first_wanted()) as stream:
                 await self._compare(stream.logged_on)
+                await self._lapsing.never_got(stream.logged_on.next_command_seq)
                 self._floor.board.connected(is_connected=True)
                 await self._converse(stream)
         except VenueOutOfStep as error:
@@ -154,12 +158,14 @@ class Keeping:
     def _sendable(self, command: Command) -> Command:
         """The command, or one that orders nothing when what became of the order is known.
 
-        Only a venue that lost its memory lacks such a command, unless an operator has resolved the
-        order; to send it would execute it twice.
+        Only a venue that lost its memory lacks such a command, unless the house ended the order
+        without the venue; to send it would execute it twice, or too late.
         """
-        if not command.is_answered and command.trade_id not in self._floor.board.withdrawn:
+        is_withdrawn = command.trade_id in self._floor.board.withdrawn
+        if not command.is_answered and not is_withdrawn:
             return command
-        _log.error("answered_order_not_sent", trade_id=command.trade_id, seq=command.seq)
+        tell = _log.info if is_withdrawn else _log.error
+        tell("answered_order_not_sent", trade_id=command.trade_id, seq=command.seq)
         return Command(command.seq, command.trade_id, self._floor.venue.encode_nothing(command.seq))
 
     async def _hear(self, stream: VenueStream) -> NoReturn:

@@ -16,6 +16,7 @@ from services.exchange_gateway.session.enquiring import Enquiring, Subject
 from services.exchange_gateway.session.floor import Board, Floor, Rhythm
 from services.exchange_gateway.session.holding import Holding
 from services.exchange_gateway.session.keeping import Keeping
+from services.exchange_gateway.session.lapsing import Lapsing
 from services.exchange_gateway.session.redelivering import Execution
 from services.exchange_gateway.session.replacing import Replacing
 from services.exchange_gateway.session.reporting import Reporting
@@ -85,17 +86,20 @@ class RunningSession:
             outside.execution,
             next_to_deliver=head[Step.DELIVERED],
         )
-        comparing = Comparing(
-            floor, outside.pool, outside.report_lane, self._reporting, self.submission
-        )
+        lane = outside.report_lane
+        self._lapsing = Lapsing(floor, lane, self._reporting, self.submission)
         self._keeping = Keeping(
-            floor, outside.pool, self._reporting, self.submission, comparing=comparing
+            floor,
+            outside.pool,
+            self._reporting,
+            self.submission,
+            lapsing=self._lapsing,
+            comparing=Comparing(floor, outside.pool, lane, self._reporting, self._lapsing),
         )
         self._enquiring = [
             Enquiring(floor, self._reporting, subject) for subject in self._subjects()
         ]
         self._holding = Holding(floor, outside.submit_lane, outside.pool, self._reporting)
-        lane = outside.report_lane
         self.resetting = Resetting(floor, lane)
         self.resolving = Resolving(floor, lane, self._reporting)
         self.settling = Settling(floor, lane, self._reporting, self._delivering.redelivering.room)
@@ -117,7 +121,7 @@ class RunningSession:
         """What the venue is asked about while it owes an answer."""
         floor = self.floor
         return (
-            Subject("orders", floor.waiting, about_order, self.submission.send_again),
+            Subject("orders", floor.waiting, about_order, self._lapsing.send_again),
             Subject("replaces", floor.replaces, about_replace, self.replacing.send_again),
         )
 

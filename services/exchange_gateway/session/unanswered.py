@@ -96,6 +96,10 @@ class Unanswered:
         now = self._clock.monotonic()
         return max((now - order.first for order in self._orders.values()), default=0.0)
 
+    def sent_from(self, command_seq: int) -> list[str]:
+        """Orders whose last number is that or a later one."""
+        return [one.trade_id for one in self._orders.values() if one.command_seq >= command_seq]
+
     def before(self, moment: float, most: int) -> list[Waiting]:
         """At most `most` orders that have waited since `moment` or longer, oldest first."""
         overdue: list[Waiting] = []

@@ -1,6 +1,7 @@
 """Orders and the commands that carry them, written by the submit lane alone."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 import psycopg
 from psycopg.rows import TupleRow
@@ -8,6 +9,7 @@ from psycopg.rows import TupleRow
 from libs.postgres.arrays import Bigints, Octets, Texts
 from services.exchange_gateway.domain import Command, Known, Order, State, Terms
 from services.exchange_gateway.domain.held import elected
+from services.exchange_gateway.domain.orders import TimeInForce
 from services.exchange_gateway.store.columns import columns_of
 from services.exchange_gateway.store.progress import Seat, Step, advance, lock
 
@@ -32,6 +34,13 @@ SELECT trade_id::text, customer_id, partition, symbol, side, quantity, order_typ
        limit_price_micros, stop_price_micros, time_in_force, max_notional_micros, epoch, state,
        is_withdrawn, is_replaced OR held = 2, held, command_seq
 FROM venue_order WHERE trade_id = ANY(%(trade_ids)b::uuid[])
+"""
+
+_OF_THE_DAY = """
+SELECT trade_id::text FROM venue_order
+WHERE trade_id = ANY(%(trade_ids)b::uuid[]) AND state = %(pending)s AND held <> 1
+    AND time_in_force = %(day)s AND created_at < %(before)s
+ORDER BY command_seq
 """
 
 _KEEP = """
@@ -117,6 +126,19 @@ class CommandStore:
         rows = await self._find(trade_ids)
         pending = [row for row in rows if row[12] == State.PENDING and row[15] != 1]
         return [Order(r[0], r[11], _sent(Terms(*r[1:11]), was_held=r[15] == 2)) for r in pending]
+
+    async def find_of_the_day(self, trade_ids: Sequence[str], *, before: datetime) -> list[str]:
+        """Those of them that are DAY orders from before then, and without an answer so far."""
+        cursor = await self._connection.execute(
+            _OF_THE_DAY,
+            {
+                "trade_ids": Texts(trade_ids),
+                "pending": State.PENDING,
+                "day": TimeInForce.DAY,
+                "before": before,
+            },
+        )
+        return [row[0] for row in await cursor.fetchall()]
 
     async def keep(self, orders: Sequence[Order], commands: Sequence[Command]) -> None:
         """Store new orders, each with its command."""

@@ -51,7 +51,8 @@ ORDER BY is_canceled DESC, trade_id LIMIT %(most)s
 
 _ORDERS = """
 SELECT trade_id::text, epoch, state, customer_id, partition, symbol, side, quantity, order_type,
-       limit_price_micros, stop_price_micros, time_in_force, max_notional_micros
+       limit_price_micros, stop_price_micros, time_in_force, max_notional_micros,
+       extract(epoch FROM created_at)::bigint / 86400
 FROM venue_order WHERE trade_id = ANY(%(trade_ids)b::uuid[])
 """
 
@@ -242,7 +243,7 @@ class HeldStore:
     async def _orders(self, trade_ids: Sequence[str]) -> dict[str, Order]:
         cursor = await self._connection.execute(_ORDERS, {"trade_ids": Texts(trade_ids)})
         return {
-            row[0]: Order(row[0], row[1], Terms(*row[3:]))
+            row[0]: Order(row[0], row[1], Terms(*row[3:13]), row[13])
             for row in await cursor.fetchall()
             if row[2] != State.DONE
         }
