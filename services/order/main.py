@@ -42,6 +42,7 @@ from services.order.service.desk import Desk
 from services.order.service.execution import ExecutionService
 from services.order.service.office import BackOffice
 from services.order.service.trades import TradesService
+from services.order.tidying import keep_tidy
 from services.order.watchers import Watchers
 from stockbroker.order.v1.order_control_service_pb2_grpc import (
     add_OrderControlServiceServicer_to_server,
@@ -204,7 +205,11 @@ async def house(settings: Settings) -> AsyncIterator[RpcServer]:
         office = BackOffice(applier=applier, database=database, announcer=announcer, clock=clock)
         rpc = await _serve(settings, stack, desk, office, guard)
         stack.callback(watchers.close)
-        for name, work in (("attend", _attend(desk, rpc)), ("months", database.keep_ahead(clock))):
+        for name, work in (
+            ("attend", _attend(desk, rpc)),
+            ("months", database.keep_ahead(clock)),
+            ("tidy", keep_tidy(database, clock)),
+        ):
             task = asyncio.create_task(work, name=name)
             rpc.lives_by(task)
             stack.callback(task.cancel)

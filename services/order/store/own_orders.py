@@ -3,6 +3,8 @@
 import hashlib
 import struct
 from collections.abc import Mapping, Sequence
+from datetime import datetime
+from uuid import UUID
 
 import psycopg
 
@@ -11,9 +13,12 @@ from services.order.domain.terms import Side
 from services.order.domain.trade import Trade
 from services.order.store.arrays import Bigints, Texts
 
+Key = tuple[str, int]
+BEGINNING: Key = ("", 0)
+
 
 class OwnOrders:
-    """Customers' other orders. Changed only under the lock of their customers."""
+    """Customers' other orders. Changed only under the lock of their customers, but for `forget`."""
 
     def __init__(self, connection: psycopg.AsyncConnection) -> None:
         self._connection = connection
@@ -63,6 +68,47 @@ class OwnOrders:
                 "trade_ids": Texts(list(latest.values())),
             },
         )
+
+    async def forget(self, after: Key, *, before: datetime, most: int) -> tuple[Key | None, int]:
+        """Of the next `most` guarded orders behind a key, forget those placed before then.
+
+        The last of them, None at the end, and how many are forgotten. One that somebody else has
+        locked is left to the next time: so nobody waits for this, nor this for anybody.
+        """
+        cursor = await self._connection.execute(
+            """
+            WITH page AS MATERIALIZED (
+                SELECT customer_id, likeness FROM recent_order
+                WHERE (customer_id, likeness) > (%(customer_id)s, %(likeness)s)
+                ORDER BY customer_id, likeness
+                LIMIT %(most)s
+            ), old AS MATERIALIZED (
+                SELECT r.ctid FROM page
+                CROSS JOIN LATERAL (
+                    SELECT ctid FROM recent_order
+                    WHERE customer_id = page.customer_id AND likeness = page.likeness
+                        AND trade_id < %(before)s::uuid
+                    LIMIT 1
+                    FOR UPDATE SKIP LOCKED
+                ) AS r
+            ), forgotten AS (
+                DELETE FROM recent_order WHERE ctid = ANY (ARRAY(SELECT ctid FROM old))
+                RETURNING 1
+            )
+            SELECT customer_id, likeness, (SELECT count(*) FROM forgotten)
+            FROM page
+            ORDER BY customer_id DESC, likeness DESC
+            LIMIT 1
+            """,
+            {
+                "customer_id": after[0],
+                "likeness": after[1],
+                "before": str(UUID(int=int(before.timestamp() * 1000) << 80)),
+                "most": most,
+            },
+        )
+        row = await cursor.fetchone()
+        return (None, 0) if row is None else ((row[0], row[1]), row[2])
 
     async def open_limits(
         self, pairs: Sequence[tuple[str, str]]
