@@ -107,7 +107,9 @@ def result_to(result: Result) -> posting_pb2.TransferResult:
 
 
 def malformed_to(item_id: str, fault: Malformed) -> posting_pb2.TransferResult:
-    return posting_pb2.TransferResult(transfer_id=item_id, reason=fault.reason)
+    return posting_pb2.TransferResult(
+        transfer_id=item_id, reason=fault.reason, reason_text=fault.text
+    )
 
 
 def balance_to(balance: Balance) -> posting_pb2.AccountBalance:

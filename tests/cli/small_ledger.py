@@ -13,6 +13,9 @@ from stockbroker.ledger.v1 import ledger_service_pb2 as pb
 from tests.cli.small_journal import SmallJournal
 
 FROZEN = "customer/frozen"
+MALFORMED = posting_pb2.TransferResult(
+    reason=Reason.REASON_INVALID_ACCOUNT, reason_text="debit_account must be without a space"
+)
 RECORDED = posting_pb2.RecordedTransfer(
     transfer=journal_pb2.JournalTransfer(
         seq=7,
@@ -103,7 +106,10 @@ class SmallLedger(SmallJournal):
     async def PostTransfers(self, request: posting_pb2.PostTransfersRequest, context: Any) -> Any:
         self._note(request)
         (transfer,) = request.transfers
-        is_frozen = FROZEN in {leg.debit_account for leg in transfer.legs}
+        givers = {leg.debit_account for leg in transfer.legs}
+        if any(" " in giver for giver in givers):
+            return posting_pb2.PostTransfersResponse(results=[MALFORMED])
+        is_frozen = FROZEN in givers
         result = posting_pb2.TransferResult(
             transfer_id=transfer.transfer_id,
             reason=Reason.REASON_ACCOUNT_NOT_OPEN if is_frozen else Reason.REASON_UNSPECIFIED,

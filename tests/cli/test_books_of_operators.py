@@ -143,6 +143,9 @@ async def test_a_transfer_that_is_refused_says_why_and_that_nothing_moved(run: R
     result = await run("transfers", "post", *words, "--json")
     assert (result.exit_code, result.stdout) == (ExitCode.REFUSED, "")
     assert "refused (ACCOUNT_NOT_OPEN): nothing was moved" in result.stderr
+    result = await run("transfers", "post", "a b", *words[1:])
+    assert result.exit_code == ExitCode.REFUSED
+    assert "refused (INVALID_ACCOUNT): debit_account must be without a space\n" in result.stderr
 
 
 @pytest.mark.parametrize(

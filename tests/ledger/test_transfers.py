@@ -166,6 +166,10 @@ async def test_each_malformed_transfer_is_named_and_good_ones_among_them_pass(de
     assert [Reason.Name(r.reason).removeprefix("REASON_") for r in results[1::2]] == [
         reason for _, reason in MALFORMED.values()
     ]
+    words = dict(zip(MALFORMED, (result.reason_text for result in results[1::2]), strict=True))
+    assert all(words.values())
+    assert words["to itself"] == "a leg goes to another account"
+    assert not any(result.reason_text for result in results[0::2])
     assert await desk.rows("SELECT count(*) FROM transfer") == [(len(good),)]
 
 

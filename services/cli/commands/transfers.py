@@ -61,7 +61,7 @@ def post(  # noqa: PLR0913 - a command's parameters are its options
         request = pb.PostTransfersRequest(transfers=[transfer])
         (result,) = door.call(LedgerServiceStub(door.channel).PostTransfers, request).results
     if result.reason:
-        raise refused(reason_word(result.reason), "nothing was moved")
+        raise refused(reason_word(result.reason), result.reason_text or "nothing was moved")
     if as_json:
         show_json(fields_of(result))
         return
