@@ -44,6 +44,8 @@ def _of_house(status: int, side: int) -> Reason.ValueType:
     """Why it ended, if the exchange never ended it."""
     if status == _CANCELED:
         return Reason.REASON_CANCELED_BY_CUSTOMER
+    if status == _EXPIRED:
+        return Reason.REASON_EXPIRED
     is_buy = side == terms.SIDE_BUY
     return Reason.REASON_INSUFFICIENT_FUNDS if is_buy else Reason.REASON_INSUFFICIENT_SHARES
 
