@@ -7,6 +7,7 @@ tokens) is made anew by every run, and running services read it again by themsel
 
     <service>/        jwks.json, pgpass and, if it calls others, service.token
     ledger/           seal.pem besides: the key that signs checkpoints
+    kept/             empty: the ledger keeps the last checkpoint it signed there
     edge/             jwks.json
     databases/        <service>.password, superuser.password
     nats/             password
@@ -61,6 +62,7 @@ def make(folder: Path, *, token_seconds: int = _TOKEN_SECONDS) -> None:
         _write(folder / caller / "service.token", token)
     _write(folder / "edge" / "jwks.json", jwks_file.read_text())
     seal_key = _seal_key(folder / "ledger" / _SEAL_KEY)
+    (folder / "kept").mkdir(mode=0o700, exist_ok=True)
     _write(folder / "cli" / "ledger.pub", seal_key.public_key.hex() + "\n")
     _write(folder / "kustomization.yaml", _kustomization())
 

@@ -9,7 +9,8 @@ Ed25519 (RFC 8032) over its spelling, and names the hash of the checkpoint befor
 
 as `forms` spells rows. Its hash is the SHA-256 of the spelling and the signature. The key is a file
 that the database never sees: whoever can write all of the books cannot sign them. The ledger signs
-what they say, though: only a checkpoint kept elsewhere shows that they said something else before.
+what goes on from the last checkpoint it kept; who has the key, or takes that file away, is found by
+a checkpoint kept elsewhere.
 """
 
 from hashlib import sha256

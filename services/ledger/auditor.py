@@ -24,6 +24,8 @@ from libs.refusals import Unavailable
 from libs.tasks import end
 from services.ledger.domain.changes import Changes, Counters, Moving
 from services.ledger.domain.deeds import derived
+from services.ledger.kept import Kept
+from services.ledger.proving import Flaw
 from services.ledger.store import invariants
 from services.ledger.store.history import read_end
 from services.ledger.store.horizon import read_horizon
@@ -38,6 +40,7 @@ RULES = {
     "under the id that follows from its name",
     "I6": "every answer is on record for ever, and what was refused changed nothing",
     "I7": "the changes of an account are in the order of the journal",
+    "I8": "the history goes on from the last checkpoint that the ledger kept",
 }
 
 _PAUSE_SECONDS = 1.0
@@ -76,8 +79,9 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
 class Auditor:
     """Looks while this process is the writer, and when it is asked to."""
 
-    def __init__(self, pool: Pool, *, tenure: Tenure, clock: Clock) -> None:
+    def __init__(self, pool: Pool, *, kept: Kept, tenure: Tenure, clock: Clock) -> None:
         self._pool = pool
+        self._kept = kept
         self._tenure = tenure
         self._clock = clock
         self._lock = asyncio.Lock()
@@ -172,6 +176,10 @@ class Auditor:
         """The transfer up to which it looked, and what is broken."""
         breaches: Breaches = {rule: list(words) for rule, words in self._changes.breaches.items()}
         async with self._pool.connection() as connection:
+            try:
+                await self._kept.check(connection)
+            except Flaw as flaw:
+                breaches["I8"] = [str(flaw)]
             async with connection.transaction():
                 await connection.execute(_ONE_MOMENT)
                 await connection.execute(_ALL_STAYS)

@@ -21,6 +21,7 @@ from libs.rpc import RpcServer
 from libs.settings import InvalidSettings
 from libs.tasks import end
 from services.ledger.auditor import Auditor
+from services.ledger.kept import Kept, place_of
 from services.ledger.sealer import Sealer
 from services.ledger.service import (
     ALLOW,
@@ -53,6 +54,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     signing_key_file: Annotated[
         str, Meta(description="Private key (Ed25519, PEM) that checkpoints are signed with.")
     ]
+    checkpoint_file: Annotated[
+        str,
+        Meta(
+            description="The last checkpoint is kept there; empty: beside the signing key, where "
+            "that can be written to."
+        ),
+    ] = ""
     listen: Annotated[str, Meta(description="host:port to serve on; port 0: any.")] = "127.0.0.1:0"
     metrics_listen: Annotated[str, Meta(description="host:port of /metrics; empty: none.")] = ""
     max_batch: Annotated[
@@ -75,6 +83,8 @@ async def house(settings: Settings) -> AsyncIterator[RpcServer]:
     """
     clock = SystemClock()
     key = _key_in(settings.signing_key_file)
+    place = place_of(settings.checkpoint_file, settings.signing_key_file)
+    kept = Kept(place, public_key=key.public_key)
     verifier = Verifier(settings.jwks_file, clock)
     rpc = RpcServer(
         listen=settings.listen, allow=ALLOW, quiet=QUIET, verifier=verifier, clock=clock
@@ -87,13 +97,12 @@ async def house(settings: Settings) -> AsyncIterator[RpcServer]:
         stack.push_async_callback(health.close)
 
         async def on_change(is_writer: bool) -> None:
-            if is_writer:
-                sealer.note(None)  # what the writer before left
+            sealer.note(None)  # what the writer before left, or the next writes
             await rpc.set_ready(is_writer, "", LEDGER)
 
         tenure = Tenure(settings.database_url, clock=clock, on_change=on_change)
         stack.push_async_callback(tenure.end)
-        sealer = Sealer(settings.database_url, key, tenure=tenure, clock=clock)
+        sealer = Sealer(settings.database_url, key, kept=kept, tenure=tenure, clock=clock)
         stack.push_async_callback(sealer.end)
         writer = Writer(
             settings.database_url,
@@ -104,7 +113,7 @@ async def house(settings: Settings) -> AsyncIterator[RpcServer]:
         )
         writer.on_written = sealer.note
         stack.push_async_callback(writer.close)
-        auditor = Auditor(pool, tenure=tenure, clock=clock)
+        auditor = Auditor(pool, kept=kept, tenure=tenure, clock=clock)
         stack.push_async_callback(auditor.end)
         portfolios = Portfolios(pool)
         ledger = LedgerServicer(writer, History(pool), portfolios, auditor, Bookings(pool))

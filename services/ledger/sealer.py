@@ -4,6 +4,9 @@ The order of transfers is the order of commits, so whatever batch is seen as the
 are there too: that is the exact horizon of a checkpoint. What was just written is sealed from
 memory; what an earlier process left is read and hashed again. No checkpoint reaches over the end of
 a month, so that a month can be archived and what comes after it still be proven.
+
+Nothing is sealed but what goes on from the last checkpoint kept outside of the database: see
+`kept`. A process that is not the writer keeps what it sees, and compares as well.
 """
 
 import asyncio
@@ -20,6 +23,8 @@ from libs.proof.merkle import Tree
 from libs.refusals import Unavailable
 from libs.tasks import end
 from services.ledger.domain.chain import Chained
+from services.ledger.kept import Kept
+from services.ledger.proving import Flaw
 from services.ledger.store import checkpoints
 from services.ledger.store.history import read_range
 from services.ledger.store.stored import StoredBatch
@@ -36,14 +41,18 @@ _log = structlog.get_logger()
 class Sealer:
     """Seals while this process is the writer."""
 
-    def __init__(self, dsn: str, key: SigningKey, *, tenure: Tenure, clock: Clock) -> None:
+    def __init__(
+        self, dsn: str, key: SigningKey, *, kept: Kept, tenure: Tenure, clock: Clock
+    ) -> None:
         self.public_key = key.public_key
         self._key = key
+        self._kept = kept
         self._tenure = tenure
         self._clock = clock
         self._lane = Lane(dsn, name="ledger-sealer")
         self._something = asyncio.Event()
         self._hashes: dict[int, bytes] = {}  # by seq, of transfers written and not sealed yet
+        self._refused = ""  # why nothing is sealed
         self._task: asyncio.Task[None] | None = None
 
     def begin(self) -> None:
@@ -54,12 +63,15 @@ class Sealer:
     async def end(self) -> None:
         """Seal the rest, if the database answers."""
         await end(self._task)
-        if self._something.is_set():
+        if self._something.is_set() and self._tenure.epoch is not None:
             await self._seal()
         await self._lane.close()
 
     def note(self, written: Chained | None) -> None:
-        """A batch was committed; None: something may have been, that nobody was told of."""
+        """A batch was committed; None: something may have been, that nobody was told of.
+
+        For who is not the writer, there is always something that may have been.
+        """
         if len(self._hashes) > _MOST_KEPT:
             self._hashes.clear()  # they will be read
         if written is not None:
@@ -73,33 +85,47 @@ class Sealer:
             await self._clock.sleep(_PAUSE_SECONDS)
 
     async def _seal(self) -> None:
-        if self._tenure.epoch is None:
-            return  # it is the writer's to do
-        self._something.clear()
+        if self._tenure.epoch is not None:
+            self._something.clear()
         try:
-            sealed = await self._lane.run(self._write)
+            sealed, is_all = await self._lane.run(self._write)
+            while not is_all:
+                sealed, is_all = await self._lane.run(self._write)
         except Unavailable:
             self._something.set()
+            return
+        except Flaw as flaw:
+            self._something.set()
+            if self._refused != str(flaw):
+                self._refused = str(flaw)
+                _log.error("seal_refused", invariant="I8", where=self._refused)
             return
         except Exception:
             _log.error("seal_failed", exc_info=True)
             self._something.set()
             return
+        self._refused = ""
         _sealed.set(sealed)
         self._hashes = {seq: hash_ for seq, hash_ in self._hashes.items() if seq > sealed}
 
-    async def _write(self, connection: AsyncConnection) -> int:
-        """Seal all batches there are; the last transfer that is sealed then."""
-        while True:
-            before = await checkpoints.latest(connection)
-            sealed = 0 if before is None else before.last_transfer_seq
-            found = await checkpoints.next_to_seal(connection, sealed)
-            if found is None:
-                return sealed
-            batch, is_last = found
-            await self._write_next(connection, before, batch)
-            if is_last:
-                return batch.last_seq
+    async def _write(self, connection: AsyncConnection) -> tuple[int, bool]:
+        """One checkpoint more; the last transfer that is sealed then, and whether all is.
+
+        Each is committed by itself: no more than one is kept that is not on record.
+        """
+        before, owed = await self._kept.follow(connection)
+        sealed = 0 if before is None else before.last_transfer_seq
+        if self._tenure.epoch is None:
+            return sealed, True  # it is the writer's to do
+        if owed is not None:
+            await checkpoints.write(connection, owed)
+            return owed.last_transfer_seq, False
+        found = await checkpoints.next_to_seal(connection, sealed)
+        if found is None:
+            return sealed, True
+        batch, is_last = found
+        await self._write_next(connection, before, batch)
+        return batch.last_seq, is_last
 
     async def _write_next(
         self, connection: AsyncConnection, before: Checkpoint | None, batch: StoredBatch
@@ -116,7 +142,9 @@ class Sealer:
             sealed_at=forms.micros_of(self._clock.now()),
             key_id=self._key.key_id,
         )
-        await checkpoints.write(connection, self._key.seal(checkpoint))
+        signed = self._key.seal(checkpoint)
+        await self._kept.keep(signed)
+        await checkpoints.write(connection, signed)
 
     async def _root(self, connection: AsyncConnection, after: int, until: int) -> bytes:
         """The Merkle root of the transfers above `after` up to `until`."""

@@ -156,6 +156,18 @@ def test_each_reads_its_own_secrets_alone() -> None:
     assert folders == {services.dashed(name): [name] for name in services.NAMES}
 
 
+def test_the_ledger_alone_writes_there_and_only_where_it_keeps_its_checkpoint() -> None:
+    written = {
+        name: (volume["volume"]["subpath"], Path(volume["target"]))
+        for name, service in compose()["services"].items()
+        for volume in service.get("volumes", [])
+        if isinstance(volume, dict) and volume["source"] == "secrets" and not volume["read_only"]
+    }
+    ledger = compose()["services"]["ledger"]["environment"]
+    place = Path(ledger["STOCKBROKER_CHECKPOINT_FILE"]).parent
+    assert written == {"ledger": ("kept", place)}
+
+
 def test_a_database_is_made_for_each_service_that_has_one() -> None:
     command = compose()["services"]["databases"]["command"]
     assert command[:3] == ["sh", "/databases.sh", "/secrets"]

@@ -97,9 +97,11 @@ class Rehearsal:
 
     def _start(self, name: str) -> None:
         service = self._house[services.dashed(name)]
-        (volume,) = service["volumes"]
-        folder = self._folder / "secrets" / volume["volume"]["subpath"]
-        told = self._environment(service["environment"], {"/secrets": str(folder)})
+        folders = {
+            volume["target"]: str(self._folder / "secrets" / volume["volume"]["subpath"])
+            for volume in service["volumes"]
+        }
+        told = self._environment(service["environment"], folders)
         host = self._hosts[services.dashed(name)]
         told = {key: value.replace("0.0.0.0", host) for key, value in told.items()}
         told["STOCKBROKER_CONFIG_FILE"] = str(self._folder / "envoy.yaml")  # its own /tmp

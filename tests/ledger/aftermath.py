@@ -33,7 +33,7 @@ async def assert_all_is_well(cluster: Cluster, keys: Keys, load: Load) -> None:
             invariant_pb2.GetInvariantsRequest(full=True), metadata=bearer(keys.operator())
         )
         told = [invariant async for answer in look for invariant in answer.invariants]
-        assert [(i.id, i.holds) for i in told] == [(f"I{n}", True) for n in range(1, 8)]
+        assert [(i.id, i.holds) for i in told] == [(f"I{n}", True) for n in range(1, 9)]
         report = await verified(desk, cluster.folder)
         assert report.signatures_checked
         assert report.sealed_transfers == report.transfers

@@ -59,10 +59,15 @@ class Cluster:
             "DATABASE_URL": self.database_url,
             "JWKS_FILE": self._keys.jwks_file,
             "SIGNING_KEY_FILE": str(self.folder / "ledger.pem"),
+            "CHECKPOINT_FILE": str(self.checkpoint_file(number)),
             "LISTEN": self.addresses[number],
         }
         environment = {f"STOCKBROKER_{name}": value for name, value in settings.items()}
         self.ledgers[number].start({**os.environ, **environment})
+
+    def checkpoint_file(self, number: int) -> Path:
+        """Each keeps its own, as on machines of their own."""
+        return self.folder / f"ledger{number}.checkpoint"
 
     def kill_ledger(self, number: int) -> None:
         """kill -9, and start it again."""

@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
-from libs.proof.checkpoint import read_public_key
+import psycopg
+
+from libs.proof.checkpoint import checkpoint_hash, read_public_key
 from libs.proof.export import ExportWriter
 from libs.proof.statement import StatementReport, StatementWriter, check_statement
 from libs.proof.verify import Report, verify
 from services.cli import journal_wire
+from services.ledger.store import checkpoints
 from stockbroker.ledger.v1 import journal_pb2, statement_pb2
 from tests.ledger.desk import Desk
 from tests.support.keys import bearer
@@ -24,6 +27,17 @@ async def sealed(desk: Desk) -> None:
         return bool(rows[0][0])
 
     await until(is_sealed)
+
+
+async def on_record(desk: Desk) -> list[str]:
+    """The hashes of all checkpoints, by their numbers."""
+    async with await psycopg.AsyncConnection.connect(desk.database_url) as connection:
+        last = await checkpoints.latest(connection)
+        found = [
+            (await checkpoints.two_from(connection, seq))[0]
+            for seq in range(1, 1 + (0 if last is None else last.seq))
+        ]
+    return [checkpoint_hash(each) for each in found]
 
 
 async def verified(desk: Desk, folder: Path) -> Report:

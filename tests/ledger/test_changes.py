@@ -21,6 +21,7 @@ from services.ledger.tenure import Tenure
 from tests.ledger.calendar import Calendar
 from tests.ledger.desk import USD, Desk
 from tests.ledger.past import buy
+from tests.ledger.test_invariants import NOTHING_KEPT
 from tests.support.keys import Keys
 from tests.support.wait import until
 
@@ -92,7 +93,7 @@ async def watched(
         await desk.deposit(10_000 * USD)
         await pool.open()
         tenure = Tenure(postgres_url, clock=clock, on_change=AsyncMock())
-        yield Watched(desk, Auditor(pool, tenure=tenure, clock=clock), calendar)
+        yield Watched(desk, Auditor(pool, kept=NOTHING_KEPT, tenure=tenure, clock=clock), calendar)
         await pool.close()
 
 

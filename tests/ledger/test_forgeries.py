@@ -9,6 +9,7 @@ import psycopg
 import pytest
 from msgspec.structs import replace
 from psycopg import sql
+from structlog.testing import capture_logs
 
 from libs.proof.breach import Breach, Broken
 from libs.proof.checkpoint import Checkpoint, read_public_key
@@ -18,10 +19,12 @@ from services.cli.journal import journal_rows
 from services.cli.neighbours import Door
 from services.ledger.main import Settings, house
 from tests.ledger.desk import Desk
-from tests.ledger.proofs import sealed
+from tests.ledger.proofs import on_record, sealed
+from tests.ledger.test_invariants import Watch
 from tests.ledger.test_proof import a_day
 from tests.proof import small_ledger
 from tests.support.keys import Keys
+from tests.support.wait import until
 
 Changer = psycopg.AsyncConnection
 
@@ -204,26 +207,57 @@ async def test_a_forgery_with_all_hashes_right_is_found_by_the_seal(
     assert (breach.checkpoint_seq, breach.rule) == (first, "signature")
 
 
-async def test_history_that_the_ledger_signed_anew_is_found_by_a_checkpoint_from_before(
+@pytest.fixture
+async def rewritten(
     settings: Settings, postgres_url: str, superuser_url: str, keys: Keys
-) -> None:
-    folder = Path(settings.signing_key_file).parent
+) -> list[JournalRow]:
+    """What was on record of a day before it was rewritten with all hashes right, and not signed."""
     async with house(settings) as rpc, Desk(rpc.address, postgres_url, keys) as desk:
         await a_day(desk)
         await sealed(desk)
-        before = Reader(desk, folder)
+        before = Reader(desk, Path(settings.signing_key_file).parent)
         await before.check()
     async with await Changer.connect(superuser_url, autocommit=True) as forger:
         await forger.execute("SET session_replication_role = replica")
         for row in rehashed(before.rows):
             await write(forger, row)
+        await forger.execute(
+            "UPDATE account a SET hash = e.hash FROM entry e"
+            " WHERE e.account_id = a.id AND e.version = a.version"
+        )
+        await forger.execute(
+            "UPDATE journal_head SET batch_hash = batch.hash FROM batch WHERE batch.seq = batch_seq"
+        )
         await forger.execute("DELETE FROM checkpoint")
+    return before.rows
+
+
+async def test_history_that_was_rewritten_is_not_signed_anew(
+    rewritten: list[JournalRow], settings: Settings, postgres_url: str, keys: Keys
+) -> None:
+    with capture_logs() as lines:
+        async with house(settings) as rpc, Desk(rpc.address, postgres_url, keys) as desk:
+            await desk.deposit(5)  # trading goes on
+
+            def is_refused() -> bool:
+                return any(line["event"] == "seal_refused" for line in lines)
+
+            await until(is_refused)
+            assert await Watch(desk).broken() == {"I8"}
+            assert await on_record(desk) == []
+
+
+async def test_history_that_the_ledger_signed_anew_is_found_by_a_checkpoint_from_before(
+    rewritten: list[JournalRow], settings: Settings, postgres_url: str, keys: Keys
+) -> None:
+    folder = Path(settings.signing_key_file).parent
+    (folder / "ledger.checkpoint").unlink()  # who may do that, has the key as well
     async with house(settings) as rpc, Desk(rpc.address, postgres_url, keys) as desk:
         await sealed(desk)
         report = await Reader(desk, folder).check()  # by who kept nothing
         assert report.sealed_transfers == report.transfers
         after = Reader(desk, folder)
-        after.kept = next(row for row in before.rows if isinstance(row, Checkpoint))
+        after.kept = next(row for row in rewritten if isinstance(row, Checkpoint))
         assert (await after.breach()).rule == "the checkpoint kept from before"
 
 

@@ -12,15 +12,18 @@ from structlog.testing import capture_logs
 from libs.clock import SystemClock
 from libs.postgres import Pool
 from services.ledger.auditor import Auditor
+from services.ledger.kept import Kept
 from services.ledger.store import invariants
 from services.ledger.tenure import Tenure
 from stockbroker.ledger.v1 import invariant_pb2 as pb
 from tests.ledger.desk import USD, Desk, a_fill, a_hold, new_id
+from tests.ledger.proofs import sealed
 from tests.ledger.test_access import DENIED, refusal
 from tests.support.keys import bearer
 from tests.support.wait import until
 
-NAMES = [f"I{number}" for number in range(1, 8)]
+NAMES = [f"I{number}" for number in range(1, 9)]
+NOTHING_KEPT = Kept(None, public_key=b"")
 
 
 class Watch:
@@ -59,6 +62,7 @@ async def watch(desk: Desk) -> Watch:
     trade = new_id()
     await desk.hold(a_hold(trade=trade), a_hold())
     await desk.post(a_fill(trade, quantity=1))
+    await sealed(desk)
     return Watch(desk)
 
 
@@ -158,6 +162,14 @@ BREAKS: dict[str, tuple[str, set[str]]] = {
         "UPDATE entry SET transfer_seq = 1 WHERE transfer_seq = 5 AND account_id ="
         " (SELECT id FROM account WHERE name = 'customer/alice' AND asset = 'USD')",
         {"I1", "I3", "I7"},
+    ),
+    "checkpoints that nobody signed": (
+        "UPDATE checkpoint SET merkle_root = sha256(merkle_root)",
+        {"I6", "I8"},
+    ),
+    "a history that is another": (
+        "UPDATE batch SET hash = sha256(hash)",
+        {"I6", "I8"},
     ),
 }
 
@@ -267,7 +279,7 @@ async def test_what_grows_with_customers_is_looked_at_a_fiftieth_of_the_time(
     clock, pool = SlowClock(), Pool(postgres_url)
     await pool.open()
     tenure = Tenure(postgres_url, clock=clock, on_change=AsyncMock())
-    auditor = Auditor(pool, tenure=tenure, clock=clock)
+    auditor = Auditor(pool, kept=NOTHING_KEPT, tenure=tenure, clock=clock)
     await auditor.look()
     await anybody.execute("UPDATE hold SET remaining = remaining - 1 WHERE is_open")
 

@@ -29,6 +29,11 @@ class Volume:
         """Give all of that back."""
         self._ballast.unlink()
 
+    def write_no_more(self) -> None:
+        """What is there can be read, and nothing written."""
+        remount = ["mount", "-o", "remount,ro", str(self.folder)]
+        subprocess.run(remount, capture_output=True, check=True)
+
 
 @contextlib.contextmanager
 def a_volume(folder: Path, *, megabytes: int) -> Iterator[Volume]:

@@ -12,11 +12,14 @@ _COLUMNS = """
     FROM checkpoint
 """
 _LATEST = "ORDER BY seq DESC LIMIT 1"
+_TWO_FROM = "WHERE seq >= %(seq)s ORDER BY seq LIMIT 2"
 _COVERING = "WHERE last_transfer_seq >= %(seq)s ORDER BY last_transfer_seq LIMIT 1"
 
 READ_LATEST = _COLUMNS + _LATEST
+READ_TWO_FROM = _COLUMNS + _TWO_FROM
 READ_COVERING = _COLUMNS + _COVERING
 READ_ENDS = "SELECT last_transfer_seq FROM checkpoint WHERE seq = %(seq)s"
+READ_BATCH = "SELECT seq, first_seq, last_seq, hash FROM batch WHERE seq = %(seq)s"
 # The latest, unless the month of the first that is not sealed ended before it.
 READ_NEXT_TO_SEAL = """
     SELECT b.seq, b.first_seq, b.last_seq, b.hash, b.seq = latest.seq
@@ -51,6 +54,19 @@ async def latest(connection: AsyncConnection) -> Checkpoint | None:
     cursor = await connection.execute(READ_LATEST)
     row = await cursor.fetchone()
     return None if row is None else checkpoint_from(row)
+
+
+async def two_from(connection: AsyncConnection, seq: int) -> list[Checkpoint]:
+    """The first two from that number on, as of one moment."""
+    cursor = await connection.execute(READ_TWO_FROM, {"seq": seq})
+    return [checkpoint_from(row) for row in await cursor.fetchall()]
+
+
+async def batch(connection: AsyncConnection, seq: int) -> StoredBatch | None:
+    """A batch by its number, if it is there."""
+    cursor = await connection.execute(READ_BATCH, {"seq": seq})
+    row = await cursor.fetchone()
+    return None if row is None else StoredBatch(*row)
 
 
 async def next_to_seal(connection: AsyncConnection, sealed: int) -> tuple[StoredBatch, bool] | None:
