@@ -77,7 +77,7 @@ class BackEnd:
         self._token = token
         self._patience_seconds = patience_seconds
         self._stream: Stream | None = None
-        self._is_closed = False
+        self._closed = asyncio.Event()
         self._lanes: list[Batcher[_Order, Placed]] = [
             Batcher(self._carry, max_items=_MOST_ITEMS, max_queued=_MOST_QUEUED)
             for _ in range(_LANES)
@@ -95,8 +95,11 @@ class BackEnd:
         await self.close()
 
     async def close(self) -> None:
-        """Take nothing new, wait for what is under way, and hang up; when cancelled, at once."""
-        self._is_closed = True
+        """Take nothing new, wait for what is under way, and hang up; when cancelled, at once.
+
+        What waits to be repeated is not any more.
+        """
+        self._closed.set()
         try:
             await asyncio.gather(*(lane.close() for lane in self._lanes))
         finally:
@@ -145,6 +148,7 @@ class BackEnd:
             retry=retry_if_exception_type(Passing),
             wait=lambda state: max(growing(state), order.retry_after_seconds),
             stop=lambda _: now() + order.retry_after_seconds >= by,
+            sleep=self._pause,
             reraise=True,
         ):
             with attempt:
@@ -154,9 +158,15 @@ class BackEnd:
                 return await self._attempt(order)
         raise AssertionError("unreachable")
 
+    async def _pause(self, seconds: float) -> None:
+        """So long, or until it is closed."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._closed.wait()
+
     async def _attempt(self, order: "_Order") -> Placed:
         """Once. Raises NotPlaced."""
-        if self._is_closed:
+        if self._closed.is_set():
             raise not_sent("this back-end is closed")
         lane = self._lanes[hash(order.item.customer_id) % _LANES]
         try:

@@ -227,3 +227,15 @@ async def test_it_closes_when_what_is_under_way_is_answered() -> None:
         with pytest.raises(NotPlaced, match="closed"):
             await firm.place("carol", buy("o2"))
     assert door.read == ["o1"]
+
+
+async def test_what_waits_to_be_repeated_is_told_at_once_that_it_is_closed() -> None:
+    async with doors() as (firm, door):
+        door.answer = always(overloaded(500))
+        trade = asyncio.create_task(firm.place("carol", buy("o1")))
+        while not door.batches:
+            await asyncio.sleep(0)
+        await firm.close()
+        with pytest.raises(NotPlaced, match="closed"):
+            await asyncio.wait_for(trade, 60)
+    assert door.read == ["o1"]
