@@ -45,6 +45,7 @@ class Told(msgspec.Struct, frozen=True):
     public: str
     operators: str
     signing_key_file: str
+    ledger_public_key_file: str
     services: Mapping[str, str]
     workers: Mapping[str, str]
     parts: Mapping[str, str]

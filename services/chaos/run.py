@@ -20,6 +20,7 @@ from services.chaos.drill import Drill
 from services.chaos.flood import Flood
 from services.chaos.house import House, running_house
 from services.chaos.neighbours import Operator, Refused
+from services.chaos.proof import unproven
 from services.chaos.record import Record
 from services.chaos.report import Report, versions
 from services.chaos.resolving import Resolving
@@ -114,6 +115,11 @@ class Run:
                 await customers.ask_again(random.Random(self._plan.seed), count=_ASKED_AGAIN)
                 books = settling.Books(operator, databases, frozenset(resolving.resolved))
                 violations, counts = await self._judge(customers, books)
+                violations += await unproven(
+                    house.folder,
+                    public_key=house.told().ledger_public_key_file,
+                    export=house.folder / "journal.jsonl",
+                )
             finally:
                 await amending.stop(seconds=0.0)
                 await end(looking)

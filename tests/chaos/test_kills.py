@@ -32,7 +32,7 @@ class Sleeper:
         """The process, and its id for all to read."""
         process = subprocess.Popen(["/bin/sleep", "1000"])
         pids = {"sleeper": process.pid}
-        told = Told("", "127.0.0.1:9", "", {}, {}, {}, {}, "", pids, 0)
+        told = Told("", "127.0.0.1:9", "", "", {}, {}, {}, {}, "", pids, 0)
         fresh = self._folder / "house.json.new"
         fresh.write_bytes(msgspec.json.encode(told))
         fresh.replace(self._folder / "house.json")
