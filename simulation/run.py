@@ -100,6 +100,8 @@ def _run(plan: Plan, tools: Tools) -> Verdict:
     world.lines = [] if plan.keeps_trace else None
     for database in tools.databases.values():
         database.begin()
+    for kept in tools.keys.rglob("*.checkpoint"):  # of the history of the run before
+        kept.unlink()
     before = _heals()
     with installed(world, tools.databases, plan.seed) as (network, bus):
         world.bus = bus
