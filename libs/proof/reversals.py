@@ -1,10 +1,16 @@
-"""What undoes a transfer: a reversal or bust exactly, a correction by other figures; once."""
+"""What undoes a transfer: a reversal or bust exactly, a correction by other figures; once.
+
+What is corrected stands as corrected: it is undone with its corrections, by way of the latest.
+"""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from libs.proof.breach import Wrong, broken
 from libs.proof.export import EntryRow, TransferRow
+
+Moves = Mapping[tuple[str, str], int]  # by account and asset, none of them 0
+_CORRECTING = frozenset({"bust", "correction"})
 
 
 class Reversals:
@@ -29,12 +35,23 @@ class Reversals:
 
     def meet(self, row: TransferRow) -> None:
         """Any row of the journal: maybe one that was undone. Raises Broken."""
-        if row.id in self._open:
-            line, reversal = self._open.pop(row.id)
+        if row.id not in self._open or row.kind in _CORRECTING:  # met with what it corrects
+            return
+        undone, stands = row, Counter(_moved(row.entries))
+        while undone.id in self._open:
+            line, reversal = self._open.pop(undone.id)
+            found = _moved(reversal.entries)
             try:
-                _check(reversal, row)
+                if undone.seq >= reversal.seq:
+                    found_seq = f"transfer {undone.seq}"
+                    raise Wrong("reverses", expected="an earlier transfer", found=found_seq)
+                _check(reversal.kind, stands, found, is_fill=row.kind == "execution")
             except Wrong as wrong:
                 raise broken(line, reversal, wrong) from None
+            if reversal.kind != "correction":
+                return
+            undone = reversal
+            stands.update(found)
 
     def finish(self) -> None:
         """All rows were met. Raises Broken."""
@@ -43,34 +60,29 @@ class Reversals:
             raise broken(line, reversal, missing)
 
 
-def _check(reversal: TransferRow, undone: TransferRow) -> None:
-    if undone.seq >= reversal.seq:
-        raise Wrong("reverses", expected="an earlier transfer", found=f"transfer {undone.seq}")
-    expected = {key: -amount for key, amount in _moved(undone.entries).items()}
-    found = _moved(reversal.entries)
-    if reversal.kind == "correction":
-        _check_corrected(undone, found)
-        return
-    if found != expected or not expected:
+def _check(kind: str, stands: Moves, found: Moves, *, is_fill: bool) -> None:
+    expected = {key: -amount for key, amount in stands.items()}
+    if kind == "correction":
+        _check_corrected(stands, found, is_fill=is_fill)
+    elif found != expected or not expected:
         raise Wrong("what it moves", expected=_words(expected), found=_words(found))
 
 
-def _check_corrected(undone: TransferRow, found: dict[tuple[str, str], int]) -> None:
+def _check_corrected(stands: Moves, found: Moves, *, is_fill: bool) -> None:
     """With the correction, the fill moves the same assets between the same, the same way."""
-    moved = _moved(undone.entries)
-    right = {key: amount + found.get(key, 0) for key, amount in moved.items()}
-    is_alike = all(right[key] * amount > 0 for key, amount in moved.items())
-    if undone.kind != "execution" or not is_alike or not found.keys() <= moved.keys():
+    right = {key: amount + found.get(key, 0) for key, amount in stands.items()}
+    is_alike = all(right[key] * amount > 0 for key, amount in stands.items())
+    if not is_fill or not is_alike or not found.keys() <= stands.keys():
         raise Wrong("what it moves", expected="the same of another amount", found=_words(found))
 
 
-def _moved(entries: Iterable[EntryRow]) -> dict[tuple[str, str], int]:
+def _moved(entries: Iterable[EntryRow]) -> Moves:
     moved: Counter[tuple[str, str]] = Counter()
     for entry in entries:
         moved[entry.account, entry.asset] += entry.amount
     return {key: amount for key, amount in moved.items() if amount}
 
 
-def _words(moved: dict[tuple[str, str], int]) -> str:
+def _words(moved: Moves) -> str:
     rows = sorted(moved.items())
     return "; ".join(f"{name} {amount:+} {asset}" for (name, asset), amount in rows) or "nothing"

@@ -73,6 +73,7 @@ def correction_from(correction: ExecutionCorrection) -> Correction:
         quantity=correction.quantity,
         price_micros=correction.price_micros,
         effective_at=effective_at,
+        previous_correction_id=correction.previous_correction_id,
     )
 
 

@@ -1,5 +1,7 @@
 """The reference's deeds in the ledger's own words."""
 
+from collections.abc import Sequence
+
 from services.ledger.domain import deeds, transfers
 from services.ledger.domain.books import AccountKey
 from services.ledger.domain.corrections import BUST, CORRECT, Booking, Correction, correction
@@ -119,7 +121,7 @@ def _reversal(asked: Asked) -> Operation:
     )
 
 
-def correction_of(asked: Asked, booking: Booking | None) -> Operation:
+def correction_of(asked: Asked, bookings: Sequence[Booking]) -> Operation:
     """A bust or a correction of what was booked so. Raises Malformed."""
     return correction(
         Correction(
@@ -131,7 +133,7 @@ def correction_of(asked: Asked, booking: Booking | None) -> Operation:
             price_micros=asked.price,
             effective_at=None,
         ),
-        booking,
+        bookings,
     )
 
 

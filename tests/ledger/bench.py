@@ -115,21 +115,32 @@ class Bench:
         def operation(asked: Asked) -> Operation:
             is_correction = asked.deed in ("bust", "correct")
             return (
-                correction_of(asked, bookings.get(asked.of))
+                correction_of(asked, bookings.get(asked.of, []))
                 if is_correction
                 else operation_of(asked)
             )
 
         return self.run(take_all(self.writers[writer], batch, operation))
 
-    def _bookings(self, batch: list[Asked]) -> dict[str, Booking]:
+    def _bookings(self, batch: list[Asked]) -> dict[str, list[Booking]]:
         """Of what the batch corrects, as the service reads it."""
         ids = [asked.of for asked in batch if asked.deed in ("bust", "correct")]
         if not ids:
             return {}
         found = self.run(self.history.transfers(ids))
         moved = self.run(self.history.moved(found.values()))
-        return {id_: Booking(bool(found[id_].record.reason), moved[id_]) for id_ in found}
+        return {
+            id_: [
+                Booking(
+                    id=id_,
+                    kind=each.record.kind,
+                    reference=each.record.reference,
+                    is_refused=bool(each.record.reason),
+                    moved=moved[id_],
+                )
+            ]
+            for id_, each in found.items()
+        }
 
     def select(self, *queries: str) -> list[list[tuple[Any, ...]]]:
         """What the database answers to each."""

@@ -71,8 +71,9 @@ def an_adjustment(hold_id: str, amount: int) -> pb.HoldAdjustment:
     return pb.HoldAdjustment(adjustment_id=new_id(), hold_id=hold_id, amount=amount)
 
 
-def a_bust(execution: str, *, called: str = "") -> ExecutionCorrection:
+def a_bust(execution: str, *, called: str = "", after: str = "") -> ExecutionCorrection:
     return ExecutionCorrection(
+        previous_correction_id=after,
         correction_id=called or f"B{next(_executions)}",
         execution_id=execution,
         venue="XSIM",
@@ -81,9 +82,10 @@ def a_bust(execution: str, *, called: str = "") -> ExecutionCorrection:
 
 
 def a_correction(
-    execution: str, *, quantity: int, price: int, called: str = ""
+    execution: str, *, quantity: int, price: int, called: str = "", after: str = ""
 ) -> ExecutionCorrection:
     return ExecutionCorrection(
+        previous_correction_id=after,
         correction_id=called or f"C{next(_executions)}",
         execution_id=execution,
         venue="XSIM",

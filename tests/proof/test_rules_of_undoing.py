@@ -95,6 +95,60 @@ def test_a_correction_leaves_a_fill_that_goes_the_same_way(
         assert breach_of(ledger, tmp_path).rule == "what it moves"
 
 
+def chain(*cash: int) -> SmallLedger:
+    """Bought for 40, of which each correction gives so much back, the next what is right then."""
+    ledger, hold = with_hold()
+    latest = ledger.buy(hold, "KO", 2, 40, is_last=True)
+    for back in cash:
+        entries = [ledger.entry(ALICE, "USD", back), ledger.entry(CLEARING, "USD", -back)]
+        latest = ledger.transfer("correction", entries, reverses=latest)
+    return ledger
+
+
+def bust_all(ledger: SmallLedger, cash: int) -> None:
+    """Bust what was bought, by way of its latest correction, with so much given back."""
+    latest = ledger.transfers()[-1].id
+    entries = [
+        ledger.entry(ALICE, "USD", cash),
+        ledger.entry(CLEARING, "USD", -cash),
+        ledger.entry(CLEARING, "KO", 2),
+        ledger.entry(ALICE, "KO", -2),
+    ]
+    ledger.transfer("bust", entries, reverses=latest)
+
+
+@pytest.mark.parametrize("cash", [(10, 20), (10, -30, 5), (-5, 44)])
+def test_what_was_corrected_is_corrected_again_from_what_it_was_last(
+    cash: tuple[int, ...], tmp_path: Path
+) -> None:
+    ledger = chain(*cash)
+    bust_all(ledger, 40 - sum(cash))
+    ledger.seal()
+    file = write(tmp_path / "journal.jsonl", ledger.hashed(KEY))
+    assert verify(file, keys=[KEY.public_key]).transfers == 4 + len(cash)
+
+
+@pytest.mark.parametrize(
+    ("cash", "back"), [((10, 30), None), ((50, -30), None), ((10, 20), 40), ((10, 20), 20)]
+)
+def test_a_chain_of_corrections_that_does_not_come_to_a_fill_of_the_same_is_found(
+    cash: tuple[int, ...], back: int | None, tmp_path: Path
+) -> None:
+    ledger = chain(*cash)
+    if back is not None:
+        bust_all(ledger, back)
+    assert breach_of(ledger, tmp_path).rule == "what it moves"
+
+
+def test_what_was_busted_is_not_corrected_again(tmp_path: Path) -> None:
+    ledger = chain(10)
+    bust_all(ledger, 30)
+    entries = [ledger.entry(ALICE, "USD", 1), ledger.entry(CLEARING, "USD", -1)]
+    ledger.transfer("correction", entries, reverses=ledger.transfers()[-1].id)
+    breach = breach_of(ledger, tmp_path)
+    assert (breach.rule, breach.transfer_seq) == ("reverses", ledger.transfers()[-1].seq)
+
+
 def test_only_a_fill_is_corrected(tmp_path: Path) -> None:
     ledger = with_cash()
     entries = [ledger.entry(DEPOSITS, "USD", 1), ledger.entry(ALICE, "USD", -1)]

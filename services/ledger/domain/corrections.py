@@ -3,6 +3,7 @@ it is corrected.
 """
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -10,7 +11,7 @@ import msgspec
 
 from libs.reasons import Reason
 from services.ledger.domain import forms
-from services.ledger.domain.books import CASH, CUSTOMER, Kind, Result
+from services.ledger.domain.books import CASH, CUSTOMER, AccountKey, Kind, Result
 from services.ledger.domain.deeds import Terms, derived, id_of_execution, legs_of
 from services.ledger.domain.forms import Malformed
 from services.ledger.domain.operations import Leg, Post
@@ -32,27 +33,32 @@ class Correction(msgspec.Struct, frozen=True, kw_only=True):
     quantity: int
     price_micros: int
     effective_at: datetime | None
+    previous_correction_id: str = ""  # which it corrects in its turn
 
 
-class Booking(msgspec.Struct, frozen=True):
-    """How an execution was booked. Refused: it moved nothing."""
+class Booking(msgspec.Struct, frozen=True, kw_only=True):
+    """How an execution was booked, or a correction of it. Refused: it moved nothing."""
 
+    id: str
+    kind: str
+    reference: str
     is_refused: bool
-    moved: Sequence[Moved]
-    is_archived: bool = False  # what it moved is not known here any more
+    moved: Sequence[Moved] | None  # None: it is archived, and not known here any more
 
 
 class Answered(msgspec.Struct, frozen=True):
     """What a correction came to when it was told before."""
 
     kind: str
-    corrects: str | None  # the id of the booking
+    corrects: str | None  # the id of the booking that it moved back
     reason: Reason.ValueType
 
 
 def execution_corrected(asked: Correction) -> str:
-    """The id of the booking it is about. Checks the form of all of it and raises Malformed."""
+    """The id of the fill it is about. Checks the form of all of it and raises Malformed."""
     forms.an_execution(asked.venue, asked.correction_id)
+    if asked.previous_correction_id:
+        forms.an_execution(asked.venue, asked.previous_correction_id)
     venue, execution_id = forms.an_execution(asked.venue, asked.execution_id)
     if asked.kind == CORRECT:
         forms.a_notional(asked.quantity, asked.price_micros)
@@ -70,46 +76,81 @@ def id_of_correction(asked: Correction) -> str:
     return derived("correction", asked.venue, asked.correction_id)
 
 
-def as_before(asked: Correction, before: Answered) -> Result:
+def as_before(asked: Correction, bookings: Sequence[Booking], before: Answered) -> Result:
     """What it came to when it was told before.
 
-    Its figures cannot be compared: they went into what it moved, and what the fill moved is
-    archived.
+    Its figures cannot be compared: they went into what it moved, and what was moved before is
+    archived. Raises Malformed.
     """
-    same = _kind_of(asked), execution_corrected(asked)
+    same = _kind_of(asked), _standing(asked, bookings)[-1].id
     is_same = (before.kind, before.corrects) == same
     reason = before.reason if is_same else Reason.REASON_EXISTS_DIFFERENT
     return Result(id_of_correction(asked), reason)
 
 
-def correction(asked: Correction, booking: Booking | None) -> Post:
-    """Move back what the fill moved and, unless it is busted, move what is right instead.
+def correction(asked: Correction, bookings: Sequence[Booking]) -> Post:
+    """Move back what the fill and its corrections moved and, unless it is busted, move what is
+    right instead. `bookings`: the fill and the corrections of it that were booked, in order.
 
     First what the customer gets, then what they give: so they need no more than the difference.
     Raises Malformed, also where the books have nothing to correct.
     """
-    transfer_id = execution_corrected(asked)
-    if booking is None:
-        raise Malformed(
-            Reason.REASON_TRANSFER_NOT_FOUND, "execution_id", "no such execution is booked"
-        )
-    if booking.is_refused:
-        raise Malformed(Reason.REASON_NOT_REVERSIBLE, "execution_id", "its booking was refused")
-    if booking.is_archived:
-        raise Malformed(
-            Reason.REASON_HISTORY_ARCHIVED, "execution_id", "what its booking moved is archived"
-        )
-    legs = legs_back(booking.moved)
+    execution_corrected(asked)
+    standing = _standing(asked, bookings)
+    moved = _moved(standing)
+    legs = legs_back(moved)
     if asked.kind == CORRECT:
-        legs += legs_of(_terms(asked, booking.moved), from_hold=False)
+        legs += legs_of(_terms(asked, moved), from_hold=False)
     return Post(
         id=id_of_correction(asked),
         kind=_kind_of(asked),
         legs=tuple(sorted(legs, key=_is_given)),
-        reverses=transfer_id,
+        reverses=standing[-1].id,
         reference=f"{asked.venue}/{asked.correction_id}",
         effective_at=asked.effective_at,
     )
+
+
+def _standing(asked: Correction, bookings: Sequence[Booking]) -> Sequence[Booking]:
+    """Those that made the fill what it is corrected from. Raises Malformed."""
+    if not bookings:
+        raise Malformed(
+            Reason.REASON_TRANSFER_NOT_FOUND, "execution_id", "no such execution is booked"
+        )
+    if bookings[0].is_refused:
+        raise Malformed(Reason.REASON_NOT_REVERSIBLE, "execution_id", "its booking was refused")
+    if not asked.previous_correction_id:
+        return bookings[:1]
+    field = "previous_correction_id"
+    named = (n for n, each in enumerate(bookings) if n and _is_named(each, asked))
+    place = next(named, None)
+    if place is None:
+        words = "no such correction of that execution is booked"
+        raise Malformed(Reason.REASON_TRANSFER_NOT_FOUND, field, words)
+    if bookings[place].kind == Kind.BUST:
+        raise Malformed(Reason.REASON_NOT_REVERSIBLE, field, "it busted the execution")
+    return bookings[: place + 1]
+
+
+def _is_named(booking: Booking, asked: Correction) -> bool:
+    """Whether it is the correction that is corrected, asked for once or, under a number, again."""
+    name = f"{asked.venue}/{asked.previous_correction_id}"
+    return name in (booking.reference, booking.reference.rpartition("/")[0])
+
+
+def _moved(standing: Sequence[Booking]) -> list[Moved]:
+    """What these moved in all. Raises Malformed."""
+    amounts: Counter[AccountKey] = Counter()
+    costs: Counter[AccountKey] = Counter()
+    for booking in standing:
+        if booking.moved is None:
+            raise Malformed(
+                Reason.REASON_HISTORY_ARCHIVED, "execution_id", "what its booking moved is archived"
+            )
+        for each in booking.moved:
+            amounts[each.account] += each.amount
+            costs[each.account] += each.cost_micros
+    return [Moved(account, amount, costs[account]) for account, amount in amounts.items()]
 
 
 def _kind_of(asked: Correction) -> Kind:

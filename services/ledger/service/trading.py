@@ -1,6 +1,6 @@
 """For the execution service: holds and fills."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import TypeVar
 
@@ -72,30 +72,49 @@ class Trading:
     async def CorrectExecutions(
         self, request: pb.CorrectExecutionsRequest, context: Context
     ) -> pb.CorrectExecutionsResponse:
-        """What it reads of the record never changes, so it can be read before the writer locks."""
+        """Run by run: what corrects a correction in the same request finds it booked."""
         _check_trades()
         check_count(request.corrections)
-        named = _by_execution(request.corrections)
+        results: list[pb.ItemResult] = []
+        for run in _runs(request.corrections):
+            results += await self._correct(run)
+        return pb.CorrectExecutionsResponse(results=results)
+
+    async def _correct(self, items: Sequence[ExecutionCorrection]) -> list[pb.ItemResult]:
+        """What it reads of the record never changes, so it can be read before the writer locks.
+
+        Of two that correct the same, told at the same time, the books take one.
+        """
+        named = _by_execution(items)
         bookings = await self._bookings_of(named)
-        archived = [each for id_ in named if _is_archived(bookings.get(id_)) for each in named[id_]]
-        answered = await self._answered(archived)
+        archived = [id_ for id_ in named if any(b.moved is None for b in bookings[id_])]
+        answered = await self._answered([each for id_ in archived for each in named[id_]])
 
         def operation_of(item: ExecutionCorrection) -> Operation | Result:
             asked = wire.correction_from(item)
-            booking = bookings.get(execution_corrected(asked))
+            booked = bookings[execution_corrected(asked)]
             before = answered.get(id_of_correction(asked))
-            return correction(asked, booking) if before is None else as_before(asked, before)
+            return correction(asked, booked) if before is None else as_before(asked, booked, before)
 
-        results = await self._trade(request.corrections, operation_of, lambda c: c.correction_id)
-        return pb.CorrectExecutionsResponse(results=results)
+        return await self._trade(items, operation_of, lambda c: c.correction_id)
 
-    async def _bookings_of(self, ids: Iterable[str]) -> dict[str, Booking]:
-        """How executions were booked, those that were; by the booking's id."""
-        found = await self._history.transfers(sorted(ids))
+    async def _bookings_of(self, ids: Iterable[str]) -> dict[str, list[Booking]]:
+        """How executions and the corrections of them were booked, in order; by execution."""
+        lines = await self._history.corrections(sorted(ids))
+        found = await self._history.transfers([id_ for line in lines.values() for id_ in line])
         moved = await self._history.moved(found.values())
         return {
-            id_: Booking(bool(each.record.reason), moved.get(id_, ()), is_archived=id_ not in moved)
-            for id_, each in found.items()
+            id_: [
+                Booking(
+                    id=each,
+                    kind=found[each].record.kind,
+                    reference=found[each].record.reference,
+                    is_refused=bool(found[each].record.reason),
+                    moved=moved.get(each),
+                )
+                for each in line
+            ]
+            for id_, line in lines.items()
         }
 
     async def _answered(self, asked: Iterable[Correction]) -> dict[str, Answered]:
@@ -139,8 +158,15 @@ def _by_execution(items: Iterable[ExecutionCorrection]) -> dict[str, list[Correc
     return found
 
 
-def _is_archived(booking: Booking | None) -> bool:
-    return booking is not None and booking.is_archived
+def _runs(items: Iterable[ExecutionCorrection]) -> Iterator[list[ExecutionCorrection]]:
+    """Cut so that a run has one of an execution at most."""
+    run: dict[tuple[str, str], ExecutionCorrection] = {}
+    for item in items:
+        if (item.venue, item.execution_id) in run:
+            yield list(run.values())
+            run = {}
+        run[item.venue, item.execution_id] = item
+    yield list(run.values())
 
 
 def _check_trades() -> None:

@@ -26,9 +26,19 @@ LIST_TRANSFERS = """
     ORDER BY seq
 """
 
+# Of what corrects a correction: what that corrects.
 READ_UNDONE = """
-    SELECT id::text, kind::text, reference, hold_id::text
-    FROM transfer WHERE id = ANY(%(ids)s::uuid[])
+    WITH RECURSIVE undone AS (
+        SELECT id AS by_id, kind, reference, hold_id, reverses
+        FROM transfer WHERE id = ANY(%(ids)s::uuid[])
+        UNION ALL
+        SELECT undone.by_id, t.kind, t.reference, t.hold_id, t.reverses
+        FROM undone
+        CROSS JOIN LATERAL (SELECT * FROM transfer WHERE id = undone.reverses OFFSET 0) AS t
+        WHERE undone.kind IN ('bust', 'correction')
+    )
+    SELECT by_id::text, kind::text, reference, hold_id::text
+    FROM undone WHERE kind NOT IN ('bust', 'correction')
 """
 
 # The last of them may reach beyond the page.
@@ -180,7 +190,9 @@ async def _read(
 async def _undone(
     connection: AsyncConnection, transfers: Iterable[_Transfer]
 ) -> dict[str, tuple[str, str, str | None]]:
-    """Kind, reference and hold of what was reversed or corrected, by id."""
+    """Kind, reference and hold of what was reversed, or of the fill that was corrected, by the id
+    that is named.
+    """
     ids = [transfer.reverses for transfer in transfers if transfer.reverses is not None]
     if not ids:
         return {}

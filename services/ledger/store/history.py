@@ -69,6 +69,23 @@ READ_ENTRIES = _ENTRY + _OF_TRANSFERS
 LIST_TRANSFERS = _TRANSFER + _IN_RANGE
 LIST_ENTRIES = _ENTRY + _OF_RANGE
 
+# Each of these transfers and what corrected it, one after the other, as each was undone once.
+LIST_CORRECTIONS = """
+    WITH RECURSIVE line AS (
+        SELECT id AS first_id, id, seq FROM transfer WHERE id = ANY(%(ids)s::uuid[])
+        UNION ALL
+        SELECT line.first_id, t.id, t.seq
+        FROM line
+        CROSS JOIN LATERAL (
+            SELECT id, seq, kind FROM transfer
+            WHERE reverses = line.id AND kind <> 'reversal_request' AND reason = 0
+            OFFSET 0
+        ) AS t
+        WHERE t.kind IN ('bust', 'correction')
+    )
+    SELECT first_id::text, id::text FROM line ORDER BY seq
+"""
+
 # Asked for, and the transfer is not reversed, and can be: what it moved is not archived.
 LIST_REVERSAL_REQUESTS = """
     SELECT id::text, reverses::text, coalesce(actor, ''), reference, micros_of(recorded_at)
@@ -144,6 +161,15 @@ class History:
             found = transfers_from(rows, await cursor.fetchall())
             archived = await read_horizon(connection)
         return {each.record.id: _archived_by(archived, each) for each in found}
+
+    async def corrections(self, ids: Sequence[str]) -> dict[str, list[str]]:
+        """Each of these, if it is on record, and its busts and corrections in order; by its id."""
+        found: dict[str, list[str]] = {id_: [] for id_ in ids}
+        async with self._pool.connection() as connection:
+            cursor = await connection.execute(LIST_CORRECTIONS, {"ids": list(ids)})
+            for first_id, id_ in await cursor.fetchall():
+                found[first_id].append(id_)
+        return found
 
     async def moved(self, stored: Collection[StoredTransfer]) -> dict[str, list[Moved]]:
         """What each transfer changed, account by account; by its id.
