@@ -124,6 +124,7 @@ def _amended_from(message: order_pb2.ExecutionAmendment) -> Amended | None:
             old_price_micros=message.old_price_micros,
             amended_at=amended_at,
             reason_text=_text(message.reason_text),
+            previous_id=message.previous_amendment_id,
         )
     )
 

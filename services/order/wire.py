@@ -117,6 +117,7 @@ def _amendment_to(amendment: Amendment) -> order_pb2.ExecutionAmendment:
         old_quantity=amendment.old_quantity,
         old_price_micros=amendment.old_price_micros,
         reason_text=amendment.reason_text,
+        previous_amendment_id=amendment.previous_id,
     )
     set_moment(message.amended_at, amendment.amended_at)
     return message
@@ -187,6 +188,7 @@ def _recorded_amendment_to(recorded: RecordedAmendment) -> recorded_pb.RecordedA
         side=_side(recorded.side),
         symbol=recorded.symbol,
         transaction_id=recorded.transaction_id,
+        number=recorded.number,
     )
     set_moment(message.amended_at, recorded.amended_at)
     return message

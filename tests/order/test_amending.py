@@ -1,5 +1,6 @@
 """Fills that the exchange takes back or corrects: counted at once, and no trade opens again."""
 
+import psycopg
 import pytest
 
 from stockbroker.order.v1 import order_execution_service_pb2 as pb
@@ -88,6 +89,75 @@ async def test_told_again_it_is_no_news_and_another_word_is_impossible(order: Or
 
     assert codes(answer) == ["APPLIED", "REPEATED", "IMPOSSIBLE"]
     assert codes(again) == ["REPEATED", "IMPOSSIBLE"]
+    assert stands(await order.get("alice", trade_id))[:2] == ("FILLED", 40)
+
+
+async def test_a_corrected_fill_is_corrected_again_and_busted_by_what_it_was_last(
+    order: Order,
+) -> None:
+    trade_id = await a_filled_trade(order)
+    chain = [
+        amended(trade_id, 50, PRICE, amendment_id="c-1"),
+        amended(trade_id, 60, PRICE - 1, amendment_id="c-2", previous_amendment_id="c-1"),
+        busted(trade_id, amendment_id="b-3", previous_amendment_id="c-2"),
+    ]
+    rest = 40 * (PRICE + 10_000)
+
+    assert codes(await order.apply(*chain[:2])) == ["APPLIED", "APPLIED"]
+    assert stands(await order.get("alice", trade_id)) == ("FILLED", 100, 60 * (PRICE - 1) + rest)
+    assert codes(await order.apply(*chain)) == ["REPEATED", "REPEATED", "APPLIED"]
+    assert stands(await order.get("alice", trade_id)) == ("FILLED", 40, rest)
+
+    told = [event.amendment for event in (await order.events("alice", trade_id))[-3:]]
+    assert [each.amendment_id for each in told] == ["c-1", "c-2", "b-3"]
+    assert [each.previous_amendment_id for each in told] == ["", "c-1", "c-2"]
+    assert [(each.old_quantity, each.old_price_micros) for each in told] == [
+        (60, PRICE),
+        (50, PRICE),
+        (60, PRICE - 1),
+    ]
+    assert [(each.quantity, each.price_micros) for each in told] == [
+        (50, PRICE),
+        (60, PRICE - 1),
+        (0, 0),
+    ]
+    assert {each.execution_id for each in told} == {"e-1"}
+
+
+async def test_what_was_recorded_when_a_fill_was_amended_once_at_most_is_amended_again(
+    order: Order, postgres_url: str
+) -> None:
+    trade_id = await a_filled_trade(order)
+    await order.apply(amended(trade_id, 50, PRICE, amendment_id="c-1"))
+    with psycopg.connect(postgres_url) as connection:
+        connection.execute(
+            "UPDATE execution_amendment"
+            " SET event_seq = DEFAULT, old_quantity = DEFAULT, old_price_micros = DEFAULT"
+        )
+
+    again = amended(trade_id, 55, PRICE, amendment_id="c-2", previous_amendment_id="c-1")
+    assert codes(await order.apply(again)) == ["APPLIED"]
+
+    told = [event.amendment for event in (await order.events("alice", trade_id))[-2:]]
+    assert [(each.amendment_id, each.old_quantity, each.quantity) for each in told] == [
+        ("c-1", 60, 50),
+        ("c-2", 50, 55),
+    ]
+    assert told[0].old_price_micros == PRICE
+
+
+async def test_an_amendment_that_does_not_go_on_from_the_latest_is_impossible(
+    order: Order,
+) -> None:
+    trade_id = await a_filled_trade(order)
+    early = busted(trade_id, amendment_id="b-2", previous_amendment_id="c-1")
+    assert codes(await order.apply(early)) == ["IMPOSSIBLE"]
+    first = amended(trade_id, 50, PRICE, amendment_id="c-1")
+    answer = await order.apply(first, early, busted(trade_id, amendment_id="b-9"))
+    assert codes(answer) == ["APPLIED", "APPLIED", "IMPOSSIBLE"]
+    stale = amended(trade_id, 1, PRICE, amendment_id="c-9", previous_amendment_id="c-1")
+    after_bust = amended(trade_id, 1, PRICE, amendment_id="c-9", previous_amendment_id="b-2")
+    assert codes(await order.apply(stale, after_bust)) == ["IMPOSSIBLE", "IMPOSSIBLE"]
     assert stands(await order.get("alice", trade_id))[:2] == ("FILLED", 40)
 
 

@@ -146,3 +146,23 @@ async def test_page_by_page_every_fill_and_every_amendment_is_told(order: Order)
 
     assert fills == {*names, "e-9"}
     assert busts == set(names)
+
+
+async def test_page_by_page_each_amendment_of_a_fill_is_told_with_its_number(order: Order) -> None:
+    trade_id = await a_fill(order, "e-1")
+    chain = [
+        amended(trade_id, 40, 9_000_000, amendment_id="c-1"),
+        amended(trade_id, 30, 9_000_000, amendment_id="c-2", previous_amendment_id="c-1"),
+        amended(trade_id, 20, 9_000_000, amendment_id="c-3", previous_amendment_id="c-2"),
+    ]
+    await order.apply(*chain)
+    await order.apply(busted(trade_id, amendment_id="b-4", previous_amendment_id="c-3"))
+
+    told, after = None, None
+    found: dict[int, tuple[str, int]] = {}
+    while told is None or not told.reaches_end:
+        told = await page(order, after, limit=1)
+        after = told.next
+        found |= {each.number: (each.amendment_id, each.quantity) for each in told.amendments}
+
+    assert found == {1: ("c-1", 40), 2: ("c-2", 30), 3: ("c-3", 20), 4: ("b-4", 0)}

@@ -1,5 +1,7 @@
 """Fills that the exchange takes back or corrects: the trade stays where it stands."""
 
+from collections.abc import Sequence
+
 from services.order.domain.event import Amendment, Cause, Execution
 from services.order.domain.lifecycle import Event, after
 from services.order.domain.news import Amended
@@ -15,20 +17,25 @@ def event_of(amendment: Amendment) -> Event:
 
 
 def looked_up(
-    trade: Trade, told: Amended, was: Execution | None, before: Amendment | None
+    trade: Trade, told: Amended, was: Execution | None, before: Sequence[Amendment]
 ) -> Verdict | Amended:
     """What was told, with the fill it is about; or the answer where there is nothing to do.
 
-    `before`: what amended the fill before.
+    `before`: what amended the fill before, in order. Each amends what the one before it left.
     """
+    amendment = told.amendment
     if was is None or was.trade_id != trade.trade_id:
         return impossible("the trade has no such fill")
-    if before is not None:
-        if before.amendment_id == told.amendment.amendment_id:
-            return REPEATED
-        return impossible(f"the fill was amended before, by {before.amendment_id}")
-    amendment = _with_old(told.amendment, was)
-    return Amended(amendment, was)
+    if any(each.amendment_id == amendment.amendment_id for each in before):
+        return REPEATED
+    latest = before[-1] if before else None
+    if amendment.previous_id != (latest.amendment_id if latest is not None else ""):
+        known = f"by {latest.amendment_id}" if latest is not None else "by nothing"
+        words = f"after {amendment.previous_id}" if amendment.previous_id else "first"
+        return impossible(f"the fill was amended last {known}, and this one comes {words}")
+    if latest is not None and latest.is_bust:
+        return impossible(f"the fill never was, by {latest.amendment_id}")
+    return Amended(_with_old(amendment, latest or was), was)
 
 
 def amend(trade: Trade, told: Amended) -> Verdict:
@@ -56,7 +63,7 @@ def amend(trade: Trade, told: Amended) -> Verdict:
     return applied(trade, Step(event, standing, Cause.EXCHANGE, amendment=amendment))
 
 
-def _with_old(told: Amendment, was: Execution) -> Amendment:
+def _with_old(told: Amendment, was: Execution | Amendment) -> Amendment:
     return Amendment(
         amendment_id=told.amendment_id,
         execution_id=told.execution_id,
@@ -67,4 +74,5 @@ def _with_old(told: Amendment, was: Execution) -> Amendment:
         old_price_micros=was.price_micros,
         amended_at=told.amended_at,
         reason_text=told.reason_text,
+        previous_id=told.previous_id,
     )

@@ -55,7 +55,11 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Amendment(msgspec.Struct, frozen=True, kw_only=True):
-    """What a fill was instead: shares and micros per share, 0 of both if it never was."""
+    """What a fill was instead: shares and micros per share, 0 of both if it never was.
+
+    `previous_id`: the amendment of the fill before this one; empty: there was none. `old_quantity`
+    and `old_price_micros`: what the fill was by that.
+    """
 
     amendment_id: str
     execution_id: str
@@ -66,10 +70,11 @@ class Amendment(msgspec.Struct, frozen=True, kw_only=True):
     old_price_micros: int
     amended_at: datetime
     reason_text: str
+    previous_id: str = ""
 
     @property
     def key(self) -> tuple[str, str]:
-        """Of the fill: it is amended once."""
+        """Of the fill."""
         return self.venue, self.execution_id
 
     @property

@@ -72,7 +72,9 @@ def _fault_of_execution(execution: Execution, trade_id: str) -> str:
 def _fault_of_amendment(amendment: Amendment) -> str:
     if (amendment.quantity < 1) != (amendment.price_micros < 1) or amendment.quantity < 0:
         return "a fill has at least 1 share and 1 micro, or never was"
-    ids = ("amendment_id", "execution_id", "venue")
+    ids = ["amendment_id", "execution_id", "venue"]
+    if amendment.previous_id:
+        ids.append("previous_id")
     return next(filter(None, (_fault_of_id(name, getattr(amendment, name)) for name in ids)), "")
 
 
@@ -86,8 +88,8 @@ class Journal:
     """Applies steps strictly in order; every event gets the customer's next seq.
 
     `trades` and `heads` (seq of each customer's latest event) are as read under the lock and
-    move on with each event; so do the `executions` known by their keys, what amended them, and the
-    `replaces` by ids.
+    move on with each event; so do the `executions` known by their keys, what amended them in
+    order, and the `replaces` by ids.
     """
 
     trades: dict[str, Trade]
@@ -95,7 +97,7 @@ class Journal:
     at: datetime
     executions: dict[tuple[str, str], Execution] = field(default_factory=dict)
     replaces: dict[str, Known] = field(default_factory=dict)
-    amendments: dict[tuple[str, str], Amendment] = field(default_factory=dict)
+    amendments: dict[tuple[str, str], list[Amendment]] = field(default_factory=dict)
     events: list[TradeEvent] = field(default_factory=list)
     requests: frozenset[Request] = field(init=False)
 
@@ -131,7 +133,7 @@ class Journal:
         if step.execution is not None:
             self.executions[step.execution.key] = step.execution
         if step.amendment is not None:
-            self.amendments[step.amendment.key] = step.amendment
+            self.amendments.setdefault(step.amendment.key, []).append(step.amendment)
         self.events.append(
             TradeEvent(
                 trade=trade,
@@ -162,7 +164,7 @@ class Journal:
                 return self._judge_answer(trade, outcome)
             case Amended(amendment):
                 was = self.executions.get(amendment.key)
-                before = self.amendments.get(amendment.key)
+                before = self.amendments.get(amendment.key, ())
                 found = looked_up(trade, outcome, was, before)
                 return judge(trade, found) if isinstance(found, Amended) else found
         return judge(trade, outcome)

@@ -16,19 +16,26 @@ class Amendments:
     def __init__(self, connection: psycopg.AsyncConnection) -> None:
         self._connection = connection
 
-    async def by_keys(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Amendment]:
-        """What amended the fills with these (venue, execution_id), by key."""
+    async def by_keys(
+        self, keys: Sequence[tuple[str, str]]
+    ) -> dict[tuple[str, str], list[Amendment]]:
+        """What amended the fills with these (venue, execution_id), in order, by key."""
         cursor = await self._connection.execute(
             """
             SELECT a.amendment_id, a.execution_id, a.venue, a.quantity, a.price_micros,
-                e.quantity, e.price_micros, a.amended_at, a.reason_text
+                coalesce(a.old_quantity, e.quantity),
+                coalesce(a.old_price_micros, e.price_micros), a.amended_at, a.reason_text,
+                a.previous_id
             FROM unnest(%(venues)s::text[], %(execution_ids)s::text[]) AS i (v, x)
             CROSS JOIN LATERAL (
-                SELECT * FROM execution_amendment WHERE venue = i.v AND execution_id = i.x LIMIT 1
+                SELECT * FROM execution_amendment
+                WHERE venue = i.v AND execution_id = i.x
+                ORDER BY number OFFSET 0
             ) AS a
             CROSS JOIN LATERAL (
                 SELECT * FROM execution WHERE venue = i.v AND execution_id = i.x LIMIT 1
             ) AS e
+            ORDER BY a.venue, a.execution_id, a.number
             """,
             {
                 "venues": Texts([venue for venue, _ in keys]),
@@ -36,19 +43,31 @@ class Amendments:
             },
             binary=True,
         )
-        found = [amendment_from(row) async for row in cursor]
-        return {amendment.key: amendment for amendment in found}
+        found: dict[tuple[str, str], list[Amendment]] = {}
+        async for row in cursor:
+            amendment = amendment_from(row)
+            found.setdefault(amendment.key, []).append(amendment)
+        return found
 
     async def add(self, events: Sequence[TradeEvent]) -> None:
-        """Record what these events tell of."""
+        """Record what these events tell of, in order."""
         told = [(event, event.amendment) for event in events if event.amendment is not None]
         await self._connection.execute(
             """
             INSERT INTO execution_amendment (venue, execution_id, amendment_id, trade_id, quantity,
-                price_micros, amended_at, reason_text)
-            SELECT * FROM unnest(%(venues)s::text[], %(execution_ids)s::text[],
+                price_micros, amended_at, reason_text, previous_id, old_quantity, old_price_micros,
+                event_seq, number)
+            SELECT i.*, (
+                SELECT count(*) FROM execution_amendment
+                WHERE venue = i.venue AND execution_id = i.execution_id
+            ) + row_number() OVER (PARTITION BY i.venue, i.execution_id ORDER BY i.event_seq)
+            FROM unnest(%(venues)s::text[], %(execution_ids)s::text[],
                 %(amendment_ids)s::text[], %(trade_ids)s::uuid[], %(quantities)s::bigint[],
-                %(prices)s::bigint[], %(amended_ats)s::timestamptz[], %(texts)s::text[])
+                %(prices)s::bigint[], %(amended_ats)s::timestamptz[], %(texts)s::text[],
+                %(previous_ids)s::text[], %(old_quantities)s::bigint[], %(old_prices)s::bigint[],
+                %(event_seqs)s::bigint[])
+                AS i (venue, execution_id, amendment_id, trade_id, quantity, price_micros,
+                    amended_at, reason_text, previous_id, old_quantity, old_price_micros, event_seq)
             """,
             {
                 "venues": Texts([each.venue for _, each in told]),
@@ -59,6 +78,10 @@ class Amendments:
                 "prices": Bigints([each.price_micros for _, each in told]),
                 "amended_ats": [each.amended_at for _, each in told],
                 "texts": Texts([each.reason_text for _, each in told]),
+                "previous_ids": Texts([each.previous_id for _, each in told]),
+                "old_quantities": Bigints([each.old_quantity for _, each in told]),
+                "old_prices": Bigints([each.old_price_micros for _, each in told]),
+                "event_seqs": Bigints([event.seq for event, _ in told]),
             },
         )
 

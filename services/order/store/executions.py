@@ -13,7 +13,8 @@ FROM (SELECT) AS one
 LEFT JOIN LATERAL (
     (SELECT e.venue, e.execution_id, e.trade_id::text, e.quantity, e.price_micros, e.executed_at,
         e.transaction_id, coalesce(t.customer_id, '') AS customer_id,
-        coalesce(t.side, 0) AS side, coalesce(t.symbol, '') AS symbol, NULL AS amendment_id
+        coalesce(t.side, 0) AS side, coalesce(t.symbol, '') AS symbol, NULL AS amendment_id,
+        0 AS number
     FROM execution AS e
     LEFT JOIN LATERAL (
         SELECT customer_id, side, symbol FROM trade WHERE trade_id = e.trade_id LIMIT 1
@@ -25,7 +26,7 @@ LEFT JOIN LATERAL (
     UNION ALL
     (SELECT a.venue, a.execution_id, a.trade_id::text, a.quantity, a.price_micros, a.amended_at,
         a.transaction_id, coalesce(t.customer_id, ''), coalesce(t.side, 0),
-        coalesce(t.symbol, ''), a.amendment_id
+        coalesce(t.symbol, ''), a.amendment_id, a.number
     FROM execution_amendment AS a
     LEFT JOIN LATERAL (
         SELECT customer_id, side, symbol FROM trade WHERE trade_id = a.trade_id LIMIT 1
@@ -33,7 +34,7 @@ LEFT JOIN LATERAL (
     WHERE (a.transaction_id, a.venue, a.execution_id)
         > (%(transaction_id)s::bigint, %(venue)s, %(execution_id)s)
     ORDER BY a.transaction_id, a.venue, a.execution_id
-    LIMIT %(limit)s)
+    FETCH FIRST (%(limit)s) ROWS WITH TIES)
 ) AS f ON true
 """
 
@@ -80,6 +81,7 @@ class RecordedAmendment(msgspec.Struct, frozen=True):
     side: int
     symbol: str
     amendment_id: str
+    number: int  # 1, 2, ... for each fill
 
     @property
     def place(self) -> Place:
@@ -103,7 +105,7 @@ class Executions:
         self._connection = connection
 
     async def after(self, place: Place, *, limit: int) -> Page:
-        """At most `limit` fills behind `place`, and as many amendments."""
+        """At most `limit` fills behind `place`, and as many amendments with those at one place."""
         cursor = await self._connection.execute(
             _AFTER, {**msgspec.structs.asdict(place), "limit": limit}, binary=True
         )
@@ -124,5 +126,5 @@ def page(
     """What to go on with: up to where both are whole, and no transaction may still add to it."""
     settled = Place(oldest_in_progress, "", "")
     told: Sequence[Sequence[Recorded | RecordedAmendment]] = (fills, amendments)
-    cuts = [each[-1].place for each in told if len(each) == limit]
+    cuts = [each[-1].place for each in told if len(each) >= limit]
     return Page(fills, amendments, min([*cuts, settled]), reaches_end=not cuts)

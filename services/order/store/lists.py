@@ -66,7 +66,9 @@ class Lists:
                 e.occurred_at, e.seq, t.placed_quantity IS NOT NULL, e.kind, e.cause, e.refusal,
                 e.previous_seq,
                 x.venue, x.execution_id, x.quantity, x.price_micros, x.executed_at,
-                a.amendment_id, a.quantity, a.price_micros, a.amended_at, a.reason_text, i.number
+                a.amendment_id, a.quantity, a.price_micros, a.amended_at, a.reason_text,
+                a.previous_id, coalesce(a.old_quantity, x.quantity),
+                coalesce(a.old_price_micros, x.price_micros), i.number
             FROM unnest(%(customer_ids)s::text[], %(seqs)s::bigint[])
                 WITH ORDINALITY AS i (customer_id, seq, number)
             CROSS JOIN LATERAL (
@@ -84,6 +86,8 @@ class Lists:
             LEFT JOIN LATERAL (
                 SELECT * FROM execution_amendment
                 WHERE e.kind IN (15, 16) AND venue = e.venue AND execution_id = e.execution_id
+                    AND event_seq IN (0, e.seq)
+                ORDER BY event_seq DESC
                 LIMIT 1
             ) AS a ON true
             ORDER BY i.number, e.seq
@@ -138,7 +142,9 @@ class Lists:
                 e.occurred_at, e.seq, t.placed_quantity IS NOT NULL, e.kind, e.cause, e.refusal,
                 e.previous_seq,
                 x.venue, x.execution_id, x.quantity, x.price_micros, x.executed_at,
-                a.amendment_id, a.quantity, a.price_micros, a.amended_at, a.reason_text
+                a.amendment_id, a.quantity, a.price_micros, a.amended_at, a.reason_text,
+                a.previous_id, coalesce(a.old_quantity, x.quantity),
+                coalesce(a.old_price_micros, x.price_micros)
             FROM story AS e
             CROSS JOIN LATERAL (SELECT * FROM trade WHERE trade_id = e.trade_id LIMIT 1) AS t
             LEFT JOIN LATERAL (
@@ -149,6 +155,8 @@ class Lists:
             LEFT JOIN LATERAL (
                 SELECT * FROM execution_amendment
                 WHERE e.kind IN (15, 16) AND venue = e.venue AND execution_id = e.execution_id
+                    AND event_seq IN (0, e.seq)
+                ORDER BY event_seq DESC
                 LIMIT 1
             ) AS a ON true
             ORDER BY e.seq

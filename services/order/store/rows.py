@@ -48,7 +48,7 @@ def current_trade_from(row: Sequence[Any]) -> Trade:
 
 
 def event_from(row: Sequence[Any]) -> TradeEvent:
-    """The columns of a trade, the 4 of the event, the 5 of the fill or nulls, and as many of what
+    """The columns of a trade, the 4 of the event, the 5 of the fill or nulls, and the 8 of what
     amended it.
     """
     trade = trade_from(row)
@@ -59,8 +59,8 @@ def event_from(row: Sequence[Any]) -> TradeEvent:
         cause=Cause(cause),
         previous_seq=previous_seq,
         refusal=refusal,
-        execution=_fill_of(trade.trade_id, row[28:38]),
-        amendment=_amendment_of(row[28:38]),
+        execution=_fill_of(trade.trade_id, row[28:41]),
+        amendment=_amendment_of(row[28:41]),
     )
 
 
@@ -72,17 +72,18 @@ def _fill_of(trade_id: str, row: Sequence[Any]) -> Execution | None:
 
 
 def _amendment_of(row: Sequence[Any]) -> Amendment | None:
-    venue, execution_id, old_quantity, old_price_micros = row[:4]
-    amendment_id, quantity, price_micros, amended_at, reason_text = row[5:10]
+    venue, execution_id = row[:2]
+    amendment_id, quantity, price_micros, amended_at, reason_text, previous_id, *old = row[5:13]
     if amendment_id is None:
         return None
-    old = old_quantity, old_price_micros
     ids = amendment_id, execution_id, venue
-    return amendment_from((*ids, quantity, price_micros, *old, amended_at, reason_text))
+    return amendment_from(
+        (*ids, quantity, price_micros, *old, amended_at, reason_text, previous_id)
+    )
 
 
 def amendment_from(row: Sequence[Any]) -> Amendment:
-    """9 columns: ids (3), what the fill is, what it was, when and why."""
+    """10 columns: ids (3), what the fill is, what it was, when and why, and by what it was that."""
     return Amendment(
         amendment_id=row[0],
         execution_id=row[1],
@@ -93,6 +94,7 @@ def amendment_from(row: Sequence[Any]) -> Amendment:
         old_price_micros=row[6],
         amended_at=row[7],
         reason_text=row[8],
+        previous_id=row[9],
     )
 
 
