@@ -90,7 +90,7 @@ def amendment_of(body: bytes) -> Amendment:
     report = exchange_pb2.ExecutionReport.FromString(body)
     is_bust = report.exec_type == exchange_pb2.ExecutionReport.EXEC_TYPE_TRADE_CANCEL
     figures = (0, 0) if is_bust else (report.last_quantity, report.last_price_micros)
-    return Amendment(report.exec_id, report.exec_ref_id, *figures)
+    return Amendment(report.exec_id, report.first_exec_id or report.exec_ref_id, *figures)
 
 
 def revision_of(body: bytes) -> tuple[str, Terms]:

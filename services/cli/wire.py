@@ -83,7 +83,8 @@ def event_line(event: order_pb2.TradeEvent) -> str:
 def _amended(amendment: order_pb2.ExecutionAmendment) -> str:
     """What a fill was, and what it is."""
     price = format_dollars(amendment.old_price_micros)
-    line = f"{amendment.execution_id}: {format_shares(amendment.old_quantity)} at {price}"
+    names = f"{amendment.execution_id} by {amendment.amendment_id}"
+    line = f"{names}: {format_shares(amendment.old_quantity)} at {price}"
     if amendment.quantity:
         now = format_dollars(amendment.price_micros)
         line += f", now {format_shares(amendment.quantity)} at {now}"

@@ -80,7 +80,7 @@ def stored_amendment_to(stored: StoredExecution) -> pb.StoredAmendment:
     amendment = pb.StoredAmendment(
         report_seq=stored.seq,
         venue=stored.venue,
-        execution_id=said.amends,
+        execution_id=stored.execution_id,
         amendment_id=said.execution_id,
         trade_id=said.trade_id,
         customer_id=stored.customer_id,

@@ -199,8 +199,8 @@ def _tell(report: execution.Report, delivery: Delivery) -> None:
     elif said.kind == Kind.REPLACE_REJECTED:
         report.replace_rejected.replace_id = delivery.replace_id
         report.replace_rejected.reason = reason_to(said.reason)
-    elif said.kind == Kind.BUSTED:
-        report.busted.CopyFrom(_busted_to(said))
+    elif said.kind == Kind.BUSTED and delivery.amended is not None:
+        report.busted.CopyFrom(_busted_to(said, delivery.amended))
     elif said.kind == Kind.CORRECTED and delivery.amended is not None:
         report.corrected.CopyFrom(_corrected_to(said, delivery.amended))
     else:
@@ -220,13 +220,14 @@ def _replaced_to(delivery: Delivery, told: Revision) -> execution.Report.Replace
     )
 
 
-def _busted_to(said: Report) -> execution.Report.Busted:
+def _busted_to(said: Report, was: Fill) -> execution.Report.Busted:
     busted = execution.Report.Busted(
-        execution_id=said.amends,
+        execution_id=was.first_id or said.amends,
         bust_id=said.execution_id,
         quantity=said.quantity,
         price_micros=said.price_micros,
         reason_text=said.reason_text,
+        previous_amendment_id=said.amends if was.first_id else "",
     )
     set_nanos(busted.busted_at, said.executed_at_nanos)
     return busted
@@ -234,13 +235,14 @@ def _busted_to(said: Report) -> execution.Report.Busted:
 
 def _corrected_to(said: Report, was: Fill) -> execution.Report.Corrected:
     corrected = execution.Report.Corrected(
-        execution_id=said.amends,
+        execution_id=was.first_id or said.amends,
         correction_id=said.execution_id,
         quantity=said.quantity,
         price_micros=said.price_micros,
         old_quantity=was.quantity,
         old_price_micros=was.price_micros,
         reason_text=said.reason_text,
+        previous_amendment_id=said.amends if was.first_id else "",
     )
     set_nanos(corrected.corrected_at, said.executed_at_nanos)
     return corrected

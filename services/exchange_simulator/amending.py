@@ -1,4 +1,4 @@
-"""Fills that are busted or corrected, on the operator's word: told once, durably."""
+"""Fills that are busted or corrected, on the operator's word: each word told once, durably."""
 
 from dataclasses import dataclass
 
@@ -21,6 +21,10 @@ from services.exchange_simulator.turns import Turns
 from stockbroker.common.v1.reason_pb2 import Reason
 from stockbroker.exchange.v1 import exchange_pb2 as pb
 
+_FIND_AMENDMENT = """
+SELECT body FROM report WHERE exec_id = %s AND exec_type IN (10, 11)
+"""
+
 _FIND = """
 SELECT r.session_id, o.exchange_order_id, o.is_open, r.body,
        s.next_command_seq, s.next_report_seq, s.acknowledged_seq,
@@ -28,7 +32,7 @@ SELECT r.session_id, o.exchange_order_id, o.is_open, r.body,
         WHERE f.client_order_id = r.client_order_id AND f.session_id = r.session_id),
        ARRAY(SELECT a.body FROM report a
              WHERE a.client_order_id = r.client_order_id AND a.session_id = r.session_id
-               AND a.exec_type IN (10, 11))
+               AND a.exec_type IN (10, 11) ORDER BY a.report_seq)
 FROM report r
 JOIN member_order o USING (client_order_id)
 JOIN session s ON s.session_id = r.session_id
@@ -38,7 +42,10 @@ WHERE r.exec_id = %s AND r.exec_type = 2
 
 @dataclass(frozen=True, slots=True)
 class Amendment:
-    """What the operator says of a fill: it never was, or it was another. 0: as it was."""
+    """What the operator says of a fill: it never was, or it was another. 0: as it was.
+
+    `exec_id`: the fill's, or that of its correction.
+    """
 
     exec_id: str
     is_bust: bool
@@ -49,11 +56,15 @@ class Amendment:
 
 @dataclass(frozen=True, slots=True)
 class Executed:
-    """A fill of a member's order, the order's shares filled in all, and what amended the fill."""
+    """A fill of a member's order, what it is by the report that was named, and what amended that.
+
+    `cumulative_quantity`: the order's shares filled in all.
+    """
 
     session_id: str
     exchange_order_id: str
     is_open: bool
+    first: pb.ExecutionReport
     report: pb.ExecutionReport
     cumulative_quantity: int
     amended_by: pb.ExecutionReport | None
@@ -94,22 +105,35 @@ class Amending:
         return found[0].amended_by
 
     async def _find(self, connection: AsyncConnection, exec_id: str) -> Executed | None:
-        """The fill of that id; where its session stands is known from then on."""
-        cursor = await connection.execute(_FIND, [exec_id])
+        """The fill of that id, or that so named amendment is of; where its session stands is
+        known from then on.
+        """
+        cursor = await connection.execute(_FIND_AMENDMENT, [exec_id])
+        row = await cursor.fetchone()
+        named = pb.ExecutionReport.FromString(row[0]) if row is not None else None
+        first_id = exec_id if named is None else _first_of(named)
+        cursor = await connection.execute(_FIND, [first_id])
         row = await cursor.fetchone()
         if row is None:
             return None
         session_id, exchange_order_id, is_open, body, *sequences, filled, bodies = row
         self._roll.learn({session_id: Sequences(*sequences)})
         amendments = map(pb.ExecutionReport.FromString, bodies)
+        first = pb.ExecutionReport.FromString(body)
         return Executed(
             session_id,
             exchange_order_id,
             is_open,
-            pb.ExecutionReport.FromString(body),
+            first,
+            named or first,
             filled,
             next((one for one in amendments if one.exec_ref_id == exec_id), None),
         )
+
+
+def _first_of(amendment: pb.ExecutionReport) -> str:
+    """The id of the fill that it is of."""
+    return amendment.first_exec_id or amendment.exec_ref_id
 
 
 def _objection(fill: Executed, amendment: Amendment) -> Refusal | None:
@@ -121,10 +145,12 @@ def _objection(fill: Executed, amendment: Amendment) -> Refusal | None:
             return None
         text = f"it was amended before, by {before.exec_id}"
         return Refused(Reason.REASON_EXECUTION_AMENDED, text)
+    if was.exec_type == pb.ExecutionReport.EXEC_TYPE_TRADE_CANCEL:
+        return Refused(Reason.REASON_EXECUTION_AMENDED, "that busted it: it never was")
     if fill.is_open:
         return Refused(Reason.REASON_ORDER_WORKS, "the order has not ended: cancel it first")
-    if not 1 <= asked.last_quantity <= was.last_quantity:
-        text = f"quantity is not within 1 and {was.last_quantity}"
+    if not 1 <= asked.last_quantity <= fill.first.last_quantity:
+        text = f"quantity is not within 1 and {fill.first.last_quantity}"
         return Invalid(Reason.REASON_INVALID_QUANTITY, text, field="quantity")
     price = asked.last_price_micros
     if not 1 <= price <= MAX_PRICE_MICROS or price % tick_of(price):
@@ -145,6 +171,7 @@ def _report(fill: Executed, amendment: Amendment) -> Report:
         cumulative_quantity=fill.cumulative_quantity + change,
         ending=Ending(RejectReason.NONE, amendment.reason_text),
         exec_ref_id=was.exec_id,
+        first_exec_id=_first_of(was) if was.exec_ref_id else "",
         change=change,
     )
 

@@ -180,6 +180,7 @@ class Report(msgspec.Struct, frozen=True, gc=False):
     stop_price_micros: int = 0
     max_notional_micros: int = 0
     exec_ref_id: str = ""
+    first_exec_id: str = ""
     change: int | None = None
 
 

@@ -53,3 +53,4 @@ def _set_more(told: pb.ExecutionReport, report: Report) -> None:
     told.stop_price_micros = report.stop_price_micros
     told.max_notional_micros = report.max_notional_micros
     told.exec_ref_id = report.exec_ref_id
+    told.first_exec_id = report.first_exec_id

@@ -14,12 +14,14 @@ def amended_from(report: pb.Report) -> Amended:
         busted = report.busted
         ids, terms = (busted.execution_id, busted.bust_id), (0, 0)
         at, words = busted.busted_at, busted.reason_text
+        previous_id = busted.previous_amendment_id
     else:
         corrected = report.corrected
         ids = corrected.execution_id, corrected.correction_id
         terms = corrected.quantity, corrected.price_micros
         at, words = corrected.corrected_at, corrected.reason_text
-    return Amended(*ids, *terms, at.ToNanoseconds(), words, report.retries)
+        previous_id = corrected.previous_amendment_id
+    return Amended(*ids, *terms, at.ToNanoseconds(), words, report.retries, previous_id)
 
 
 def correction_to(report: Report, amended: Amended) -> ledger_pb.ExecutionCorrection:
@@ -33,6 +35,7 @@ def correction_to(report: Report, amended: Amended) -> ledger_pb.ExecutionCorrec
         quantity=amended.quantity,
         price_micros=amended.price_micros,
         effective_at=_timestamp(amended.at_nanos),
+        previous_correction_id=amended.previous_id,
     )
 
 
@@ -46,6 +49,7 @@ def amendment_to(report: Report, amended: Amended) -> trade_pb.ExecutionAmendmen
         price_micros=amended.price_micros,
         amended_at=_timestamp(amended.at_nanos),
         reason_text=amended.reason_text,
+        previous_amendment_id=amended.previous_id,
     )
 
 

@@ -15,7 +15,8 @@ from stockbroker.order.v1.recorded_execution_pb2 import RecordedAmendment, Recor
 
 _CASH = "USD"
 _SIGNS = {1: 1, 2: -1}  # BUY and SELL, by what they do to the customer's shares
-_AMENDMENT = 1  # the part of it at the order service: the transaction of the fill may be its own
+# The part of it at the order service, where fill and amendments may be of one transaction.
+_FIRST_AMENDMENT = 1
 _NO_DAY = date(1970, 1, 1)
 _DAY_SECONDS = 86_400
 
@@ -64,7 +65,7 @@ def from_venue_correction(report: ExecutionReport, venue: str) -> Sighting:
         cash_micros=bounded(-sign * quantity * report.last_price_micros),
         is_fill=False,
         venue=venue,
-        execution_id=text(report.exec_ref_id),
+        execution_id=text(report.first_exec_id or report.exec_ref_id),
         trade_id=text(report.client_order_id),
         customer_id="",
         symbol=text(report.symbol),
@@ -133,7 +134,7 @@ def from_order_amendment(recorded: RecordedAmendment) -> Sighting:
     return Sighting(
         source=Source.ORDER,
         position=recorded.transaction_id,
-        part=_AMENDMENT,
+        part=max(_FIRST_AMENDMENT, recorded.number),
         trade_date=_day(recorded.amended_at),
         shares=bounded(sign * recorded.quantity),
         cash_micros=bounded(-sign * recorded.quantity * recorded.price_micros),

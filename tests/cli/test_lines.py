@@ -9,11 +9,11 @@ from stockbroker.order.v1 import order_pb2 as pb
 @pytest.mark.parametrize(
     ("kind", "now", "words"),
     [
-        ("EXECUTION_BUSTED", {}, "XSIM-1-7: 60 at $20.00 (a clear error)"),
+        ("EXECUTION_BUSTED", {}, "XSIM-1-7 by XSIM-1-9: 60 at $20.00 (a clear error)"),
         (
             "EXECUTION_CORRECTED",
             {"quantity": 50, "price_micros": 19_990_000},
-            "XSIM-1-7: 60 at $20.00, now 50 at $19.99 (a clear error)",
+            "XSIM-1-7 by XSIM-1-9: 60 at $20.00, now 50 at $19.99 (a clear error)",
         ),
     ],
 )
@@ -21,6 +21,7 @@ def test_a_fill_that_was_taken_back_is_told_as_it_was_and_is(
     kind: str, now: dict[str, int], words: str
 ) -> None:
     amendment = pb.ExecutionAmendment(
+        amendment_id="XSIM-1-9",
         execution_id="XSIM-1-7",
         old_quantity=60,
         old_price_micros=20_000_000,

@@ -48,27 +48,33 @@ class Amends:
         [fill] = [event for event in mine if event.HasField("execution")]
         return fill
 
-    async def bust(self, fill: order_pb2.TradeEvent) -> None:
-        """It never was."""
+    async def bust(self, fill: order_pb2.TradeEvent, named: str = "") -> None:
+        """It never was; `named`: by its latest correction."""
         request = control.BustExecutionRequest(
-            exec_id=fill.execution.execution_id, reason_text="a clear error"
+            exec_id=named or fill.execution.execution_id, reason_text="a clear error"
         )
         await self._exchange.BustExecution(request, **self._who)
 
-    async def correct(self, fill: order_pb2.TradeEvent, quantity: int, cents: int) -> None:
-        """It was another."""
+    async def correct(
+        self, fill: order_pb2.TradeEvent, quantity: int, cents: int, *, named: str = ""
+    ) -> str:
+        """It was another; the exchange's id of that."""
         request = control.CorrectExecutionRequest(
-            exec_id=fill.execution.execution_id,
+            exec_id=named or fill.execution.execution_id,
             quantity=quantity,
             price_micros=cents * CENT,
             reason_text="a typo",
         )
-        await self._exchange.CorrectExecution(request, **self._who)
+        response = await self._exchange.CorrectExecution(request, **self._who)
+        return str(response.report.exec_id)
 
-    async def told(self, fill: order_pb2.TradeEvent, kind: Any) -> order_pb2.TradeEvent:
-        """The event of the fill's trade that says so."""
+    async def told(
+        self, fill: order_pb2.TradeEvent, kind: Any, *, called: str = ""
+    ) -> order_pb2.TradeEvent:
+        """The event of the fill's trade that says so; `called`: by that amendment."""
         async for event in self.scene.app.events(fill.seq):
-            if event.trade.trade_id == fill.trade.trade_id and event.kind == kind:
+            is_meant = not called or event.amendment.amendment_id == called
+            if is_meant and event.trade.trade_id == fill.trade.trade_id and event.kind == kind:
                 return event
         raise AssertionError("the stream ended")
 
@@ -154,6 +160,30 @@ async def test_a_corrected_fill_costs_what_it_is_now(house: House) -> None:
         assert (event.amendment.old_quantity, event.amendment.quantity) == (10, 7)
         assert await amends.stands(fill) == ("FILLED", 7, 7 * 1999)
         assert await amends.owns() == (CASH - 7 * 1999, SHARES + 7)
+
+
+async def test_a_correction_is_corrected_and_busted_to_the_cent_with_all_books_alike(
+    house: House,
+) -> None:
+    async with a_scene(house) as amends:
+        fill = await amends.fill(BUY, 10)
+
+        first = await amends.correct(fill, 7, 1999)
+        second = await amends.correct(fill, 9, 1998, named=first)
+        third = await amends.correct(fill, 8, 2001, named=second)
+        told = [await amends.told(fill, CORRECTED, called=id_) for id_ in (first, second, third)]
+
+        assert [each.amendment.old_quantity for each in told] == [10, 7, 9]
+        assert [each.amendment.execution_id for each in told] == [fill.execution.execution_id] * 3
+        assert await amends.stands(fill) == ("FILLED", 8, 8 * 2001)
+        assert await amends.owns() == (CASH - 8 * 2001, SHARES + 8)
+        await amends.agree()
+
+        await amends.bust(fill, named=third)
+        event = await amends.told(fill, BUSTED)
+        assert (event.amendment.old_quantity, event.amendment.previous_amendment_id) == (8, third)
+        assert await amends.stands(fill) == ("FILLED", 0, 0)
+        assert await amends.owns() == (CASH, SHARES)
 
 
 async def test_a_bust_of_what_was_sold_on_waits_for_an_operator_and_is_not_dropped(

@@ -112,7 +112,104 @@ async def test_what_cannot_be_true_of_a_fill_is_parked(scene: Scene, gateway: Ga
     ]
 
 
-async def test_a_second_amendment_of_a_fill_is_parked_for_the_same_reason_ever_again_and_kept(
+def chain(filled: market.ExecutionReport) -> list[market.ExecutionReport]:
+    """It was 60, then 50 at another price, and then it never was."""
+    first = correct(filled, 60, PRICE)
+    first.exec_id = f"first-{filled.exec_id}"
+    second = correct(first, 50, PRICE - 1)
+    second.exec_id = f"second-{filled.exec_id}"
+    return [first, second, bust(second)]
+
+
+@pytest.mark.parametrize("is_together", [True, False])
+async def test_each_amendment_goes_on_from_the_one_that_it_names(
+    scene: Scene, gateway: Gateway, is_together: bool
+) -> None:
+    trade_id, filled = await a_filled_order(scene, gateway)
+    reports = chain(filled)
+
+    if is_together:
+        scene.venue.say(*reports)
+    else:
+        for number, report in enumerate(reports, start=3):
+            scene.venue.say(report)
+            await told(scene, trade_id, number)
+
+    await told(scene, trade_id, 5)
+    first, second, last = scene.execution.told(trade_id)[2:]
+    fill_id = filled.exec_id
+    assert (first.corrected.execution_id, first.corrected.previous_amendment_id) == (fill_id, "")
+    assert second.corrected.execution_id == last.busted.execution_id == fill_id
+    assert second.corrected.previous_amendment_id == first.corrected.correction_id
+    assert last.busted.previous_amendment_id == second.corrected.correction_id
+    assert (second.corrected.old_quantity, second.corrected.old_price_micros) == (60, PRICE)
+    assert (last.busted.quantity, last.busted.price_micros) == (50, PRICE - 1)
+    [status] = await gateway.orders(trade_id)
+    assert status.filled_quantity == 0
+    assert scene.rows("SELECT FROM parked_report") == []
+
+
+async def test_what_was_amended_by_another_or_busted_is_not_amended_again(
+    scene: Scene, gateway: Gateway
+) -> None:
+    trade_id, filled = await a_filled_order(scene, gateway)
+    first, second, last = chain(filled)
+    last.exec_id = f"last-{filled.exec_id}"
+    scene.venue.say(first, second)
+
+    scene.venue.say(correct(filled, 1, PRICE), bust(first), last, bust(last), bust(second))
+
+    assert await parked(scene, 4) == [
+        "AMENDED_TWICE",
+        "AMENDED_TWICE",
+        "AMENDED_WHEN_BUSTED",
+        "AMENDED_TWICE",
+    ]
+    await told(scene, trade_id, 5)
+
+
+async def test_an_amendment_that_comes_before_the_one_it_names_waits_for_it(
+    scene: Scene, gateway: Gateway, desk: Desk
+) -> None:
+    trade_id, filled = await a_filled_order(scene, gateway)
+    first, second, _ = chain(filled)
+    scene.venue.say(second)
+    assert await parked(scene, 1) == ["UNKNOWN_EXECUTION"]
+
+    scene.venue.say(first)
+    await told(scene, trade_id, 3)
+    [case] = await desk.parked()
+    await desk.retry(case.report_seq)
+
+    corrected = (await told(scene, trade_id, 4)).corrected
+    assert (corrected.quantity, corrected.previous_amendment_id) == (50, first.exec_id)
+
+
+@pytest.mark.parametrize("is_together", [True, False])
+async def test_a_name_that_a_fill_has_already_stays_that_fill_s(
+    scene: Scene, gateway: Gateway, is_together: bool
+) -> None:
+    scene.venue.answer = lambda order: [accept(order), fill(order, 40), fill(order, 60, so_far=40)]
+    order = an_order()
+    await gateway.submit(order)
+    await told(scene, order.trade_id, 3)
+    first, second = scene.venue.reports[-2:]
+    alike = correct(second, 50, PRICE)
+    alike.exec_id = first.exec_id
+
+    if is_together:
+        scene.venue.say(alike, bust(first))
+    else:
+        scene.venue.say(alike)
+        await told(scene, order.trade_id, 4)
+        scene.venue.say(bust(first))
+
+    busted = (await told(scene, order.trade_id, 5)).busted
+    assert (busted.execution_id, busted.previous_amendment_id) == (first.exec_id, "")
+    assert scene.rows("SELECT FROM parked_report") == []
+
+
+async def test_a_stale_amendment_is_parked_for_the_same_reason_ever_again_and_kept(
     scene: Scene, gateway: Gateway, desk: Desk
 ) -> None:
     trade_id, filled = await a_filled_order(scene, gateway)
@@ -152,8 +249,13 @@ async def test_a_fill_and_its_bust_survive_the_gateway_and_are_judged_once(scene
         scene.execution.cannot_book.clear()
         corrected = (await told(scene, trade_id, 3)).corrected
         assert (corrected.quantity, corrected.old_quantity) == (60, 100)
+        correction = scene.venue.reports[-1]
         scene.venue.say(bust(filled))
         assert await parked(scene, 1) == ["AMENDED_TWICE"]
+    async with scene.gateway():
+        scene.venue.say(bust(correction))
+        busted = (await told(scene, trade_id, 4)).busted
+        assert (busted.execution_id, busted.quantity) == (filled.exec_id, 60)
 
 
 async def test_what_execution_refuses_is_parked_and_told_with_each_retry(

@@ -93,3 +93,24 @@ async def test_amendments_are_told_as_the_venue_reported_them_the_parked_one_too
     assert (one.trade_id, one.customer_id) == (first.client_order_id, "alice")
     assert (one.symbol, one.side) == ("AAPL", 1)
     assert one.amended_at == said[0].transact_time
+
+
+async def test_amendments_of_amendments_are_told_of_their_fill_the_parked_ones_too(
+    scene: Scene, gateway: Gateway
+) -> None:
+    order = an_order()
+    await gateway.submit(order)
+    await until(lambda: scene.execution.is_filled(order.trade_id))
+    filled = scene.venue.reports[-1]
+    scene.venue.say(correct(filled, 60, PRICE))
+    correction = scene.venue.reports[-1]
+    unknown = bust(filled, exec_ref_id="nobody's")
+    scene.venue.say(correct(correction, 50, PRICE), bust(correction), bust(filled), unknown)
+    await until(lambda: len(scene.rows("SELECT FROM parked_report")) == 3)
+
+    told = (await page(gateway)).amendments
+
+    of_fill = [filled.exec_id] * 4
+    assert [each.execution_id for each in told] == [*of_fill, "nobody's"]
+    assert [each.is_parked for each in told] == [False, False, True, True, True]
+    assert list((await page(gateway, told[0].report_seq)).amendments) == list(told[1:])

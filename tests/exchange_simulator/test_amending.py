@@ -1,5 +1,6 @@
-"""Fills that the operator busts or corrects: once, told on the session, kept for ever."""
+"""Fills that the operator busts or corrects: told on the session, kept for ever."""
 
+from collections.abc import Awaitable
 from typing import Any
 
 import grpc
@@ -123,12 +124,43 @@ async def test_an_order_that_still_works_keeps_its_fills(
     assert refused.value.code() is grpc.StatusCode.FAILED_PRECONDITION
 
 
-async def test_a_fill_is_amended_once(exchange: Exchange, member: Member) -> None:
-    fill = await a_fill(member)
-    await correct(exchange, fill.exec_id, quantity=4)
+async def refusal(asked: Awaitable[pb.ExecutionReport]) -> str:
     with pytest.raises(grpc.aio.AioRpcError) as refused:
-        await bust(exchange, fill.exec_id)
+        await asked
     assert refused.value.code() is grpc.StatusCode.FAILED_PRECONDITION
+    return str(refused.value.trailing_metadata())
+
+
+async def test_a_corrected_fill_is_corrected_and_busted_by_the_name_of_its_latest_correction(
+    exchange: Exchange, member: Member
+) -> None:
+    fill = await a_fill(member)
+    first = await correct(exchange, fill.exec_id, quantity=4, price_micros=3 * DOLLAR)
+
+    second, again = [await correct(exchange, first.exec_id, quantity=6) for _ in range(2)]
+    last = await bust(exchange, second.exec_id)
+
+    assert second == again
+    assert (first.exec_ref_id, first.first_exec_id) == (fill.exec_id, "")
+    assert (second.exec_ref_id, second.first_exec_id) == (first.exec_id, fill.exec_id)
+    assert (second.last_quantity, second.last_price_micros) == (6, 3 * DOLLAR)
+    assert (last.exec_ref_id, last.first_exec_id) == (second.exec_id, fill.exec_id)
+    assert (last.last_quantity, last.last_price_micros) == (6, 3 * DOLLAR)
+    assert [each.cumulative_quantity for each in (first, second, last)] == [4, 6, 0]
+    await told(member, last)
+    [standing] = await exchange.standings(pb.NewOrder(client_order_id=fill.client_order_id))
+    assert standing.cumulative_quantity == 0
+
+
+async def test_each_is_amended_once_and_what_was_busted_never_again(
+    exchange: Exchange, member: Member
+) -> None:
+    fill = await a_fill(member)
+    first = await correct(exchange, fill.exec_id, quantity=4)
+    assert "EXECUTION_AMENDED" in await refusal(bust(exchange, fill.exec_id))
+    last = await bust(exchange, first.exec_id)
+    assert "EXECUTION_AMENDED" in await refusal(correct(exchange, first.exec_id, quantity=3))
+    assert "EXECUTION_AMENDED" in await refusal(bust(exchange, last.exec_id))
 
 
 async def test_a_member_that_is_away_hears_of_it_at_its_next_logon(exchange: Exchange) -> None:

@@ -63,6 +63,31 @@ async def test_a_correction_has_the_terms_of_now(desk: Desk) -> None:
     assert desk.order.rows[trade_id].amended[0].quantity == 60
 
 
+async def test_what_amends_an_amendment_names_it_at_the_ledger_and_of_the_trade(
+    desk: Desk,
+) -> None:
+    worker = await desk.start_leader(hears_nudges=False)
+    trade_id = await submitted(desk, worker)
+    fill = desk.fill(trade_id)
+    corrected = pb.Report.Corrected(
+        execution_id=fill.filled.execution_id,
+        correction_id="XSIM-1-10",
+        quantity=60,
+        price_micros=PRICE_MICROS,
+        previous_amendment_id="XSIM-1-9",
+    )
+    bust = busted(desk, fill)
+    bust.busted.bust_id, bust.busted.previous_amendment_id = "XSIM-1-11", "XSIM-1-10"
+
+    await desk.deliver(worker, fill, desk.report(trade_id, corrected=corrected), bust)
+
+    names = ["XSIM-1-9", "XSIM-1-10"]
+    booked = desk.ledger.corrected.values()
+    assert [each.previous_correction_id for each in booked] == names
+    told = desk.order.rows[trade_id].amended
+    assert [each.previous_amendment_id for each in told] == names
+
+
 async def test_what_the_ledger_refuses_is_not_told_of_the_trade_and_asked_anew_at_a_retry(
     desk: Desk,
 ) -> None:

@@ -118,6 +118,22 @@ def test_an_amendment_that_the_gateway_has_twice_is_a_duplicate() -> None:
     assert classes([*amended(BUST), again, told_twice]) == []
 
 
+@pytest.mark.parametrize("later", [BUST, {"shares": 7, "cash_micros": -9}])
+def test_an_amendment_of_an_amendment_counts_with_all_before_it(later: dict[str, int]) -> None:
+    second = {"amendment_id": "a-2", "position": 10, **later}
+    told = [amendment(source, **second) for source in (VENUE, GATEWAY, ORDER)]
+    change = {name: later[name] - CORRECTED[name] for name in later}
+    at_ledger = amendment(LEDGER, **(second | change))
+    assert classes([*amended(CORRECTED), *told, at_ledger]) == []
+    assert classes([*amended(CORRECTED), *told]) == ["AMENDMENT_MISSING_AT_LEDGER"]
+    wrong = amendment(LEDGER, **(second | change | {"cash_micros": 1}))
+    assert classes([*amended(CORRECTED), *told, wrong]) == ["AMENDMENT_ALTERED_AT_LEDGER"]
+    without_first = [each for each in told if each.source is not ORDER]
+    assert classes([*amended(CORRECTED), *without_first, at_ledger]) == [
+        "AMENDMENT_MISSING_AT_ORDER"
+    ]
+
+
 @pytest.mark.parametrize("terms", [BUST, CORRECTED])
 def test_a_second_amendment_that_the_gateway_keeps_parked_got_no_further(
     terms: dict[str, int],

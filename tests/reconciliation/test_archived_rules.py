@@ -75,6 +75,28 @@ def test_an_amendment_that_was_archived_too_is_there(terms: dict[str, int]) -> N
     assert classes([*found, asked_anew]) == []
 
 
+@pytest.mark.parametrize("terms", [BUST, {"shares": 9, "cash_micros": -1}])
+@pytest.mark.parametrize("archived", [1, 2])
+def test_an_amendment_of_one_that_was_archived_too_is_there(
+    terms: dict[str, int], archived: int
+) -> None:
+    second = {"amendment_id": "b-2", "position": 3}
+    found = [*told(), *amended(LESS, *RECORDS)]
+    found += [but(each, **second) for each in amended(terms, *RECORDS)]
+    moved = [
+        booked(-3, 300_000_000, amendment_id="b-1"),
+        booked(
+            terms["shares"] - 7,
+            terms["cash_micros"] + 700_000_000,
+            amendment_id="b-2",
+            position=3,
+        ),
+    ]
+    gone = [*map(as_archived, moved[:archived]), *moved[archived:]]
+    assert classes([*found, *gone]) == []
+    assert classes([*found, gone[0]]) == ["AMENDMENT_MISSING_AT_LEDGER"]
+
+
 def test_an_archived_amendment_that_the_venue_never_told_is_extra() -> None:
     extra = as_archived(booked(-10, 1_000_000_000, amendment_id="b-1"))
     assert classes([*told(), extra]) == ["AMENDMENT_EXTRA_AT_LEDGER"]

@@ -110,7 +110,12 @@ async def test_a_busy_honest_run_gives_no_break(scene: Scene) -> None:
 async def test_busts_and_corrections_of_an_honest_house_give_no_break(scene: Scene) -> None:
     fills = await asyncio.gather(*(scene.a_fill(f"amended-{number}") for number in range(6)))
     await asyncio.gather(*(scene.bust(fill.execution_id) for fill in fills[::2]))
-    await asyncio.gather(*(scene.correct(fill.execution_id, 3) for fill in fills[1::2]))
+
+    async def correct_twice_and_bust(execution_id: str) -> None:
+        once = await scene.correct(execution_id, 3)
+        await scene.bust(await scene.correct(once, 5))
+
+    await asyncio.gather(*(correct_twice_and_bust(fill.execution_id) for fill in fills[1::2]))
     await scene.compared()
 
     told = scene.change(
@@ -120,7 +125,7 @@ async def test_busts_and_corrections_of_an_honest_house_give_no_break(scene: Sce
         " WHERE execution_id = ANY(%s) GROUP BY source ORDER BY source",
         [fill.execution_id for fill in fills],
     )
-    assert told == [(source, len(fills), len(fills)) for source in range(1, 5)]
+    assert told == [(source, len(fills), 3 + 3 * 3) for source in range(1, 5)]
     assert await all_breaks(scene) == []
 
 

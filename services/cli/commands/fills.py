@@ -11,7 +11,11 @@ from services.cli.settings import settings
 app = typer.Typer(no_args_is_help=True, help="Bust and correct fills of the simulated exchange.")
 
 ExecutionId = Annotated[
-    str, typer.Argument(metavar="EXECUTION_ID", help="As the trade shows it; without XSIM/.")
+    str,
+    typer.Argument(
+        metavar="EXECUTION_ID",
+        help="As the trade shows it, its latest correction's if it has one; without XSIM/.",
+    ),
 ]
 
 

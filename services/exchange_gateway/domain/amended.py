@@ -17,7 +17,10 @@ Fills = Mapping[tuple[str, str], Fill]
 
 
 def amended_by(report: Report, fills: Fills) -> Fill:
-    """The fill that a report busts or corrects, among those of orders. Raises Impossible."""
+    """The fill that a report busts or corrects, among those of orders, as it stands.
+
+    A fill that was corrected goes by the name of its latest correction. Raises Impossible.
+    """
     fill = fills.get((report.trade_id, report.amends))
     if fill is None:
         detail = f"execution {report.amends!r} of this order was never told"
@@ -25,7 +28,17 @@ def amended_by(report: Report, fills: Fills) -> Fill:
     if fill.amended_by_seq is not None:
         detail = f"it was amended before, by report {fill.amended_by_seq}"
         raise Impossible(Breach.AMENDED_TWICE, detail)
+    if fill.is_busted:
+        detail = f"{report.amends!r} said that execution {fill.first_id!r} never was"
+        raise Impossible(Breach.AMENDED_WHEN_BUSTED, detail)
     return fill
+
+
+def as_amended(report: Report, fill: Fill) -> Fill:
+    """What the fill is by that report."""
+    is_busted = report.kind == Kind.BUSTED
+    first_id = fill.first_id or report.amends
+    return Fill(report.quantity, report.price_micros, first_id=first_id, is_busted=is_busted)
 
 
 def amend(standing: Standing, report: Report, fill: Fill) -> Standing:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
-from services.exchange_gateway.domain.amended import amend, amended_by
+from services.exchange_gateway.domain.amended import amend, amended_by, as_amended
 from services.exchange_gateway.domain.orders import State
 from services.exchange_gateway.domain.replaced import asked_by, revise
 from services.exchange_gateway.domain.replaces import Asked
@@ -42,7 +42,8 @@ class Past:
     """What is stored from before, as far as it bears on the reports to be judged.
 
     `executions` are the ids of fills that counted, by order; `asked` the replaces by the number of
-    each command that carried them; `fills` executions that are amended, by order and id.
+    each command that carried them; `fills` executions that are amended, and amendments that are in
+    their turn, by order and id.
     """
 
     executions: Mapping[str, Set[str]] = field(default_factory=dict)
@@ -64,7 +65,7 @@ def replaces_wanted(reports: Sequence[Report]) -> Sequence[int]:
 
 
 def fills_wanted(reports: Sequence[Report]) -> Sequence[tuple[str, str]]:
-    """The executions that `reports` amend, by order and id."""
+    """The executions, or amendments of them, that `reports` amend, by order and id."""
     return sorted({(r.trade_id, r.amends) for r in reports if r.kind in AMENDMENTS})
 
 
@@ -160,6 +161,8 @@ class _Court:
         fill = amended_by(report, self._fills)
         self._keep(amend(before, report, fill))
         self._fills[name] = replace(fill, amended_by_seq=seq)
+        # An id that was another's before stays that one's.
+        self._fills.setdefault((report.trade_id, report.execution_id), as_amended(report, fill))
         self.amended.append(Amended(*name, seq, fill))
         return Delivery(seq, report, before.customer_id, amended=fill)
 

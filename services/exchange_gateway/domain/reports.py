@@ -47,6 +47,7 @@ class Breach(StrEnum):
     REPLACED_WHEN_ENDED = "REPLACED_WHEN_ENDED"
     UNKNOWN_EXECUTION = "UNKNOWN_EXECUTION"
     AMENDED_TWICE = "AMENDED_TWICE"
+    AMENDED_WHEN_BUSTED = "AMENDED_WHEN_BUSTED"
     AMENDED_DIFFERENTLY = "AMENDED_DIFFERENTLY"
     REFUSED_BY_EXECUTION = "REFUSED_BY_EXECUTION"
 
@@ -56,7 +57,8 @@ class Report(msgspec.Struct, frozen=True, gc=False):
 
     Quantities are whole shares, prices micros per share, times nanoseconds since 1970 UTC.
     `command_seq` is the number of the command that it answers, 0: none. `revision`: the terms of an
-    order that was replaced. `amends`: the id of the execution that is busted or corrected.
+    order that was replaced. `amends`: the id of the execution that is busted or corrected,
+    or of the correction of it that is in its turn.
     """
 
     venue_seq: int
@@ -79,11 +81,17 @@ class Report(msgspec.Struct, frozen=True, gc=False):
 
 
 class Fill(msgspec.Struct, frozen=True, gc=False):
-    """An execution as it was told. `amended_by_seq`: what busted or corrected it; None: nothing."""
+    """An execution as it was told, or what an amendment of it said that it is.
+
+    `amended_by_seq`: what busted or corrected that; None: nothing. `first_id`: the execution's own
+    id where this is an amendment of it, else empty.
+    """
 
     quantity: int
     price_micros: int
     amended_by_seq: int | None = None
+    first_id: str = ""
+    is_busted: bool = False
 
 
 class Standing(msgspec.Struct, frozen=True, gc=False):
@@ -155,7 +163,7 @@ def as_accepted_before(report: Report) -> Report:
 
 
 class Amended(msgspec.Struct, frozen=True, gc=False):
-    """An execution of an order that report `seq` busts or corrects, as it was."""
+    """An execution of an order, or an amendment of one, that report `seq` amends, as it was."""
 
     trade_id: str
     execution_id: str

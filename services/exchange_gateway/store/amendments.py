@@ -1,28 +1,41 @@
-"""Executions that the venue amended, and those it may amend."""
+"""Executions that the venue amended, amendments among them, and those it may amend."""
 
 from collections.abc import Callable, Sequence
 
 import psycopg
 
-from services.exchange_gateway.domain import Amended, Fill, Report, Standing
+from services.exchange_gateway.domain import Amended, Fill, Kind, Report, Standing
 from services.exchange_gateway.store.progress import Seat
 
+# Fills come last, and so have their names.
 _FIND = """
-SELECT r.trade_id::text, r.execution_id, a.seq, r.raw
+SELECT r.trade_id::text, r.execution_id, n.seq, r.raw,
+    coalesce(a.first_execution_id, a.execution_id) AS first_id
+FROM amended_execution a
+JOIN venue_report r ON r.session_id = a.session_id AND r.seq = a.seq
+LEFT JOIN amended_execution n ON n.trade_id = a.trade_id AND n.execution_id = r.execution_id
+    AND n.trade_id = ANY(%(trade_ids)b::uuid[])
+WHERE a.trade_id = ANY(%(trade_ids)b::uuid[]) AND r.execution_id = ANY(%(execution_ids)b::text[])
+    AND a.session_id = %(session_id)s AND a.seq < %(before)s
+UNION ALL
+SELECT r.trade_id::text, r.execution_id, a.seq, r.raw, NULL
 FROM venue_report r
 LEFT JOIN parked_report p ON p.session_id = r.session_id AND p.seq = r.seq AND p.state <> 2
 LEFT JOIN amended_execution a ON a.trade_id = r.trade_id AND a.execution_id = r.execution_id
     AND a.trade_id = ANY(%(trade_ids)b::uuid[])
 WHERE r.trade_id = ANY(%(trade_ids)b::uuid[]) AND r.execution_id = ANY(%(execution_ids)b::text[])
     AND r.kind = 2 AND r.session_id = %(session_id)s AND r.seq < %(before)s AND p.seq IS NULL
+ORDER BY first_id NULLS LAST
 """
 
 _KEEP = """
-INSERT INTO amended_execution (trade_id, execution_id, session_id, seq, quantity, price_micros)
-SELECT i.trade_id, i.execution_id, %(session_id)s, i.seq, i.quantity, i.price_micros
+INSERT INTO amended_execution (trade_id, execution_id, session_id, seq, quantity, price_micros,
+    first_execution_id)
+SELECT i.trade_id, i.execution_id, %(session_id)s, i.seq, i.quantity, i.price_micros,
+    nullif(i.first_id, '')
 FROM unnest(%(trade_ids)b::uuid[], %(execution_ids)b::text[], %(seqs)b::bigint[],
-            %(quantities)b::bigint[], %(prices)b::bigint[])
-AS i (trade_id, execution_id, seq, quantity, price_micros)
+            %(quantities)b::bigint[], %(prices)b::bigint[], %(first_ids)b::text[])
+AS i (trade_id, execution_id, seq, quantity, price_micros, first_id)
 """
 
 _TAKE_BACK = """
@@ -49,7 +62,9 @@ class AmendmentStore:
         before: int,
         decode: Callable[[bytes], Report],
     ) -> dict[tuple[str, str], Fill]:
-        """Executions by order and id, told in reports numbered lower than `before` that count."""
+        """Executions and amendments of them by order and id, told in reports numbered lower than
+        `before` that count.
+        """
         cursor = await self._connection.execute(
             _FIND,
             {
@@ -61,9 +76,15 @@ class AmendmentStore:
             binary=True,
         )
         found = {}
-        for trade_id, execution_id, amended_by_seq, raw in await cursor.fetchall():
+        for trade_id, execution_id, amended_by_seq, raw, first_id in await cursor.fetchall():
             said = decode(raw)
-            found[trade_id, execution_id] = Fill(said.quantity, said.price_micros, amended_by_seq)
+            found[trade_id, execution_id] = Fill(
+                said.quantity,
+                said.price_micros,
+                amended_by_seq,
+                first_id or "",
+                said.kind == Kind.BUSTED,
+            )
         return found
 
     async def keep(self, amended: Sequence[Amended], standings: Sequence[Standing]) -> None:
@@ -77,6 +98,7 @@ class AmendmentStore:
                 "seqs": [one.seq for one in amended],
                 "quantities": [one.fill.quantity for one in amended],
                 "prices": [one.fill.price_micros for one in amended],
+                "first_ids": [one.fill.first_id for one in amended],
             },
         )
         await self._connection.execute(

@@ -18,7 +18,7 @@ SELECT r.seq, r.raw, coalesce(o.customer_id, ''), coalesce(o.filled_by_seq = r.s
            WHERE v.trade_id = o.trade_id AND v.is_done AND v.since_seq > r.seq
            ORDER BY v.since_seq LIMIT 1) END, o.limit_price_micros, 0),
        coalesce(a.replace_id::text, ''), coalesce(a.filled_quantity, 0),
-       e.quantity, e.price_micros,
+       e.quantity, e.price_micros, coalesce(e.first_execution_id, ''),
        (SELECT count(*) FROM operator_action x
         WHERE x.report_seq = r.seq AND x.action = 'RETRY_REPORT' AND p.seq IS NOT NULL),
        coalesce(o.held = 2, false)
@@ -64,8 +64,10 @@ class DeliveryStore:
         return [self._delivery(*row) for row in await cursor.fetchall()]
 
     def _delivery(self, seq: int, raw: bytes, *rest: Any) -> Delivery:
-        *known, quantity, price_micros, retries, was_held = rest
-        amended = Fill(quantity, price_micros) if quantity is not None else None
+        *known, quantity, price_micros, first_id, retries, was_held = rest
+        amended = None
+        if quantity is not None:
+            amended = Fill(quantity, price_micros, first_id=first_id)
         report = self._decode(raw)
         delivery = Delivery(seq, as_accepted_before(report) if was_held else report, *known)
         return replace(delivery, amended=amended, retries=retries)

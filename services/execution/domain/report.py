@@ -78,7 +78,8 @@ class ReplaceRejected:
 class Amended:
     """A fill has this quantity and price from now on; 0 of both: it never was.
 
-    `retries`: how often an operator had the report judged again.
+    `retries`: how often an operator had the report judged again. `previous_id`: the amendment of
+    the fill before this one; empty: there was none.
     """
 
     execution_id: str
@@ -88,6 +89,7 @@ class Amended:
     at_nanos: int
     reason_text: str
     retries: int
+    previous_id: str = ""
 
     @property
     def correction_id(self) -> str:

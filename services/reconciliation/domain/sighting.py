@@ -42,10 +42,10 @@ class Sighting(msgspec.Struct, frozen=True, gc=False):
 
     `is_fill`: False for what the ledger is corrected by, for a report the gateway laid aside, and
     for what a source says that the execution is instead. A transfer of the ledger that touches
-    several customers or symbols is several `part`s; at the order service an amendment, which may
-    stand at the place of the fill itself, is one. `amendment_id`: the venue's id of the bust or
-    correction that this is; empty: it is none. `is_archived`: what the ledger moved for it is not
-    told any more, nor whose it was.
+    several customers or symbols is several `part`s; at the order service the amendments of a fill,
+    which may stand at its place, are its first, its second, and so on. `amendment_id`: the venue's
+    id of the bust or correction that this is; empty: it is none. `is_archived`: what the ledger
+    moved for it is not told any more, nor whose it was.
     """
 
     source: Source
