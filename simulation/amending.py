@@ -44,20 +44,25 @@ class Amending:
         channel: Any = network.channel(ADDRESSES["gateway"])
         self._gateway = gateway_grpc.ExchangeGatewayServiceStub(channel)
         self._amended: list[str] = []
+        self._corrected: list[tuple[str, int, int]] = []  # by what said so, as they are now
 
     async def amend(self) -> None:
-        """Now and then a fill of an order that has ended never was, or was another."""
+        """Now and then a fill of an order that has ended never was, or was another, and another."""
         try:
             for _ in range(_MOST_LOOKS):
                 await self._world.pause(*_LOOK_SECONDS)
+                if self._corrected and self._world.toss():
+                    await self._amend(*self._corrected.pop())
+                    continue
                 fills = self._databases["exchange_simulator"].rows(_OF_ENDED, self._amended)
                 if fills and len(self._amended) < _MOST:
-                    await self._amend(*self._world.choice(fills))
+                    fill = self._world.choice(fills)
+                    self._amended.append(fill[0])
+                    await self._amend(*fill)
         except Violation as violation:
             self._world.broken(violation)
 
     async def _amend(self, exec_id: str, quantity: int, price_micros: int) -> None:
-        self._amended.append(exec_id)
         if self._world.toss():
             bust = control_pb.BustExecutionRequest(exec_id=exec_id, reason_text="an error")
             await self._street.insist("operator", self._street.control.BustExecution, bust)
@@ -68,7 +73,12 @@ class Amending:
             price_micros=price_micros + self._world.choice((-3, -1, 0, 2)) * _CENT,
             reason_text="a typo",
         )
-        await self._street.insist("operator", self._street.control.CorrectExecution, correction)
+        told = await self._street.insist(
+            "operator", self._street.control.CorrectExecution, correction
+        )
+        report = told.report
+        now = report.exec_id, report.last_quantity, report.last_price_micros
+        self._corrected.append(now)
 
     async def settle(self) -> None:
         """What the books refused for want of cash or shares is judged again, once paid in."""

@@ -78,6 +78,8 @@ EXPECTED_CODES = frozenset(
         "amendment parked, then booked",
         "fill busted",
         "fill corrected",
+        "correction busted",
+        "correction corrected",
         "held stop triggered",
         "ApplyOutcomes CODE_APPLIED",
         "ApplyOutcomes CODE_REPEATED",

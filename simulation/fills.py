@@ -49,12 +49,12 @@ class Told:
     """All that the exchange said of fills, by the ids it gave them."""
 
     fills: Mapping[str, Fill]
-    amended: Mapping[str, Amended]
+    amended: Mapping[str, Sequence[Amended]]  # in the order told, each after the one before it
 
     def right(self, exec_id: str) -> tuple[int, int]:
         """Quantity and price as they are in the end."""
-        now = self.amended.get(exec_id) or self.fills[exec_id]
-        return now.quantity, now.price_micros
+        line: list[Fill | Amended] = [self.fills[exec_id], *self.amended.get(exec_id, ())]
+        return line[-1].quantity, line[-1].price_micros
 
     def of_trades(self) -> Mapping[str, list[tuple[int, int]]]:
         """What is right of each trade's fills."""
@@ -65,8 +65,10 @@ class Told:
 
 
 def told_by(exchange: Database) -> Told:
-    """All fills of members, and what became of them. Raises Violation: amended twice."""
-    fills, amended = {}, {}
+    """All fills of members, and what became of them. Raises Violation: the same amended twice."""
+    fills: dict[str, Fill] = {}
+    amended: dict[str, list[Amended]] = defaultdict(list)
+    latest: dict[str, str] = {}  # by which report a fill is what it is: which fill
     for exec_type, body in exchange.rows(
         "SELECT exec_type, body FROM report WHERE exec_type = ANY (%s) ORDER BY report_seq",
         [_TRADE, _BUST, _CORRECT],
@@ -77,17 +79,24 @@ def told_by(exchange: Database) -> Told:
             is_buy = report.side == _BUY
             fill = Fill(report.client_order_id, report.symbol, is_buy, *terms)
             fills[report.exec_id] = fill
+            latest[report.exec_id] = report.exec_id
             continue
         named = report.exec_ref_id
-        _must("I5", named not in amended, f"{named} is amended twice")
-        amended[named] = Amended(report.exec_id, *((0, 0) if exec_type == _BUST else terms))
+        _must("I5", named in latest, f"{named} is amended twice, or after it was busted")
+        exec_id = latest.pop(named)
+        amended[exec_id].append(Amended(report.exec_id, *((0, 0) if exec_type == _BUST else terms)))
+        if exec_type == _CORRECT:
+            latest[report.exec_id] = exec_id
     return Told(fills, amended)
 
 
 def count(told: Told, codes: Counter[str]) -> None:
     """For the coverage."""
-    for amended in told.amended.values():
-        codes["fill corrected" if amended.quantity else "fill busted"] += 1
+    for line in told.amended.values():
+        codes["fill corrected"] += sum(1 for each in line if each.quantity)
+        codes["fill busted"] += sum(1 for each in line if not each.quantity)
+        codes["correction corrected"] += sum(1 for each in line[1:] if each.quantity)
+        codes["correction busted"] += sum(1 for each in line[1:] if not each.quantity)
 
 
 def check_fills(told: Told, order: Database, ledger: Database, gateway: Database) -> None:
@@ -97,10 +106,15 @@ def check_fills(told: Told, order: Database, ledger: Database, gateway: Database
         order, "SELECT execution_id, trade_id::text, quantity, price_micros FROM execution"
     )
     _must("I5", kept == fills, f"the trades' fills {kept} are not the venue's {fills}")
-    amended = {x: (a.amendment_id, a.quantity, a.price_micros) for x, a in told.amended.items()}
+    amended = {
+        each.amendment_id: (exec_id, number, each.quantity, each.price_micros)
+        for exec_id, line in told.amended.items()
+        for number, each in enumerate(line, start=1)
+    }
     kept = _by_id(
         order,
-        "SELECT execution_id, amendment_id, quantity, price_micros FROM execution_amendment",
+        "SELECT amendment_id, execution_id, number, quantity, price_micros"
+        " FROM execution_amendment",
     )
     _must("I5", kept == amended, f"the trades' amendments {kept} are not the venue's {amended}")
     counted = dict(
@@ -124,27 +138,28 @@ def check_booked_first(order: Database, ledger: Database) -> None:
 
 
 def _check_booked(told: Told, ledger: Database) -> None:
-    """One posting of each fill, one of each amendment, and both come to what is right."""
+    """One posting of each fill, one of each amendment, and each comes to what is right by then."""
     booked: dict[tuple[str, str], list[Change]] = defaultdict(list)
     for kind, exec_id, shares, micros in ledger.rows(
-        "SELECT t.kind::text, split_part(coalesce(x.reference, t.reference), '/', 2),"
+        "SELECT t.kind::text, split_part(t.reference, '/', 2),"
         " coalesce(sum(e.amount) FILTER (WHERE a.asset <> 'USD'), 0)::bigint,"
         " coalesce(sum(e.amount) FILTER (WHERE a.asset = 'USD'), 0)::bigint"
         " FROM transfer t JOIN entry e ON e.transfer_seq = t.seq"
-        " JOIN account a ON a.id = e.account_id LEFT JOIN transfer x ON x.id = t.reverses"
+        " JOIN account a ON a.id = e.account_id"
         " WHERE t.kind IN ('execution', 'bust', 'correction') AND t.reason = 0 AND a.has_floor"
-        " GROUP BY t.seq, t.kind, t.reference, x.reference"
+        " GROUP BY t.seq, t.kind, t.reference"
     ):
         booked[kind, exec_id].append((shares, micros))
     expected: dict[tuple[str, str], list[Change]] = {}
     for exec_id, fill in told.fills.items():
-        first = fill.change(fill.quantity, fill.price_micros)
-        expected["execution", exec_id] = [first]
-        if exec_id in told.amended:
-            quantity, price_micros = told.right(exec_id)
-            shares, micros = fill.change(quantity, price_micros)
-            kind = "correction" if quantity else "bust"
-            expected[kind, exec_id] = [(shares - first[0], micros - first[1])]
+        before = fill.change(fill.quantity, fill.price_micros)
+        expected["execution", exec_id] = [before]
+        for each in told.amended.get(exec_id, ()):
+            after = fill.change(each.quantity, each.price_micros)
+            kind = "correction" if each.quantity else "bust"
+            change = after[0] - before[0], after[1] - before[1]
+            expected[kind, each.amendment_id] = [change]
+            before = after
     _must("I5", booked == expected, f"{_differing(booked, expected)} is booked, else than told")
 
 

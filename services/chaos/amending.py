@@ -15,6 +15,7 @@ from services.chaos.neighbours import Operator, Refused, insist
 from services.chaos.store import Away, Databases
 
 _EVERY_SECONDS = (1.0, 4.0)
+_AGAIN = 0.3  # of all amendments are of what was corrected before
 _CENT = 10_000
 
 
@@ -27,6 +28,7 @@ class Amending:
         self._databases = databases
         self._rng = rng
         self._amended: set[str] = set()
+        self._corrected: list[Fill] = []  # as they are now, by the names of their corrections
         self._has_stopped = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -44,6 +46,9 @@ class Amending:
     async def _amend_on(self) -> None:
         while not await self._rests(self._rng.uniform(*_EVERY_SECONDS)):
             with contextlib.suppress(Away, Refused):
+                if self._corrected and self._rng.random() < _AGAIN:
+                    await self._amend(self._corrected.pop())
+                    continue
                 fills = await self._databases.latest_buys()
                 fresh = [fill for fill in fills if fill.execution_id not in self._amended]
                 if fresh:
@@ -54,7 +59,10 @@ class Amending:
         quantity = self._rng.choice((0, fill.quantity, fill.quantity // 2 + 1))
         cents = self._rng.choice((-2, -1))
         now = replace(fill, quantity=quantity, price_micros=fill.price_micros + cents * _CENT)
-        self.answered.add(await insist(lambda: self._operator.amend(now)))
+        amendment_id = await insist(lambda: self._operator.amend(now))
+        self.answered.add(amendment_id)
+        if quantity:
+            self._corrected.append(replace(now, execution_id=amendment_id))
 
     async def _rests(self, seconds: float) -> bool:
         """Wait; whether it was told to stop."""

@@ -96,5 +96,6 @@ def test_a_fill_that_nobody_took_back_may_not_be_told_so() -> None:
 
 
 def test_a_fill_that_is_taken_back_twice_is_doubled() -> None:
-    again = replace(_BUSTED_STORY[-1], seq=10)
-    assert Claim.DOUBLE in _claims(replace(_BUSTED, events={ALICE: [*_BUSTED_STORY, again]}))
+    for amendment in (BUST, Amendment("B2", "E2", 0, 0)):
+        again = replace(_BUSTED_STORY[-1], seq=10, amendment=amendment)
+        assert Claim.DOUBLE in _claims(replace(_BUSTED, events={ALICE: [*_BUSTED_STORY, again]}))

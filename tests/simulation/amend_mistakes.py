@@ -41,10 +41,19 @@ def counts_as_filled() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def moves_back_the_fill_alone() -> Iterator[None]:
+    """What a fill was corrected to before is not moved back with it."""
+    moved = corrections._moved
+    with mock.patch.object(corrections, "_moved", lambda standing: moved(standing[:1])):
+        yield
+
+
 # By which promises each is found. What is undone under a new id is parked when it is asked for
 # again, and stays so.
 MISTAKES: Mapping[Callable[[], AbstractContextManager[None]], tuple[str, ...]] = {
     under_a_new_id: ("I5", "I9"),
     moves_nothing: ("I5", "I18"),
     counts_as_filled: ("I5", "I9", "I15"),
+    moves_back_the_fill_alone: ("I5", "I9", "I18"),
 }

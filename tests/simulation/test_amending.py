@@ -28,6 +28,8 @@ def test_what_the_exchange_takes_back_is_booked_once_whatever_goes_wrong(simulat
         met += verdict.coverage.codes
     assert met["fill busted"]
     assert met["fill corrected"]
+    assert met["correction corrected"]
+    assert met["correction busted"]
 
 
 def test_what_cannot_be_taken_back_yet_waits_and_is_booked_then(simulated: Tools) -> None:

@@ -77,7 +77,10 @@ def check_ends(events: Sequence[Event]) -> Iterator[Violation]:
 
 
 def check_fills(events: Sequence[Event]) -> Iterator[Violation]:
-    """A fill is told once and amended once, and a trade fills no more than was ordered."""
+    """A fill is told once, so is each amendment of it, and a trade fills no more than was ordered.
+
+    Each amendment goes on from the one before it, and what was busted is not amended any more.
+    """
     told: dict[str, int] = {}
     amended: set[str] = set()
     filled: dict[str, int] = defaultdict(int)
@@ -89,11 +92,13 @@ def check_fills(events: Sequence[Event]) -> Iterator[Violation]:
             told[event.fill.execution_id] = event.fill.quantity
             filled[event.trade_id] += event.fill.quantity
         if event.amendment is not None:
-            named = event.amendment.execution_id
-            if named in amended:
-                yield Violation(Claim.DOUBLE, event.trade_id, f"execution {named} is amended twice")
-            amended.add(named)
+            named, id_ = event.amendment.execution_id, event.amendment.amendment_id
+            if id_ in amended or not told.get(named):
+                words = f"execution {named} is amended twice by {id_}, or after it was busted"
+                yield Violation(Claim.DOUBLE, event.trade_id, words)
+            amended.add(id_)
             filled[event.trade_id] += event.amendment.quantity - told.get(named, 0)
+            told[named] = event.amendment.quantity
         if filled[event.trade_id] != event.filled_quantity:
             words = f"{event.filled_quantity} filled, its fills are {filled[event.trade_id]}"
             yield Violation(Claim.DOUBLE, event.trade_id, words)
