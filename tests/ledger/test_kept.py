@@ -1,5 +1,6 @@
 """A ledger signs no history but the one that goes on from the checkpoint it kept."""
 
+import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -273,14 +274,20 @@ async def test_who_stands_by_keeps_what_it_sees(
 async def test_another_key_goes_on_where_the_one_before_ended(
     ledgers: Ledgers, tmp_path: Path
 ) -> None:
+    """Also that of a ledger which stood by, and has not seen the end of the one before."""
+    stood_by = tmp_path / "other"
+    await ledgers.lived()
+    shutil.copy(ledgers.file, stood_by)
     await ledgers.lived()
     ledgers.key_file.unlink()
     SigningKey.new().write(ledgers.key_file, tmp_path / "new.pub")
-    await ledgers.lived()
-    await ledgers.lived()
-    async with ledgers.opened() as desk:
-        assert len(await on_record(desk)) == 6
-        assert (await Watch(desk).look(full=True)).invariants[7].holds
+    for place in (stood_by, ledgers.file):
+        async with ledgers.opened(checkpoint_file=str(place)) as desk:
+            await until(desk.is_ready)
+            await desk.deposit(5)
+            await sealed(desk)
+            assert checkpoint_hash(read_checkpoint(place)) == (await on_record(desk))[-1]
+            assert (await Watch(desk).look(full=True)).invariants[7].holds
 
 
 async def test_a_backup_that_is_older_than_the_checkpoint_kept_is_signed_once_that_is_laid_aside(
