@@ -7,13 +7,16 @@ run at a moment a random one does, so every order that asyncio allows is met soo
 import asyncio
 import heapq
 import random
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Executor
 from contextvars import Context
-from typing import Any
+from typing import Any, TypeVar, TypeVarTuple
 
 from simulation.process import current_process
 
 _MOST_AT_ONCE = 100_000
+_Given = TypeVarTuple("_Given")
+_Result = TypeVar("_Result")
 
 
 class StuckForEver(RuntimeError):
@@ -99,6 +102,17 @@ class SeededLoop(asyncio.BaseEventLoop):
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
         """A cancelled timer simply comes due and does nothing."""
+
+    def run_in_executor(
+        self, _: Executor | None, func: Callable[[*_Given], _Result], *args: *_Given
+    ) -> asyncio.Future[_Result]:
+        """There are no threads, which would take time that is not virtual: it is done at once."""
+        done: asyncio.Future[_Result] = self.create_future()
+        try:
+            done.set_result(func(*args))
+        except Exception as error:
+            done.set_exception(error)
+        return done
 
     def _write_to_self(self) -> None:
         """There is nobody to wake."""
