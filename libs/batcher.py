@@ -14,7 +14,8 @@ from typing import Generic, TypeVar
 import structlog
 
 from libs.admission import Admission
-from libs.refusals import Refusal, Throttled
+from libs.refusals import Refusal, Throttled, Unavailable
+from libs.tasks import is_cancelled
 from stockbroker.common.v1.reason_pb2 import Reason
 
 Item = TypeVar("Item")
@@ -171,6 +172,11 @@ class Batcher(Generic[Item, Result]):
     async def _run(self, batch: "Entries[Item, Result]") -> None:
         try:
             self._settle(batch, await self._handle([item for item, _, _ in batch]))
+        except asyncio.CancelledError:
+            if is_cancelled():
+                raise
+            cut_off = Unavailable(Reason.REASON_UNAVAILABLE, "a call was cut off")
+            self._settle(batch, [cut_off] * len(batch))
         except Exception as error:
             if len(batch) == 1 or isinstance(error, Refusal):
                 for _, parcel, place in batch:

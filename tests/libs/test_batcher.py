@@ -4,7 +4,7 @@ import contextvars
 import pytest
 
 from libs.batcher import Batcher, Pace
-from libs.refusals import NotFound, Refusal, Throttled
+from libs.refusals import NotFound, Refusal, Throttled, Unavailable
 from stockbroker.common.v1.reason_pb2 import Reason
 
 
@@ -59,6 +59,19 @@ async def test_who_gets_no_result_is_told_so_and_waits_for_nothing() -> None:
     batcher = Batcher(handle)
     results = await asyncio.gather(*map(batcher.submit, range(5)), return_exceptions=True)
     assert [isinstance(result, AssertionError) for result in results] == [False] * 3 + [True, False]
+
+
+async def test_who_waits_for_a_call_that_was_cut_off_is_told_so_and_others_go_on() -> None:
+    async def handle(items: list[int]) -> list[int]:
+        if 3 in items:
+            raise asyncio.CancelledError  # as gRPC does where a channel is closed under a call
+        return items
+
+    batcher = Batcher(handle)
+    told = await asyncio.gather(*map(batcher.submit, (2, 3)), return_exceptions=True)
+    assert [type(each) for each in told] == [Unavailable, Unavailable]
+    assert await batcher.submit(1) == 1
+    await batcher.close()
 
 
 async def test_a_refusal_among_the_results_reaches_its_submitter_alone() -> None:
