@@ -20,6 +20,8 @@ from typing import Any
 
 import msgspec
 
+from libs.durable import put
+
 FORMAT = "stockbroker-archive/1"
 _LEVEL = 6
 _UNFINISHED = ".unfinished"
@@ -95,7 +97,7 @@ class RowsFile:
             self._file.close()
             self._raw.flush()
             os.fsync(self._raw.fileno())
-        _put(self._unfinished, self._path)
+        put(self._unfinished, self._path)
 
 
 def read_back(path: Path, key: tuple[str, ...]) -> Contents:
@@ -136,7 +138,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> Path:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
-    _put(unfinished, path)
+    put(unfinished, path)
     return path
 
 
@@ -187,13 +189,3 @@ def rows_path(folder: Path, service: str, table: str, month: str) -> Path:
 def manifest_path(folder: Path, service: str, table: str, month: str) -> Path:
     """Where a month's manifest is."""
     return folder / f"{service}-{table}-{month}.json"
-
-
-def _put(unfinished: Path, path: Path) -> None:
-    """Under its name, for good."""
-    unfinished.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

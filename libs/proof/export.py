@@ -14,6 +14,7 @@ A journal in several files goes on in each where the one before ended, at a chec
 own header and end; together they are checked as one.
 """
 
+import os
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -21,6 +22,7 @@ from typing import Any, BinaryIO, Generic, TypeVar
 
 import msgspec
 
+from libs.durable import put
 from libs.proof.checkpoint import Checkpoint
 from libs.proof.forms import Entry, Int64, Transfer
 
@@ -215,7 +217,9 @@ def write_checkpoint(file: Path, checkpoint: CheckpointRow) -> None:
     try:
         with part.open("wb") as target:
             LineWriter(target).write(checkpoint)
-        part.replace(file)
+            target.flush()
+            os.fsync(target.fileno())
+        put(part, file)
     finally:
         part.unlink(missing_ok=True)
 

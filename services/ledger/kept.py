@@ -17,6 +17,7 @@ import structlog
 from msgspec.structs import asdict
 from psycopg import AsyncConnection
 
+from libs.durable import put
 from libs.proof.checkpoint import (
     NO_CHECKPOINT,
     Checkpoint,
@@ -149,12 +150,7 @@ def _replace(file: Path, checkpoint: Checkpoint) -> None:
             LineWriter(target).write(CheckpointRow(**asdict(checkpoint)))
             target.flush()
             os.fsync(number)
-        Path(fresh).replace(file)
+        put(Path(fresh), file)
     except BaseException:
-        Path(fresh).unlink()
+        Path(fresh).unlink(missing_ok=True)
         raise
-    folder = os.open(file.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -17,7 +17,6 @@ from prometheus_client import Counter, Gauge
 
 from libs.fills import day_of
 from libs.postgres import Lane, Pool
-from libs.refusals import Unavailable
 from services.exchange_gateway.domain import Command, Delivery, Order, Report
 from services.exchange_gateway.domain.held import (
     Decision,
@@ -31,6 +30,7 @@ from services.exchange_gateway.domain.held import (
 )
 from services.exchange_gateway.session.court import Docket, hear
 from services.exchange_gateway.session.floor import Floor
+from services.exchange_gateway.session.once import once
 from services.exchange_gateway.session.reporting import Reporting
 from services.exchange_gateway.session.together import together
 from services.exchange_gateway.session.watching import Watching
@@ -39,7 +39,6 @@ from services.exchange_gateway.store.held import HeldStore
 from services.exchange_gateway.store.progress import Step
 from services.exchange_gateway.store.reports import ReportStore
 from services.exchange_gateway.venues import VenueAway
-from stockbroker.common.v1.reason_pb2 import Reason
 
 _MOST = 500
 _held = Gauge("gateway_stops_held", "Stops that the house holds and that wait for their price")
@@ -98,17 +97,12 @@ class Holding:
         """Do all that is to be done now; the symbols of new stops that must wait."""
         fresh = await self._ask() if is_new else None
         met = self._watching.take_met()
-        attempts = 0
 
         async def work(connection: psycopg.AsyncConnection) -> _Round:
-            nonlocal attempts
-            attempts += 1
-            if attempts > 1:  # it is open whether the first was committed
-                raise Unavailable(Reason.REASON_UNAVAILABLE, "what became of stops is not known")
             return await self._decide(connection, seq, met, fresh)
 
         async with self._reporting.still() as seq:
-            done = await self._lane.run(work)
+            done = await self._lane.run(once(work, unknown="stops"))
             self._hand_over(done)
         return done.undecided
 

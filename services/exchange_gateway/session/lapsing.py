@@ -8,19 +8,18 @@ import structlog
 from prometheus_client import Counter
 
 from libs.postgres import Lane
-from libs.refusals import Unavailable
 from services.exchange_gateway.domain import Delivery, Report
 from services.exchange_gateway.domain.operators import Outcome, compose
 from services.exchange_gateway.domain.reports import Kind
 from services.exchange_gateway.session.court import Docket, hear
 from services.exchange_gateway.session.floor import Floor
+from services.exchange_gateway.session.once import once
 from services.exchange_gateway.session.reporting import Reporting
 from services.exchange_gateway.session.submission import Submission
 from services.exchange_gateway.store.commands import CommandStore
 from services.exchange_gateway.store.held import HeldStore
 from services.exchange_gateway.store.progress import Step
 from services.exchange_gateway.store.reports import ReportStore
-from stockbroker.common.v1.reason_pb2 import Reason
 
 _MOST = 1000
 _WORDS = "the day was over before the exchange got the order"
@@ -65,17 +64,11 @@ class Lapsing:
         return ended
 
     async def _end_some(self, trade_ids: Sequence[str]) -> set[str]:
-        attempts = 0
-
         async def work(connection: psycopg.AsyncConnection) -> Sequence[Delivery]:
-            nonlocal attempts
-            attempts += 1
-            if attempts > 1:  # it is open whether the first was committed
-                raise Unavailable(Reason.REASON_UNAVAILABLE, "what became of orders is not known")
             return await self._write(connection, seq, trade_ids)
 
         async with self._reporting.still() as seq:
-            deliveries = await self._lane.run(work)
+            deliveries = await self._lane.run(once(work, unknown="orders"))
             ended = {delivery.report.trade_id for delivery in deliveries}
             if ended:
                 self._floor.board.withdrawn |= ended
