@@ -123,6 +123,15 @@ Limit = Annotated[
         help="Pay no more, or take no less, a share; else at the market.",
     ),
 ]
+NewLimit = Annotated[
+    int | None,
+    typer.Option(
+        "--limit",
+        parser=_price,
+        metavar="PRICE",
+        help="Pay no more, or take no less, a share; else as it was.",
+    ),
+]
 Stop = Annotated[
     int | None,
     typer.Option(

@@ -74,6 +74,7 @@ class SmallHouse:
         self.folder = folder
         self.keys = keys
         self.orders = SmallOrders()
+        self.execution = SmallExecution()
         self.ledger = SmallLedger()
         self.portfolio = SmallPortfolio()
         self.quote = exchange_pb2.Quote()
@@ -90,9 +91,7 @@ class SmallHouse:
         order_service_pb2_grpc.add_OrderServiceServicer_to_server(self.orders, public)
         portfolio_service_pb2_grpc.add_PortfolioServiceServicer_to_server(self.portfolio, public)
         ledger_service_pb2_grpc.add_LedgerServiceServicer_to_server(self.ledger, operators)
-        execution_service_pb2_grpc.add_ExecutionServiceServicer_to_server(
-            SmallExecution(), operators
-        )
+        execution_service_pb2_grpc.add_ExecutionServiceServicer_to_server(self.execution, operators)
         exchange_gateway_service_pb2_grpc.add_ExchangeGatewayServiceServicer_to_server(
             self.gateway, operators
         )

@@ -18,13 +18,16 @@ class SmallExecution(ExecutionServiceServicer):
     def __init__(self) -> None:
         self._halts: dict[str, execution.TradingHalt] = {}
         self.queried: list[str] = []
-        trades = [order.Trade(trade_id=f"t-{n}", symbol="KO", quantity=5) for n in (1, 2)]
-        self._parked = {
-            trade.trade_id: order_execution.ParkedTrade(
+        self._parked: dict[str, order_execution.ParkedTrade] = {}
+        self.park(2)
+
+    def park(self, trades: int) -> None:
+        """So many are parked."""
+        for number in range(1, trades + 1):
+            trade = order.Trade(trade_id=f"t-{number}", symbol="KO", quantity=5)
+            self._parked[trade.trade_id] = order_execution.ParkedTrade(
                 trade=trade, faults=10, fault_text="the ledger says REASON_INTERNAL"
             )
-            for trade in trades
-        }
 
     async def GetStatus(self, request: execution.GetStatusRequest, context: Any) -> Any:
         return execution.GetStatusResponse(
@@ -59,7 +62,8 @@ class SmallExecution(ExecutionServiceServicer):
     async def ListParkedTrades(
         self, request: execution.ListParkedTradesRequest, context: Any
     ) -> Any:
-        return execution.ListParkedTradesResponse(trades=self._parked.values())
+        first = list(self._parked.values())[: request.page_size or 100]
+        return execution.ListParkedTradesResponse(trades=first)
 
     async def ReleaseParkedTrade(
         self, request: execution.ReleaseParkedTradeRequest, context: Any

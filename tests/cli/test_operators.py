@@ -34,6 +34,15 @@ async def test_status_says_what_waits_for_an_operator_and_where_to_look(run: Run
     assert (counts["halts"], counts["parked_trades"], counts["parked_reports"]) == (1, 2, 3)
 
 
+async def test_status_does_not_tell_a_part_of_many_trades_for_all(
+    house: SmallHouse, run: Run
+) -> None:
+    house.execution.park(99)
+    assert "trades parked: 99, see" in (await run("status")).stdout
+    house.execution.park(250)
+    assert "trades parked: 100 or more, see" in (await run("status")).stdout
+
+
 async def test_status_tells_which_service_is_down_and_ends_with_4(
     house: SmallHouse, run: Run
 ) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from services.cli.options import AsCustomer, AsJson, Limit, NewShares, Stop
+from services.cli.options import AsCustomer, AsJson, NewLimit, NewShares, Stop
 from services.cli.settings import settings
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def cancel(
 def replace(  # noqa: PLR0913 - a command's parameters are its options
     trade_id: Annotated[str, typer.Argument(metavar="TRADE_ID", help="The house's id of it.")],
     quantity: NewShares = None,
-    limit: Limit = None,
+    limit: NewLimit = None,
     stop: Stop = None,
     customer: AsCustomer = None,
     client_order_id: Annotated[

@@ -12,7 +12,7 @@ app = typer.Typer(help="Trades that failed again and again by a fault of the hou
 _MOST = 1000
 TradeId = Annotated[str, typer.Argument(metavar="TRADE_ID", help="Which trade.")]
 TradeOrAll = Annotated[str, typer.Argument(metavar="TRADE_ID", help="Which trade; else --all.")]
-All = Annotated[bool, typer.Option("--all", help="Every parked trade.")]
+All = Annotated[bool, typer.Option("--all", help="Every parked trade, 1,000 at a time.")]
 
 
 @app.command("list")

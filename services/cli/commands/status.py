@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from services.cli.neighbours import Door
 
 _SECONDS = 2.0
+_COUNTED = 100  # trades at most: more are not asked for
 # Names by which the operators' door knows them, where it is the only way in.
 _BEHIND_THE_DOOR = {
     "exchange_simulator": "exchange",
@@ -148,8 +149,9 @@ def _count_waiting(door: "Door", session: dict[str, Any]) -> dict[str, int | Non
     of_trades = ExecutionServiceStub(door.channel)
     of_fills = ReconciliationServiceStub(door.channel).GetReconciliation
     halts = _ask(door, of_trades.ListHalts, execution.ListHaltsRequest())
-    parked = _ask(door, of_trades.ListParkedTrades, execution.ListParkedTradesRequest())
-    doubts = _ask(door, of_trades.ListInDoubt, execution.ListInDoubtRequest())
+    first = {"page_size": _COUNTED}
+    parked = _ask(door, of_trades.ListParkedTrades, execution.ListParkedTradesRequest(**first))
+    doubts = _ask(door, of_trades.ListInDoubt, execution.ListInDoubtRequest(**first))
     breaks = _ask(door, of_fills, reconciliation.GetReconciliationRequest())
     return {
         "halts": _length(halts, "halts"),
@@ -241,7 +243,7 @@ def _worker(told: dict[str, Any]) -> list[str]:
         f" {told['reports_applied']} reports booked",
     ]
     if not told["is_broker_connected"]:
-        lines.append("WITHOUT the message broker: trades are found by looking, once a second")
+        lines.append("WITHOUT the message broker: trades are found by looking, four times a second")
     return lines
 
 
@@ -271,7 +273,13 @@ def _show_waiting(counts: dict[str, int | None]) -> None:
     say("an operator is needed for" if waiting else "no operator is needed")
     for what, count in waiting.items():
         words, command = _WAITING[what]
-        say(f"  {words}: {'not known' if count is None else count}, see `stockbroker {command}`")
+        say(f"  {words}: {_how_many(what, count)}, see `stockbroker {command}`")
+
+
+def _how_many(what: str, count: int | None) -> str:
+    if count is None:
+        return "not known"
+    return f"{count} or more" if "trades" in what and count == _COUNTED else str(count)
 
 
 def _ranges(numbers: list[int]) -> str:
