@@ -51,6 +51,21 @@ def test_the_table_of_reasons_is_the_enum() -> None:
     assert _first_column(ROOT / "docs" / "REASONS.md") == names
 
 
+def test_the_reasons_that_are_given_are_those_of_the_code() -> None:
+    given = {
+        name
+        for part in ("libs", "services")
+        for path in (ROOT / part).rglob("*.py")
+        if path.parts[-2] not in ("cli", "commands")
+        for name in re.findall(r"\bReason\.(?:REASON_)?([A-Z_]+)\b", path.read_text())
+    }
+    rows = re.findall(
+        r"^\| `([^`]+)` \| ([^|]+) \|", (ROOT / "docs" / "REASONS.md").read_text(), re.MULTILINE
+    )
+    said = {name for name, means in rows if not means.startswith("Not given by this version")}
+    assert said == given & {name for name, _ in rows}
+
+
 def test_the_glossary_explains_every_status_and_event() -> None:
     explained = set(_first_column(ROOT / "docs" / "GLOSSARY.md"))
     for prefix, enum in (("TRADE_STATUS_", TradeStatus), ("TRADE_EVENT_KIND_", TradeEventKind)):
@@ -61,6 +76,18 @@ def test_the_glossary_explains_every_status_and_event() -> None:
 @pytest.mark.parametrize("service", SERVICES)
 def test_every_service_says_what_it_is(service: str) -> None:
     assert (ROOT / "services" / service / "README.md").exists()
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_room_of_its_own_is_told_by_its_service(service: str) -> None:
+    """Of those that every service has there is word in docs/ARCHITECTURE.md."""
+    folder = ROOT / "services" / service
+    usual = re.compile(
+        r"__init__|main|settings|service|consumer|neighbours|domain|(.*_)?(wire|store)"
+    )
+    readme = (folder / "README.md").read_text()
+    rooms = [path.stem for path in folder.glob("*.py") if not usual.fullmatch(path.stem)]
+    assert [room for room in rooms if not re.search(rf"`([^`]*/)?{room}\.py`", readme)] == []
 
 
 def _settings(service: str) -> type[msgspec.Struct] | None:
