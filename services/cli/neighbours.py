@@ -124,8 +124,11 @@ def follow(
             if _code(error) not in _CUT_OFF:
                 raise door.failure(error) from None
             why = str(cast(grpc.Call, error).details() or _code(error).name)
+        pause = next(pauses)
+        if deadline is not None and time.monotonic() + pause >= deadline:
+            return  # too late to go on; the house itself may hang up a moment before the deadline
         on_cut_off(why)
-        time.sleep(next(pauses))
+        time.sleep(pause)
 
 
 @contextmanager

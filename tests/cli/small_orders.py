@@ -18,11 +18,15 @@ from stockbroker.order.v1 import order_service_pb2 as pb
 from stockbroker.order.v1.order_service_pb2_grpc import OrderServiceServicer
 
 EVIL_WORDS = "no\x1b[2J thanks"
+_MOMENT_SECONDS = 0.05
 FILLS = ((18, 585_910_000), (282, 585_940_100))
 
 
 class SmallOrders(OrderServiceServicer):
-    """`unavailable_calls` and `cut_off_after` make it fail on purpose."""
+    """`unavailable_calls`, `cut_off_after` and `hangs_up` make it fail on purpose.
+
+    `hangs_up`: on who watches, a moment before their deadline.
+    """
 
     def __init__(self) -> None:
         self.asked: list[pb.PlaceTradeRequest] = []
@@ -32,6 +36,7 @@ class SmallOrders(OrderServiceServicer):
         self.explained = pb.ExplainTradeResponse()
         self.unavailable_calls = 0
         self.cut_off_after: list[int] = []
+        self.hangs_up = False
         self._ids = SystemIds(SystemClock())
         self._changed = asyncio.Condition()
 
@@ -125,8 +130,15 @@ class SmallOrders(OrderServiceServicer):
             yield pb.WatchTradesResponse(
                 heartbeat=pb.WatchTradesResponse.Heartbeat(head_seq=len(events))
             )
-            async with self._changed:
-                await self._changed.wait()
+            try:
+                async with asyncio.timeout(self._patience(context)), self._changed:
+                    await self._changed.wait()
+            except TimeoutError:
+                raise Unavailable(Reason.REASON_UNAVAILABLE, "cut off") from None
+
+    def _patience(self, context: Any) -> float | None:
+        left: float | None = context.time_remaining()
+        return max(left - _MOMENT_SECONDS, 0.0) if self.hangs_up and left is not None else None
 
     async def ListTrades(self, request: pb.ListTradesRequest, context: Any) -> Any:
         newest_first = [

@@ -94,6 +94,16 @@ async def test_a_wait_goes_on_over_a_cut_off_stream_without_gap_or_repeat(
     assert result.stderr.count("going on after event") == 2
 
 
+async def test_a_wait_that_is_over_does_not_say_that_it_was_cut_off(
+    house: SmallHouse, run: Run
+) -> None:
+    house.orders.hangs_up = True
+    result = await run("place", "SLOW", "buy", "10", "--timeout", "1")
+    assert result.exit_code == 6, result.output
+    assert "cut off" not in result.stderr
+    assert result.stderr.startswith("stockbroker: trade ")
+
+
 async def test_a_refused_cancel_is_one_sentence(run: Run) -> None:
     result = await run("cancel", "0193")
     assert (result.exit_code, result.stdout) == (3, "")
