@@ -27,7 +27,7 @@ def halt(  # noqa: PLR0913 - a command's parameters are its options
     operator: Operator = "",
     as_json: AsJson = False,
 ) -> None:
-    """Stop taking up trades; what is placed stays PLACED. Operators."""
+    """Stop trades on their way to the exchange; they wait, and are not rejected. Operators."""
     from services.cli.listed import note_if_not_traded
     from services.cli.neighbours import operators_door
     from services.cli.screen import fields_of, say, show_json
