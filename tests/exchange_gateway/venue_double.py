@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
 import grpc
@@ -44,6 +44,8 @@ class VenueDouble(MarketDouble):
         self.refuses_replaces = 0  # a RejectReason
         self.forgets_replaces = 0
         self.drops_commands = 0
+        self.withholds_commands = False
+        self.before_it_tells: Callable[[], Awaitable[None]] | None = None  # of an order, once
         self.forgets_orders = 0
         self.withholds_reports: set[int] = set()
         self.sends_twice = False
@@ -52,6 +54,7 @@ class VenueDouble(MarketDouble):
         self.refuses_strangers = False
         self.may_log_on = asyncio.Event()  # until then a logon has no answer
         self.may_log_on.set()
+        self._withheld: list[pb.SessionRequest.Command] = []
         self._live: asyncio.Queue[pb.SessionResponse | None] | None = None
         self._server: grpc.aio.Server | None = None
         self.port = 0
@@ -149,6 +152,9 @@ class VenueDouble(MarketDouble):
         self.asked.append(request.client_order_id)
         known = request.client_order_id in self.orders
         reports = [r for r in self.reports if r.client_order_id == request.client_order_id]
+        if self.before_it_tells is not None:
+            meanwhile, self.before_it_tells = self.before_it_tells, None
+            await meanwhile()
         return pb.GetOrderResponse(is_known=known, reports=reports)
 
     async def ListOrders(
@@ -198,8 +204,16 @@ class VenueDouble(MarketDouble):
                     self.acknowledged = max(self.acknowledged, request.acknowledge.report_seq)
             elif self.drops_commands:
                 self.drops_commands -= 1
+            elif self.withholds_commands:
+                self._withheld += request.commands.commands
             else:
                 self._keep(request.commands.commands)
+
+    def keep_withheld(self) -> None:
+        """Keep what was withheld, and withhold nothing any more."""
+        self.withholds_commands = False
+        commands, self._withheld = self._withheld, []
+        self._keep(commands)
 
     def _keep(self, commands: Sequence[pb.SessionRequest.Command]) -> None:
         for command in commands:

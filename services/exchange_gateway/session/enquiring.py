@@ -58,6 +58,7 @@ class Enquiring:
     async def _enquire(self, moment: float) -> None:
         waiting = self._subject.waiting
         overdue = waiting.before(moment, _MOST)
+        kept_seq = self._floor.board.kept_seq  # what comes to be kept now it may not tell yet
         try:
             answers = await ask(self._floor, [one.trade_id for one in overdue])
         except VenueAway as error:
@@ -67,13 +68,18 @@ class Enquiring:
             waiting.asked(overdue, {one.trade_id: silence for one in overdue})
             return
         _log.info("enquired", about=self._subject.name, orders=len(overdue))
-        await self._follow_up(overdue, answers)
+        await self._follow_up(overdue, answers, kept_seq)
         waiting.asked(overdue, {one.trade_id: _words(answers[one.trade_id]) for one in overdue})
 
     async def _follow_up(
-        self, overdue: Sequence[Waiting], answers: dict[str, Sequence[Report] | None]
+        self,
+        overdue: Sequence[Waiting],
+        answers: dict[str, Sequence[Report] | None],
+        kept_seq: int,
     ) -> None:
-        reach = Reach(self._floor.board.kept_seq, self._reporting.sequence.next_venue_seq)
+        """Do what follows. `kept_seq`: the venue had every command up to this one when asked."""
+        kept_seq = min(kept_seq, self._floor.board.kept_seq)
+        reach = Reach(kept_seq, self._reporting.sequence.next_venue_seq)
         lost = []
         for one in overdue:
             step = self._subject.next_step(one.command_seq, answers[one.trade_id], reach)
