@@ -105,6 +105,21 @@ async def test_trades_that_are_told_together_count_each(scene: Scene) -> None:
         await until(lambda: kinds(scene, sell) == kinds(scene, buy) == SENT)
 
 
+async def test_of_stops_too_many_for_one_transaction_a_passing_price_triggers_each(
+    scene: Scene,
+) -> None:
+    orders = [a_stop() for _ in range(501)]
+    async with a_gateway(scene) as gateway:
+        await gateway.submit(*orders)
+        await until(lambda: not scene.rows("SELECT FROM held_stop WHERE state <> 2"))
+        await until(gateway.has_delivered_all)
+
+        scene.venue.trade(100 * DOLLAR, lowest=90 * DOLLAR, highest=100 * DOLLAR)
+
+        await until(lambda: scene.venue.sends.total() == len(orders))
+    assert scene.venue.sends == dict.fromkeys((order.trade_id for order in orders), 1)
+
+
 async def test_it_outlives_its_gateway_and_the_last_price_decides_after_a_reconnect(
     scene: Scene,
 ) -> None:

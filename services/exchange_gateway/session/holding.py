@@ -58,6 +58,10 @@ class _Round:
     head: int = 0
     is_full: bool = False
 
+    def dealt_with(self) -> set[str]:
+        """The stops it has come to an end with."""
+        return {*self.gone, *(decision.stop.order.trade_id for decision in self.decisions)}
+
 
 class Holding:
     """Looks after held stops whenever the bell is rung. Shares the lane of the commands."""
@@ -103,6 +107,8 @@ class Holding:
 
         async with self._reporting.still() as seq:
             done = await self._lane.run(once(work, unknown="stops"))
+            if done.is_full:
+                self._watching.put_back({i: met[i] for i in met.keys() - done.dealt_with()})
             self._hand_over(done)
         return done.undecided
 
@@ -202,7 +208,7 @@ class Holding:
                 self._watching.put(stop.waiting)
             else:
                 self._watching.drop(stop.order.trade_id)
-        if done.is_full and done.decisions:
+        if done.is_full and (done.decisions or done.gone):
             self._floor.bell.ring(is_new=True)
         self._tell(done)
 

@@ -56,6 +56,10 @@ class Watching:
         met, self._met = self._met, {}
         return met
 
+    def put_back(self, met: Mapping[str, Span]) -> None:
+        """Nothing was decided of these yet; the latest trades that met one decide."""
+        self._met = {**met, **self._met}
+
     async def run(self) -> NoReturn:
         """Work for ever."""
         while True:

@@ -46,7 +46,7 @@ SELECT trade_id::text, state, is_canceled, day_mark FROM held_stop
 WHERE session_id = %(session_id)s AND state IN (1, 2)
     AND (state = 1 OR is_canceled OR is_replaced OR trade_id = ANY(%(met)b::uuid[])
          OR day_mark < %(day_ended_at)s::timestamptz)
-ORDER BY is_canceled DESC, trade_id LIMIT %(most)s
+ORDER BY is_canceled DESC, state DESC, trade_id LIMIT %(most)s
 """
 
 _ORDERS = """
