@@ -110,6 +110,19 @@ async def test_what_corrects_a_correction_that_was_refused_waits_for_it(desk: De
     await desk.assert_books_balance()
 
 
+async def test_the_exchange_may_name_one_as_if_another_were_asked_again(desk: Desk) -> None:
+    await a_buy(desk)
+    first = a_correction("E-1", called="C/1", quantity=7, price=90 * USD)
+    second = a_correction("E-1", called="C", after="C/1", quantity=9, price=110 * USD)
+    assert await reasons(desk, first, second) == [DONE, DONE]
+    assert await reasons(desk, a_bust("E-1", called="B", after="C/1")) == [
+        Reason.REASON_ALREADY_REVERSED
+    ]
+    assert await reasons(desk, a_bust("E-1", called="D", after="C")) == [DONE]
+    assert await desk.cash_of() == (2_000 * USD, 0)
+    await desk.assert_books_balance()
+
+
 async def test_each_is_told_of_its_execution(desk: Desk) -> None:
     trade = await a_buy(desk)
     await desk.correct(*chain())

@@ -122,8 +122,7 @@ def _standing(asked: Correction, bookings: Sequence[Booking]) -> Sequence[Bookin
     if not asked.previous_correction_id:
         return bookings[:1]
     field = "previous_correction_id"
-    named = (n for n, each in enumerate(bookings) if n and _is_named(each, asked))
-    place = next(named, None)
+    place = _place_of(asked, bookings)
     if place is None:
         words = "no such correction of that execution is booked"
         raise Malformed(Reason.REASON_TRANSFER_NOT_FOUND, field, words)
@@ -132,10 +131,15 @@ def _standing(asked: Correction, bookings: Sequence[Booking]) -> Sequence[Bookin
     return bookings[: place + 1]
 
 
-def _is_named(booking: Booking, asked: Correction) -> bool:
-    """Whether it is the correction that is corrected, asked for once or, under a number, again."""
+def _place_of(asked: Correction, bookings: Sequence[Booking]) -> int | None:
+    """Of the correction that is corrected: asked for once or, under a number, again.
+
+    The exchange may have given an id that looks like another one asked again.
+    """
     name = f"{asked.venue}/{asked.previous_correction_id}"
-    return name in (booking.reference, booking.reference.rpartition("/")[0])
+    once = [each.reference for each in bookings]
+    again = [reference.rpartition("/")[0] for reference in once]
+    return next((names.index(name, 1) for names in (once, again) if name in names[1:]), None)
 
 
 def _moved(standing: Sequence[Booking]) -> list[Moved]:
