@@ -63,9 +63,13 @@ class Database:
         await self._pool.open()
         self._opened.set()
 
+    async def opened(self) -> None:
+        """Wait until it is open."""
+        await self._opened.wait()
+
     async def keep_ahead(self, clock: Clock) -> None:
         """See to the partitions of the months to come, for ever, once it is open."""
-        await self._opened.wait()
+        await self.opened()
         await keep_ahead(self._url, [TRADE_EVENTS], clock)
 
     async def close(self) -> None:

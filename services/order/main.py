@@ -33,6 +33,7 @@ from services.order.domain.turns import Applied
 from services.order.feed import Feed
 from services.order.guard import Guard
 from services.order.instruments import Instruments
+from services.order.lapsing import keep_lapsing
 from services.order.neighbours import Gateway, Ledger, Neighbours
 from services.order.placing import Placer
 from services.order.prices import Prices
@@ -209,6 +210,7 @@ async def house(settings: Settings) -> AsyncIterator[RpcServer]:
             ("attend", _attend(desk, rpc)),
             ("months", database.keep_ahead(clock)),
             ("tidy", keep_tidy(database, clock)),
+            ("lapse", keep_lapsing(database, announcer, clock)),
         ):
             task = asyncio.create_task(work, name=name)
             rpc.lives_by(task)

@@ -19,6 +19,7 @@ _log = structlog.get_logger()
 
 async def keep_tidy(database: Database, clock: Clock) -> None:
     """Forget what is too old now and once a day, for ever; where that fails, again in a minute."""
+    await database.opened()
     while True:
         seconds = _DAY_SECONDS
         try:

@@ -177,6 +177,26 @@ class Queue:
         )
         return [Waiting(*row) async for row in cursor]
 
+    async def of_the_day(self, *, placed_before: datetime, limit: int) -> list[str]:
+        """DAY trades that nobody has taken up, placed before then; each customer's in order."""
+        cursor = await self._connection.execute(
+            """
+            SELECT o.trade_id::text
+            FROM open_trade AS o
+            CROSS JOIN LATERAL (
+                SELECT FROM trade
+                WHERE trade_id = o.trade_id AND time_in_force = 1 AND status = 1
+                LIMIT 1
+            ) AS placed
+            WHERE o.claimed_epoch = 0 AND o.placed_at < %(placed_before)s
+            ORDER BY o.customer_id, o.placed_seq
+            LIMIT %(limit)s
+            """,
+            {"placed_before": placed_before, "limit": limit},
+            binary=True,
+        )
+        return [row[0] async for row in cursor]
+
     async def backlog(self, share: int) -> int:
         """How many trades are open, of each customer's `share` at most."""
         cursor = await self._connection.execute(
