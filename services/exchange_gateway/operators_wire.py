@@ -21,7 +21,7 @@ _USUAL = 200
 _MOST_WORDS = 200
 _MOST_EVIDENCE = 1000
 _MAX = 2**53
-_EXECUTION_ID = re.compile(r"[!-~]{1,64}")
+_EXECUTION_ID = re.compile(r"[!-~]{1,128}")  # as the books take it
 _ENDS = {
     pb.ResolveOrderRequest.Ended.KIND_REJECTED: Kind.REJECTED,
     pb.ResolveOrderRequest.Ended.KIND_CANCELED: Kind.CANCELED,
@@ -84,7 +84,7 @@ def outcome_from(request: pb.ResolveOrderRequest) -> Outcome:
 
 def _fill_from(filled: pb.ResolveOrderRequest.Filled) -> Outcome:
     if not _EXECUTION_ID.fullmatch(filled.execution_id):
-        raise invalid("execution_id", "execution_id is not 1 to 64 printable characters")
+        raise invalid("execution_id", "execution_id is not 1 to 128 printable characters")
     if not 1 <= filled.quantity <= _MAX:
         words = f"quantity is not within 1 and {_MAX}"
         raise Invalid(Reason.REASON_INVALID_QUANTITY, words, field="quantity")

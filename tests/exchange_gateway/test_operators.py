@@ -244,6 +244,20 @@ async def test_a_resolution_without_evidence_or_terms_is_refused(
     assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
 
 
+async def test_a_fill_is_named_by_as_long_an_id_as_the_books_take(
+    scene: Scene, gateway: Gateway, desk: Desk
+) -> None:
+    order = await _in_doubt(scene, gateway)
+    await scene.venue.stop()
+
+    await desk.resolve(order.trade_id, a_fill(60, "P" * 128))
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await desk.resolve(order.trade_id, a_fill(1, "P" * 129))
+
+    assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert scene.rows("SELECT FROM venue_report") == [()]
+
+
 async def test_a_late_word_of_the_venue_after_an_operators_is_judged_against_it(
     scene: Scene, gateway: Gateway, desk: Desk
 ) -> None:
