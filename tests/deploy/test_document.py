@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from libs.auth import ISSUER, Role
 from tests.deploy.manifests import K8S, OVERLAYS, ROOT, compose, needs_kubectl, of_kind, rendered
 
 _TEXT = (ROOT / "docs" / "DEPLOY.md").read_text()
@@ -38,6 +39,11 @@ def test_keys_are_made_where_nobody_wipes_or_publishes_them() -> None:
     (folder,) = re.findall(r"-m deploy\.keys (\S+)", "\n".join(_COMMANDS))
     assert not folder.startswith(".stockbroker")  # what `make clean` wipes
     assert f"/{folder}/" in (ROOT / ".gitignore").read_text().split()
+
+
+def test_what_it_asks_of_an_identity_provider_is_what_tokens_are_checked_by() -> None:
+    audiences = [role.value for role in Role if role is not Role.SERVICE]
+    assert [words for words in (ISSUER, *audiences) if f"`{words}`" not in _TEXT] == []
 
 
 @needs_kubectl
