@@ -103,7 +103,9 @@ class Nats:
         if self._node is not None:
             configuration["cluster"] = self._node.configuration()
         self._config.touch(mode=0o600)
-        self._config.write_text(json.dumps(configuration, indent=1))
+        # NATS knows none of JSON's escapes for what is not ASCII.
+        text = json.dumps(configuration, indent=1, ensure_ascii=False)
+        self._config.write_text(text, encoding="utf-8")
 
     def spawn(self) -> None:
         """Start the process; it answers some time later."""

@@ -154,6 +154,11 @@ async def test_what_nats_acknowledged_outlives_kill_9(tmp_path: Path) -> None:
         await client.close()
 
 
+def test_nats_runs_in_a_folder_of_any_name(tmp_path: Path) -> None:
+    with Nats(tmp_path / 'a "böse" \\ house \N{HOUSE BUILDING}') as server:
+        assert server.is_ready()
+
+
 def test_nats_writes_to_the_disk_before_it_acknowledges(tmp_path: Path) -> None:
     with Nats(tmp_path) as server:
         url = f"http://127.0.0.1:{server.monitor_port}/jsz?config=1"
