@@ -19,6 +19,8 @@ _OPTIONS = [
     # half a minute later.
     ("grpc.dns_min_time_between_resolutions_ms", 1_000),
     ("grpc.use_local_subchannel_pool", 1),
+    # The proxy by which packages are fetched is no way to a neighbour.
+    ("grpc.enable_http_proxy", 0),
 ]
 
 

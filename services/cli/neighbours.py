@@ -34,6 +34,7 @@ _OPTIONS = [
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1_000),
+    ("grpc.enable_http_proxy", 0),
 ]
 # A stream that ends so was cut off, and goes on where it was.
 _CUT_OFF = {

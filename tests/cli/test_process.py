@@ -66,6 +66,16 @@ async def test_a_watch_shows_what_happens_until_it_is_interrupted(
     await _interrupt(watch)
 
 
+async def test_a_proxy_of_the_environment_is_not_asked_for_the_way(
+    house: SmallHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    process = await _start(house, "market", "hours")
+    output, errors = await asyncio.wait_for(process.communicate(), 60)
+    assert (output, errors) == (b"the exchange is always open\n", b"")
+
+
 async def test_who_interrupts_a_wait_is_told_that_the_trade_goes_on(house: SmallHouse) -> None:
     waiting = await _start(house, "place", "SLOW", "buy", "1")
     while b"IN_PROGRESS" not in await _line(waiting):
