@@ -60,16 +60,22 @@ class Ports:
         return f"{HOST}:{self._ports[name]}"
 
     def check(self) -> None:
-        """Raise CannotRun, with the setting to change, when somebody else listens on one.
+        """Raise CannotRun, with the setting to change, when two want one, or somebody else has it.
 
         PostgreSQL and NATS look for themselves, once those of an earlier run are gone.
         """
+        wanted: dict[int, str] = {}
+        for name, port in self._ports.items():
+            other = wanted.setdefault(port, name)
+            if other != name:
+                raise CannotRun(f"port {port} is wanted by {other} and by {name}; {_advice(name)}")
         for name, port in self._ports.items():
             if name in ("postgres", "nats", "nats_monitor"):
                 continue
             if not wait_until(partial(is_free, port), seconds=_PATIENCE_SECONDS):
-                setting = name if name in ("public", "operators") else "inner"
-                raise CannotRun(
-                    f"port {port}, wanted by {name}, is in use; "
-                    f"STOCKBROKER_{setting.upper()}_PORT chooses another"
-                )
+                raise CannotRun(f"port {port}, wanted by {name}, is in use; {_advice(name)}")
+
+
+def _advice(name: str) -> str:
+    setting = name if name in ("public", "operators") else "inner"
+    return f"STOCKBROKER_{setting.upper()}_PORT chooses another"
