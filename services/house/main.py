@@ -33,6 +33,7 @@ def main(arguments: list[str]) -> int:
     """Run until told to stop; the exit status."""
     options = _parse(arguments)
     settings = load_or_exit(Settings)
+    _forget_other_databases()
     screen = Screen()
     folder = DataFolder(Path(settings.data_folder))
     try:
@@ -43,6 +44,12 @@ def main(arguments: list[str]) -> int:
     except OSError as error:
         screen.refuse(f"{error.filename or 'this machine'}: {error.strerror or error}.")
     return 1
+
+
+def _forget_other_databases() -> None:
+    """What PGSSLMODE and its like say is of other databases than ours; libpq would heed it."""
+    for name in [name for name in os.environ if name.startswith("PG")]:
+        del os.environ[name]
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
@@ -156,8 +163,10 @@ class _Run:
             self._stop.set()
 
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, hear)
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # else `nohup` was asked for
+            loop.add_signal_handler(signal.SIGHUP, hear)
 
 
 if __name__ == "__main__":

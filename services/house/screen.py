@@ -1,5 +1,10 @@
 """What the person at the terminal sees. Plain lines where there is no terminal."""
 
+import errno
+import os
+import sys
+from typing import Any, TextIO
+
 from rich.console import Console
 from rich.markup import escape
 from rich.status import Status
@@ -8,11 +13,46 @@ from services.house.parts import Part
 from services.house.supervisor import Change
 
 
+class _Bearing:
+    """An output that bears it when nobody reads it any more, or its disk is full.
+
+    A terminal is closed, the reader of a pipe ends by the same Ctrl-C: the house must still stop
+    in good order, and go on keeping its parts while there is no room for words about it.
+    """
+
+    def __init__(self, output: TextIO) -> None:
+        self._output = output
+
+    def write(self, text: str) -> int:
+        try:
+            return self._output.write(text)
+        except OSError as error:
+            self._bear(error)
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._output.flush()
+        except OSError as error:
+            self._bear(error)
+
+    def _bear(self, error: OSError) -> None:
+        if error.errno in (errno.EPIPE, errno.EIO):  # for good
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self._output.fileno())
+            os.close(nowhere)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._output, name)
+
+
 class Screen:
     """Lines that stay, and one below them that tells what is being waited for."""
 
-    def __init__(self) -> None:
-        self.console = Console(highlight=False, soft_wrap=True)
+    def __init__(self, output: TextIO | None = None) -> None:
+        """`output`: else standard output."""
+        file: Any = _Bearing(output or sys.stdout) if output or sys.stdout else None
+        self.console = Console(file=file, highlight=False, soft_wrap=True)
         self._waiting: list[str] = []
         self._status: Status | None = None
 

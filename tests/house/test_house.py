@@ -138,6 +138,31 @@ def test_ctrl_c_ends_everything_in_good_order(folder: Path) -> None:
     assert "Traceback" not in words
 
 
+def test_under_nohup_it_outlives_its_terminal_and_still_ends_in_good_order(folder: Path) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    run = Run(folder, "--no-demo")
+    signal.signal(signal.SIGHUP, before)
+    nats = run.wait_up()["pids"]["nats"]
+    assert run.process.stdout is not None
+    run.process.stdout.close()
+    run.process.send_signal(signal.SIGHUP)
+    os.kill(nats, signal.SIGKILL)
+    assert wait_until(lambda: run.told()["pids"]["nats"] != nats, seconds=30)
+    assert run.end(signal.SIGINT) == 0
+    assert not (folder / "house.json").exists()
+
+
+def test_proxies_and_other_databases_of_the_environment_are_nothing_to_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.setenv("PGSSLMODE", "require")
+    run = Run(folder, "--exit-after-demo", START_SECONDS="30")
+    words = run.words()
+    assert run.process.returncode == 0, words
+
+
 def test_ctrl_c_while_it_starts_leaves_nothing(folder: Path) -> None:
     run = Run(folder, "--no-demo")
     assert wait_until(lambda: (folder / "logs" / "nats.log").exists(), seconds=60)
