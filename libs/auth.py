@@ -10,7 +10,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum
-from math import inf
+from math import inf, isfinite
 from pathlib import Path
 from typing import Any
 
@@ -112,9 +112,9 @@ class Verifier:
                     "verify_iat": False,
                 },
             )
-            role, expires_at = Role(claims["aud"]), float(claims["exp"])
-            begins_at = float(claims.get("nbf", 0))
-        except (jwt.PyJWTError, KeyError, ValueError, TypeError):
+            role, expires_at = Role(claims["aud"]), _seconds(claims["exp"])
+            begins_at = _seconds(claims.get("nbf", 0))
+        except (jwt.PyJWTError, KeyError, ValueError, TypeError, OverflowError):
             raise _unauthenticated("the token does not verify") from None
         # By our clock, not the library's, so that time can be simulated.
         now = self._clock.now().timestamp()
@@ -170,6 +170,14 @@ def _key_id(key: Ed25519PrivateKey) -> str:
     """The first characters of the public key: enough to tell keys apart."""
     raw = key.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
     return raw.hex()[:16]
+
+
+def _seconds(moment: Any) -> float:
+    """Since 1970. Raises ValueError, TypeError or OverflowError where it is no moment."""
+    seconds = float(moment)
+    if not isfinite(seconds):
+        raise ValueError("neither a number nor a moment")
+    return seconds
 
 
 def expired() -> Unauthenticated:

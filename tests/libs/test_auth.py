@@ -65,6 +65,11 @@ def _claims(**changes: Any) -> dict[str, Any]:
         {"exp": timedelta(seconds=-1)},
         {"nbf": timedelta(minutes=4)},
         {"nbf": "soon"},
+        {"exp": float("inf")},
+        {"exp": float("nan")},
+        {"exp": 10**400},
+        {"nbf": float("nan")},
+        {"nbf": 10**400},
     ],
 )
 def test_a_token_with_a_wrong_claim_is_refused(keys: Keys, changes: dict[str, Any]) -> None:
