@@ -85,15 +85,16 @@ class Doorkeeper(grpc.aio.ServerInterceptor):
             or handler.stream_unary
             or handler.stream_stream
         )
-        # A single request is read behind the door, so that one that cannot be is refused properly.
+        # A single request is read behind the door, so that one that cannot be is refused properly;
+        # those of a stream are read by whoever takes them, who is behind it.
         is_single = not handler.request_streaming
+        read = _reading(handler.request_deserializer)
         wrap = self._wrap_unary
         if handler.response_streaming:
             wrap = self._wrap_watch if is_single else self._wrap_stream
-        read = _reading(handler.request_deserializer) if is_single else _as_it_is
         return make(
-            wrap(method, behaviour, read),
-            request_deserializer=None if is_single else handler.request_deserializer,
+            wrap(method, behaviour, read if is_single else _as_it_is),
+            request_deserializer=None if is_single else read,
             response_serializer=handler.response_serializer,
         )
 

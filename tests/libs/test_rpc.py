@@ -51,9 +51,15 @@ class _Orders(pb_grpc.OrderServiceServicer):
             yield pb.WatchTradesResponse(heartbeat=pb.WatchTradesResponse.Heartbeat(head_seq=seq))
         raise NotFound(Reason.REASON_TRADE_NOT_FOUND, "the end")
 
+    async def PlaceTrades(
+        self, requests: AsyncIterator[pb.PlaceTradesRequest], context: object
+    ) -> AsyncIterator[pb.PlaceTradesResponse]:
+        async for _ in requests:
+            yield pb.PlaceTradesResponse()
+
 
 def _server(keys: Keys, *, listen: str = "127.0.0.1:0", acceptors: int = 1) -> RpcServer:
-    methods = ("GetTrade", "WatchTrades")
+    methods = ("GetTrade", "WatchTrades", "PlaceTrades")
     server = RpcServer(
         listen=listen,
         allow={f"/{SERVICE}/{method}": CUSTOMERS for method in methods},
@@ -173,6 +179,26 @@ async def test_a_fault_of_ours_gives_nothing_away(channel: grpc.aio.Channel, key
     assert (error.code(), error.details()) == (grpc.StatusCode.INTERNAL, "internal error")
     assert reason_of(error) == "INTERNAL"
     assert "1234" not in str(error)
+
+
+async def test_a_request_that_cannot_be_read_is_told_so(
+    channel: grpc.aio.Channel, keys: Keys
+) -> None:
+    token = bearer(keys.customer("alice"))
+    get: Any = channel.unary_unary(f"/{SERVICE}/GetTrade")
+    watch: Any = channel.unary_stream(f"/{SERVICE}/WatchTrades")
+    place: Any = channel.stream_stream(f"/{SERVICE}/PlaceTrades")
+    on_a_stream = place(metadata=token, timeout=30)
+    for request in (b"", b"\xff"):
+        await on_a_stream.write(request)
+    assert await on_a_stream.read() == b"", "what came before is answered first"
+    once = get(b"\xff", metadata=token, timeout=30)
+    watched = watch(b"\xff", metadata=token, timeout=30)
+    for call in (once, watched.read(), on_a_stream.read()):
+        with pytest.raises(grpc.aio.AioRpcError) as failed:
+            await call
+        assert failed.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert reason_of(failed.value) == "INVALID_REQUEST"
 
 
 async def test_a_stream_gives_its_messages_and_then_its_refusal(
