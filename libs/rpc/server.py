@@ -28,6 +28,9 @@ _OPTIONS = [
     ("grpc.max_receive_message_length", 4 << 20),
     # A unary call without a message is never answered by grpc.aio: it must not pile up.
     ("grpc.max_concurrent_streams", 4096),
+    # No table of headers: gRPC keeps in it one that it could not read, and fails whoever refers to
+    # that name later; behind the edge calls of many customers share a connection.
+    ("grpc.http2.hpack_table_size.decoder", 0),
 ]
 _REFLECTION = ("grpc.reflection.v1alpha.ServerReflection", "grpc.reflection.v1.ServerReflection")
 _LIVENESS = "liveness"

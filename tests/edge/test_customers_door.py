@@ -84,6 +84,17 @@ async def test_a_name_written_by_the_caller_is_not_believed(
     assert answer.trade.client_order_id == "alice"
 
 
+async def test_a_header_that_cannot_be_read_ends_the_call_it_came_with_and_no_other(
+    envoy: Envoy, public: grpc.aio.Channel, keys: Keys
+) -> None:
+    """Calls of all customers share the connections to a service."""
+    alice, bob = keys.customer("alice"), bearer(keys.customer("bob"))
+    garbled = await grpc_web.call(envoy.public, PLACE, b"", alice, grpc_timeout="soon")
+    assert garbled.grpc_status == grpc.StatusCode.INTERNAL.value[0]
+    for seconds in range(30, 40):  # each time another word in the same header
+        await _stub(public).PlaceTrade(pb.PlaceTradeRequest(), metadata=bob, timeout=seconds)
+
+
 async def test_events_stream_through(public: grpc.aio.Channel, keys: Keys) -> None:
     watch = _stub(public).WatchTrades(
         pb.WatchTradesRequest(), metadata=bearer(keys.customer("alice")), timeout=30
