@@ -18,6 +18,8 @@ class House(msgspec.Struct, frozen=True, kw_only=True):
     operators: str
     signing_key_file: str
     services: dict[str, str] = {}
+    orders: dict[str, str] = {}  # all processes of the order service
+    workers: dict[str, str] = {}  # and of execution
     parts: dict[str, str] = {}
     databases: dict[str, str] = {}
 

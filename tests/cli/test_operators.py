@@ -58,6 +58,19 @@ async def test_status_tells_which_service_is_down_and_ends_with_4(
     assert found["session"]["parked_reports"] == "3"
 
 
+async def test_status_tells_of_every_process_of_a_service_that_has_several(
+    house: SmallHouse, run: Run
+) -> None:
+    order = house.public.address
+    house.write_file(
+        services={"order": order}, orders={"order": order, "order_2": "127.0.0.1:1"}, workers={}
+    )
+    result = await run("status", "--json")
+    assert result.exit_code == 4
+    found = {one["name"]: one["health"] for one in json.loads(result.stdout)["services"]}
+    assert found == {"order": "SERVING", "order_2": "UNAVAILABLE"}
+
+
 async def test_status_without_the_operators_listener_still_tells_the_rest(
     house: SmallHouse, run: Run
 ) -> None:

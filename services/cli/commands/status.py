@@ -76,7 +76,8 @@ def _ask_health(house: House) -> list[dict[str, str]]:
 
     door = settings().operators_address or house.operators
     ways: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
-        name: (address, ()) for name, address in house.services.items()
+        name: (address, ())
+        for name, address in {**house.services, **house.orders, **house.workers}.items()
     } or {name: (door, (("x-service", upstream),)) for name, upstream in _BEHIND_THE_DOOR.items()}
     return [
         {
