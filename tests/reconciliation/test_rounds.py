@@ -197,13 +197,14 @@ async def test_history_is_read_once_and_then_in_small_pages(make_desk: MakeDesk)
     assert reread == [10, 20, 30, 40, 50, 60, 70, 80, 90, 0]
 
 
-async def test_a_source_that_forgot_everything_is_missing_everything(desk: Desk) -> None:
+@pytest.mark.parametrize("source", [s for s in Source if s is not Source.VENUE])
+async def test_a_source_that_forgot_everything_is_missing_everything(
+    desk: Desk, source: Source
+) -> None:
     desk.everywhere("e-1")
     await desk.rounds_for(2)
-    desk.sources[Source.GATEWAY].sightings.clear()
+    desk.sources[source].sightings.clear()
     await desk.rounds_for(8)
 
-    assert await desk.open_classes() == [
-        ("e-0", "MISSING_AT_GATEWAY"),
-        ("e-1", "MISSING_AT_GATEWAY"),
-    ]
+    missing = f"MISSING_AT_{source.name}"
+    assert await desk.open_classes() == [("e-0", missing), ("e-1", missing)]

@@ -113,14 +113,8 @@ def upper_bound(page: Page, *, is_reread: bool) -> Place:
 
 
 def told_whole(page: Page) -> Place:
-    """Up to where a page that was read anew tells everything there is.
-
-    A source that numbers its records has none behind the last; the order service tells what is
-    settled.
-    """
-    if page.reaches_end and page.source is not Source.ORDER:
-        return END
-    return page.next
+    """Up to where a page that was read anew tells everything there is."""
+    return END if page.reaches_end else page.next
 
 
 def changes(page: Page, known: list[Sighting], *, is_reread: bool) -> Changes:
