@@ -151,11 +151,13 @@ class Books:
 
         return await self._lane.run(work)
 
-    async def seal_day(self, trade_date: date, *, now: datetime) -> SealedDay:
-        """Seal a day with what is known of it now."""
+    async def seal_day(self, trade_date: date, *, now: datetime) -> SealedDay | None:
+        """Seal a day with what is known of it now; None: something in it is to become a break."""
 
-        async def work(connection: AsyncConnection) -> SealedDay:
+        async def work(connection: AsyncConnection) -> SealedDay | None:
             days, breaks = Days(connection), Breaks(connection)
+            if await days.is_unsettled(trade_date):
+                return None
             open_count, closed_count = await breaks.count_of(trade_date)
             left = await breaks.open_of(trade_date, limit=_MOST_BREAKS_OF_A_DAY)
             report = DayReport(

@@ -161,8 +161,8 @@ class Rounds:
         return found
 
     async def _reread(self) -> bool:
-        """A page of each source that answers; after a day has ended, all of it."""
-        day = self._due_day()
+        """A page of each source that answers; after a day has ended, all of it once."""
+        day = None if self._day_to_seal() else self._due_day()
         is_everybody_there = all(p.answers_since is not None for p in self._sources.values())
         if day is not None and is_everybody_there:
             return await self._reread_all(since=due_at(day, self._rhythm.seal_after))
@@ -241,18 +241,22 @@ class Rounds:
             wait=self._rhythm.seal_after,
         )
 
-    def _is_whole_since(self, day: date) -> bool:
-        since = whole_since(self._sources)
-        return since is not None and since >= due_at(day, self._rhythm.seal_after)
+    def _day_to_seal(self) -> date | None:
+        """The next day that is over, once everything was read anew since."""
+        day, since = self._due_day(), whole_since(self._sources)
+        if day is None or since is None or since < due_at(day, self._rhythm.seal_after):
+            return None
+        return day
 
     async def _seal(self) -> None:
-        """The next day that is over, once everything was read anew since."""
-        if self._first_traded is None and self._last_sealed is None:
+        """Seal the next day, unless something in it differs that is too young to be a break."""
+        if self._last_sealed is None and (self._first_traded is None or self._day_to_seal()):
+            # What waited in memory before is kept by now: it may be of an earlier day.
             self._last_sealed, self._first_traded = await self._books.days_so_far()
-        day = self._due_day()
-        if day is None or not self._is_whole_since(day):
+        day = self._day_to_seal()
+        sealed = await self._books.seal_day(day, now=self.now()) if day is not None else None
+        if day is None or sealed is None:
             return
-        sealed = await self._books.seal_day(day, now=self.now())
         self._last_sealed = day
         told = {each.source.name.lower(): each.executions for each in sealed.report.sources}
         _log.info(

@@ -73,11 +73,45 @@ async def test_all_history_is_read_anew_before_a_day_is_sealed(make_desk: MakeDe
     records = desk.sources[Source.ORDER].sightings
     records[93] = but(records[93], shares=7)
     desk.clock.pass_seconds(10 * 3600)
-    await desk.rounds_for(1)
+    await desk.rounds_for(8)
 
     (day,) = await desk.days()
     order = next(each for each in day.report.sources if each.source is Source.ORDER)
     assert order.quantity == 95 * 10 - 3
+
+
+async def test_what_is_found_when_a_day_is_read_anew_is_in_its_report(desk: Desk) -> None:
+    """It is no break yet: the day waits until it is one, or gone."""
+    for execution in ("e-1", "e-2"):
+        desk.everywhere(execution)
+    await desk.rounds_for(2)
+    records = desk.sources[Source.ORDER].sightings
+    records[2], was = but(records[2], customer_id="mallory"), records[2]
+    records[3] = but(records[3], customer_id="mallory")
+    desk.clock.pass_seconds(10 * 3600)
+    await desk.rounds_for(2)
+    assert await desk.days() == []
+    records[2] = was
+    desk.everywhere("e-3", trade_date=date(2026, 11, 21))
+    desk.sources[Source.VENUE].add("e-4", trade_date=date(2026, 11, 21))  # it is on its way
+    await desk.rounds_for(6)
+
+    (day,) = await desk.days()
+    assert [each["execution_id"] for each in day.report.open_breaks] == ["e-2"]
+    assert (day.report.open_break_count, day.report.closed_breaks) == (1, 0)
+
+
+async def test_the_first_day_is_sealed_although_all_of_it_differs(make_desk: MakeDesk) -> None:
+    """It was not on record yet when something of a later day was."""
+    desk = make_desk()
+    desk.sources[Source.VENUE].add("e-0", trade_date=date(2026, 11, 19))
+    desk.everywhere("e-1")
+    await desk.rounds_for(8)
+    desk.clock.pass_seconds(10 * 3600)
+    await desk.rounds_for(8)
+
+    days = [(day.report.trade_date, day.report.open_break_count) for day in await desk.days()]
+    assert days == [(date(2026, 11, 20), 0), (date(2026, 11, 19), 3)]
 
 
 async def test_a_sealed_day_cannot_be_changed(desk: Desk, postgres_url: str) -> None:

@@ -29,6 +29,18 @@ CROSS JOIN generate_series(1, 4) AS s (source)
 LEFT JOIN told AS t USING (source)
 """
 
+_IS_UNSETTLED = """
+SELECT EXISTS (
+    SELECT FROM suspect AS d
+    CROSS JOIN LATERAL (
+        SELECT FROM sighting AS s
+        WHERE s.venue = d.venue AND s.execution_id = d.execution_id
+            AND s.trade_date = %(trade_date)s
+        LIMIT 1
+    ) AS of_the_day
+)
+"""
+
 _FIRST_TRADED = """
 SELECT min(trade_date) FROM (
     SELECT min(trade_date) AS trade_date FROM sighting
@@ -51,6 +63,11 @@ class Days:
     async def first_traded(self) -> date | None:
         """The first day of which anything is told. Reads all that is known."""
         return await self._one(_FIRST_TRADED)
+
+    async def is_unsettled(self, trade_date: date) -> bool:
+        """Whether something of the day differs that is no break yet."""
+        cursor = await self._connection.execute(_IS_UNSETTLED, {"trade_date": trade_date})
+        return bool((await cursor.fetchall())[0][0])
 
     async def sums(self, trade_date: date) -> list[DayOfSource]:
         """What each source has of a day."""
