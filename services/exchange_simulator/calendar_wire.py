@@ -29,8 +29,8 @@ def date_from(text: str, field: str = "date") -> date:
 def change_from(request: pb.SetTradingDayRequest) -> Change | None:
     """The hours that are wanted; None: those of the calendar. Raises Invalid."""
     day, kind = date_from(request.date), request.WhichOneof("hours")
-    if len(request.reason_text) > _MOST_WORDS:
-        raise invalid("reason_text", f"reason_text is longer than {_MOST_WORDS}")
+    if len(request.reason_text) > _MOST_WORDS or not request.reason_text.isprintable():
+        raise invalid("reason_text", f"reason_text is not up to {_MOST_WORDS} printable characters")
     if kind == "open":
         return Change(day, _session_from(day, request.open), request.reason_text)
     if kind is None or not getattr(request, kind):

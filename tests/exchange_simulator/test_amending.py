@@ -91,6 +91,7 @@ async def test_asked_again_the_same_is_told_and_nothing_new(
     ("change", "reason"),
     [
         ({"exec_id": "XSIM-0-0"}, "EXECUTION_NOT_FOUND"),
+        ({"exec_id": "XSIM\0"}, "EXECUTION_NOT_FOUND"),
         ({"quantity": 11}, "INVALID_QUANTITY"),
         ({"quantity": -1}, "INVALID_QUANTITY"),
         ({"price_micros": -1}, "INVALID_PRICE"),

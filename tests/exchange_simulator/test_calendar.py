@@ -93,6 +93,7 @@ async def test_hours_that_cannot_be_are_refused(exchange: Exchange) -> None:
         pb.SetTradingDayRequest(date="2026-11-25"),
         pb.SetTradingDayRequest(date="2026-11-25", is_closed=False),
         pb.SetTradingDayRequest(date="2026-11-25", is_closed=True, reason_text="x" * 201),
+        pb.SetTradingDayRequest(date="2026-11-25", is_closed=True, reason_text="sn\0w"),
         hours("2026-11-25", "16:00", "16:00"),
         late,
     ):
