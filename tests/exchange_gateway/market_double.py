@@ -74,7 +74,7 @@ class MarketDouble(ExchangeServiceServicer):
     ) -> pb.GetMarketStatusResponse:
         """As it was set."""
         answer = pb.GetMarketStatusResponse(is_open=self.is_open)
-        answer.day_ended_at.FromSeconds(1_700_000_000 + 86_400 * self.days_ended)
+        answer.day_ended_at.seconds = 1_700_000_000 + 86_400 * self.days_ended
         return answer
 
     async def GetBook(self, request: pb.GetBookRequest, context: Any) -> pb.GetBookResponse:

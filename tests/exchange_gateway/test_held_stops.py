@@ -16,7 +16,7 @@ from stockbroker.exchange_gateway.v1.exchange_gateway_service_pb2_grpc import (
     ExchangeGatewayServiceStub,
 )
 from stockbroker.execution.v1 import execution_service_pb2 as execution_pb
-from tests.exchange_gateway.conftest import Gateway, Scene
+from tests.exchange_gateway.conftest import Gateway, Scene, an_order
 from tests.exchange_gateway.operators_desk import CANCELED, Desk
 from tests.exchange_gateway.replaces import a_replace, replace
 from tests.exchange_gateway.stops import DOLLAR, a_stop, a_stop_to_buy
@@ -294,3 +294,16 @@ async def test_switched_off_later_those_held_go_on_and_new_ones_are_the_venues(
         await until(scene.venue.is_watched)
         scene.venue.trade(90 * DOLLAR)
         await until(lambda: kinds(scene, held) == SENT)
+
+
+async def test_a_time_that_is_none_holds_up_the_stops_alone(scene: Scene) -> None:
+    stop, usual = a_stop(), an_order()
+    async with a_gateway(scene) as gateway:
+        scene.venue.days_ended = 10**9
+        await gateway.submit(stop, usual)
+        await until(lambda: scene.execution.is_filled(usual.trade_id))
+        await until(gateway.has_delivered_all)
+        assert kinds(scene, stop) == []
+        scene.venue.days_ended = 0
+        await until(lambda: kinds(scene, stop) == ["accepted"])
+        assert len(scene.venue.logons) == 1

@@ -1,9 +1,12 @@
 """The market as ExchangeService tells it."""
 
 from collections.abc import AsyncIterator
-from datetime import UTC
+from datetime import datetime
 from typing import Any
 
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from libs.stamps import moment_of
 from services.exchange_gateway.domain.market import Book, Hours, Level, Quote, Tick
 from services.exchange_gateway.venues import VenueAway
 from services.exchange_gateway.venues.answering import answer_of
@@ -28,7 +31,7 @@ class MarketReader:
         request = pb.GetMarketStatusRequest()
         call = self._exchange.GetMarketStatus(request, timeout=self._answer_seconds)
         answer: pb.GetMarketStatusResponse = await answer_of(call)
-        ended_at, now = (at.ToDatetime(tzinfo=UTC) for at in (answer.day_ended_at, answer.now))
+        ended_at, now = map(_moment, (answer.day_ended_at, answer.now))
         midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
         return Hours(answer.is_open, ended_at, day_mark=max(ended_at, midnight))
 
@@ -75,9 +78,16 @@ def _quote(quote: market.Quote) -> Quote:
         bid=_level(quote.bid) if quote.HasField("bid") else None,
         ask=_level(quote.ask) if quote.HasField("ask") else None,
         last_price_micros=quote.last_price_micros,
-        updated_at=quote.updated_at.ToDatetime(tzinfo=UTC),
+        updated_at=_moment(quote.updated_at),
         is_halted=quote.is_halted,
     )
+
+
+def _moment(stamp: Timestamp) -> datetime:
+    try:
+        return moment_of(stamp)
+    except (ValueError, OverflowError) as error:
+        raise VenueAway("a time that the exchange tells is none") from error
 
 
 def _level(level: market.PriceLevel) -> Level:
