@@ -5,6 +5,7 @@ import re
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from libs.refusals import Invalid
+from libs.stamps import nanos_of
 from services.exchange_gateway import wire
 from services.exchange_gateway.domain import TRADE_ID, Kind
 from services.exchange_gateway.domain.operators import Outcome
@@ -93,12 +94,16 @@ def _fill_from(filled: pb.ResolveOrderRequest.Filled) -> Outcome:
         raise Invalid(Reason.REASON_INVALID_PRICE, words, field="price_micros")
     if not filled.HasField("executed_at") or filled.executed_at.seconds < 1:
         raise invalid("executed_at", "when the exchange executed it is not said")
+    try:
+        executed_at_nanos = nanos_of(filled.executed_at)
+    except ValueError as error:
+        raise invalid("executed_at", f"executed_at is no time: {error}") from None
     return Outcome(
         Kind.FILLED,
         execution_id=filled.execution_id,
         quantity=filled.quantity,
         price_micros=filled.price_micros,
-        executed_at_nanos=filled.executed_at.ToNanoseconds(),
+        executed_at_nanos=executed_at_nanos,
     )
 
 

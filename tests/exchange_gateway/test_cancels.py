@@ -8,10 +8,12 @@ import pytest
 from libs.partition import partition_of
 from stockbroker.common.v1 import terms_pb2 as terms
 from stockbroker.common.v1.reason_pb2 import Reason
+from stockbroker.exchange.v1 import exchange_pb2 as market
 from stockbroker.exchange_gateway.v1 import exchange_gateway_service_pb2 as pb
 from stockbroker.execution.v1 import execution_service_pb2 as execution_pb
 from tests.exchange_gateway.conftest import Gateway, Scene, an_order
-from tests.exchange_gateway.venue_words import accept
+from tests.exchange_gateway.replaces import a_replace, replace
+from tests.exchange_gateway.venue_words import about, accept
 from tests.support.wait import until
 
 DONE, ACCEPTED = pb.ORDER_STATE_DONE, pb.ORDER_STATE_ACCEPTED
@@ -167,3 +169,21 @@ async def test_cancels_survive_the_gateway_and_the_venue_going_away(scene: Scene
         [submitted] = await gateway.submit(never)
         assert submitted.state == DONE
         assert never.trade_id not in scene.venue.orders
+
+
+@pytest.mark.parametrize("kind", ["cancel_rejected", "replace_rejected"])
+async def test_a_refusal_without_a_reason_has_the_reason_that_the_exchange_refused(
+    scene: Scene, gateway: Gateway, kind: str
+) -> None:
+    order = await a_resting_order(scene, gateway)
+    taken = scene.venue.orders[order.trade_id]
+    scene.venue.forgets_replaces = 1
+    await replace(gateway, a_replace(order))
+    await until(lambda: scene.venue.replaces)
+    exec_type = market.ExecutionReport.ExecType.Value(f"EXEC_TYPE_{kind.upper()}")
+
+    scene.venue.say(about(taken, exec_type, command_seq=scene.venue.replaces[0][0]))
+
+    await until(lambda: len(scene.execution.told(order.trade_id)) == 2)
+    told = scene.execution.told(order.trade_id)[-1]
+    assert getattr(told, kind).reason == Reason.REASON_EXCHANGE_REJECTED

@@ -22,6 +22,9 @@ from tests.exchange_gateway.venue_words import accept, fill
 from tests.support.keys import Keys, bearer
 from tests.support.wait import until
 
+LONG_AFTER = a_fill()["filled"]
+LONG_AFTER.executed_at.seconds = 10**13  # in the year 318857
+
 
 async def _in_doubt(scene: Scene, gateway: Gateway) -> pb.Order:
     """An order the venue has taken and says nothing about."""
@@ -228,6 +231,7 @@ async def test_an_operators_word_that_cannot_be_true_is_refused(
         {"reason_text": ""},
         {"trade_id": "x"},
         {"filled": Resolve.Filled()},
+        {"filled": LONG_AFTER},
         {"ended": Resolve.Ended()},
         {},
     ],

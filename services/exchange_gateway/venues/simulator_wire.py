@@ -39,7 +39,10 @@ _REASONS = {
     # By whose wish the member does not say, and the house knows.
     market.REJECT_REASON_CANCELED_BY_MEMBER: Reason.CANCELED_BY_CUSTOMER,
 }
-_ENDS = (Kind.REJECTED, Kind.CANCELED, Kind.EXPIRED)
+# An exchange may say no and not why.
+_HAVE_REASONS = frozenset(
+    (Kind.REJECTED, Kind.CANCELED, Kind.EXPIRED, Kind.CANCEL_REJECTED, Kind.REPLACE_REJECTED)
+)
 _WITHOUT_REASON = frozenset((Kind.ACCEPTED, Kind.FILLED))
 _LONGEST_NAME, _LONGEST_WORDS = 128, 1_000
 
@@ -200,7 +203,7 @@ def _revision(said: market.ExecutionReport) -> Revision:
 def _reason(said: market.RejectReason.ValueType, kind: Kind) -> Reason | None:
     """The house's word for the exchange's reason; None: there is none."""
     reason = _REASONS.get(said, Reason.EXCHANGE_REJECTED)
-    if reason is None and kind in _ENDS:
+    if reason is None and kind in _HAVE_REASONS:
         return Reason.EXPIRED if kind == Kind.EXPIRED else Reason.EXCHANGE_REJECTED
     if kind == Kind.REPLACE_REJECTED and reason is Reason.TOO_LATE_TO_CANCEL:
         return Reason.TOO_LATE_TO_REPLACE
