@@ -9,7 +9,9 @@ from pathlib import Path
 
 import grpc
 
+from bench.books import SEEDED
 from bench.loads import ASSET, Loads
+from bench.proving import rules_hold
 from bench.report import Row
 from bench.scale import Scale
 from libs.auth import Role, Signer, make_key
@@ -68,12 +70,13 @@ class Doors:
         self._folder.cleanup()
 
     async def rate(self, scale: Scale) -> Row:
-        """Transfers per second, by calls of many."""
+        """Transfers per second, by calls of many. Raises NotTrue."""
         loads = Loads(scale.accounts)
         began = time.perf_counter()
         until = began + scale.seconds
         done = await asyncio.gather(*(self._call(loads, until) for _ in range(_CALLERS)))
         took = time.perf_counter() - began
+        await self._has_looked()
         return Row(
             name="transfers, spread, through gRPC",
             value=sum(done) / took,
@@ -113,12 +116,11 @@ class Doors:
             await asyncio.sleep(0.05)
 
     async def _has_looked(self) -> None:
-        """Wait until it has looked at all there is, as it does once when it starts."""
+        """Wait until it has looked at all there is, and broke nothing. Raises NotTrue."""
         looks = self._ledger.GetInvariants(
             GetInvariantsRequest(), metadata=self._metadata, timeout=_LOOK_SECONDS
         )
-        async for _ in looks:
-            return
+        await rules_hold(looks, but=SEEDED)
 
 
 def _message(id_: str, source: str, target: str) -> pb.PostedTransfer:

@@ -1,22 +1,16 @@
 """What makes a house an old one: trades, all compared; and what they take."""
 
 import asyncio
-import time
 
-import grpc
 import psycopg
 from psycopg import sql
 
 from bench.callers import BatchDoor
 from bench.desk import Desk
-from bench.judging import NotTrue
 from bench.premises import House
-from stockbroker.ledger.v1.invariant_pb2 import GetInvariantsRequest
-from stockbroker.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
+from bench.proving import all_compared, ask
 
-_CALL_SECONDS = 600.0
 _LONGEST_SECONDS = 60.0  # of trading in one go, after which all of it is judged
-_SETTLE_SECONDS, _LOOK_SECONDS = 900.0, 1.0
 _STATISTICS_SECONDS = 1.5  # after which the server has noted what was read
 # Of open_trade the benchmark itself reads all, again and again.
 _READ = """
@@ -24,11 +18,6 @@ _READ = """
         sum(heap_blks_hit + heap_blks_read + coalesce(idx_blks_hit + idx_blks_read, 0))
     FROM pg_stat_user_tables JOIN pg_statio_user_tables USING (relid, relname)
     WHERE relname <> 'open_trade'
-"""
-_COMPARED = """
-    SELECT (SELECT count(*) FROM agreed_execution)
-            + (SELECT count(*) FROM (SELECT DISTINCT venue, execution_id FROM sighting) AS told),
-        (SELECT count(*) FROM suspect) + (SELECT count(*) FROM break WHERE closed_at IS NULL)
 """
 
 
@@ -47,12 +36,7 @@ async def settle(house: House) -> None:
 
     Raises NotTrue.
     """
-    executed = (await _ask(house, "order", "SELECT count(*) FROM execution"))[0]
-    deadline = time.monotonic() + _SETTLE_SECONDS
-    while (found := await _ask(house, "reconciliation", _COMPARED)) != (executed, 0):
-        if time.monotonic() > deadline:
-            raise NotTrue(f"of {executed} executions are compared, and differ: {found}")
-        await asyncio.sleep(_LOOK_SECONDS)
+    await all_compared(house)
     for url in house.databases.values():
         async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
             for name in await _tables(connection):
@@ -61,27 +45,16 @@ async def settle(house: House) -> None:
                 )
 
 
-async def look(house: House) -> None:
-    """The ledger goes over all of its books. Raises NotTrue."""
-    async with grpc.aio.insecure_channel(house.services["ledger"]) as channel:
-        looks = LedgerServiceStub(channel).GetInvariants(
-            GetInvariantsRequest(full=True), metadata=house.operator(), timeout=_CALL_SECONDS
-        )
-        async for found in looks:
-            if broken := [rule.id for rule in found.invariants if not rule.holds]:
-                raise NotTrue(f"the ledger broke {broken}")
-
-
 async def sizes(house: House) -> dict[str, int]:
     """Bytes on disk of each database."""
     question = "SELECT pg_database_size(current_database())"
-    return {name: (await _ask(house, name, question))[0] for name in house.databases}
+    return {name: (await ask(house, name, question))[0] for name in house.databases}
 
 
 async def read_so_far(house: House) -> dict[str, int]:
     """Rows that were read of tables, by whatever plan, by database; and pages looked at."""
     await asyncio.sleep(_STATISTICS_SECONDS)
-    found = {name: await _ask(house, name, _READ) for name in house.databases}
+    found = {name: await ask(house, name, _READ) for name in house.databases}
     rows = {f"rows of {name}": rows for name, (rows, _) in found.items()}
     return {**rows, "pages": sum(pages for _, pages in found.values())}
 
@@ -91,11 +64,3 @@ async def _tables(connection: psycopg.AsyncConnection) -> list[str]:
         "SELECT relname FROM pg_stat_user_tables WHERE schemaname = 'public'"
     )
     return [row[0] for row in await cursor.fetchall()]
-
-
-async def _ask(house: House, database: str, question: str) -> tuple[int, ...]:
-    """The numbers of its one row."""
-    async with await psycopg.AsyncConnection.connect(house.databases[database]) as connection:
-        row = await (await connection.execute(question.encode())).fetchone()
-    assert row is not None
-    return tuple(map(int, row))

@@ -29,6 +29,7 @@ from bench.callers import BatchDoor, Customers
 from bench.cash import endow
 from bench.desk import Desk, a_desk
 from bench.premises import House, a_folder, running_in
+from bench.proving import books_hold
 from bench.report import Row
 from bench.scale import Scale
 from stockbroker.ledger.v1.portfolio_service_pb2 import GetPortfolioRequest
@@ -95,7 +96,7 @@ class Growth:
             self._step(f"{_short(self._scale.history)} old trades")
             rows += await self._aged(len(everyone), door)
         self._step("a look at all of it")
-        await filling.look(house)
+        await books_hold(house)
         return rows
 
     async def _aged(self, customers: int, door: BatchDoor) -> list[Row]:

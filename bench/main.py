@@ -26,6 +26,8 @@ from bench import (
 )
 from bench.cpu import Others
 from bench.judging import NotTrue
+from bench.premises import House
+from bench.proving import prove
 from bench.report import Row, how_quiet, keep, median, table
 from bench.scale import Scale
 from bench.shared import Shared, a_shared_house
@@ -132,14 +134,20 @@ async def _measured(names: list[str], sized: Sized, console: Console) -> None:
         console.print(f"a house for {', '.join(together)}")
         async with a_shared_house(sized(together[0])) as shared:
             for name in together:
-                await _told(name, partial(ON_ONE_HOUSE[name], shared), sized(name), console)
+                suite = partial(ON_ONE_HOUSE[name], shared)
+                await _told(name, suite, sized(name), console, house=shared.desk.house)
     for name in names:
         if name in APART:
             await _told(name, APART[name], sized(name), console)
 
 
-async def _told(name: str, suite: Suite, scale: Scale, console: Console) -> None:
-    """The rows of each round, and what others took of the CPU meanwhile, shown and kept."""
+async def _told(
+    name: str, suite: Suite, scale: Scale, console: Console, *, house: House | None = None
+) -> None:
+    """The rows of each round, and what others took of the CPU meanwhile, shown and kept.
+
+    First that its `house` is whole: where it is not, nothing is shown. Raises NotTrue.
+    """
     columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
     showing = Progress(*columns, console=console, transient=True, refresh_per_second=1)
     found, shares, others = list[list[Row]](), list[float](), Others()
@@ -148,6 +156,8 @@ async def _told(name: str, suite: Suite, scale: Scale, console: Console) -> None
             found.append(rows)
             shares.append(others.share())
             others = Others()
+        if house is not None:
+            await prove(house)
     title = f"{name}: medians of {len(found)} rounds; {how_quiet(shares)}"
     console.print(table(median(found), title=title))
     console.print(f"kept in {keep(name, found, shares)}")

@@ -14,6 +14,7 @@ from rich.progress import Progress
 
 from bench.desk import a_desk
 from bench.premises import running_house
+from bench.proving import prove
 from bench.report import Row
 from bench.scale import Scale
 
@@ -35,14 +36,16 @@ async def rounds(scale: Scale, progress: Progress) -> AsyncGenerator[list[Row], 
 
 
 async def _traded(scale: Scale, count: int) -> list[Row]:
-    """Rates at both doors."""
+    """Rates at both doors. Raises NotTrue."""
     many = str(count)
     async with AsyncExitStack() as stack:
         house = stack.enter_context(running_house(ORDER_PROCESSES=many, EXECUTION_WORKERS=many))
         desk = await stack.enter_async_context(a_desk(house, scale))
         await desk.endow()
         await desk.warm_up()
-        return [(await desk.unary())[0], (await desk.batches())[0]]
+        rows = [(await desk.unary())[0], (await desk.batches())[0]]
+        await prove(house)
+        return rows
 
 
 def _against(own: Row, row: Row, count: int) -> Row:

@@ -17,6 +17,7 @@ from bench.callers import Run
 from bench.desk import Desk, Taken, a_desk
 from bench.filling import sizes
 from bench.premises import House, running_house
+from bench.proving import prove
 from bench.report import Row, waits
 from bench.scale import Scale
 
@@ -48,6 +49,8 @@ async def rounds(scale: Scale, progress: Progress) -> AsyncGenerator[list[Row], 
         for number in range(1, _WINDOWS + 1):
             progress.update(task, advance=1, description=f"window {number} of {_WINDOWS}")
             rows += await soak.window(f"window {number}")
+        progress.update(task, description="a look at all of it")
+        await prove(house)
         yield rows
 
 
