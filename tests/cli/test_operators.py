@@ -43,6 +43,14 @@ async def test_status_does_not_tell_a_part_of_many_trades_for_all(
     assert "trades parked: 100 or more, see" in (await run("status")).stdout
 
 
+async def test_status_says_that_a_rule_of_the_books_is_broken(house: SmallHouse, run: Run) -> None:
+    assert "rules of the books" not in (await run("status")).stdout
+    house.ledger.is_broken = True
+    result = await run("status")
+    assert result.exit_code == 0
+    assert "rules of the books broken: 1, see `stockbroker invariants`" in result.stdout
+
+
 async def test_status_tells_which_service_is_down_and_ends_with_4(
     house: SmallHouse, run: Run
 ) -> None:

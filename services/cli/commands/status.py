@@ -31,6 +31,7 @@ _BEHIND_THE_DOOR = {
 _ASKED = ("session", "worker", "market")
 # What an operator must do something about: words, and the command that shows it.
 _WAITING = {
+    "broken_invariants": ("rules of the books broken", "invariants"),
     "halts": ("halts in force", "halts"),
     "parked_trades": ("trades parked", "parked list"),
     "trades_in_doubt": ("trades in doubt", "in-doubt"),
@@ -155,6 +156,7 @@ def _count_waiting(door: "Door", session: dict[str, Any]) -> dict[str, int | Non
     doubts = _ask(door, of_trades.ListInDoubt, execution.ListInDoubtRequest(**first))
     breaks = _ask(door, of_fills, reconciliation.GetReconciliationRequest())
     return {
+        "broken_invariants": _count_broken(door),
         "halts": _length(halts, "halts"),
         "parked_trades": _length(parked, "trades"),
         "trades_in_doubt": _length(doubts, "trades"),
@@ -164,6 +166,19 @@ def _count_waiting(door: "Door", session: dict[str, Any]) -> dict[str, int | Non
         if "failure" in breaks
         else sum(int(each["count"]) for each in breaks["open_breaks"]),
     }
+
+
+def _count_broken(door: "Door") -> int | None:
+    """By a look at the books of now."""
+    from stockbroker.ledger.v1 import invariant_pb2 as pb
+    from stockbroker.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
+
+    request, method = pb.GetInvariantsRequest(), LedgerServiceStub(door.channel).GetInvariants
+    try:
+        look = next(door.stream(method, request, seconds=_SECONDS), None)
+    except Failure:
+        return None
+    return None if look is None else sum(not each.holds for each in look.invariants)
 
 
 def _length(told: dict[str, Any], field: str) -> int | None:
