@@ -15,7 +15,7 @@ _REFUSED = "refused by the operator's script"
 class Plan(msgspec.Struct, frozen=True):
     """What is still to come of an order that works.
 
-    `price` is that of its fills, micros, unless the order has a limit. `parts` fills are to come.
+    `price` is that of its fills, micros, unless it has one of its own. `parts` fills are to come.
     `wait_ms` until the next step; -1: it is over but for a cancel. `is_taken`: NEW was told.
     """
 

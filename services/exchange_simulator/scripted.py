@@ -50,7 +50,7 @@ def perform(told: Hearing, working: Working) -> None:
         elif isinstance(step, Fill):
             if working.is_waiting:
                 working = told.elect(working)
-            price = working.limit or plan.price
+            price = working.limit or working.stop or plan.price
             if _is_too_much(working, price * (working.filled + step.quantity)):
                 told.end(working, ExecType.CANCELED, _MAX_NOTIONAL)
                 return

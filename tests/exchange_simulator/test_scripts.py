@@ -202,6 +202,18 @@ async def test_fills_are_at_the_limit_else_the_stop_else_what_the_book_offers(
     assert [report.exec_type for report in stopped] == [NEW, TRIGGERED, TRADE]
 
 
+async def test_a_stop_that_is_replaced_before_its_answer_is_filled_at_its_price_of_then(
+    exchange: Exchange, member: Member
+) -> None:
+    late = scripts_pb2.OrderScript(outcome=scripts_pb2.OrderScript.OUTCOME_FILL, delay_ms=1)
+    await set_scripts(exchange, late)
+    order = an_order(order_type=pb.ORDER_TYPE_STOP, stop_price_micros=20 * DOLLAR)
+    member.send(order, a_replace(order, 12, stop=30 * DOLLAR))
+    reports = await member.ended(order)
+    assert [report.exec_type for report in reports] == [REPLACED, NEW, TRIGGERED, TRADE]
+    assert fills_of(reports) == [(12, 30 * DOLLAR)]
+
+
 async def test_no_fill_costs_more_than_the_order_may(member: Member) -> None:
     enough, short = 10 * OFFERED, 10 * OFFERED - 1
     (refused,) = await member.trade(a_test_order("FILL", max_notional_micros=short))
