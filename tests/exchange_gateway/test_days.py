@@ -62,12 +62,10 @@ async def test_what_may_have_been_sent_is_not_ended_by_the_house(
     assert (result.reason, result.state) == (0, pb.ORDER_STATE_PENDING)
 
 
-async def a_night_passes(scene: Scene) -> None:
+async def a_night_passes(scene: Scene, created_at: str = "created_at - interval '1 day'") -> None:
     """What was taken today was taken yesterday."""
     async with await psycopg.AsyncConnection.connect(scene.database_url) as connection:
-        await connection.execute(
-            "UPDATE venue_order SET created_at = created_at - interval '1 day'"
-        )
+        await connection.execute(f"UPDATE venue_order SET created_at = {created_at}".encode())
 
 
 def has_expired(scene: Scene, order: pb.Order) -> bool:
@@ -130,12 +128,18 @@ async def test_what_the_venue_has_and_says_nothing_of_waits_for_its_word_the_nex
         await until(lambda: scene.execution.is_filled(order.trade_id))
 
 
-async def test_a_stop_that_was_never_accepted_is_not_held_on_another_day(scene: Scene) -> None:
+@pytest.mark.parametrize(
+    "created_at",
+    ["created_at - interval '1 day'", "date_trunc('day', now(), 'UTC') - interval '1 ms'"],
+)
+async def test_a_stop_that_was_never_accepted_is_not_held_on_another_day(
+    scene: Scene, created_at: str
+) -> None:
     await scene.venue.stop()
     order = a_stop(time_in_force=DAY)
     async with scene.gateway(holds_stops=True) as gateway:
         await gateway.submit(order)
-    await a_night_passes(scene)
+    await a_night_passes(scene, created_at)
 
     async with scene.gateway(holds_stops=True):
         await until(lambda: has_expired(scene, order))

@@ -52,7 +52,7 @@ ORDER BY is_canceled DESC, state DESC, trade_id LIMIT %(most)s
 _ORDERS = """
 SELECT trade_id::text, epoch, state, customer_id, partition, symbol, side, quantity, order_type,
        limit_price_micros, stop_price_micros, time_in_force, max_notional_micros,
-       extract(epoch FROM created_at)::bigint / 86400
+       floor(extract(epoch FROM created_at) / 86400)::bigint
 FROM venue_order WHERE trade_id = ANY(%(trade_ids)b::uuid[])
 """
 
