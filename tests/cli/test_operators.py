@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pytest
 from google.protobuf import json_format
 
 from libs.auth import Role, Verifier
@@ -77,6 +78,20 @@ async def test_status_tells_of_every_process_of_a_service_that_has_several(
     assert result.exit_code == 4
     found = {one["name"]: one["health"] for one in json.loads(result.stdout)["services"]}
     assert found == {"order": "SERVING", "order_2": "UNAVAILABLE"}
+
+
+async def test_status_needs_no_more_than_a_door_and_a_token(
+    house: SmallHouse, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (house.folder / "house.json").unlink()
+    monkeypatch.setenv("STOCKBROKER_OPERATORS_ADDRESS", house.operators.address)
+    monkeypatch.setenv("STOCKBROKER_TOKEN", house.keys.operator())
+    result = await run("status", "--json")
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert len(found["services"]) == 6
+    assert {one["health"] for one in found["services"]} == {"SERVING"}
+    assert found["needs_operator"]["parked_trades"] == 2
 
 
 async def test_status_without_the_operators_listener_still_tells_the_rest(

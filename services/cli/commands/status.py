@@ -51,7 +51,7 @@ def status(as_json: AsJson = False) -> None:
     """
     from services.cli.screen import show_json
 
-    house = read_house(settings())
+    house = _house()
     found: dict[str, Any] = {
         "services": _ask_health(house),
         "parts": [
@@ -68,6 +68,18 @@ def status(as_json: AsJson = False) -> None:
         raise typer.Exit(ExitCode.UNREACHABLE)
 
 
+def _house() -> House:
+    """Of the data folder, unless the settings name a door: then what is behind that, and no more.
+
+    Raises Failure.
+    """
+    chosen = settings()
+    if not chosen.operators_address:
+        return read_house(chosen)
+    public, operators = chosen.public_address, chosen.operators_address
+    return House(public=public, operators=operators, signing_key_file="")
+
+
 def _ask_health(house: House) -> list[dict[str, str]]:
     """Each service's own word, heard through the operators' door where it is not told where it is.
 
@@ -75,7 +87,7 @@ def _ask_health(house: House) -> list[dict[str, str]]:
     """
     from libs.probe import probe
 
-    door = settings().operators_address or house.operators
+    door = house.operators
     ways: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
         name: (address, ())
         for name, address in {**house.services, **house.orders, **house.workers}.items()
