@@ -15,7 +15,9 @@ from services.ledger import auditor
 from services.ledger.domain.books import CASH, CUSTOMER, AccountKey
 from services.ledger.store import bookings, leaving
 from services.ledger.store.statements import Statements
+from stockbroker.ledger.v1 import booked_execution_pb2
 from tests.ledger.past import GONE, At, Past, assert_invariants_hold
+from tests.support.keys import bearer
 from tests.support.wait import until
 
 
@@ -105,6 +107,27 @@ async def test_bookings_that_are_overtaken_by_the_archive_are_told_without_those
     assert booked.archived_seq == past.horizon
     assert [each.execution_id for each in booked.bookings] == past.fills[2:]
     assert all(each.movements for each in booked.bookings)
+
+
+async def test_bookings_that_are_archived_while_they_are_read_are_told_as_archived(
+    past: Past, archive: At, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who compares books would take those that are left out for missing."""
+    read = bookings._movements
+    runs = iter([archive.run])
+
+    async def overtaken(*asked: Any) -> Any:
+        for run in runs:
+            await run()
+        return await read(*asked)
+
+    monkeypatch.setattr(bookings, "_movements", overtaken)
+    request = booked_execution_pb2.ListBookedExecutionsRequest(limit=1_000, with_archived=True)
+    metadata = bearer(past.desk.keys.service("reconciliation"))
+    told = await past.desk.ledger.ListBookedExecutions(request, metadata=metadata)
+    assert [each.execution_id for each in told.executions] == past.fills[:2]
+    assert all(each.is_archived for each in told.executions)
+    assert (told.next_after_seq, told.reaches_end) == (past.horizon, False)
 
 
 async def test_a_look_at_the_books_that_is_overtaken_by_the_archive_sees_them_whole(

@@ -51,8 +51,9 @@ class Reading:
     ) -> booked_execution_pb2.ListBookedExecutionsResponse:
         after, limit = checked(lambda: bookings_wire.window_from(request))
         until = after + limit
-        archived = await self._bookings.archived(after, until) if request.with_archived else None
-        found = archived or await self._bookings.between(after, until, apart=request.in_columns)
+        found = await self._bookings.between(after, until, apart=request.in_columns)
+        if request.with_archived and after < found.archived_seq:
+            found = await self._bookings.archived(after, until)
         return booked_execution_pb2.ListBookedExecutionsResponse(
             executions=map(bookings_wire.booked_to, found.bookings),
             columns=columns_of(found.venue, found.fills) if request.in_columns else None,

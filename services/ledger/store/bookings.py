@@ -130,14 +130,13 @@ class Bookings:
             if horizon.seq == booked.archived_seq:
                 return booked
 
-    async def archived(self, after: int, until: int) -> Booked | None:
-        """Those of archived transfers after < seq <= until, without what they moved; None: there
-        are none after. Transfers never change. Raises Unavailable.
+    async def archived(self, after: int, until: int) -> Booked:
+        """Those of archived transfers after < seq <= until, without what they moved.
+
+        Transfers never change. Raises Unavailable.
         """
         async with self._pool.connection() as connection:
             archived_seq = (await read_horizon(connection)).seq
-            if after >= archived_seq:
-                return None
             cursor = await connection.execute(_END)
             end: int = (await cursor.fetchall())[0][0]
             bounds = {"after": after, "until": min(until, archived_seq)}
