@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from datetime import date, timedelta
 from functools import lru_cache
+from hashlib import sha256
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -19,6 +20,7 @@ _SIGNS = {1: 1, 2: -1}  # BUY and SELL, by what they do to the customer's shares
 _FIRST_AMENDMENT = 1
 _NO_DAY = date(1970, 1, 1)
 _DAY_SECONDS = 86_400
+_LONGEST = 256  # characters; a venue and an execution have to fit an index together
 
 
 def from_columns(source: Source, told: FillColumns) -> list[Sighting]:
@@ -191,8 +193,11 @@ def _day_numbered(number: int) -> date:
 
 
 def text(words: str) -> str:
-    """Words of others: PostgreSQL keeps no zero character."""
-    return words.replace("\0", "\N{REPLACEMENT CHARACTER}")
+    """Words of others: PostgreSQL keeps no zero character, and no index a name without end."""
+    words = words.replace("\0", "\N{REPLACEMENT CHARACTER}")
+    if len(words) <= _LONGEST:
+        return words
+    return words[:_LONGEST] + sha256(words.encode()).hexdigest()
 
 
 def _texts(column: Iterable[str]) -> list[str]:

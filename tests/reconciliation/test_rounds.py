@@ -6,6 +6,7 @@ import pytest
 
 from services.reconciliation.domain.sighting import Source
 from services.reconciliation.store.breaks import BreakState
+from services.reconciliation.wire import text
 from tests.reconciliation.scripted import Desk, MakeDesk, but
 
 
@@ -208,3 +209,15 @@ async def test_a_source_that_forgot_everything_is_missing_everything(
 
     missing = f"MISSING_AT_{source.name}"
     assert await desk.open_classes() == [("e-0", missing), ("e-1", missing)]
+
+
+async def test_a_name_longer_than_any_stops_no_round(desk: Desk) -> None:
+    """Nobody should have told it, and nobody else tells it."""
+    endless = "".join(chr(0x4E00 + n * 7919 % 20_000) for n in range(5_000))
+    for end in "xy":
+        name = text(endless + end)
+        desk.sources[Source.VENUE].add(name, venue=name, trade_id=name, symbol=name)
+    desk.everywhere("e-1")
+    await desk.rounds_for(8)
+    assert len({found.execution_id for found in await desk.breaks()}) == 2
+    assert await desk.count_rows("agreed_execution") == 2
