@@ -1,8 +1,10 @@
 """ListExecutions: every fill on record is told, in pages, and none is ever skipped."""
 
+import grpc
 import psycopg
 import pytest
 
+from libs.rpc.status import reason_of
 from stockbroker.order.v1 import recorded_execution_pb2 as pb
 from tests.order.client import Order, filled
 from tests.order.test_amending import amended, busted
@@ -53,6 +55,17 @@ async def test_fills_are_told_with_the_terms_of_their_trade_in_the_order_recorde
     assert (told.customer_id, told.symbol, told.side) == ("alice", "AAPL", 1)
     assert (told.execution.trade_id, told.execution.quantity) == (trade_ids[0], 100)
     assert ids(await page(order, rest.next)) == []
+
+
+@pytest.mark.parametrize(
+    "place", [pb.ExecutionPlace(venue="X\0"), pb.ExecutionPlace(execution_id="X\0")]
+)
+async def test_a_place_that_was_never_told_is_refused(
+    order: Order, place: pb.ExecutionPlace
+) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await page(order, place)
+    assert reason_of(refused.value) == "INVALID_REQUEST"
 
 
 async def test_fills_of_a_venue_are_told_in_columns_and_what_fills_no_trade_as_a_message(

@@ -24,6 +24,9 @@ class ExecutionReading:
             text = f"limit must be 0 to {_MOST}"
             raise Invalid(Reason.REASON_INVALID_REQUEST, text, field="limit")
         after = request.after
+        if "\0" in after.venue + after.execution_id:  # as no place that was ever told
+            text = "after must be a place that was told"
+            raise Invalid(Reason.REASON_INVALID_REQUEST, text, field="after")
         place = Place(after.transaction_id, after.venue, after.execution_id)
         async with self._office.database.connection() as connection:
             page = await Executions(connection).after(place, limit=request.limit or _UNSAID)
