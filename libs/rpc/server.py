@@ -26,6 +26,8 @@ _OPTIONS = [
     # Envoy and our own clients ping quiet streams; without this the answer is GOAWAY.
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
     ("grpc.max_receive_message_length", 4 << 20),
+    # Whatever the edge lets through; by the default some calls of 8 kB are refused, and some not.
+    ("grpc.max_metadata_size", 64 << 10),
     # A unary call without a message is never answered by grpc.aio: it must not pile up.
     ("grpc.max_concurrent_streams", 4096),
     # No table of headers: gRPC keeps in it one that it could not read, and fails whoever refers to

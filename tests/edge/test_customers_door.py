@@ -95,6 +95,14 @@ async def test_a_header_that_cannot_be_read_ends_the_call_it_came_with_and_no_ot
         await _stub(public).PlaceTrade(pb.PlaceTradeRequest(), metadata=bob, timeout=seconds)
 
 
+async def test_a_call_may_bring_as_many_headers_as_the_door_takes(
+    public: grpc.aio.Channel, keys: Keys
+) -> None:
+    for size in (0, 10_000, 50_000):  # the first of a connection is not measured
+        metadata = (*bearer(keys.customer("alice")), ("cookie", "x" * size))
+        await _stub(public).PlaceTrade(pb.PlaceTradeRequest(), metadata=metadata, timeout=30)
+
+
 async def test_events_stream_through(public: grpc.aio.Channel, keys: Keys) -> None:
     watch = _stub(public).WatchTrades(
         pb.WatchTradesRequest(), metadata=bearer(keys.customer("alice")), timeout=30
