@@ -25,6 +25,7 @@ from services.edge.tls import over_tls
 
 _HTTP_MANAGER = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 _HTTP_PROTOCOL = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+_GRPC = r"application/grpc([+;].*|-web(-text)?(\+proto)?)?"  # what Envoy and gRPC can read
 _IDLE_STREAM_SECONDS = 3600  # streams tell a sign of life long before
 _MAX_STREAMS_PER_CONNECTION = 1000
 # To a service: where many calls come at once there are several connections, and a service that
@@ -181,10 +182,11 @@ def _route(method: Method, settings: Settings) -> dict[str, Any]:
 def _not_grpc() -> dict[str, Any]:
     """A service would reset such a call, and Envoy would say that the service is away."""
     headers = [
-        {"name": ":method", "string_match": {"exact": "POST"}},
+        # No preflight of CORS, which finds its answer by the route.
+        {"name": ":method", "string_match": {"exact": "OPTIONS"}, "invert_match": True},
         {
             "name": "content-type",
-            "string_match": {"prefix": "application/grpc"},
+            "string_match": {"safe_regex": {"regex": _GRPC}},
             "invert_match": True,
             "treat_missing_header_as_empty": True,
         },

@@ -225,15 +225,26 @@ async def test_a_browser_gets_refusals_as_grpc_statuses_with_reasons(
     assert {_reason(answer) for answer in throttled} == {"OVERLOADED"}
 
 
-@pytest.mark.parametrize("kind", ["application/json", "text/plain", ""])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "application/json",
+        "text/plain",
+        "",
+        "application/grpc-web+json",
+        "application/grpc-web+proto; charset=utf-8",
+        "application/grpc-other",
+    ],
+)
 async def test_what_is_not_grpc_is_told_so_and_reaches_no_service(
     envoy: Envoy, keys: Keys, kind: str
 ) -> None:
     doors = {envoy.public: keys.customer("alice"), envoy.operators: keys.operator("olivia")}
     for address, token in doors.items():
         headers = {"authorization": f"Bearer {token}", "content-type": kind}
-        status, _ = await grpc_web.request(address, "POST", PLACE, headers)
-        assert status == 415
+        for verb in ("POST", "GET"):
+            status, _ = await grpc_web.request(address, verb, PLACE, headers)
+            assert status == 415
 
 
 async def test_a_page_of_this_machine_may_call_and_another_may_not(envoy: Envoy) -> None:
