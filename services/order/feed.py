@@ -37,7 +37,8 @@ class Feed:
     ) -> AsyncGenerator[TradeEvent | Heartbeat, None]:
         """Every event after `after_seq`, then live ones; a heartbeat once all are told, and when
         it is quiet. Raises Invalid when `after_seq` is not of the past, Archived when an event
-        after it is archived, Unavailable when the database is away or the process stops.
+        after it is archived, Throttled when the customer has too many streams, Unavailable when the
+        database is away or the process stops.
         """
         with self._watchers.watch(customer_id) as watch:
             head_seq = await self._check(customer_id, after_seq)

@@ -193,6 +193,14 @@ def too_many_open(after_seconds: float) -> Throttled:
     )
 
 
+def too_many_streams() -> Throttled:
+    return Throttled(
+        Reason.REASON_OVERLOADED,
+        "this customer has too many streams open",
+        retry_after_seconds=5.0,
+    )
+
+
 def starting() -> Unavailable:
     return Unavailable(
         Reason.REASON_UNAVAILABLE,

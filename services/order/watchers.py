@@ -9,6 +9,9 @@ from prometheus_client import Gauge
 
 from services.order import refusals
 
+# An app that leaves its streams behind must not fill the memory; one whose connections die unseen,
+# each second, for as long as TCP takes to notice, still gets in.
+_MOST_OF_A_CUSTOMER = 1_000
 _open = Gauge("order_watches", "Open WatchTrades streams")
 
 
@@ -48,9 +51,13 @@ class Watchers:
 
     @contextmanager
     def watch(self, customer_id: str) -> Iterator[Watch]:
-        """A bell for this customer. Raises Unavailable when the process is stopping."""
+        """A bell for this customer. Raises Unavailable when the process is stopping, Throttled
+        where the customer has too many.
+        """
         if self._is_closed:
             raise refusals.stopping()
+        if len(self._watches.get(customer_id, ())) >= _MOST_OF_A_CUSTOMER:
+            raise refusals.too_many_streams()
         watch = Watch()
         self._watches[customer_id].add(watch)
         _open.inc()

@@ -6,10 +6,13 @@ from typing import Any
 
 import grpc
 import psycopg
+import pytest
 from prometheus_client import REGISTRY
 
 from libs.clock import SystemClock
 from libs.partition import partition_of
+from libs.rpc.status import reason_of, retry_after
+from services.order import watchers
 from services.order.applying import apply_outcomes
 from services.order.outcomes_wire import told_from
 from stockbroker.order.v1.order_execution_service_pb2 import OutcomeResult
@@ -63,6 +66,29 @@ async def test_a_long_past_is_told_page_by_page(order: Order) -> None:
     stream = order.watch("alice")
     assert seqs(await events_of(stream, 350)) == list(range(1, 351))
     stream.cancel()
+
+
+async def test_a_customer_has_so_many_streams_at_a_time_and_no_other_is_held_up(
+    order: Order, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watchers, "_MOST_OF_A_CUSTOMER", 3)
+    streams = [order.watch("alice") for _ in range(3)]
+    for stream in streams:
+        await stream.read()
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await order.watch("alice").read()
+    assert (reason_of(refused.value), retry_after(refused.value) > 0) == ("OVERLOADED", True)
+
+    assert (await order.watch("bob").read()).HasField("heartbeat")
+    streams[0].cancel()
+
+    async def is_let_in() -> bool:
+        try:
+            return bool((await order.watch("alice").read()).HasField("heartbeat"))
+        except grpc.aio.AioRpcError:
+            return False
+
+    await until(is_let_in)
 
 
 async def test_one_customer_never_hears_of_another(order: Order) -> None:
