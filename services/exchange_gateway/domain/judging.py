@@ -202,8 +202,9 @@ def _fill(standing: Standing, report: Report, seq: int) -> Standing:
         )
         raise Impossible(Breach.NOT_A_FILL, detail)
     filled = standing.filled_quantity + report.quantity
-    if filled > standing.quantity:
-        detail = f"{filled} shares filled of {standing.quantity} ordered"
+    most = max(filled, filled - standing.taken_back)  # a correction may have given more
+    if most > standing.quantity:
+        detail = f"{most} shares filled of {standing.quantity} ordered"
         raise Impossible(Breach.OVER_FILL, detail)
     is_whole = filled == standing.quantity
     return replace(

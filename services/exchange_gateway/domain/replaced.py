@@ -37,11 +37,16 @@ def revise(standing: Standing, report: Report, asked: Asked, *, seq: int) -> Sta
         told = dataclasses.replace(told, max_notional_micros=0)  # it was kept
     if told is None or told != wanted:
         raise Impossible(Breach.REPLACED_DIFFERENTLY, f"asked for {wanted}, told of {told}")
+    quantity = max(told.quantity, standing.filled_quantity)
+    stands = standing.filled_quantity - standing.taken_back
+    if stands > quantity:
+        detail = f"{stands} shares filled, as they were corrected, of {quantity} from now on"
+        raise Impossible(Breach.OVER_FILL, detail)
     is_cut = told.quantity <= standing.filled_quantity
     return replace(
         standing,
         state=State.DONE if is_cut else State.ACCEPTED,
-        quantity=max(told.quantity, standing.filled_quantity),
+        quantity=quantity,
         limit_price_micros=told.limit_price_micros,
         stop_price_micros=told.stop_price_micros,
         exchange_order_id=report.exchange_order_id or standing.exchange_order_id,
