@@ -1,5 +1,6 @@
 """After each logon the venue's word on orders is held against the books."""
 
+import secrets
 from typing import Any
 
 import grpc
@@ -101,6 +102,22 @@ async def test_an_order_of_the_session_that_is_not_in_the_books_is_an_alarm(
     await until(lambda: _has_broken(gateway, 1))
     broken = scene.rows("SELECT trade_id, kind, detail FROM order_break")
     assert broken == [("not-ours", "UNKNOWN_HERE", "the venue has an order of 7 KO, 0 filled")]
+
+
+async def test_an_order_with_an_id_that_no_book_could_hold_is_an_alarm_and_others_go_on(
+    scene: Scene, gateway: Gateway
+) -> None:
+    strange = secrets.token_hex(9_000)
+    order = market.NewOrder(symbol="KO", side=market.SIDE_BUY, quantity=7)
+    order.client_order_id = strange
+    scene.venue.orders[strange] = order
+
+    scene.venue.hang_up()
+
+    await until(lambda: _has_broken(gateway, 1))
+    assert scene.rows("SELECT trade_id FROM order_break") == [(strange[:128],)]
+    await gateway.submit(usual := an_order())
+    await until(lambda: scene.execution.is_filled(usual.trade_id))
 
 
 async def test_a_break_is_cleared_when_it_is_gone_and_not_raised_again_when_dismissed(

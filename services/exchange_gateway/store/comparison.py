@@ -59,6 +59,9 @@ ORDER BY id LIMIT %(most)s
 """
 
 
+_LONGEST_NAME = 128
+
+
 @dataclass(frozen=True, slots=True)
 class KeptBreak:
     """A difference as it is kept. `state`: 1 open, 2 cleared, 3 dismissed."""
@@ -95,12 +98,13 @@ class ComparisonStore:
 
     async def keep(self, breaks: Sequence[Break], *, compared: Sequence[str]) -> None:
         """Keep what was found of the orders compared; what is found no more is cleared."""
+        details = {(_name(one.trade_id), str(one.kind)): one.detail for one in breaks}
         found = {
             "session_id": self._session_id,
-            "trade_ids": [one.trade_id.replace("\0", "") for one in breaks],
-            "kinds": [one.kind for one in breaks],
-            "details": [one.detail.replace("\0", "") for one in breaks],
-            "compared": [trade_id.replace("\0", "") for trade_id in compared],
+            "trade_ids": [trade_id for trade_id, _ in details],
+            "kinds": [kind for _, kind in details],
+            "details": [detail.replace("\0", "") for detail in details.values()],
+            "compared": [_name(trade_id) for trade_id in compared],
         }
         await self._connection.execute(_KEEP, found)
         await self._connection.execute(_CLEAR, found)
@@ -136,6 +140,11 @@ class ComparisonStore:
         )
         row = await cursor.fetchone()
         return str(row[0]) if row is not None else None
+
+
+def _name(trade_id: str) -> str:
+    """An id as it can be kept, and found again: a venue may tell any."""
+    return trade_id.replace("\0", "")[:_LONGEST_NAME]
 
 
 def _ours(row: TupleRow) -> Ours:
