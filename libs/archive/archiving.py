@@ -132,7 +132,8 @@ class Archiving:
         months = [each for each in known if not each.is_before]
         gone_until = next((each.ends for each in known if each.is_before), None)
         start = gone_until or (months[0].month if months else before)
-        for month in months_between(start, before):
+        # What is to come stays, and may be typed by mistake: it need not be told month by month.
+        for month in months_between(start, min(before, self._now.plus(1))):
             partition = next((each for each in months if each.has(month)), None)
             obstacle = await self._obstacle(month, partition)
             if not obstacle and found and found[-1].obstacle:

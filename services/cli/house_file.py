@@ -1,6 +1,5 @@
 """What a running house leaves in its data folder for others: addresses and the signing key."""
 
-import json
 from pathlib import Path
 
 import msgspec
@@ -35,7 +34,7 @@ def read_house(settings: Settings) -> House:
             "(STOCKBROKER_DATA_FOLDER names another folder)",
             ExitCode.UNREACHABLE,
         ) from None
-    except (msgspec.DecodeError, json.JSONDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Failure(
             f"{path} is not what the house writes ({error}); `make up` writes it anew",
             ExitCode.FAULT,

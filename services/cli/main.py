@@ -39,6 +39,8 @@ from services.cli.commands import (
 from services.cli.failures import ExitCode, Failure, plainer
 from services.cli.help import Listed
 
+_SHOWN = 60  # characters of what cannot be written
+
 
 class _Commands(Listed):
     """Turns a failure of any command into its sentence and its exit code."""
@@ -59,6 +61,9 @@ class _Commands(Listed):
         except Failure as failure:
             _say(failure.text)
             raise typer.Exit(failure.exit_code) from None
+        except UnicodeEncodeError as error:  # of an argument, or of a terminal that shows no such
+            _say(f"{error.object[:_SHOWN]!r} cannot be written as {error.encoding}")
+            raise typer.Exit(ExitCode.USAGE) from None
         except TyperException as error:  # what was typed is wrong
             error.message = plainer(error.message)
             raise

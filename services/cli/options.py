@@ -7,6 +7,10 @@ import typer
 
 from services.cli.amounts import Unreadable, parse_dollars, parse_shares, parse_speed
 
+# The largest numbers that the contracts hold.
+MOST_32 = 2**31 - 1
+MOST_64 = 2**63 - 1
+
 
 def _dollars(text: str) -> int:
     try:

@@ -27,8 +27,9 @@ def say(text: str) -> None:
 
 def note(text: str) -> None:
     """One line to standard error, out of the way of what a program reads."""
-    sys.stderr.write(f"stockbroker: {plain(text)}\n")
-    sys.stderr.flush()
+    if sys.stderr is not None:  # `2>&-`: nobody wants to hear it
+        sys.stderr.write(f"stockbroker: {plain(text)}\n")
+        sys.stderr.flush()
 
 
 def show_json(value: Any) -> None:
@@ -63,7 +64,7 @@ def progress(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
-    console, is_seen = Console(stderr=True), sys.stderr.isatty()
+    console, is_seen = Console(stderr=True), sys.stderr is not None and sys.stderr.isatty()
     with Progress(
         *columns, TimeElapsedColumn(), console=console, transient=True, disable=not is_seen
     ) as bar:

@@ -20,7 +20,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         str, msgspec.Meta(description="Operators' listener, host:port; empty: the data folder's.")
     ] = ""
     token: Annotated[
-        str, msgspec.Meta(description="Token sent with every call; empty: one is minted.")
+        str,
+        msgspec.Meta(
+            description="Token sent with every call; empty: one is minted.", pattern="^[!-~]*$"
+        ),
     ] = ""
     customer: Annotated[
         str, msgspec.Meta(description="Who calls when --as is not given.", min_length=1)

@@ -51,9 +51,10 @@ def make_token(settings: Settings, subject: str, role: str, seconds: int) -> str
     key_file = Path(read_house(settings).signing_key_file)
     try:
         signer = Signer(key_file)
-    except OSError as error:
+    except (OSError, ValueError, TypeError) as error:
+        why = error.strerror if isinstance(error, OSError) else str(error)
         raise Failure(
-            f"the signing key {key_file} cannot be read ({error.strerror}); "
+            f"the signing key {key_file} cannot be read ({why}); "
             "set STOCKBROKER_TOKEN to a token instead",
             ExitCode.FAULT,
         ) from None

@@ -79,6 +79,7 @@ class SmallHouse:
         self.portfolio = SmallPortfolio()
         self.quote = exchange_pb2.Quote()
         self.quote.CopyFrom(QUOTE)
+        self.hours = exchange_service_pb2.GetMarketStatusResponse(is_open=True, is_always_open=True)
         self.control = SmallControl(self.quote)
         self.controls = SmallControls()
         self.gateway = SmallGateway()
@@ -106,7 +107,7 @@ class SmallHouse:
         )
         for server in (public, operators):
             exchange_service_pb2_grpc.add_ExchangeServiceServicer_to_server(
-                SmallExchange(self.quote), server
+                SmallExchange(self.quote, self.hours), server
             )
 
     def write_file(self, **changes: Any) -> None:

@@ -31,5 +31,8 @@ class SmallControls(OrderControlServiceServicer):
         return pb.SetControlResponse(setting=setting)
 
     async def ListControls(self, request: pb.ListControlsRequest, context: Any) -> Any:
-        found = reversed(self.settings) if request.history else self.settings
+        found = self.settings
+        if request.history:  # two at a time
+            before = request.before_version or len(found) + 1
+            found = [each for each in reversed(found) if each.version < before][:2]
         return pb.ListControlsResponse(settings=found, version=len(self.settings))

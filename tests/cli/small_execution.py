@@ -49,15 +49,19 @@ class SmallExecution(ExecutionServiceServicer):
         return execution.ListHaltsResponse(halts=self._halts.values())
 
     async def ListHaltEvents(self, request: execution.ListHaltEventsRequest, context: Any) -> Any:
-        event = execution.HaltEvent(
-            id=7,
-            action=execution.HaltEvent.ACTION_HALT,
-            scope=execution.HaltScope(firm=True),
-            reason_text="a drill",
-            actor="olivia",
-            took_effect=True,
-        )
-        return execution.ListHaltEventsResponse(events=[event])
+        newest = request.before_id - 1 if request.before_id else 7
+        events = [
+            execution.HaltEvent(
+                id=number,
+                action=execution.HaltEvent.ACTION_HALT,
+                scope=execution.HaltScope(firm=True),
+                reason_text="a drill",
+                actor="olivia",
+                took_effect=True,
+            )
+            for number in range(newest, max(newest - 3, 0), -1)
+        ]
+        return execution.ListHaltEventsResponse(events=events)
 
     async def ListParkedTrades(
         self, request: execution.ListParkedTradesRequest, context: Any

@@ -38,7 +38,10 @@ class SmallGateway(ExchangeGatewayServiceServicer):
         order = pb.UnansweredOrder(
             trade_id="t-2", customer_id="bob", symbol="KO", quantity=5, age_seconds=90
         )
-        return pb.ListUnansweredOrdersResponse(orders=[order])
+        order.trade_id = f"t-{request.after_seq + 2}"
+        return pb.ListUnansweredOrdersResponse(
+            orders=[order], next_after_seq=0 if request.after_seq else 1
+        )
 
     async def ResolveOrder(self, request: pb.ResolveOrderRequest, context: Any) -> Any:
         self.asked.append(request)
@@ -49,15 +52,21 @@ class SmallGateway(ExchangeGatewayServiceServicer):
         return pb.ResetSessionResponse()
 
     async def ListOrderBreaks(self, request: pb.ListOrderBreaksRequest, context: Any) -> Any:
+        found = pb.OrderBreak(id=4 + request.after_id, trade_id="t-3", kind="UNKNOWN_HERE")
         return pb.ListOrderBreaksResponse(
-            breaks=[pb.OrderBreak(id=4, trade_id="t-3", kind="UNKNOWN_HERE")]
+            breaks=[found], next_after_id=0 if request.after_id else found.id
         )
 
     async def DismissOrderBreak(self, request: pb.DismissOrderBreakRequest, context: Any) -> Any:
         return pb.DismissOrderBreakResponse(dismissed=request.break_id == 4)
 
     async def ListParkedReports(self, request: Any, context: Any) -> Any:
-        return pb.ListParkedReportsResponse(reports=[self.parked])
+        report = pb.ParkedReport()
+        report.CopyFrom(self.parked)
+        report.report_seq += request.after_seq
+        return pb.ListParkedReportsResponse(
+            reports=[report], next_after_seq=0 if request.after_seq else report.report_seq
+        )
 
     async def RetryParkedReport(self, request: pb.RetryParkedReportRequest, context: Any) -> Any:
         return pb.RetryParkedReportResponse(report=self._settle(request.report_seq, 2))

@@ -91,8 +91,9 @@ def _check_listed(symbols: Iterable[str]) -> None:
 class SmallExchange(ExchangeServiceServicer):
     """One symbol; a watcher gets one quote and is cut off."""
 
-    def __init__(self, quote: exchange_pb2.Quote) -> None:
+    def __init__(self, quote: exchange_pb2.Quote, hours: exchange.GetMarketStatusResponse) -> None:
         self._quote = quote
+        self._hours = hours
 
     async def ListQuotes(self, request: exchange.ListQuotesRequest, context: Any) -> Any:
         _check_listed(request.symbols)
@@ -116,7 +117,7 @@ class SmallExchange(ExchangeServiceServicer):
         return calendar.ListTradingDaysResponse(days=[a_day()][: request.limit])
 
     async def GetMarketStatus(self, request: exchange.GetMarketStatusRequest, context: Any) -> Any:
-        return exchange.GetMarketStatusResponse(is_open=True, is_always_open=True)
+        return self._hours
 
 
 class SmallControl(ExchangeControlServiceServicer):

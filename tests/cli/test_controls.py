@@ -45,6 +45,8 @@ async def test_settings_are_exempted_withdrawn_and_listed(house: SmallHouse, run
     listed = (await run("controls", "list", "--history")).stdout
     assert "exempt" in listed
     assert "withdrawn" in listed
+    history = json.loads((await run("controls", "list", "--history", "--json")).stdout)
+    assert [each["version"] for each in history["settings"]] == ["3", "2", "1"]
     found = json.loads((await run("controls", "list", "--json")).stdout)
     assert [each["version"] for each in found["settings"]] == ["1", "2", "3"]
 

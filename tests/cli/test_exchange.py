@@ -68,6 +68,7 @@ async def test_the_time_at_the_exchange_is_told(run: Run) -> None:
     ("words", "asked"),
     [
         (["set", "2026-11-27T14:30:00"], {"at": "2026-11-27T14:30:00Z"}),
+        (["set", "2026-11-27 14:30:00"], {"at": "2026-11-27T14:30:00Z"}),
         (["set", "2026-11-27", "--rate", "60"], {"at": "2026-11-27T00:00:00Z", "rate": 60_000}),
         (["advance", "6h"], {"advance_seconds": 21_600}),
         (["advance", "-2d"], {"advance_seconds": -172_800}),

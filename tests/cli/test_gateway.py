@@ -34,7 +34,7 @@ async def test_an_order_is_resolved_with_evidence(
 
 async def test_a_fill_is_written_with_its_terms(house: SmallHouse, run: Run) -> None:
     terms = ("--execution-id", "E1", "--quantity", "5", "--price-micros", "61250000")
-    when = ("--executed-at", "2026-03-02T14:30:00")
+    when = ("--executed-at", "2026-03-02 14:30:00")
     result = await run("orders", "resolve", "t-2", "filled", *WHY, *terms, *when, "--json")
     assert json.loads(result.stdout) == {"report_seq": "12"}
     filled = house.gateway.asked[0].filled
@@ -60,6 +60,21 @@ async def test_a_parked_report_is_shown_retried_and_dismissed(run: Run) -> None:
     state = pb.ParkedReport.State.Name(pb.ParkedReport.STATE_DISMISSED)
     assert json.loads(dismissed.stdout)["state"] == state
     assert (await run("reports", "retry", "8", "--reason", "x")).exit_code == 3
+
+
+@pytest.mark.parametrize(
+    ("command", "items", "key", "expected"),
+    [
+        ("orders in-doubt", "orders", "trade_id", ["t-2", "t-3"]),
+        ("orders breaks", "breaks", "id", ["4", "8"]),
+        ("reports parked", "reports", "report_seq", ["7", "14"]),
+    ],
+)
+async def test_what_waits_for_an_operator_is_told_to_the_last_page(
+    run: Run, command: str, items: str, key: str, expected: list[str]
+) -> None:
+    found = json.loads((await run(*command.split(), "--json")).stdout)
+    assert [each[key] for each in found[items]] == expected
 
 
 async def test_what_operators_did_is_told_to_the_last_page(run: Run) -> None:

@@ -25,6 +25,25 @@ from tests.cli.conftest import Run, SmallHouse
         ("market calendar --from today", "'today' is not a time: write it like 2026-11-20\n"),
         ("exchange day 2026-11-25 --opens 25:00 --closes 18:00", "write it like 14:30"),
         ("deposit dave -5", "-5 is below zero"),
+        (f"watch --after-seq {2**63}", "less than or equal to 9223372036854775807"),
+        (f"journal --after-seq {2**63}", "less than or equal to 9223372036854775807"),
+        (f"journal --limit {2**63}", "less than or equal to 9223372036854775807"),
+        (f"ledger export x --after {2**63}", "less than or equal to 9223372036854775807"),
+        (f"reports retry {2**63} --reason x", "less than or equal to 9223372036854775807"),
+        (f"orders dismiss-break {2**63} --reason x", "less than or equal to 92233720368547758"),
+        (f"orders resolve t filled --quantity {2**63}", "less than or equal to 92233720368547758"),
+        (f"orders resolve t filled --price-micros {2**63}", "less than or equal to 9223372036854"),
+        (f"orders reset-session --next-command {2**63}", "less than or equal to 922337203685477"),
+        (f"orders reset-session --next-report {2**63}", "less than or equal to 9223372036854775"),
+        (f"fills correct x --quantity {2**63} --reason x", "less than or equal to 9223372036854"),
+        (f"exchange scripts put fill --parts {2**31}", "less than or equal to 2147483647"),
+        (f"exchange scripts put fill --delay-ms {2**31}", "less than or equal to 2147483647"),
+        (f"exchange scripts put fill --step-ms {2**31}", "less than or equal to 2147483647"),
+        ("exchange clock rate inf", "less than or equal to 1000000000"),
+        ("exchange clock next-open --rate 1e300", "less than or equal to 1000000000"),
+        (f"controls set customer-rate 5 --seconds {2**31}", "less than or equal to 2147483647"),
+        ("place AAPL buy 5 --timeout 99999999999", "less than or equal to 31622400"),
+        ("place AAPL\udcff buy 5", "'AAPL\\udcff' cannot be written as utf-8"),
     ],
 )
 async def test_a_mistake_is_told_in_plain_words(
@@ -75,6 +94,16 @@ async def test_a_token_of_another_than_is_named_is_not_used(
     monkeypatch.setenv("STOCKBROKER_TOKEN", make_token(chosen, "olivia", "operator", 60))
     assert (await run("halts", "--operator", "oscar")).exit_code == ExitCode.USAGE
     assert (await run("halts")).exit_code == 0
+
+
+@pytest.mark.parametrize("token", ["two\nlines", "tökén", "\udcff"])
+async def test_what_cannot_be_a_token_is_a_wrong_setting(
+    run: Run, monkeypatch: pytest.MonkeyPatch, token: str
+) -> None:
+    monkeypatch.setenv("STOCKBROKER_TOKEN", token)
+    result = await run("trades")
+    assert (result.exit_code, result.stdout) == (ExitCode.USAGE, "")
+    assert "setting STOCKBROKER_TOKEN: " in result.stderr
 
 
 @pytest.mark.parametrize("address", ["there", "there:", ":7400", "there:http"])

@@ -149,11 +149,11 @@ async def test_a_house_that_does_not_answer_is_said_with_what_to_do(
         assert re.search(r"listener at 127\.0\.0\.1:1 does not answer .* `make up`", result.stderr)
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"public": 1}'])
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"public": 1}', b'{"public": "\xff"}'])
 async def test_a_damaged_house_file_is_one_sentence(
-    house: SmallHouse, run: Run, content: str
+    house: SmallHouse, run: Run, content: bytes
 ) -> None:
-    (house.folder / "house.json").write_text(content)
+    (house.folder / "house.json").write_bytes(content)
     result = await run("portfolio")
     assert (result.exit_code, len(result.stderr.splitlines())) == (1, 1)
 
@@ -163,6 +163,26 @@ async def test_a_missing_key_is_one_sentence(house: SmallHouse, run: Run) -> Non
     result = await run("portfolio")
     assert result.exit_code == 1
     assert "set STOCKBROKER_TOKEN to a token instead" in result.stderr
+
+
+async def test_a_damaged_key_is_one_sentence(house: SmallHouse, run: Run) -> None:
+    key = house.folder / "damaged.pem"
+    key.write_text("junk")
+    house.write_file(signing_key_file=str(key))
+    for command in ("portfolio", "token"):
+        result = await run(command)
+        assert (result.exit_code, len(result.stderr.splitlines())) == (1, 1)
+        assert "set STOCKBROKER_TOKEN to a token instead" in result.stderr
+
+
+async def test_who_closes_standard_error_is_obeyed_in_silence(house: SmallHouse) -> None:
+    process = await asyncio.create_subprocess_shell(
+        f"{sys.executable} -m services.cli.main deposit alice 5 2>&-",
+        env=os.environ | house.environment(),
+        stdout=PIPE,
+    )
+    output, _ = await process.communicate()
+    assert (process.returncode, output) == (0, b"alice now owns $5.00\n")
 
 
 async def test_the_table_of_exit_codes_is_the_enum() -> None:

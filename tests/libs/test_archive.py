@@ -213,6 +213,8 @@ async def test_no_month_goes_before_its_time_or_its_turn(
     stays = {each.month: each.obstacle for each in await archiving.candidates(NOW.plus(1))}
     assert list(stays) == [JUNE, *MONTHS]
     assert [month for month, why in stays.items() if not why] == [JUNE, *MONTHS[:3]]
+    mistyped = await archiving.candidates(Month(9026, 8))
+    assert [each.month for each in mistyped] == list(stays)
 
     steps = Steps()
     steps.stays = "somebody needs it"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from services.cli.amounts import format_amount
-from services.cli.options import Account, AsJson, AsOf, KnownAt, Operator
+from services.cli.options import MOST_64, Account, AsJson, AsOf, KnownAt, Operator
 from services.cli.settings import settings
 
 if TYPE_CHECKING:
@@ -50,9 +50,10 @@ def balance(  # noqa: PLR0913 - a command's parameters are its options
 
 def journal(
     after_seq: Annotated[
-        int | None, typer.Option(min=0, help="Those after this transfer; else the last ones.")
+        int | None,
+        typer.Option(min=0, max=MOST_64, help="Those after this transfer; else the last ones."),
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many transfers.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, max=MOST_64, help="At most so many transfers.")] = 20,
     operator: Operator = "",
     as_json: AsJson = False,
 ) -> None:

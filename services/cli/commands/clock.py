@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from services.cli.options import AsJson, Operator
+from services.cli.options import TIMES, AsJson, Operator
 from services.cli.settings import settings
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ app = typer.Typer()
 _SPAN = re.compile(r"([+-]?)(\d{1,9})([smhd])")
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _AS_REAL = 1_000  # thousandths
+_FASTEST = 1_000_000_000  # beyond it no number of thousandths is certain
 
 
 def _span(text: str) -> timedelta:
@@ -30,7 +31,9 @@ def _span(text: str) -> timedelta:
 Span = Annotated[timedelta, typer.Argument(metavar="SPAN", parser=_span, help="90m, 6h, 1d, -2d.")]
 Rate = Annotated[
     float | None,
-    typer.Option("--rate", min=0, help="Times as fast as the real time; 0: it stands still."),
+    typer.Option(
+        "--rate", min=0, max=_FASTEST, help="Times as fast as the real time; 0: it stands still."
+    ),
 ]
 
 
@@ -53,7 +56,7 @@ def clock(context: typer.Context, operator: Operator = "", as_json: AsJson = Fal
 def set_to(
     at: Annotated[
         datetime,
-        typer.Argument(metavar="TIME", formats=["%Y-%m-%dT%H:%M:%S", "%Y-%m-%d"], help="In UTC."),
+        typer.Argument(metavar="TIME", formats=TIMES, help="In UTC."),
     ],
     rate: Rate = None,
     operator: Operator = "",
@@ -95,7 +98,8 @@ def next_close(rate: Rate = None, operator: Operator = "", as_json: AsJson = Fal
 @app.command()
 def rate(
     times: Annotated[
-        float, typer.Argument(metavar="TIMES", min=0, help="As fast as the real time.")
+        float,
+        typer.Argument(metavar="TIMES", min=0, max=_FASTEST, help="As fast as the real time."),
     ],
     operator: Operator = "",
     as_json: AsJson = False,

@@ -2,18 +2,21 @@
 
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from services.cli.amounts import Unreadable, parse_dollars, parse_percent, parse_shares
-from services.cli.options import TIMES, AsCustomer, AsJson, Operator, Reason
+from services.cli.options import MOST_32, TIMES, AsCustomer, AsJson, Operator, Reason
+from services.cli.pages import since_the_first
 from services.cli.settings import settings
 
 if TYPE_CHECKING:
     from stockbroker.order.v1.control_pb2 import ControlAction
     from stockbroker.order.v1.order_control_service_pb2 import SetControlRequest
 
+_PAGE = 1000
 app = typer.Typer(help="Limits that operators set on what may be traded.")
 
 
@@ -55,6 +58,7 @@ def set_control(  # noqa: PLR0913 - a command's parameters are its options
         int,
         typer.Option(
             min=0,
+            max=MOST_32,
             help="In what time, for duplicate-order and the rates; how old the last price may be.",
         ),
     ] = 0,
@@ -159,9 +163,15 @@ def list_controls(
     from stockbroker.order.v1 import order_control_service_pb2 as pb
     from stockbroker.order.v1.order_control_service_pb2_grpc import OrderControlServiceStub
 
-    request = pb.ListControlsRequest(history=history, customer_id=customer, symbol=symbol)
+    request = pb.ListControlsRequest(
+        history=history, customer_id=customer, symbol=symbol, page_size=_PAGE
+    )
     with operators_door(settings(), operator) as door:
-        found = door.call(OrderControlServiceStub(door.channel).ListControls, request)
+        ask = partial(door.call, OrderControlServiceStub(door.channel).ListControls)
+        if history:
+            found = since_the_first(ask, request, "settings", "before_version")
+        else:
+            found = ask(request)
     if as_json:
         show_json(fields_of(found))
     else:

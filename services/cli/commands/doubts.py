@@ -14,7 +14,7 @@ Query = Annotated[bool, typer.Option("--query", help="Have the exchange asked fo
 def in_doubt(query: Query = False, operator: Operator = "", as_json: AsJson = False) -> None:
     """Trades in doubt, oldest first, with what the gateway knows of each. Operators."""
     from services.cli.neighbours import operators_door
-    from services.cli.screen import fields_of, show_json, table
+    from services.cli.screen import fields_of, note, show_json, table
     from stockbroker.exchange_gateway.v1.exchange_gateway_service_pb2 import OrderState
     from stockbroker.execution.v1 import execution_service_pb2 as pb
     from stockbroker.execution.v1.execution_service_pb2_grpc import ExecutionServiceStub
@@ -27,6 +27,8 @@ def in_doubt(query: Query = False, operator: Operator = "", as_json: AsJson = Fa
             trade_ids = [case.trade.trade_id for case in found.trades]
             door.call(stub.QueryInDoubt, pb.QueryInDoubtRequest(trade_ids=trade_ids))
             found = door.call(stub.ListInDoubt, wanted)
+    if len(found.trades) == _MOST:
+        note(f"these are the oldest {_MOST:,}: there may be more")
     if as_json:
         show_json(fields_of(found))
         return

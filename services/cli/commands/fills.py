@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from libs.money import format_dollars
-from services.cli.options import AsJson, Operator, Price, Reason
+from services.cli.options import MOST_64, AsJson, Operator, Price, Reason
 from services.cli.settings import settings
 
 app = typer.Typer(no_args_is_help=True, help="Bust and correct fills of the simulated exchange.")
@@ -36,7 +36,9 @@ def bust(
 def correct(  # noqa: PLR0913 - a command's parameters are its options
     execution_id: ExecutionId,
     reason: Reason,
-    quantity: Annotated[int, typer.Option(min=0, help="Whole shares; else as it was.")] = 0,
+    quantity: Annotated[
+        int, typer.Option(min=0, max=MOST_64, help="Whole shares; else as it was.")
+    ] = 0,
     price: Price = None,
     operator: Operator = "",
     as_json: AsJson = False,

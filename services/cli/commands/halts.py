@@ -1,10 +1,12 @@
 """`halt`, `resume` and `halts`: an operator stops trades from being taken up."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from services.cli.options import AsJson, Operator, Reason
+from services.cli.pages import since_the_first
 from services.cli.settings import settings
 
 if TYPE_CHECKING:
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
         TradingHalt,
     )
 
+_PAGE = 1000
 Firm = Annotated[bool, typer.Option("--firm", help="Every trade of the house.")]
 Customer = Annotated[str, typer.Option("--customer", help="One customer's trades.")]
 Symbol = Annotated[str, typer.Option("--symbol", help="Trades in one symbol.")]
@@ -85,7 +88,9 @@ def halts(history: History = False, operator: Operator = "", as_json: AsJson = F
     with operators_door(settings(), operator) as door:
         stub = ExecutionServiceStub(door.channel)
         if history:
-            _show_history(door.call(stub.ListHaltEvents, pb.ListHaltEventsRequest()), as_json)
+            ask = partial(door.call, stub.ListHaltEvents)
+            request = pb.ListHaltEventsRequest(page_size=_PAGE)
+            _show_history(since_the_first(ask, request, "events", "before_id"), as_json)
             return
         found = door.call(stub.ListHalts, pb.ListHaltsRequest())
     if as_json:

@@ -106,6 +106,8 @@ def hours(customer: AsCustomer = None, as_json: AsJson = False) -> None:
         show_json(fields_of(status))
     elif status.is_always_open:
         say("the exchange is always open")
+    elif status.is_open and not status.HasField("closes_at"):
+        say("the exchange is open until an operator closes it")
     elif status.is_open:
         say(f"the exchange is open until {date_time(status.closes_at)} UTC")
     elif status.HasField("opens_at"):

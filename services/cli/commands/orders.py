@@ -1,11 +1,13 @@
 """`orders`: an operator looks at orders in doubt, and says what became of one."""
 
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from services.cli.options import AsJson, Operator, Reason
+from services.cli.options import MOST_64, TIMES, AsJson, Operator, Reason
+from services.cli.pages import whole
 from services.cli.settings import settings
 
 if TYPE_CHECKING:
@@ -24,17 +26,27 @@ Despite = Annotated[
 ExecutionId = Annotated[
     str, typer.Option("--execution-id", help="A fill: the exchange's id of the execution.")
 ]
-Quantity = Annotated[int, typer.Option("--quantity", min=0, help="A fill: whole shares.")]
-PriceMicros = Annotated[int, typer.Option("--price-micros", min=0, help="A fill: micros a share.")]
+Quantity = Annotated[
+    int, typer.Option("--quantity", min=0, max=MOST_64, help="A fill: whole shares.")
+]
+PriceMicros = Annotated[
+    int, typer.Option("--price-micros", min=0, max=MOST_64, help="A fill: micros a share.")
+]
 ExecutedAt = Annotated[
     datetime | None,
-    typer.Option("--executed-at", formats=["%Y-%m-%dT%H:%M:%S"], help="A fill: when, in UTC."),
+    typer.Option("--executed-at", formats=TIMES, metavar="TIME", help="A fill: when, in UTC."),
 ]
 NextCommand = Annotated[
-    int, typer.Option("--next-command", min=1, help="The first command the exchange lacks.")
+    int,
+    typer.Option(
+        "--next-command", min=1, max=MOST_64, help="The first command the exchange lacks."
+    ),
 ]
 NextReport = Annotated[
-    int, typer.Option("--next-report", min=1, help="The number of the exchange's next report.")
+    int,
+    typer.Option(
+        "--next-report", min=1, max=MOST_64, help="The number of the exchange's next report."
+    ),
 ]
 Became = Annotated[
     str, typer.Argument(metavar="OUTCOME", help="not-known, filled, rejected, canceled or expired.")
@@ -54,7 +66,8 @@ def in_doubt(operator: Operator = "", as_json: AsJson = False) -> None:
 
     with operators_door(settings(), operator) as door:
         stub = ExchangeGatewayServiceStub(door.channel)
-        found = door.call(stub.ListUnansweredOrders, pb.ListUnansweredOrdersRequest(limit=1000))
+        request = pb.ListUnansweredOrdersRequest(limit=1000)
+        found = whole(partial(door.call, stub.ListUnansweredOrders), request, "after_seq")
     if as_json:
         show_json(fields_of(found))
         return
@@ -162,7 +175,8 @@ def breaks(operator: Operator = "", as_json: AsJson = False) -> None:
 
     with operators_door(settings(), operator) as door:
         stub = ExchangeGatewayServiceStub(door.channel)
-        found = door.call(stub.ListOrderBreaks, pb.ListOrderBreaksRequest(limit=1000))
+        request = pb.ListOrderBreaksRequest(limit=1000)
+        found = whole(partial(door.call, stub.ListOrderBreaks), request, "after_id")
     if as_json:
         show_json(fields_of(found))
         return
@@ -173,7 +187,9 @@ def breaks(operator: Operator = "", as_json: AsJson = False) -> None:
 
 @app.command("dismiss-break")
 def dismiss_break(
-    break_id: Annotated[int, typer.Argument(metavar="BREAK", min=1, help="Its number.")],
+    break_id: Annotated[
+        int, typer.Argument(metavar="BREAK", min=1, max=MOST_64, help="Its number.")
+    ],
     reason: Reason,
     operator: Operator = "",
     as_json: AsJson = False,
@@ -207,18 +223,12 @@ def actions(operator: Operator = "", as_json: AsJson = False) -> None:
         ExchangeGatewayServiceStub,
     )
 
-    found: list[pb.OperatorAction] = []
     with operators_door(settings(), operator) as door:
         stub = ExchangeGatewayServiceStub(door.channel)
         request = pb.ListOperatorActionsRequest(limit=1000)
-        while True:
-            page = door.call(stub.ListOperatorActions, request)
-            found += page.actions
-            request.after_id = page.next_after_id
-            if not page.next_after_id:
-                break
+        found = whole(partial(door.call, stub.ListOperatorActions), request, "after_id")
     if as_json:
-        show_json({"actions": [fields_of(action) for action in found]})
+        show_json(fields_of(found))
         return
     rows = [
         (
@@ -230,7 +240,7 @@ def actions(operator: Operator = "", as_json: AsJson = False) -> None:
             a.reason_text,
             a.evidence,
         )
-        for a in found
+        for a in found.actions
     ]
     headings = ("when (UTC)", "who", "what", "about", "detail", "why", "evidence")
     table(headings, rows, nothing="no operator did anything")

@@ -19,7 +19,7 @@ All = Annotated[bool, typer.Option("--all", help="Every parked trade, 1,000 at a
 def list_parked(operator: Operator = "", as_json: AsJson = False) -> None:
     """Parked trades, longest parked first, and what went wrong with each last. Operators."""
     from services.cli.neighbours import operators_door
-    from services.cli.screen import fields_of, show_json, table
+    from services.cli.screen import fields_of, note, show_json, table
     from services.cli.wire import date_time
     from stockbroker.execution.v1 import execution_service_pb2 as pb
     from stockbroker.execution.v1.execution_service_pb2_grpc import ExecutionServiceStub
@@ -27,6 +27,8 @@ def list_parked(operator: Operator = "", as_json: AsJson = False) -> None:
     with operators_door(settings(), operator) as door:
         stub = ExecutionServiceStub(door.channel)
         found = door.call(stub.ListParkedTrades, pb.ListParkedTradesRequest(page_size=_MOST))
+    if len(found.trades) == _MOST:
+        note(f"these are the {_MOST:,} that are parked longest: there may be more")
     if as_json:
         show_json(fields_of(found))
         return

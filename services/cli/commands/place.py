@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from stockbroker.order.v1.order_service_pb2 import PlaceTradeRequest, PlaceTradeResponse
 
 
+_LONGEST = 366 * 86_400  # seconds
+
+
 class Side(Enum):
     """Which way the shares move."""
 
@@ -55,7 +58,7 @@ def place(  # noqa: PLR0913 - a command's parameters are its options
         bool, typer.Option("--wait/--no-wait", help="Show events until the trade has ended.")
     ] = True,
     timeout_seconds: Annotated[
-        int, typer.Option("--timeout", min=1, help="Seconds to wait at most.")
+        int, typer.Option("--timeout", min=1, max=_LONGEST, help="Seconds to wait at most.")
     ] = 60,
     as_json: AsJson = False,
 ) -> None:

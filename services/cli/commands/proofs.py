@@ -12,7 +12,7 @@ import typer
 
 from services.cli.amounts import format_amount, format_shares
 from services.cli.failures import ExitCode, Failure
-from services.cli.options import TIMES, AsCustomer, AsJson, in_utc
+from services.cli.options import MOST_64, TIMES, AsCustomer, AsJson, in_utc
 from services.cli.settings import settings
 
 if TYPE_CHECKING:
@@ -52,7 +52,10 @@ _PLURALS = {"entry": "entries", "batch": "batches"}
 def export(
     file: NewFile,
     after: Annotated[
-        int, typer.Option(min=0, help="Only what follows this transfer: the last sealed before.")
+        int,
+        typer.Option(
+            min=0, max=MOST_64, help="Only what follows this transfer: the last sealed before."
+        ),
     ] = 0,
     is_sealed: Annotated[
         bool, typer.Option("--sealed", help="End at a checkpoint, where the next file can go on.")

@@ -1,10 +1,12 @@
 """`reports`: an operator settles what the exchange said and what cannot be true."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from services.cli.options import AsJson, Operator, Reason
+from services.cli.options import MOST_64, AsJson, Operator, Reason
+from services.cli.pages import whole
 from services.cli.settings import settings
 
 if TYPE_CHECKING:
@@ -13,7 +15,10 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Reports of the exchange that cannot be true: kept, and not applied.")
 
 ReportSeq = Annotated[
-    int, typer.Argument(metavar="REPORT", min=1, help="The report's number, as `parked` tells it.")
+    int,
+    typer.Argument(
+        metavar="REPORT", min=1, max=MOST_64, help="The report's number, as `parked` tells it."
+    ),
 ]
 All = Annotated[bool, typer.Option("--all", help="Those that were settled too.")]
 
@@ -31,7 +36,7 @@ def parked(everything: All = False, operator: Operator = "", as_json: AsJson = F
     with operators_door(settings(), operator) as door:
         stub = ExchangeGatewayServiceStub(door.channel)
         request = pb.ListParkedReportsRequest(limit=1000, with_settled=everything)
-        found = door.call(stub.ListParkedReports, request)
+        found = whole(partial(door.call, stub.ListParkedReports), request, "after_seq")
     if as_json:
         show_json(fields_of(found))
         return

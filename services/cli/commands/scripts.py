@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from services.cli.options import AsJson, Operator
+from services.cli.options import MOST_32, AsJson, Operator
 from services.cli.settings import settings
 
 if TYPE_CHECKING:
@@ -43,11 +43,13 @@ Symbols = Annotated[str, typer.Option("--symbol", help="Symbols it fits, with * 
 Quantities = Annotated[
     str, typer.Option("--quantity", help="Quantities it fits, with * and ?; else all.")
 ]
-Parts = Annotated[int, typer.Option("--parts", min=0, help="partial-fills: how many.")]
+Parts = Annotated[int, typer.Option("--parts", min=0, max=MOST_32, help="partial-fills: how many.")]
 Why = Annotated[Refusal, typer.Option("--reason", help="reject: why.")]
 Words = Annotated[str, typer.Option("--text", help="reject: why in words.")]
-Delay = Annotated[int, typer.Option("--delay-ms", min=0, help="Until it is answered at all.")]
-Step = Annotated[int, typer.Option("--step-ms", min=0, help="Between its reports.")]
+Delay = Annotated[
+    int, typer.Option("--delay-ms", min=0, max=MOST_32, help="Until it is answered at all.")
+]
+Step = Annotated[int, typer.Option("--step-ms", min=0, max=MOST_32, help="Between its reports.")]
 
 
 @app.callback(invoke_without_command=True)

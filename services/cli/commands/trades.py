@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from services.cli.options import AsCustomer, AsJson
+from services.cli.options import MOST_64, AsCustomer, AsJson
 from services.cli.settings import settings
 
 _PAGE_SIZE = 200
@@ -107,7 +107,8 @@ def trade(
 def watch(
     customer: AsCustomer = None,
     after_seq: Annotated[
-        int, typer.Option(min=0, help="The last event already seen; 0 for all.")
+        int,
+        typer.Option(min=0, max=MOST_64, help="The last event already seen; 0 for all."),
     ] = 0,
     as_json: AsJson = False,
 ) -> None:
