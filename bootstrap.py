@@ -8,6 +8,9 @@ Needs nothing but the standard library: it runs before anything is installed.
     python3 bootstrap.py clean          wipe the data folder, unless a house runs in it
 """
 
+from __future__ import annotations
+
+import contextlib
 import fcntl
 import hashlib
 import os
@@ -20,9 +23,13 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent
 TOOLS = ROOT / ".tools"
+ENVIRONMENT = ROOT / ".venv"
 STUBS = ROOT / "build" / "stubs"
 UV = "uv==0.13.8"
 GLIBC = (2, 31)  # the oldest the Envoy wheel runs on
+# What a house leaves in its data folder. The lock goes last: without it nothing is wiped.
+OURS = ("edge", "house.json", "house.json.new", "keys", "keys.new", "logs", "nats", "postgres")
+LOCK = "lock"
 
 
 def refuse(sentence: str) -> None:
@@ -49,13 +56,17 @@ def check_platform() -> None:
 
 def find_uv() -> str:
     """The uv of .tools, fetched there by pip if need be; else one on the PATH."""
-    own = TOOLS / "bin" / "uv"
+    own = TOOLS / UV.replace("==", "-") / "bin" / "uv"
     if own.exists():
         return str(own)
     print("stockbroker: fetching uv", flush=True)
+    fresh = TOOLS / "new"  # what was broken off is never taken for uv
+    shutil.rmtree(fresh, ignore_errors=True)
     command = [sys.executable, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
-    command += ["--root-user-action=ignore", "--target", str(TOOLS), UV]
-    if subprocess.call(command) == 0 and own.exists():
+    command += ["--root-user-action=ignore", "--target", str(fresh), UV]
+    if subprocess.call(command) == 0:
+        shutil.rmtree(own.parents[1], ignore_errors=True)
+        fresh.rename(own.parents[1])
         return str(own)
     found = shutil.which("uv")
     if found is None:
@@ -66,16 +77,18 @@ def find_uv() -> str:
 def sync(dev: bool) -> None:
     """Make .venv what uv.lock says."""
     check_platform()
+    leave_moved()
     command = [find_uv(), "sync", "--frozen", "--extra", "embedded"]
     # An environment that is there keeps its Python, whichever one runs this.
-    python = ROOT / ".venv" / "bin" / "python"
+    python = ENVIRONMENT / "bin" / "python"
     command += ["--python", str(python if python.exists() else sys.executable)]
     command += ["--no-python-downloads"]
     # Compiled once here, not by every process of the first start; the developers' tools are many.
     command += ["--group", "dev"] if dev or dev_is_synced() else ["--compile-bytecode"]
-    environment = dict(os.environ, UV_PROJECT_ENVIRONMENT=str(ROOT / ".venv"))
+    environment = dict(os.environ, UV_PROJECT_ENVIRONMENT=str(ENVIRONMENT))
     environment.pop("VIRTUAL_ENV", None)
     if is_synced([*command, "--check"], environment):
+        made_in().write_text(str(ROOT))
         return
     print("stockbroker: syncing the environment (the first time up to 300 MB to fetch)", flush=True)
     command += [] if sys.stderr.isatty() else ["--quiet"]
@@ -84,6 +97,18 @@ def sync(dev: bool) -> None:
             "the environment could not be synced; the lines above say why. Usual causes: the "
             "package index does not answer, or it has no wheel for this platform."
         )
+    made_in().write_text(str(ROOT))
+
+
+def made_in() -> pathlib.Path:
+    """The file that says in which folder the environment was made."""
+    return ENVIRONMENT / "made-in"
+
+
+def leave_moved() -> None:
+    """Take away an environment that was made elsewhere: its programs name their Python there."""
+    if made_in().exists() and made_in().read_text() != str(ROOT):
+        shutil.rmtree(ENVIRONMENT)
 
 
 def is_synced(check: list[str], environment: dict[str, str]) -> bool:
@@ -94,7 +119,7 @@ def is_synced(check: list[str], environment: dict[str, str]) -> bool:
 
 def dev_is_synced() -> bool:
     """Whether the developers' tools are there: `make up` does not take them away."""
-    return (ROOT / ".venv" / "bin" / "pytest").exists()
+    return (ENVIRONMENT / "bin" / "pytest").exists()
 
 
 def stubs() -> None:
@@ -111,7 +136,7 @@ def stubs() -> None:
     fresh = STUBS.with_name("stubs.new")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
-    python = ROOT / ".venv" / "bin" / "python"
+    python = ENVIRONMENT / "bin" / "python"
     command = [str(python), "-m", "grpc_tools.protoc", f"--proto_path={ROOT / 'protos'}"]
     command += [f"--{kind}_out={fresh}" for kind in ("python", "grpc_python")]
     command += [f"--{kind}_out=quiet:{fresh}" for kind in ("mypy", "mypy_grpc")]
@@ -131,26 +156,40 @@ def up(options: list[str]) -> None:
     began_at = time.time()
     sync(dev=False)
     stubs()
-    python = str(ROOT / ".venv" / "bin" / "python")
+    python = str(ENVIRONMENT / "bin" / "python")
     os.chdir(ROOT)
     house = [python, "-m", "services.house.main", "--began-at", str(began_at)]
     os.execv(python, [*house, *options])
 
 
 def clean() -> None:
-    """Wipe the data folder. Whoever holds its lock keeps it."""
-    folder = ROOT / os.environ.get("STOCKBROKER_DATA_FOLDER", ".stockbroker")
+    """Wipe what a house left in the data folder. Whoever holds its lock keeps it."""
+    folder = (ROOT / os.environ.get("STOCKBROKER_DATA_FOLDER", ".stockbroker")).resolve()
     if not folder.exists():
         return
-    if not (folder / "lock").exists():
+    if not (folder / LOCK).exists():
         refuse(f"{folder} does not look like a data folder (it has no lock); nothing was wiped.")
-    with (folder / "lock").open("r+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            refuse(f"a house runs in {folder} (process {lock.read()}); stop it first (Ctrl-C).")
-        shutil.rmtree(folder)
+    try:
+        with (folder / LOCK).open("r+") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                refuse(f"a house runs in {folder} (process {lock.read()}); stop it first (Ctrl-C).")
+            for name in (*OURS, LOCK):
+                wipe(folder / name)
+    except OSError as error:
+        refuse(f"{error.filename}: {error.strerror}; what is left is not wiped.")
+    with contextlib.suppress(OSError):  # it has more in it than is ours
+        folder.rmdir()
     print(f"stockbroker: {folder} is wiped")
+
+
+def wipe(path: pathlib.Path) -> None:
+    """Remove a file, or a folder wherever it lies."""
+    if path.is_dir():
+        shutil.rmtree(path.resolve())
+    if path.is_symlink() or path.exists():
+        path.unlink()
 
 
 def main(arguments: list[str]) -> None:
@@ -169,4 +208,8 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    try:
+        main(sys.argv[1:])
+    except KeyboardInterrupt:
+        sys.stderr.write("stockbroker: interrupted; the next run goes on.\n")
+        sys.exit(130)

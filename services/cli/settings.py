@@ -11,7 +11,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Read from the environment; options of a command come before them."""
 
     data_folder: Annotated[
-        str, msgspec.Meta(description="The house's data folder: addresses and the signing key.")
+        str,
+        msgspec.Meta(
+            min_length=1, description="The house's data folder: addresses and the signing key."
+        ),
     ] = ".stockbroker"
     public_address: Annotated[
         str, msgspec.Meta(description="Customers' listener, host:port; empty: the data folder's.")

@@ -12,7 +12,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Read from the environment, each with the prefix STOCKBROKER_."""
 
     data_folder: Annotated[
-        str, msgspec.Meta(description="Where everything is kept that outlives a run.")
+        str,
+        msgspec.Meta(min_length=1, description="Where everything is kept that outlives a run."),
     ] = ".stockbroker"
     public_port: Annotated[
         Port, msgspec.Meta(description="Customers' door on 127.0.0.1; 0: a free port.")

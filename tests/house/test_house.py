@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+import bootstrap
 from libs.embedded.child import launched, wait_until
 from libs.probe import probe
 
@@ -228,6 +229,11 @@ def test_a_second_house_on_the_same_data_is_refused(running: Run) -> None:
     assert f"runs already (process {running.process.pid})" in second.words()
     assert second.process.returncode == 1
     assert running.process.poll() is None
+
+
+def test_all_that_a_house_leaves_can_be_wiped(running: Run) -> None:
+    left = {path.name for path in running.folder.iterdir()}
+    assert left <= {*bootstrap.OURS, bootstrap.LOCK}
 
 
 def test_data_in_use_is_not_wiped(running: Run) -> None:
