@@ -26,7 +26,7 @@ _BY_HTTP_STATUS: dict[int, Refusal] = {
     404: Unimplemented(Reason.REASON_NOT_IMPLEMENTED, "there is no such method"),
     429: Throttled(Reason.REASON_OVERLOADED, "too many calls", retry_after_seconds=1.0),
     503: Unavailable(
-        Reason.REASON_UNAVAILABLE, "the service does not answer; trying again is safe"
+        Reason.REASON_UNAVAILABLE, "the service does not answer; try again with the same id"
     ),
     504: Unavailable(Reason.REASON_UNAVAILABLE, "the service did not answer in time"),
 }
