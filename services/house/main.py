@@ -131,6 +131,8 @@ class _Run:
                     self._screen.refuse(f"{error}.")
                     if self._options.exit_after_demo:
                         return 1
+                if not self._stop.is_set():
+                    tour.tell_what_next()
             if not self._options.exit_after_demo and not self._stop.is_set():
                 self._screen.say("\nCtrl-C stops the house; its data stays.")
                 await self._stop.wait()

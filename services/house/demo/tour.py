@@ -73,6 +73,9 @@ class Tour:
         except CallFailed as error:
             raise TourFailed(f"the demonstration was broken off: {error}") from None
         self._compare(before, after)
+
+    def tell_what_next(self) -> None:
+        """What to paste; also after a tour that failed."""
         self._screen.heading("What to paste next")
         self._screen.say(
             next_steps(public=self._public, operators=self._operators, signer=self._signer)
