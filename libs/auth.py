@@ -1,4 +1,4 @@
-"""Who calls: EdDSA tokens (RFC 8037, RFC 7519), verified in every service.
+"""Who calls: tokens (RFC 7519; our own by EdDSA, RFC 8037), verified in every service.
 
 The audience says what kind of caller it is; the subject says who. A customer's id comes from here
 and from nowhere else.
@@ -6,6 +6,7 @@ and from nowhere else.
 
 import json
 import re
+from collections.abc import Collection, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -61,20 +62,68 @@ def set_caller(principal: Principal) -> None:
     _caller.set(principal)
 
 
-class Verifier:
-    """Turns a bearer token into a Principal, with the public keys of a JWKS file.
+class Issuer:
+    """Who signs the tokens of some kinds of callers: their `iss`, and the keys of a JWKS file.
 
     Raises OSError and InvalidSettings where there is no such file.
     """
 
-    def __init__(self, jwks_file: Path | str, clock: Clock | None = None) -> None:
-        self._clock = clock or SystemClock()
+    def __init__(
+        self,
+        name: str,
+        jwks_file: Path | str,
+        *,
+        roles: Collection[Role],
+        algorithms: Sequence[str] = (ALGORITHM,),
+    ) -> None:
         text = Path(jwks_file).read_text()
         try:
             keys = jwt.PyJWKSet.from_dict(json.loads(text))
         except (ValueError, AttributeError, jwt.PyJWTError) as error:
             raise InvalidSettings(f"{jwks_file} is no set of public keys: {error}") from error
         self._keys = {key.key_id: key for key in keys.keys}
+        self._name = name
+        self._roles = frozenset(roles)
+        self._algorithms = algorithms
+
+    def read(self, token: str) -> tuple[Role, dict[str, Any]]:
+        """The kind of caller, and what else it says. Raises LookupError or PyJWTError.
+
+        Its times are looked at by nobody yet. Of what is named as its audiences one is a kind of
+        caller.
+        """
+        claims: dict[str, Any] = jwt.decode(
+            token,
+            self._keys[jwt.get_unverified_header(token)["kid"]],
+            algorithms=self._algorithms,
+            audience=[role.value for role in self._roles],
+            issuer=self._name,
+            options={
+                "require": ["exp", "sub", "aud", "iss"],
+                "verify_exp": False,
+                "verify_nbf": False,
+                "verify_iat": False,
+            },
+        )
+        audiences = [claims["aud"]] if isinstance(claims["aud"], str) else claims["aud"]
+        (role,) = (role for role in Role if role.value in audiences)
+        return role, claims
+
+
+class Verifier:
+    """Turns a bearer token into a Principal.
+
+    By the public keys of the house alone; with an `identity` provider the house names services, and
+    nobody else.
+    """
+
+    def __init__(
+        self, jwks_file: Path | str, clock: Clock | None = None, *, identity: Issuer | None = None
+    ) -> None:
+        self._clock = clock or SystemClock()
+        own = frozenset(Role) if identity is None else {Role.SERVICE}
+        house = Issuer(ISSUER, jwks_file, roles=own)
+        self._issuers = (house,) if identity is None else (house, identity)
         self._known: dict[str, Principal] = {}
 
     def verify(self, token: str) -> Principal:
@@ -97,25 +146,11 @@ class Verifier:
         return principal.expires_at - self._clock.now().timestamp()
 
     def _decode(self, token: str) -> Principal:
+        role, claims = self._read(token)
         try:
-            key = self._keys[jwt.get_unverified_header(token)["kid"]]
-            claims: dict[str, Any] = jwt.decode(
-                token,
-                key,
-                algorithms=[ALGORITHM],
-                audience=[role.value for role in Role],
-                issuer=ISSUER,
-                options={
-                    "require": ["exp", "sub", "aud", "iss"],
-                    "verify_exp": False,
-                    "verify_nbf": False,
-                    "verify_iat": False,
-                },
-            )
-            role, expires_at = Role(claims["aud"]), _seconds(claims["exp"])
-            begins_at = _seconds(claims.get("nbf", 0))
-        except (jwt.PyJWTError, KeyError, ValueError, TypeError, OverflowError):
-            raise _unauthenticated("the token does not verify") from None
+            expires_at, begins_at = _seconds(claims["exp"]), _seconds(claims.get("nbf", 0))
+        except (ValueError, TypeError, OverflowError):
+            raise _unverified() from None
         # By our clock, not the library's, so that time can be simulated.
         now = self._clock.now().timestamp()
         if expires_at <= now:
@@ -125,6 +160,15 @@ class Verifier:
         if not SUBJECT.fullmatch(claims["sub"]):
             raise _unauthenticated("the token's subject is not a customer id")
         return Principal(claims["sub"], role, expires_at)
+
+    def _read(self, token: str) -> tuple[Role, dict[str, Any]]:
+        """By whoever signed it. Raises Unauthenticated."""
+        for issuer in self._issuers:
+            try:
+                return issuer.read(token)
+            except (jwt.PyJWTError, LookupError, ValueError, TypeError):
+                continue
+        raise _unverified()
 
 
 class Signer:
@@ -178,6 +222,10 @@ def _seconds(moment: Any) -> float:
     if not isfinite(seconds):
         raise ValueError("neither a number nor a moment")
     return seconds
+
+
+def _unverified() -> Unauthenticated:
+    return _unauthenticated("the token does not verify")
 
 
 def expired() -> Unauthenticated:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from libs.auth import ISSUER, Role
+from libs.auth import Role
 from services.edge.doors import BACK_ENDS_METHODS, Method
 from services.edge.settings import Settings
 
@@ -108,8 +108,9 @@ def no_pressure() -> dict[str, Any]:
 
 def _token(settings: Settings, *roles: Role, open_prefixes: tuple[str, ...]) -> dict[str, Any]:
     """Takes only tokens made for callers of these kinds. The services check them once more."""
+    issuer, jwks_file = settings.people()
     provider = {
-        "issuer": ISSUER,
+        "issuer": issuer,
         "audiences": [role.value for role in roles],
         # Left unsaid, Envoy takes one out of the URL too, which logs and histories keep.
         "from_headers": [{"name": "Authorization", "value_prefix": "Bearer "}],
@@ -121,7 +122,7 @@ def _token(settings: Settings, *roles: Role, open_prefixes: tuple[str, ...]) -> 
         # By their exact words; each is looked at for its end. Others' signatures are checked.
         "jwt_cache_config": {"jwt_cache_size": _TOKENS_KNOWN},
         "claim_to_headers": [{"header_name": CUSTOMER_HEADER, "claim_name": "sub"}],
-        "local_jwks": {"filename": settings.jwks_file},
+        "local_jwks": {"filename": jwks_file},
     }
     rules: list[dict[str, Any]] = [{"match": {"prefix": prefix}} for prefix in open_prefixes]
     rules.append({"match": {"prefix": "/"}, "requires": {"provider_name": "house"}})
@@ -130,10 +131,12 @@ def _token(settings: Settings, *roles: Role, open_prefixes: tuple[str, ...]) -> 
 
 def _policy(role: Role, paths: list[str] | None) -> dict[str, Any]:
     """Callers of this kind may call `paths`; None: anything."""
+    exact = {"string_match": {"exact": role.value}}
+    one_of = {"list_match": {"one_of": exact}}
     audience = {
         "filter": _JWT,
         "path": [{"key": "payload"}, {"key": "aud"}],
-        "value": {"string_match": {"exact": role.value}},
+        "value": {"or_match": {"value_matchers": [exact, one_of]}},
     }
     permissions: list[dict[str, Any]] = [{"any": True}]
     if paths is not None:

@@ -4,13 +4,14 @@ from typing import Annotated
 
 import msgspec
 
+from libs.believed import Believed
+
 _LOCAL_ORIGINS = "http://localhost(:[0-9]+)?,http://127[.]0[.]0[.]1(:[0-9]+)?"
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
+class Settings(Believed, frozen=True, kw_only=True):
     """Read from the environment, each with the prefix STOCKBROKER_."""
 
-    jwks_file: Annotated[str, msgspec.Meta(description="Public keys that tokens verify with.")]
     order_address: Annotated[
         str, msgspec.Meta(description="The order service, host:port; several by comma.")
     ]
@@ -68,5 +69,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = "/tmp/stockbroker-envoy.yaml"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if bool(self.tls_certificate_file) != bool(self.tls_key_file):
             raise ValueError("TLS needs both TLS_CERTIFICATE_FILE and TLS_KEY_FILE")

@@ -10,7 +10,8 @@ from typing import Annotated
 import msgspec
 
 from libs import process
-from libs.auth import Role, Verifier
+from libs.auth import Role
+from libs.believed import Believed
 from libs.clock import SystemClock
 from libs.postgres import Lane, Pool, migrate
 from libs.rpc import RpcServer, connect
@@ -73,11 +74,10 @@ LANES = {**FLAT_PLANS, "idle_in_transaction_session_timeout": "1000"}
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=3600)]
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
+class Settings(Believed, frozen=True, kw_only=True):
     """Read from STOCKBROKER_<NAME>."""
 
     database_url: Annotated[str, msgspec.Meta(description="The gateway's own database.")]
-    jwks_file: Annotated[str, msgspec.Meta(description="Public keys that tokens verify with.")]
     service_token_file: Annotated[str, msgspec.Meta(description="The gateway's own token.")]
     exchange_address: Annotated[str, msgspec.Meta(description="The venue, host:port.")]
     execution_address: Annotated[
@@ -128,7 +128,7 @@ async def house(settings: Settings) -> AsyncIterator[RpcServer]:
             f"/{NAME}/{method}"
             for method in ("SubmitOrders", "GetOrders", "ListExecutions", "ListQuotes")
         ),
-        verifier=Verifier(settings.jwks_file),
+        verifier=settings.verifier(),
         clock=clock,
     )
     async with contextlib.AsyncExitStack() as stack:

@@ -7,11 +7,11 @@ from datetime import timedelta
 from itertools import count
 from typing import Annotated
 
-import msgspec
 from msgspec import Meta
 
 from libs import process
-from libs.auth import Role, Verifier
+from libs.auth import Role
+from libs.believed import Believed
 from libs.clock import Clock, SystemClock
 from libs.refusals import Unavailable
 from libs.rpc import RpcServer
@@ -87,11 +87,10 @@ _LOOK_SECONDS = 0.5
 _QUIET = frozenset({f"/{_EXCHANGE}/ListExecutions"})
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
+class Settings(Believed, frozen=True, kw_only=True):
     """Read from STOCKBROKER_<FIELD>."""
 
     database_url: Annotated[str, Meta(description="PostgreSQL database of the exchange alone.")]
-    jwks_file: Annotated[str, Meta(description="Public keys that tokens are verified with.")]
     listen: Annotated[str, Meta(description="host:port of gRPC; port 0: a free one.")] = (
         "127.0.0.1:0"
     )
@@ -153,7 +152,7 @@ async def house(settings: Settings, clock: Clock | None = None) -> AsyncIterator
     venue = Venue(trading, turns, roll, database, faults)
     desk = Desk(trading, turns, database)
     # Tokens go by the real time, whatever time it is on the floor.
-    verifier = Verifier(settings.jwks_file)
+    verifier = settings.verifier()
     rpc = RpcServer(listen=settings.listen, allow=_ALLOW, quiet=_QUIET, verifier=verifier)
     add_ExchangeServiceServicer_to_server(
         ExchangeService(trading, venue, name=settings.venue), rpc.server

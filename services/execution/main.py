@@ -8,7 +8,8 @@ from typing import Annotated
 import msgspec
 
 from libs import process
-from libs.auth import Role, Verifier
+from libs.auth import Role
+from libs.believed import Believed
 from libs.clock import Clock, SystemClock
 from libs.nudges import Nudges, NudgeStream
 from libs.postgres import Pool, migrate
@@ -53,13 +54,12 @@ _REAP_SECONDS = 5.0
 _GRACE_SECONDS = 2.0
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
+class Settings(Believed, frozen=True, kw_only=True):
     """Settings of one worker."""
 
     listen: Annotated[str, msgspec.Meta(description="host:port to serve on")] = "127.0.0.1:0"
     database_url: Annotated[str, msgspec.Meta(description="database of this service alone")]
     nats_url: Annotated[str, msgspec.Meta(description="NATS servers, comma-separated")]
-    jwks_file: Annotated[str, msgspec.Meta(description="public keys of tokens")]
     service_token_file: Annotated[str, msgspec.Meta(description="this service's own token")]
     order_address: Annotated[str, msgspec.Meta(description="host:port of the order service")]
     ledger_address: Annotated[str, msgspec.Meta(description="host:port of the ledger")]
@@ -174,7 +174,7 @@ async def house(settings: Settings, clock: Clock | None = None) -> AsyncIterator
     rpc = RpcServer(
         listen=settings.listen,
         allow=ALLOW,
-        verifier=Verifier(settings.jwks_file, clock),
+        verifier=settings.verifier(clock),
         quiet=frozenset({_APPLY_REPORTS}),
         clock=clock,
     )

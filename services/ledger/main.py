@@ -6,13 +6,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import psycopg
 from msgspec import Meta
 from psycopg import AsyncConnection
 
 from libs import process
-from libs.auth import Verifier
+from libs.believed import Believed
 from libs.clock import SystemClock
 from libs.postgres import Lane, Pool, migrate
 from libs.postgres.upkeep import keep_ahead
@@ -46,11 +45,10 @@ MIGRATIONS = Path(__file__).with_name("migrations")
 _HEALTH_SECONDS = 1.0
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
+class Settings(Believed, frozen=True, kw_only=True):
     """Read from STOCKBROKER_<NAME>."""
 
     database_url: Annotated[str, Meta(description="The ledger's own database.")]
-    jwks_file: Annotated[str, Meta(description="Public keys that tokens verify with.")]
     signing_key_file: Annotated[
         str, Meta(description="Private key (Ed25519, PEM) that checkpoints are signed with.")
     ]
@@ -85,7 +83,7 @@ async def house(settings: Settings) -> AsyncIterator[RpcServer]:
     key = _key_in(settings.signing_key_file)
     place = place_of(settings.checkpoint_file, settings.signing_key_file)
     kept = Kept(place, public_key=key.public_key)
-    verifier = Verifier(settings.jwks_file, clock)
+    verifier = settings.verifier(clock)
     rpc = RpcServer(
         listen=settings.listen, allow=ALLOW, quiet=QUIET, verifier=verifier, clock=clock
     )

@@ -5,13 +5,13 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Annotated
 
-import msgspec
 from msgspec import Meta
 
 from libs import process
 from libs.admission import Admission
-from libs.auth import Role, Verifier
+from libs.auth import Role
 from libs.batcher import Batcher
+from libs.believed import Believed
 from libs.clock import SystemClock
 from libs.ids import SystemIds
 from libs.nudges import Nudges, NudgeStream
@@ -106,12 +106,11 @@ _START_SECONDS = 0.1
 Seconds = Annotated[float, Meta(gt=0, le=3600)]
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
+class Settings(Believed, frozen=True, kw_only=True):
     """Read from STOCKBROKER_<NAME>."""
 
     database_url: Annotated[str, Meta(description="The order service's own database.")]
     nats_url: Annotated[str, Meta(description="NATS servers, separated by commas.")]
-    jwks_file: Annotated[str, Meta(description="Public keys that tokens verify with.")]
     service_token_file: Annotated[str, Meta(description="The order service's own token.")]
     gateway_address: Annotated[str, Meta(description="The exchange gateway, host:port.")]
     ledger_address: Annotated[str, Meta(description="The ledger, host:port.")]
@@ -261,7 +260,7 @@ async def _serve(
 ) -> RpcServer:
     """Listening, not ready yet; stopped with `stack`."""
     clock = SystemClock()
-    verifier = Verifier(settings.jwks_file, clock)
+    verifier = settings.verifier(clock)
     rpc = RpcServer(
         listen=settings.listen,
         allow=_ALLOW,

@@ -7,12 +7,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import psycopg
 from msgspec import Meta
 
 from libs import process
-from libs.auth import Role, Verifier
+from libs.auth import Role
+from libs.believed import Believed
 from libs.clock import Clock, SystemClock
 from libs.ids import SystemIds
 from libs.postgres import Lane, Pool, migrate
@@ -55,11 +55,10 @@ Seconds = Annotated[float, Meta(gt=0, le=3600)]
 Rows = Annotated[int, Meta(ge=10, le=5000)]
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
+class Settings(Believed, frozen=True, kw_only=True):
     """Read from STOCKBROKER_<NAME>."""
 
     database_url: Annotated[str, Meta(description="Reconciliation's own database.")]
-    jwks_file: Annotated[str, Meta(description="Public keys that tokens verify with.")]
     service_token_file: Annotated[str, Meta(description="Reconciliation's own token.")]
     exchange_address: Annotated[str, Meta(description="The venue, host:port.")]
     gateway_address: Annotated[str, Meta(description="The exchange gateway, host:port.")]
@@ -92,7 +91,7 @@ async def house(settings: Settings, clock: Clock | None = None) -> AsyncIterator
     """
     clock = clock or SystemClock()
     # Tokens go by the real time.
-    rpc = RpcServer(listen=settings.listen, allow=_ALLOW, verifier=Verifier(settings.jwks_file))
+    rpc = RpcServer(listen=settings.listen, allow=_ALLOW, verifier=settings.verifier())
     rpc.serves(NAME)
     async with AsyncExitStack() as stack:
         pool = Pool(settings.database_url, size=2, name="reconciliation-read")

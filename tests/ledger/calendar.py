@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from libs.auth import Verifier
-from libs.clock import SystemClock
+from libs.clock import Clock, SystemClock
 from libs.months import Month
 from services.ledger import main, tenure
 
@@ -31,6 +31,11 @@ class Calendar(SystemClock):
         return Month.of(self.now())
 
 
+def by_the_machine(settings: main.Settings, clock: Clock) -> Verifier:
+    """Tokens know the machine's time alone, whatever a ledger's clock says."""
+    return Verifier(settings.jwks_file)
+
+
 @contextmanager
 def calendar_of_ledgers() -> Iterator[Calendar]:
     """The clock of all ledgers that are opened meanwhile; tokens know the machine's time alone.
@@ -41,5 +46,5 @@ def calendar_of_ledgers() -> Iterator[Calendar]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(main, "SystemClock", lambda: calendar)
         patch.setattr(tenure, "MOST_AHEAD", timedelta.max)
-        patch.setattr(main, "Verifier", lambda file, clock: Verifier(file, SystemClock()))
+        patch.setattr(main.Settings, "verifier", by_the_machine)
         yield calendar

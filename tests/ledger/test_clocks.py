@@ -7,13 +7,13 @@ from datetime import UTC, datetime, timedelta
 import grpc
 import pytest
 
-from libs.auth import Verifier
 from libs.clock import SystemClock
 from libs.refusals import Unavailable
 from services.ledger import main
 from services.ledger.main import Settings, house
 from services.ledger.tenure import Tenure
 from services.ledger.writer import Writer
+from tests.ledger.calendar import by_the_machine
 from tests.ledger.desk import Desk, new_id
 from tests.ledger.memory import DONE, paid_in
 from tests.ledger.test_access import refusal
@@ -38,7 +38,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Leaping:
     """That of the ledger alone; tokens go by the machine's time."""
     clock = Leaping()
     monkeypatch.setattr(main, "SystemClock", lambda: clock)
-    monkeypatch.setattr(main, "Verifier", lambda file, clock: Verifier(file, SystemClock()))
+    monkeypatch.setattr(main.Settings, "verifier", by_the_machine)
     return clock
 
 

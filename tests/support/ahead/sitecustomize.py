@@ -28,8 +28,10 @@ def _go_by(file: Path) -> None:
     def now(self: clock.SystemClock) -> datetime:
         return own(self) + timedelta(seconds=int(file.read_text()))
 
-    def begin(self: auth.Verifier, jwks_file: Any, clock: Any = None) -> None:
-        verify_by(self, jwks_file, Own())
+    def begin(
+        self: auth.Verifier, jwks_file: Any, clock: Any = None, *, identity: Any = None
+    ) -> None:
+        verify_by(self, jwks_file, Own(), identity=identity)
 
     clock.SystemClock.now = now  # type: ignore[method-assign]
     auth.Verifier.__init__ = begin  # type: ignore[method-assign]
