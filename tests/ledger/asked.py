@@ -132,6 +132,7 @@ def correction_of(asked: Asked, bookings: Sequence[Booking]) -> Operation:
             quantity=asked.amount,
             price_micros=asked.price,
             effective_at=None,
+            previous_correction_id=asked.after,
         ),
         bookings,
     )

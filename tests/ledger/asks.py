@@ -26,7 +26,8 @@ BEGINNING = [
     Asked("deposit", an_id(91), ALICE, "USD", 300),
     Asked("deposit", an_id(92), BOB, "USD", 100),
     Asked("deposit", an_id(93), ALICE, "AAPL", 30, 1000),
-    Asked("close", an_id(94), ALICE),  # refused, which else comes up too rarely
+    # Refused, and done: both come up too rarely else.
+    *[Asked("close", an_id(94), ALICE), Asked("close", an_id(95), "customer/carol")],
 ]
 
 # Who gives and who gets; the last cannot be.
@@ -45,19 +46,22 @@ edges = st.sampled_from([0, -1, -MOST - 1, MOST, MOST - 300, MOST + 1])
 trade_ids = st.sampled_from(IDS[:5])
 other_ids = st.sampled_from(IDS[4:16])  # one of them is the id of a trade
 executions = st.sampled_from([f"E{number}" for number in range(24)])
-correction_ids = st.sampled_from([f"C{number}" for number in range(6)])
-fresh_trades = st.one_of(
-    st.none(), st.builds(Trade, st.just(""), customers, st.sampled_from(["BUY", "SELL"]), symbols)
-)
-corrections = st.one_of(
-    st.builds(lambda id_: Asked("bust", id_), correction_ids),
-    st.builds(
-        lambda id_, quantity, price: Asked("correct", id_, amount=quantity, price=price),
-        correction_ids,
-        st.one_of(small, small, st.integers(20, 60)),
-        st.one_of(small, small, st.integers(50, 150)),
+correction_ids = st.sampled_from([f"C{number}" for number in range(30)])
+some_trade = st.builds(Trade, st.just(""), customers, st.sampled_from(["BUY", "SELL"]), symbols)
+fresh_trades = st.one_of(st.none(), some_trade, some_trade)
+LATEST, FIRST = "the latest", "the first"  # of the corrections that the fill has, if it has any
+afters = st.sampled_from([LATEST] * 8 + [FIRST, "", "none"])
+busts = st.builds(lambda id_, after: Asked("bust", id_, after=after), correction_ids, afters)
+other_terms = st.builds(
+    lambda id_, after, quantity, price: Asked(
+        "correct", id_, amount=quantity, price=price, after=after
     ),
+    correction_ids,
+    afters,
+    st.one_of(small, small, st.integers(20, 60)),
+    st.one_of(small, small, st.integers(50, 150)),
 )
+corrections = st.one_of(busts, other_terms, other_terms)
 trades = st.one_of(
     # Most deeds are about the same few trades, so that they meet.
     st.sampled_from(

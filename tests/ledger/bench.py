@@ -28,7 +28,7 @@ from services.ledger.store.history import History, read_range
 from services.ledger.tenure import Tenure
 from services.ledger.writer import Writer
 from tests.ledger.asked import correction_of, moves_back, operation_of
-from tests.ledger.reference import Asked, Move
+from tests.ledger.reference import CORRECTING, Asked, Move
 
 TABLES = "account, hold, restraint, transfer, entry, batch"
 AFRESH = """
@@ -113,7 +113,7 @@ class Bench:
         bookings = self._bookings(batch)
 
         def operation(asked: Asked) -> Operation:
-            is_correction = asked.deed in ("bust", "correct")
+            is_correction = asked.deed in CORRECTING
             return (
                 correction_of(asked, bookings.get(asked.of, []))
                 if is_correction
@@ -124,22 +124,24 @@ class Bench:
 
     def _bookings(self, batch: list[Asked]) -> dict[str, list[Booking]]:
         """Of what the batch corrects, as the service reads it."""
-        ids = [asked.of for asked in batch if asked.deed in ("bust", "correct")]
+        ids = [asked.of for asked in batch if asked.deed in CORRECTING]
         if not ids:
             return {}
-        found = self.run(self.history.transfers(ids))
+        lines = self.run(self.history.corrections(ids))
+        found = self.run(self.history.transfers([id_ for line in lines.values() for id_ in line]))
         moved = self.run(self.history.moved(found.values()))
         return {
-            id_: [
+            first: [
                 Booking(
                     id=id_,
-                    kind=each.record.kind,
-                    reference=each.record.reference,
-                    is_refused=bool(each.record.reason),
+                    kind=found[id_].record.kind,
+                    reference=found[id_].record.reference,
+                    is_refused=bool(found[id_].record.reason),
                     moved=moved[id_],
                 )
+                for id_ in line
             ]
-            for id_, each in found.items()
+            for first, line in lines.items()
         }
 
     def select(self, *queries: str) -> list[list[tuple[Any, ...]]]:

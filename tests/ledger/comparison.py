@@ -20,6 +20,8 @@ from services.ledger.domain.books import Result
 from services.ledger.domain.forms import Malformed
 from tests.ledger.asks import (
     BEGINNING,
+    FIRST,
+    LATEST,
     Trade,
     a_whole_trade,
     an_id,
@@ -68,7 +70,8 @@ class Comparison(RuleBasedStateMachine):
         expected = [self.reference.take(asked) for asked in batch]
         assert [answer_of(r) for r in self.bench.ask(batch, writer)] == expected
         for asked, answer in zip(batch, expected, strict=True):
-            self.bench.met[asked.deed, answer.reason] += 1
+            deed = f"{asked.deed} again" if asked.after else asked.deed
+            self.bench.met[deed, answer.reason] += 1
 
     @rule(batch=batches, writer=st.integers(0, 1), is_stale=st.sampled_from([False] * 7 + [True]))
     def ask_one(self, batch: list[Asked], writer: int, is_stale: bool) -> None:
@@ -113,31 +116,52 @@ class Comparison(RuleBasedStateMachine):
 
     @rule(
         which=st.integers(0, 30),
-        asked=corrections,
-        is_drained=st.booleans(),
+        chain=st.lists(corrections, min_size=2, max_size=4),
+        drained=st.sampled_from([0, 1, 1, 2, 3, 9]),
         fresh=fresh_trades,
         batch=batches,
     )
     def correct(
-        self, which: int, asked: Asked, is_drained: bool, fresh: Trade | None, batch: list[Asked]
+        self,
+        which: int,
+        chain: list[Asked],
+        drained: int,
+        fresh: Trade | None,
+        batch: list[Asked],
     ) -> None:
-        """The exchange takes back something of a fill, amid other things."""
+        """The exchange takes back something of a fill, amid other things, and corrects itself.
+
+        `drained`: before which of these all is held, so that nothing can be taken back.
+        """
         if fresh is not None:
             self.ask(a_whole_trade(fresh, 10_000 + len(self.reference.decided)), writer=which % 2)
         fills = [d.asked for d in self.reference.decided.values() if d.asked.deed == "fill"]
         if not fills:
             return
         fill = fills[-1] if fresh is not None else fills[which % len(fills)]
-        asked = asked._replace(who=fill.id, of=fill.recorded_id)
-        again = asked._replace(id=f"{asked.id}-again")
-        middle = which % (len(batch) + 1)
-        first = [*self.all_held(fill.who, fill.asset, is_drained), asked]
-        self.ask([*first, *batch[:middle], asked, again, *batch[middle:]], writer=which % 2)
+        for number, asked in enumerate(chain):
+            asked = asked._replace(who=fill.id, of=fill.recorded_id)
+            asked = asked._replace(after=self.named(asked))
+            again = asked._replace(id=f"{asked.id}/1")
+            middle = which % (len(batch) + 1)
+            held = self.all_held(fill.who, fill.asset) if number == drained else []
+            told = [*held, asked, *batch[:middle], asked, again, *batch[middle:]]
+            self.ask(told, writer=which % 2)
+            batch = []
 
-    def all_held(self, who: str, symbol: str, is_drained: bool) -> list[Asked]:
-        """Holds of all that is available, so that nothing can be taken back; or nothing."""
-        first = 1_000 + len(self.reference.decided)
-        places = enumerate(("USD", symbol) if is_drained else (), first)
+    def named(self, asked: Asked) -> str:
+        """The correction that is meant by its place among those of the fill, by a name it has."""
+        if asked.after not in (FIRST, LATEST):
+            return asked.after
+        line = self.reference.corrections_of(asked.of)
+        if not line:
+            return ""
+        id_ = self.reference.decided[line[0 if asked.after == FIRST else -1]].asked.id
+        return id_.partition("/")[0]
+
+    def all_held(self, who: str, symbol: str) -> list[Asked]:
+        """Holds of all that is available."""
+        places = enumerate(("USD", symbol), 1_000 + len(self.reference.decided))
         return [Asked("hold", an_id(number), who, asset) for number, asset in places]
 
     @invariant()
@@ -177,12 +201,12 @@ def answer_of(result: Result | Malformed) -> Answer:
 
 def row_of(decided: Decided) -> tuple[Any, ...]:
     """What the journal must have of it."""
-    asked, answer, steps = decided
+    asked, answer, steps, _ = decided
     kind = KINDS.get(asked.deed, asked.deed)
     if asked.deed in ("deposit", "withdraw") and asked.asset != "USD":
         kind = f"{asked.deed}_shares"
     hold_id = asked.id if asked.deed == "hold" else asked.hold or None
-    id_, of = asked.recorded_id, asked.of or None
+    id_, of = asked.recorded_id, decided.of or None
     return id_, kind, answer.reason, answer.amount, hold_id, of, sorted(steps)
 
 

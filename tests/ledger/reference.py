@@ -16,7 +16,8 @@ from stockbroker.common.v1.reason_pb2 import Reason
 MOST = 2**63 - 1
 MOST_BROUGHT_IN = 2**53
 CLEARING, DEPOSITS, WITHDRAWALS = "house/clearing", "house/deposits", "house/withdrawals"
-UNDOING = ("reversal", "bust", "correct")
+CORRECTING = ("bust", "correct")
+UNDOING = ("reversal", *CORRECTING)
 STATES = {"freeze": "frozen", "unfreeze": "open", "close": "closed"}
 
 
@@ -35,7 +36,7 @@ class Asked(NamedTuple):
     side, asset, amount, price, last, saved), deposit(id, who, asset, amount, price as cost),
     withdraw(id, who, asset, amount), transfer(id, moves, hold, last, floorless), freeze, unfreeze
     and close(id, who), request(id, of), reversal(id of the request, who approves, of, moves),
-    bust(id, of), correct(id, of, amount, price)."""
+    bust(id, who as execution, of the fill, after), correct(the same, amount, price)."""
 
     deed: str
     id: str
@@ -50,6 +51,7 @@ class Asked(NamedTuple):
     moves: tuple[Move, ...] = ()
     floorless: tuple[str, ...] = ()
     of: str = ""
+    after: str = ""  # the correction that is corrected in its turn; empty: the fill as it was told
 
     @property
     def recorded_id(self) -> str:
@@ -97,6 +99,7 @@ class Decided(NamedTuple):
     asked: Asked
     answer: Answer
     steps: tuple[Step, ...]
+    of: str  # the id of what it undoes, or asks to
 
 
 class No(Exception):
@@ -117,9 +120,11 @@ class Reference:
         reason = fault_of(asked) or self.lacks(asked)
         if reason:
             return Answer(reason)
+        of = self.undone_by(asked)
         before = self.decided.get(asked.recorded_id)
         if before is not None:
-            return before.answer if before.asked == asked else different
+            is_same = (before.asked._replace(after=""), before.of) == (asked._replace(after=""), of)
+            return before.answer if is_same else different
         saved = (
             {k: copy(p) for k, p in self.purses.items()},
             {k: copy(h) for k, h in self.holds.items()},
@@ -133,7 +138,7 @@ class Reference:
             if reason == Reason.REASON_HOLD_NOT_FOUND and self.frees_only(asked):
                 self.holds[asked.hold] = None
         answer = Answer(reason, amount, self.seen(asked, is_done=not reason))
-        self.decided[asked.recorded_id] = Decided(asked, answer, tuple(self.steps))
+        self.decided[asked.recorded_id] = Decided(asked, answer, tuple(self.steps), of)
         return answer
 
     def hold(self, asked: Asked) -> int:
@@ -184,7 +189,7 @@ class Reference:
         return self.post(asked, asked.moves)
 
     def bust(self, asked: Asked) -> int:
-        self.check_not_reversed(asked.of)
+        self.check_not_reversed(self.undone_by(asked))
         return self.post(asked, self.moves_of_correction(asked))
 
     correct = bust
@@ -244,45 +249,77 @@ class Reference:
             raise No(Reason.REASON_ACCOUNT_NOT_OPEN)
 
     def check_not_reversed(self, id_: str) -> None:
-        for asked, answer, _ in self.decided.values():
-            if asked.deed in UNDOING and asked.of == id_ and not answer.reason:
+        for asked, answer, _, of in self.decided.values():
+            if asked.deed in UNDOING and of == id_ and not answer.reason:
                 raise No(Reason.REASON_ALREADY_REVERSED)
 
     def lacks(self, asked: Asked) -> int:
         """Why there is nothing to correct; 0: there is."""
-        if asked.deed not in ("bust", "correct"):
+        if asked.deed not in CORRECTING:
             return 0
         if asked.of not in self.decided:
             return Reason.REASON_TRANSFER_NOT_FOUND
-        return Reason.REASON_NOT_REVERSIBLE if self.decided[asked.of].answer.reason else 0
+        if self.decided[asked.of].answer.reason:
+            return Reason.REASON_NOT_REVERSIBLE
+        line = self.standing(asked)
+        if not line:
+            return Reason.REASON_TRANSFER_NOT_FOUND
+        is_busted = self.decided[line[-1]].asked.deed == "bust"
+        return Reason.REASON_NOT_REVERSIBLE if is_busted else 0
+
+    def undone_by(self, asked: Asked) -> str:
+        """The id of what it undoes: of a fill that was corrected, the correction it names."""
+        return self.standing(asked)[-1] if asked.deed in CORRECTING else asked.of
+
+    def standing(self, asked: Asked) -> list[str]:
+        """The fill and its corrections up to the one that is named; none: there is no such.
+
+        One that was asked for again, under its id with a number, goes by that id as well.
+        """
+        line = [asked.of]
+        for id_ in self.corrections_of(asked.of) if asked.after else ():
+            line.append(id_)
+            name = self.decided[id_].asked.id
+            if asked.after in (name, name.rpartition("/")[0]):
+                return line
+        return [] if asked.after else line
+
+    def corrections_of(self, fill: str) -> list[str]:
+        """The ids of those that were done, each of which corrects the one before."""
+        line = [fill]
+        for id_, (asked, answer, _, of) in self.decided.items():
+            if asked.deed in CORRECTING and of == line[-1] and not answer.reason:
+                line.append(id_)
+        return line[1:]
 
     def moves_of_correction(self, asked: Asked) -> list[Move]:
         """What the customer gets, then what they give."""
-        fill = self.decided[asked.of].asked
-        who, symbol, money = fill.who, fill.asset, fill.amount * fill.price
+        line, fill = self.standing(asked), self.decided[asked.of].asked
+        latest = self.decided[line[-1]].asked
+        who, symbol, money = fill.who, fill.asset, latest.amount * latest.price
         is_bought, is_right = fill.side == "BUY", asked.deed == "correct"
-        right = asked.amount * asked.price
+        right, cost = asked.amount * asked.price, sum(map(self.cost_added_by, line))
         cash, shares = (CLEARING, who, "USD"), (CLEARING, who, symbol)
         if is_bought:
             got = [Move(*cash, money), Move(*shares, asked.amount, cost=right)]
-            given = [Move(who, CLEARING, symbol, fill.amount, given=money)]
+            given = [Move(who, CLEARING, symbol, latest.amount, given=cost)]
             given += [Move(who, CLEARING, "USD", right)]
         else:
-            taken = self.cost_taken_by(asked.of)
-            got = [Move(*shares, fill.amount, cost=taken), Move(*cash, right)]
+            got = [Move(*shares, latest.amount, cost=-cost), Move(*cash, right)]
             given = [Move(who, CLEARING, "USD", money), Move(who, CLEARING, symbol, asked.amount)]
         return [*got, *given] if is_right else [got[0], given[0]]
 
-    def cost_taken_by(self, sale: str) -> int:
-        """What the shares that a sale delivered had cost."""
-        who, symbol = self.decided[sale].asked.who, self.decided[sale].asked.asset
+    def cost_added_by(self, deed: str) -> int:
+        """To what the shares had cost of which it is a fill or a correction; less than 0: taken."""
+        asked = self.decided[deed].asked
+        fill = self.decided[asked.of].asked if asked.deed in CORRECTING else asked
         before = 0
-        for id_, (_, _, steps) in self.decided.items():
-            after = [step[6] for step in steps if step[:2] == (who, symbol)]
-            if id_ == sale:
-                return before - after[-1]
+        for id_, (_, _, steps, _) in self.decided.items():
+            after = [step[6] for step in steps if step[:2] == (fill.who, fill.asset)]
+            if id_ == deed:
+                return after[-1] - before
             before = after[-1] if after else before
-        raise AssertionError("a sale that was decided is among what was")
+        raise AssertionError("what was decided is among what was")
 
     def change(
         self,
@@ -331,7 +368,7 @@ class Reference:
             moves = [Move(*ends, asked.asset, asked.amount)]
         elif asked.deed == "hold":
             return [(asked.who, asked.asset)]
-        elif asked.deed in ("bust", "correct"):
+        elif asked.deed in CORRECTING:
             moves = self.moves_of_correction(asked)
         else:
             moves = asked.moves

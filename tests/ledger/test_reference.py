@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from libs.embedded import Postgres
 from libs.reasons import Reason
 from services.ledger import writer
-from services.ledger.domain import attempt, decide, foresight
+from services.ledger.domain import attempt, corrections, decide, foresight
 from services.ledger.domain.books import Account, AccountKey, Recorded, State
 from services.ledger.domain.memory import Known
 from services.ledger.domain.operations import Operation, PlaceHold
@@ -29,6 +29,7 @@ EXAMPLES = 500
 DEEDS = {
     *["hold", "adjust", "release", "fill", "deposit", "withdraw", "transfer", "request"],
     *["reversal", "bust", "correct", "freeze", "unfreeze", "close", "stale"],
+    *["bust again", "correct again"],  # of what is corrected already
 }
 WANTED = {
     Reason.REASON_UNSPECIFIED: DEEDS,
@@ -38,10 +39,14 @@ WANTED = {
     Reason.REASON_INVALID_ACCOUNT: {"transfer"},
     Reason.REASON_INVALID_REQUEST: {"transfer"},
     Reason.REASON_EXISTS_DIFFERENT: {
-        *["hold", "adjust", "fill", "deposit", "withdraw", "transfer", "request"]
+        *["hold", "adjust", "fill", "deposit", "withdraw", "transfer", "request"],
+        *["bust", "correct"],
     },
-    Reason.REASON_NOT_REVERSIBLE: {"bust", "correct"},
-    Reason.REASON_ALREADY_REVERSED: {"request", "reversal", "bust", "correct"},
+    Reason.REASON_TRANSFER_NOT_FOUND: {"bust again", "correct again"},
+    Reason.REASON_NOT_REVERSIBLE: {"bust", "correct", "bust again", "correct again"},
+    Reason.REASON_ALREADY_REVERSED: {
+        *["request", "reversal", "bust", "correct", "bust again", "correct again"]
+    },
     Reason.REASON_HOLD_NOT_FOUND: {"adjust", "release", "fill", "transfer"},
     Reason.REASON_HOLD_CLOSED: {"hold", "adjust", "release", "fill", "transfer"},
     Reason.REASON_HOLD_EXCEEDED: {"adjust", "fill"},
@@ -162,6 +167,16 @@ def correct_twice(patch: Patch) -> None:
     patch.setattr(decide._Books, "is_reversed", lambda self, id_: False)
 
 
+def correct_what_was_told_first(patch: Patch) -> None:
+    """What is corrected again is taken for what it was before it was corrected."""
+    moved = corrections._moved
+
+    def spoiled(standing: Sequence[Any]) -> Any:
+        return moved(standing[:1])
+
+    patch.setattr(corrections, "_moved", spoiled)
+
+
 def keep_half_a_group(patch: Patch) -> None:
     """A group that fails at its later leg keeps what its first did."""
     make = attempt.Attempt.make
@@ -209,6 +224,7 @@ def trust_what_is_known(patch: Patch) -> None:
         free_nothing_beside_the_cost,
         let_an_adjustment_free_what_is_left,
         correct_twice,
+        correct_what_was_told_first,
         keep_half_a_group,
         write_whoever_has_the_turn,
     ],
