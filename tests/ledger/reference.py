@@ -298,24 +298,27 @@ class Reference:
         latest = self.decided[line[-1]].asked
         who, symbol, money = fill.who, fill.asset, latest.amount * latest.price
         is_bought, is_right = fill.side == "BUY", asked.deed == "correct"
-        right, cost = asked.amount * asked.price, sum(map(self.cost_added_by, line))
+        right = asked.amount * asked.price
+        cost = sum(self.cost_added_by(deed, symbol) for deed in line)
+        paid = sum(self.cost_added_by(deed, "USD") for deed in line)  # none, unless cash has a cost
         cash, shares = (CLEARING, who, "USD"), (CLEARING, who, symbol)
         if is_bought:
-            got = [Move(*cash, money), Move(*shares, asked.amount, cost=right)]
+            got = [Move(*cash, money, cost=-paid), Move(*shares, asked.amount, cost=right)]
             given = [Move(who, CLEARING, symbol, latest.amount, given=cost)]
             given += [Move(who, CLEARING, "USD", right)]
         else:
             got = [Move(*shares, latest.amount, cost=-cost), Move(*cash, right)]
-            given = [Move(who, CLEARING, "USD", money), Move(who, CLEARING, symbol, asked.amount)]
+            given = [Move(who, CLEARING, "USD", money, given=paid)]
+            given += [Move(who, CLEARING, symbol, asked.amount)]
         return [*got, *given] if is_right else [got[0], given[0]]
 
-    def cost_added_by(self, deed: str) -> int:
-        """To what the shares had cost of which it is a fill or a correction; less than 0: taken."""
+    def cost_added_by(self, deed: str, asset: str) -> int:
+        """To what the customer's shares, or cash, had cost, by a fill or a correction of it."""
         asked = self.decided[deed].asked
         fill = self.decided[asked.of].asked if asked.deed in CORRECTING else asked
         before = 0
         for id_, (_, _, steps, _) in self.decided.items():
-            after = [step[6] for step in steps if step[:2] == (fill.who, fill.asset)]
+            after = [step[6] for step in steps if step[:2] == (fill.who, asset)]
             if id_ == deed:
                 return after[-1] - before
             before = after[-1] if after else before
