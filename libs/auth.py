@@ -87,10 +87,10 @@ class Issuer:
         self._algorithms = algorithms
 
     def read(self, token: str) -> tuple[Role, dict[str, Any]]:
-        """The kind of caller, and what else it says. Raises LookupError or PyJWTError.
+        """The kind of caller, and what else it says; its times are looked at by nobody yet.
 
-        Its times are looked at by nobody yet. Of what is named as its audiences one is a kind of
-        caller.
+        Of what it names as its audiences one is a kind of caller. Raises PyJWTError, LookupError,
+        ValueError or TypeError.
         """
         claims: dict[str, Any] = jwt.decode(
             token,
