@@ -7,7 +7,7 @@ from services.ledger.domain.books import AccountKey
 from services.ledger.domain.corrections import BUST, CORRECT, Booking, Correction, correction
 from services.ledger.domain.operations import Leg, Operation
 from services.ledger.domain.transfers import Moved
-from tests.ledger.reference import Asked, Move
+from tests.ledger.words import Asked, Move
 
 
 def operation_of(asked: Asked) -> Operation:

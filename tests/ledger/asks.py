@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from hypothesis import strategies as st
 
-from tests.ledger.reference import CLEARING, MOST, MOST_BROUGHT_IN, Asked, Move
+from tests.ledger.words import CLEARING, MOST, MOST_BROUGHT_IN, Asked, Move
 
 
 def an_id(number: int) -> str:

@@ -28,7 +28,7 @@ from services.ledger.store.history import History, read_range
 from services.ledger.tenure import Tenure
 from services.ledger.writer import Writer
 from tests.ledger.asked import correction_of, moves_back, operation_of
-from tests.ledger.reference import CORRECTING, Asked, Move
+from tests.ledger.words import CORRECTING, Asked, Move
 
 TABLES = "account, hold, restraint, transfer, entry, batch"
 AFRESH = """

@@ -33,7 +33,8 @@ from tests.ledger.asks import (
 )
 from tests.ledger.bench import Bench
 from tests.ledger.desk import BROKEN
-from tests.ledger.reference import Answer, Asked, Decided, Move, Reference, fault_of
+from tests.ledger.reference import Answer, Decided, Reference
+from tests.ledger.words import Asked, Move, fault_of
 
 ACCOUNTS = "SELECT name, asset, has_floor, posted, held, cost_micros, version FROM account"
 HOLDS = """

@@ -90,10 +90,8 @@ async def test_a_statement_that_is_overtaken_by_the_archive_ends_and_says_so(
         await anext(parts)
 
 
-async def test_bookings_that_are_overtaken_by_the_archive_are_told_without_those_that_went(
-    past: Past, archive: At, pool: Pool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """They had been found, and what they moved was to be read yet."""
+def _overtake(archive: At, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Archive once bookings are found, before what they moved is read; once only."""
     read = bookings._movements
     runs = iter([archive.run])
 
@@ -103,6 +101,13 @@ async def test_bookings_that_are_overtaken_by_the_archive_are_told_without_those
         return await read(*asked)
 
     monkeypatch.setattr(bookings, "_movements", overtaken)
+
+
+async def test_bookings_that_are_overtaken_by_the_archive_are_told_without_those_that_went(
+    past: Past, archive: At, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They had been found, and what they moved was to be read yet."""
+    _overtake(archive, monkeypatch)
     booked = await bookings.Bookings(pool).between(0, 1_000)
     assert booked.archived_seq == past.horizon
     assert [each.execution_id for each in booked.bookings] == past.fills[2:]
@@ -113,15 +118,7 @@ async def test_bookings_that_are_archived_while_they_are_read_are_told_as_archiv
     past: Past, archive: At, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who compares books would take those that are left out for missing."""
-    read = bookings._movements
-    runs = iter([archive.run])
-
-    async def overtaken(*asked: Any) -> Any:
-        for run in runs:
-            await run()
-        return await read(*asked)
-
-    monkeypatch.setattr(bookings, "_movements", overtaken)
+    _overtake(archive, monkeypatch)
     request = booked_execution_pb2.ListBookedExecutionsRequest(limit=1_000, with_archived=True)
     metadata = bearer(past.desk.keys.service("reconciliation"))
     told = await past.desk.ledger.ListBookedExecutions(request, metadata=metadata)

@@ -17,7 +17,7 @@ from libs.rpc.status import metadata_of
 from services.order.archive import TradeEvents
 from services.order.domain.controls.setting import Book
 from services.order.domain.placing import Placement
-from services.order.domain.terms import Side, Terms
+from services.order.domain.terms import OrderType, Side, Terms, TimeInForce
 from services.order.guard import Guard
 from services.order.placing import place_trades
 from services.order.store.months import TRADE_EVENTS
@@ -29,6 +29,14 @@ SECOND, THIRD, FOURTH = THIS.plus(1), THIS.plus(2), THIS.plus(3)
 
 
 MARKET = Terms(symbol="AAPL", side=Side.BUY, quantity=100)
+LASTING = Terms(
+    symbol="AAPL",
+    side=Side.BUY,
+    quantity=100,
+    order_type=OrderType.LIMIT,
+    limit_price_micros=1_000_000,
+    time_in_force=TimeInForce.GTC,
+)
 ARCHIVED = ("OUT_OF_RANGE", "HISTORY_ARCHIVED")
 
 

@@ -14,7 +14,6 @@ import pytest
 from libs.archive import Archiving, check
 from libs.postgres.partitions import take_out
 from services.order.archive import TradeEvents
-from services.order.domain.terms import OrderType, Side, Terms, TimeInForce
 from stockbroker.order.v1 import order_service_pb2 as pb
 from stockbroker.order.v1.order_pb2 import TradeEventKind as Kind
 from stockbroker.order.v1.order_pb2 import TradeStatus as Status
@@ -23,6 +22,7 @@ from tests.order.client import Order, accepted, canceled, events_of, filled, ref
 from tests.order.months import (
     ARCHIVED,
     FOURTH,
+    LASTING,
     SECOND,
     THIRD,
     THIS,
@@ -109,15 +109,7 @@ async def test_a_month_goes_only_once_its_trades_are_over(
 async def test_a_month_stays_while_an_order_of_it_rests(
     order: Order, connection: psycopg.AsyncConnection, tmp_path: Path
 ) -> None:
-    limit = Terms(
-        symbol="AAPL",
-        side=Side.BUY,
-        quantity=100,
-        order_type=OrderType.LIMIT,
-        limit_price_micros=1_000_000,
-        time_in_force=TimeInForce.GTC,
-    )
-    (rests,) = await place_in(connection, THIS, ["alice"], limit)
+    (rests,) = await place_in(connection, THIS, ["alice"], LASTING)
     await order.claim_as_leader("alice")
     await order.apply(accepted(rests))
     assert await value(connection, "SELECT count(*) FROM resting_trade") == 1

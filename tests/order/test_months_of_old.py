@@ -10,22 +10,13 @@ from libs.months import Month
 from libs.postgres import migrate
 from libs.postgres.partitions import Partition, name_of, partitions
 from services.order.database import MIGRATIONS
-from services.order.domain.terms import OrderType, Side, Terms, TimeInForce
 from services.order.store.months import TRADE_EVENTS
 from tests.order.client import events_of, seqs
 from tests.order.conftest import MakeHouse
-from tests.order.months import SECOND, THIRD, THIS, place_in, value
+from tests.order.months import LASTING, SECOND, THIRD, THIS, place_in, value
 from tests.support.wait import until
 
 _BEFORE = 11
-_LASTING = Terms(
-    symbol="AAPL",
-    side=Side.BUY,
-    quantity=100,
-    order_type=OrderType.LIMIT,
-    limit_price_micros=100_000_000,
-    time_in_force=TimeInForce.GTC,
-)
 
 
 @pytest.fixture
@@ -48,7 +39,7 @@ async def old(postgres_url: str, tmp_path: Path) -> str:
 async def test_old_events_are_the_first_month(make_house: MakeHouse, old: str, last: Month) -> None:
     async with await psycopg.AsyncConnection.connect(old, autocommit=True) as connection:
         trade_ids = [
-            (await place_in(connection, month, ["alice"], _LASTING))[0]
+            (await place_in(connection, month, ["alice"], LASTING))[0]
             for month in (THIS.plus(-30), last)
         ]
         file = await value(
