@@ -26,6 +26,7 @@ from tests.ledger.comparison import compare
 
 SHARES = 4
 EXAMPLES = 500
+_MOST_ROUNDS = 4  # what examples there are depends on every constant of the code under test
 DEEDS = {
     *["hold", "adjust", "release", "fill", "deposit", "withdraw", "transfer", "request"],
     *["reversal", "bust", "correct", "freeze", "unfreeze", "close", "stale"],
@@ -63,9 +64,12 @@ WANTED = {
 def test_the_ledger_does_what_the_reference_does(
     postgres: Postgres, postgres_url: str, share: int
 ) -> None:
-    with a_bench(postgres, postgres_url) as bench:
-        compare(bench, examples=EXAMPLES, share=share)
     wanted = {(deed, reason) for reason, deeds in WANTED.items() for deed in deeds}
+    with a_bench(postgres, postgres_url) as bench:
+        for more in range(_MOST_ROUNDS):
+            compare(bench, examples=EXAMPLES, share=share + more * SHARES)
+            if wanted <= set(bench.met):
+                break
     assert wanted - set(bench.met) == set(), "never came up, so nothing was shown of it"
     assert Reason.REASON_ACCOUNT_NOT_OPEN in {reason for _, reason in bench.met}
 
