@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from services.cli.screen import note
+
 Page = TypeVar("Page", bound=Any)
 
 
@@ -10,7 +12,7 @@ def whole(ask: Callable[[Any], Page], request: Any, place: str) -> Page:
     """One answer with what all pages hold.
 
     `place`: the field of the request that says where the next page begins; the field of the answer
-    that tells it has `next_` before its name, and is 0 on the last page.
+    that tells it has `next_` before its name, and is 0 or empty on the last page.
     """
     found = ask(request)
     following = getattr(found, f"next_{place}")
@@ -38,3 +40,9 @@ def since_the_first(ask: Callable[[Any], Page], request: Any, items: str, place:
         last = getattr(page, items)
         found.MergeFrom(page)
     return found
+
+
+def note_if_more(shown: int, next_page_token: str) -> None:
+    """That a listing, newest first, was not shown to its end."""
+    if next_page_token:
+        note(f"these are the newest {shown:,}: there are more, which --limit shows")

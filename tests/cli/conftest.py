@@ -83,6 +83,7 @@ class SmallHouse:
         self.control = SmallControl(self.quote)
         self.controls = SmallControls()
         self.gateway = SmallGateway()
+        self.reconciliation = SmallReconciliation()
         self.public = _server(keys, Role.CUSTOMER, _CUSTOMERS)
         self.operators = _server(keys, Role.OPERATOR, _OPERATORS)
         self._add_servicers()
@@ -103,7 +104,7 @@ class SmallHouse:
             self.controls, operators
         )
         reconciliation_service_pb2_grpc.add_ReconciliationServiceServicer_to_server(
-            SmallReconciliation(), operators
+            self.reconciliation, operators
         )
         for server in (public, operators):
             exchange_service_pb2_grpc.add_ExchangeServiceServicer_to_server(

@@ -1,4 +1,4 @@
-"""Reconciliation out of memory: one break, one sealed day."""
+"""Reconciliation out of memory: breaks that are alike, days that are alike; one a page."""
 
 from typing import Any
 
@@ -27,9 +27,10 @@ def _told(source: break_pb2.Source.ValueType, quantity: int) -> break_pb2.ToldTe
 
 
 class SmallReconciliation(ReconciliationServiceServicer):
-    """Keeps what operators say of its one break."""
+    """Keeps what operators say of its break."""
 
     def __init__(self) -> None:
+        self.pages = 1
         self.the_break = break_pb2.Break(
             break_id=BREAK_ID,
             venue="XSIM",
@@ -42,7 +43,8 @@ class SmallReconciliation(ReconciliationServiceServicer):
         )
 
     async def ListBreaks(self, request: pb.ListBreaksRequest, context: Any) -> Any:
-        return pb.ListBreaksResponse(breaks=[self.the_break])
+        next_page_token = self._next_page(request.page_token)
+        return pb.ListBreaksResponse(breaks=[self.the_break], next_page_token=next_page_token)
 
     async def GetBreak(self, request: pb.GetBreakRequest, context: Any) -> Any:
         if request.break_id != BREAK_ID:
@@ -71,4 +73,11 @@ class SmallReconciliation(ReconciliationServiceServicer):
         source = day_pb2.DayOfSource(
             source=break_pb2.SOURCE_VENUE, executions=3, quantity=1_010, notional_micros=7_000_000
         )
-        return pb.ListDaysResponse(days=[day_pb2.Day(trade_date="2026-11-20", sources=[source])])
+        return pb.ListDaysResponse(
+            days=[day_pb2.Day(trade_date="2026-11-20", sources=[source])],
+            next_page_token=self._next_page(request.page_token),
+        )
+
+    def _next_page(self, page_token: str) -> str:
+        number = int(page_token or 1)
+        return str(number + 1) if number < self.pages else ""

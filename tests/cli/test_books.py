@@ -29,6 +29,9 @@ async def test_entries_are_listed_over_pages(run: Run) -> None:
     shown = await run("entries")
     assert "-$175,787.6582" in shown.stdout
     assert "1,000" in shown.stdout
+    assert shown.stderr == ""
+    some = await run("entries", "--limit", "1")
+    assert "these are the newest 1: there are more" in some.stderr
 
 
 async def test_the_books_are_asked_for_as_of_any_time(house: SmallHouse, run: Run) -> None:

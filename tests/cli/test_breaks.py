@@ -2,7 +2,7 @@
 
 import json
 
-from tests.cli.conftest import Run
+from tests.cli.conftest import Run, SmallHouse
 from tests.cli.small_reconciliation import BREAK_ID
 
 
@@ -13,6 +13,24 @@ async def test_breaks_are_a_table_and_json(run: Run) -> None:
     assert "2 h" in table
     found = json.loads((await run("breaks", "--json")).stdout)
     assert found["breaks"][0]["break_class"] == "BREAK_CLASS_ALTERED_AT_ORDER"
+
+
+async def test_breaks_and_days_are_listed_to_their_end(house: SmallHouse, run: Run) -> None:
+    house.reconciliation.pages = 3
+    for command, what in (("breaks", "XSIM-1-2"), ("days", "2026-11-20")):
+        shown = await run(command)
+        assert (shown.stdout.count(what), shown.stderr) == (3, "")
+        found = json.loads((await run(command, "--json")).stdout)
+        assert (len(found[command]), found["next_page_token"]) == (3, "")
+
+
+async def test_breaks_that_are_not_listed_are_told(house: SmallHouse, run: Run) -> None:
+    house.reconciliation.pages = 3
+    shown = await run("breaks", "--limit", "1")
+    assert shown.stdout.count("XSIM-1-2") == 1
+    assert "these are the newest 1: there are more" in shown.stderr
+    house.reconciliation.pages = 1
+    assert (await run("breaks", "--limit", "1")).stderr == ""
 
 
 async def test_a_break_shows_what_each_source_says(run: Run) -> None:

@@ -143,6 +143,8 @@ async def test_trades_are_listed_over_pages_up_to_the_limit(run: Run) -> None:
     result = await run("trades", "--limit", "7", "--json")
     listed = json_format.Parse(result.stdout, pb.ListTradesResponse())
     assert [trade.quantity for trade in listed.trades] == [8, 7, 6, 5, 4, 3, 2]
+    assert "these are the newest 7: there are more" in result.stderr
+    assert (await run("trades", "--limit", "8")).stderr == ""
     shown = await run("trades", "--symbol", "NONE")
     assert shown.stdout == "no trades\n"
 

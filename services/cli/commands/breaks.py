@@ -1,10 +1,12 @@
 """`breaks` and `reconciliation`: whether venue, gateway, trades and books have the same fills."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from services.cli.options import AsJson, Operator, Reason
+from services.cli.pages import note_if_more, whole
 from services.cli.settings import settings
 
 if TYPE_CHECKING:
@@ -16,14 +18,14 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
-_PAGE = 100
+_PAGE = 1000
 
 
 @app.callback(invoke_without_command=True)
 def breaks(
     context: typer.Context,
     every: Annotated[bool, typer.Option("--all", help="Those that are over too.")] = False,
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most this many.")] = _PAGE,
+    limit: Annotated[int | None, typer.Option(min=1, max=_PAGE, help="At most this many.")] = None,
     operator: Operator = "",
     as_json: AsJson = False,
 ) -> None:
@@ -38,9 +40,11 @@ def breaks(
         ReconciliationServiceStub,
     )
 
-    request = pb.ListBreaksRequest(states=EVERY_STATE if every else (), page_size=limit)
+    request = pb.ListBreaksRequest(states=EVERY_STATE if every else (), page_size=limit or _PAGE)
     with operators_door(settings(), operator) as door:
-        found = door.call(ReconciliationServiceStub(door.channel).ListBreaks, request)
+        ask = partial(door.call, ReconciliationServiceStub(door.channel).ListBreaks)
+        found = ask(request) if limit else whole(ask, request, "page_token")
+    note_if_more(len(found.breaks), found.next_page_token)
     if as_json:
         show_json(fields_of(found))
     else:
@@ -119,7 +123,7 @@ def reconciliation(operator: Operator = "", as_json: AsJson = False) -> None:
 
 def days(
     trade_date: Annotated[
-        str, typer.Argument(metavar="[DATE]", help="One day, YYYY-MM-DD; else the latest.")
+        str, typer.Argument(metavar="[DATE]", help="One day, YYYY-MM-DD; else all.")
     ] = "",
     operator: Operator = "",
     as_json: AsJson = False,
@@ -138,7 +142,8 @@ def days(
             day = door.call(stub.GetDay, pb.GetDayRequest(trade_date=trade_date)).day
             answer, found = fields_of(day), [day]
         else:
-            listed = door.call(stub.ListDays, pb.ListDaysRequest())
+            request = pb.ListDaysRequest(page_size=_PAGE)
+            listed = whole(partial(door.call, stub.ListDays), request, "page_token")
             answer, found = fields_of(listed), list(listed.days)
     if as_json:
         show_json(answer)

@@ -7,6 +7,7 @@ import typer
 from libs.money import format_dollars
 from services.cli.amounts import format_amount, format_shares
 from services.cli.options import AsCustomer, AsJson, AsOf, KnownAt
+from services.cli.pages import note_if_more
 from services.cli.settings import settings
 
 _PAGE_SIZE = 200
@@ -71,6 +72,7 @@ def entries(  # noqa: PLR0913 - a command's parameters are its options
                 found.archived_until.CopyFrom(page.archived_until)
             if not page.next_page_token:
                 break
+    note_if_more(len(found.entries), found.next_page_token)
     if as_json:
         show_json(fields_of(found))
         return

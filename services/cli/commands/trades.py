@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from services.cli.options import MOST_64, AsCustomer, AsJson
+from services.cli.pages import note_if_more
 from services.cli.settings import settings
 
 _PAGE_SIZE = 200
@@ -55,6 +56,7 @@ def trades(
             found.next_page_token = page.next_page_token
             if not page.next_page_token:
                 break
+    note_if_more(len(found.trades), found.next_page_token)
     if as_json:
         show_json(fields_of(found))
         return
