@@ -46,4 +46,6 @@ def _cash(customer: str) -> posting.PostedTransfer:
         asset="USD",
         amount=_CASH_MICROS,
     )
-    return posting.PostedTransfer(transfer_id=str(uuid.uuid4()), legs=[leg])
+    return posting.PostedTransfer(
+        transfer_id=str(uuid.uuid4()), legs=[leg], reference="for a measurement"
+    )

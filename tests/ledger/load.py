@@ -72,6 +72,7 @@ class Load:
                             _leg("house/deposits", f"customer/{customer}", PLENTY),
                             _leg("house/deposits", f"customer/{customer}", 100_000, "AAPL"),
                         ],
+                        reference="a test",
                     )
                 ],
                 random.Random(),
@@ -205,7 +206,7 @@ def _a_move(dice: random.Random) -> posting_pb2.PostedTransfer:
     legs = [_leg(source, target, 1 + dice.randrange(3), "AAPL"), _leg(source, target, amount)]
     if dice.random() < 0.3:
         legs.append(_leg(source, "house/fees", 1))
-    return posting_pb2.PostedTransfer(transfer_id=new_id(), legs=legs)
+    return posting_pb2.PostedTransfer(transfer_id=new_id(), legs=legs, reference="a test")
 
 
 def _leg(source: str, target: str, amount: int, asset: str = "USD") -> posting_pb2.TransferLeg:

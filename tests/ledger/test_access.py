@@ -34,11 +34,14 @@ INTERNAL: dict[str, Call] = {
 }
 FOR_OPERATORS: dict[str, Call] = {
     "Deposit": lambda d, m: d.ledger.Deposit(
-        pb.DepositRequest(deposit_id=new_id(), customer_id="alice", amount_micros=1), metadata=m
+        pb.DepositRequest(
+            deposit_id=new_id(), customer_id="alice", amount_micros=1, reference="a test"
+        ),
+        metadata=m,
     ),
     "DepositShares": lambda d, m: d.ledger.DepositShares(
         pb.DepositSharesRequest(
-            deposit_id=new_id(), customer_id="alice", symbol="AAPL", quantity=1
+            deposit_id=new_id(), customer_id="alice", symbol="AAPL", quantity=1, reference="a test"
         ),
         metadata=m,
     ),

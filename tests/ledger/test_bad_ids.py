@@ -36,15 +36,21 @@ ALONE: dict[str, Ask] = {
         metadata=operator(d),
     ),
     "deposit of shares": lambda d, id_: d.ledger.DepositShares(
-        pb.DepositSharesRequest(deposit_id=id_, customer_id="alice", symbol="AAPL", quantity=7),
+        pb.DepositSharesRequest(
+            deposit_id=id_, customer_id="alice", symbol="AAPL", quantity=7, reference="a test"
+        ),
         metadata=operator(d),
     ),
     "withdrawal": lambda d, id_: d.ledger.Withdraw(
-        pb.WithdrawRequest(withdrawal_id=id_, customer_id="alice", amount_micros=7),
+        pb.WithdrawRequest(
+            withdrawal_id=id_, customer_id="alice", amount_micros=7, reference="a test"
+        ),
         metadata=operator(d),
     ),
     "withdrawal of shares": lambda d, id_: d.ledger.WithdrawShares(
-        pb.WithdrawSharesRequest(withdrawal_id=id_, customer_id="alice", symbol="AAPL", quantity=7),
+        pb.WithdrawSharesRequest(
+            withdrawal_id=id_, customer_id="alice", symbol="AAPL", quantity=7, reference="a test"
+        ),
         metadata=operator(d),
     ),
     "freeze": lambda d, id_: d.ledger.Freeze(
@@ -143,7 +149,9 @@ async def test_the_same_id_twice_in_a_batch_has_one_effect(desk: Desk) -> None:
 
 
 async def test_two_callers_with_one_id_are_answered_alike_and_it_is_done_once(desk: Desk) -> None:
-    request = pb.DepositRequest(deposit_id=new_id(), customer_id="alice", amount_micros=7)
+    request = pb.DepositRequest(
+        deposit_id=new_id(), customer_id="alice", amount_micros=7, reference="a test"
+    )
     answers = await asyncio.gather(
         *(
             desk.ledger.Deposit(request, metadata=operator(desk, name))

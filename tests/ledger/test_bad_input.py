@@ -233,6 +233,12 @@ def raw(desk: Desk, method: str) -> Any:
     return lambda data, **how: call(data, metadata=bearer(desk.keys.operator()), **how)
 
 
+def a_deposit(customer: str = "alice") -> pb.DepositRequest:
+    return pb.DepositRequest(
+        deposit_id=new_id(), customer_id=customer, amount_micros=7, reference="a test"
+    )
+
+
 def a_request(transfer: posting_pb2.PostedTransfer) -> bytes:
     return posting_pb2.PostTransfersRequest(transfers=[transfer]).SerializeToString()
 
@@ -283,7 +289,7 @@ async def test_a_call_that_is_too_large_is_refused_whole_even_if_it_was_squeezed
 async def test_a_caller_who_waits_no_longer_loses_nothing(desk: Desk) -> None:
     """No time at all, almost none, or hung up: asked again with the same id, it is done once."""
     olivia = bearer(desk.keys.operator())
-    request = pb.DepositRequest(deposit_id=new_id(), customer_id="alice", amount_micros=7)
+    request = a_deposit()
     for seconds in (0, -1, 0.000_001, 0.002):
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             while True:  # it may be that fast
@@ -293,9 +299,7 @@ async def test_a_caller_who_waits_no_longer_loses_nothing(desk: Desk) -> None:
         assert caught.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
     count = len(await desk.rows("SELECT id FROM transfer"))
     await desk.ledger.Deposit(request, metadata=olivia)
-    call = desk.ledger.Deposit(
-        pb.DepositRequest(deposit_id=new_id(), customer_id="bob", amount_micros=7), metadata=olivia
-    )
+    call = desk.ledger.Deposit(a_deposit(customer="bob"), metadata=olivia)
     call.cancel()
     with pytest.raises(asyncio.CancelledError):
         await call
@@ -307,7 +311,7 @@ async def test_a_caller_who_waits_no_longer_loses_nothing(desk: Desk) -> None:
 async def test_nobody_becomes_another_by_what_else_they_send(desk: Desk) -> None:
     alice = bearer(desk.keys.customer("alice"))
     spoofs = [("x-customer-id", "bob"), ("sub", "execution"), ("x-role", "operator")]
-    request = pb.DepositRequest(deposit_id=new_id(), customer_id="alice", amount_micros=7)
+    request = a_deposit()
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await desk.ledger.Deposit(request, metadata=(*alice, *spoofs))
     assert reason_of(caught.value) == "PERMISSION_DENIED"

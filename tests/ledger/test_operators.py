@@ -69,8 +69,8 @@ class Operator:
             (one.request_id, one.transfer_id, one.operator, one.reference) for one in found.requests
         ]
 
-    async def approve(self, request_id: str) -> pb.ApproveReversalResponse:
-        request = pb.ApproveReversalRequest(request_id=request_id, reference="seen")
+    async def approve(self, request_id: str, *, why: str = "seen") -> pb.ApproveReversalResponse:
+        request = pb.ApproveReversalRequest(request_id=request_id, reference=why)
         return await self._ledger.ApproveReversal(request, metadata=self._metadata)
 
 

@@ -30,6 +30,7 @@ def a_transfer(
     below_zero: Sequence[str] = (),
     hold: str = "",
     rest: bool = False,
+    why: str = "a test",
 ) -> posting_pb2.PostedTransfer:
     return posting_pb2.PostedTransfer(
         transfer_id=called or new_id(),
@@ -39,7 +40,7 @@ def a_transfer(
         ],
         hold_id=hold,
         releases_rest=rest,
-        reference="a test",
+        reference=why,
     )
 
 
@@ -151,6 +152,8 @@ MALFORMED = {
     "no asset": (a_transfer(a_leg("a", "b", 1, "")), "INVALID_SYMBOL"),
     "a small asset": (a_transfer(a_leg("a", "b", 1, "usd")), "INVALID_SYMBOL"),
     "from a hold unnamed": (a_transfer(a_leg("a", "b", 1, held=True)), "INVALID_REQUEST"),
+    "without a reason": (a_transfer(a_leg("a", "b", 1), why=""), "INVALID_REQUEST"),
+    "with blanks for a reason": (a_transfer(a_leg("a", "b", 1), why="  "), "INVALID_REQUEST"),
     "a hold for nothing": (a_transfer(a_leg("a", "b", 1), hold=new_id()), "INVALID_REQUEST"),
 }
 

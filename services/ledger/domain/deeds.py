@@ -213,7 +213,7 @@ def _incoming(incoming: Crossing, kind: Kind, asset: str, amount: int, *, cost_m
         id=forms.an_id(incoming.id, field="deposit_id"),
         kind=kind,
         legs=(replace(received, cost_micros=cost_micros),),
-        reference=forms.a_reference(incoming.reference),
+        reference=forms.a_reason(incoming.reference),
         actor=incoming.operator,
     )
 
@@ -223,7 +223,7 @@ def _outgoing(outgoing: Crossing, kind: Kind, asset: str, amount: int) -> Post:
         id=forms.an_id(outgoing.id, field="withdrawal_id"),
         kind=kind,
         legs=(leg(amount, asset, source=account_of(outgoing.customer_id), target=WITHDRAWALS),),
-        reference=forms.a_reference(outgoing.reference),
+        reference=forms.a_reason(outgoing.reference),
         actor=outgoing.operator,
     )
 

@@ -111,14 +111,9 @@ def an_execution(venue: str, execution_id: str) -> tuple[str, str]:
 
 
 def a_reason(text: str) -> str:
-    """Why an operator does it, for the record; not empty. Raises Malformed."""
+    """Why an operator does it, in a person's words for the record. Raises Malformed."""
     if not text.strip():
         raise Malformed(Reason.REASON_INVALID_REQUEST, "reference", "reference must say why")
-    return a_reference(text)
-
-
-def a_reference(text: str) -> str:
-    """A person's words for the record. Raises Malformed."""
     if len(text) > _REFERENCE_CHARACTERS or not text.isprintable():
         raise Malformed(
             Reason.REASON_INVALID_REQUEST,

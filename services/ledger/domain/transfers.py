@@ -72,7 +72,7 @@ def transfer(asked: AskedTransfer) -> Post:
         legs=tuple(map(_leg, asked.legs)),
         hold_id=hold_id,
         frees_rest=asked.releases_rest,
-        reference=forms.a_reference(asked.reference),
+        reference=forms.a_reason(asked.reference),
         actor=asked.actor,
         effective_at=asked.effective_at,
         without_floor=tuple(sorted(set(map(_without_floor, asked.without_floor)))),
