@@ -28,7 +28,7 @@ def correction_to(report: Report, amended: Amended) -> ledger_pb.ExecutionCorrec
     """What became of a fill, for the ledger."""
     is_bust = not amended.quantity
     return ledger_pb.ExecutionCorrection(
-        correction_id=amended.correction_id,
+        correction_id=amended.amendment_id,
         execution_id=amended.execution_id,
         venue=report.venue,
         kind=ledger_pb.CORRECTION_KIND_BUST if is_bust else ledger_pb.CORRECTION_KIND_CORRECT,
@@ -36,6 +36,7 @@ def correction_to(report: Report, amended: Amended) -> ledger_pb.ExecutionCorrec
         price_micros=amended.price_micros,
         effective_at=_timestamp(amended.at_nanos),
         previous_correction_id=amended.previous_id,
+        retries=amended.retries,
     )
 
 

@@ -74,6 +74,7 @@ def correction_from(correction: ExecutionCorrection) -> Correction:
         price_micros=correction.price_micros,
         effective_at=effective_at,
         previous_correction_id=correction.previous_correction_id,
+        retries=correction.retries,
     )
 
 

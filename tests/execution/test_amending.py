@@ -105,7 +105,7 @@ async def test_what_the_ledger_refuses_is_not_told_of_the_trade_and_asked_anew_a
     desk.ledger.refuses_corrections = Reason.REASON_UNSPECIFIED
     bust.retries = 2
     assert codes(await desk.deliver(worker, bust)) == [APPLIED]
-    assert list(desk.ledger.corrected) == ["XSIM-1-9/2"]
+    assert list(desk.ledger.corrected) == [("XSIM-1-9", 2)]
 
 
 async def test_a_bust_that_names_no_fill_is_impossible(desk: Desk) -> None:

@@ -71,8 +71,11 @@ def an_adjustment(hold_id: str, amount: int) -> pb.HoldAdjustment:
     return pb.HoldAdjustment(adjustment_id=new_id(), hold_id=hold_id, amount=amount)
 
 
-def a_bust(execution: str, *, called: str = "", after: str = "") -> ExecutionCorrection:
+def a_bust(
+    execution: str, *, called: str = "", after: str = "", retries: int = 0
+) -> ExecutionCorrection:
     return ExecutionCorrection(
+        retries=retries,
         previous_correction_id=after,
         correction_id=called or f"B{next(_executions)}",
         execution_id=execution,

@@ -8,7 +8,7 @@ from libs.reasons import Reason
 from stockbroker.ledger.v1 import invariant_pb2
 from stockbroker.ledger.v1.correction_pb2 import ExecutionCorrection
 from tests.ledger.desk import USD, Desk, a_bust, a_correction
-from tests.ledger.past import At, Past
+from tests.ledger.past import At, Past, assert_invariants_hold
 from tests.ledger.proofs import sealed, verified
 from tests.ledger.test_booked_executions import moved, page
 from tests.ledger.test_corrections import a_buy, a_sale
@@ -103,10 +103,38 @@ async def test_what_corrects_a_correction_that_was_refused_waits_for_it(desk: De
     assert await reasons(desk, dear, cheap) == refused
 
     await desk.deposit(10 * USD)
-    dear.correction_id, cheap.correction_id = "C-1/1", "C-2/1"
+    dear.retries = cheap.retries = 1
     assert await reasons(desk, cheap, dear) == [Reason.REASON_TRANSFER_NOT_FOUND, DONE]
+    cheap.retries = 2
     assert await reasons(desk, cheap) == [DONE]
     assert await desk.cash_of() == ((2_010 - 500) * USD, 0)
+    told = (await page(desk)).executions
+    assert [each.correction_id for each in told] == ["", "C-1", "C-2"]
+    await desk.assert_books_balance()
+
+
+async def test_a_retry_takes_no_id_that_the_exchange_may_give(desk: Desk) -> None:
+    await a_buy(desk, "E-1")
+    await a_buy(desk, "E-2")
+    retried = a_bust("E-1", called="B-1", retries=1)
+    assert await reasons(desk, retried, a_bust("E-2", called="B-1/1"), retried) == [DONE] * 3
+    none = a_bust("E-2", called="B-1 1"), a_bust("E-2", retries=-1)
+    invalid = [Reason.REASON_INVALID_ID, Reason.REASON_INVALID_REQUEST]
+    assert await reasons(desk, *none) == invalid
+    assert await desk.shares_of() == (0, 0, 0)
+    await desk.assert_books_balance()
+    await assert_invariants_hold(desk)
+
+
+async def test_what_has_the_longest_id_is_asked_again_too(desk: Desk) -> None:
+    await a_buy(desk)
+    longest = "B" * 128
+    dear = a_correction("E-1", called=longest, quantity=10, price=201 * USD)
+    assert await reasons(desk, dear) == [Reason.REASON_INSUFFICIENT_FUNDS]
+    await desk.deposit(10 * USD)
+    dear.retries = 2**31 - 1
+    assert await reasons(desk, dear, a_bust("E-1", after=longest)) == [DONE, DONE]
+    assert await desk.cash_of() == (2_010 * USD, 0)
     await desk.assert_books_balance()
 
 

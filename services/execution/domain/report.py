@@ -91,11 +91,6 @@ class Amended:
     retries: int
     previous_id: str = ""
 
-    @property
-    def correction_id(self) -> str:
-        """Its name at the ledger, where a refusal is the answer for ever."""
-        return f"{self.amendment_id}/{self.retries}" if self.retries else self.amendment_id
-
 
 News = Accepted | Fill | Ended | CancelRejected | Replaced | ReplaceRejected | Amended
 

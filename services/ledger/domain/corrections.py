@@ -22,6 +22,8 @@ BUST, CORRECT = 1, 2
 # What an operator's transfer says first to compensate for a fill that is booked wrong, or not.
 _COMPENSATION = re.compile(r"break ([A-Za-z0-9_.-]{1,32})/([!-~]{1,128})( .*)?")
 
+_RETRIED = re.compile(r"[ /][0-9]+$")
+
 
 class Correction(msgspec.Struct, frozen=True, kw_only=True):
     """A bust or a correction as it is told."""
@@ -34,6 +36,12 @@ class Correction(msgspec.Struct, frozen=True, kw_only=True):
     price_micros: int
     effective_at: datetime | None
     previous_correction_id: str = ""  # which it corrects in its turn
+    retries: int = 0  # a refusal is the answer for ever, to this try
+
+    @property
+    def name(self) -> str:
+        """Its own for ever: no exchange gives an id with a space."""
+        return f"{self.correction_id} {self.retries}" if self.retries else self.correction_id
 
 
 class Booking(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,6 +68,8 @@ def execution_corrected(asked: Correction) -> str:
     if asked.previous_correction_id:
         forms.an_execution(asked.venue, asked.previous_correction_id)
     venue, execution_id = forms.an_execution(asked.venue, asked.execution_id)
+    if asked.retries < 0:
+        raise Malformed(Reason.REASON_INVALID_REQUEST, "retries", "retries is negative")
     if asked.kind == CORRECT:
         forms.a_notional(asked.quantity, asked.price_micros)
     elif asked.kind != BUST:
@@ -73,7 +83,7 @@ def execution_corrected(asked: Correction) -> str:
 
 def id_of_correction(asked: Correction) -> str:
     """The id under which it is on record."""
-    return derived("correction", asked.venue, asked.correction_id)
+    return derived("correction", asked.venue, asked.name)
 
 
 def as_before(asked: Correction, bookings: Sequence[Booking], before: Answered) -> Result:
@@ -106,7 +116,7 @@ def correction(asked: Correction, bookings: Sequence[Booking]) -> Post:
         kind=_kind_of(asked),
         legs=tuple(sorted(legs, key=_is_given)),
         reverses=standing[-1].id,
-        reference=f"{asked.venue}/{asked.correction_id}",
+        reference=f"{asked.venue}/{asked.name}",
         effective_at=asked.effective_at,
     )
 
@@ -132,13 +142,13 @@ def _standing(asked: Correction, bookings: Sequence[Booking]) -> Sequence[Bookin
 
 
 def _place_of(asked: Correction, bookings: Sequence[Booking]) -> int | None:
-    """Of the correction that is corrected: asked for once or, under a number, again.
+    """Of the correction that is corrected: asked for once or again.
 
-    The exchange may have given an id that looks like another one asked again.
+    What was asked again once had a slash before its number: so may an id that an exchange gives.
     """
     name = f"{asked.venue}/{asked.previous_correction_id}"
     once = [each.reference for each in bookings]
-    again = [reference.rpartition("/")[0] for reference in once]
+    again = [_RETRIED.sub("", reference) for reference in once]
     return next((names.index(name, 1) for names in (once, again) if name in names[1:]), None)
 
 
@@ -193,3 +203,12 @@ def execution_named(*, kind: str, reference: str) -> tuple[str, str] | None:
         return (venue, execution_id)
     found = _COMPENSATION.fullmatch(reference) if kind == Kind.TRANSFER else None
     return (found[1], found[2]) if found else None
+
+
+def correction_named(reference: str) -> str:
+    """The exchange's id of the bust or correction that is booked under this reference.
+
+    >>> correction_named("XSIM/XSIM-1-9 2")
+    'XSIM-1-9'
+    """
+    return reference.partition("/")[2].partition(" ")[0]

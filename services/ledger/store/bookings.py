@@ -12,7 +12,7 @@ from psycopg import AsyncConnection
 from libs.fills import Fill, day_of
 from libs.postgres import Pool
 from services.ledger.domain.books import CASH, CUSTOMER, Kind
-from services.ledger.domain.corrections import execution_named
+from services.ledger.domain.corrections import correction_named, execution_named
 from services.ledger.store.arrays import integers
 from services.ledger.store.horizon import read_horizon
 
@@ -286,7 +286,7 @@ class _Page(NamedTuple):
             effective_at=transfer.effective_at or recorded_at,
             recorded_at=recorded_at,
             kind=own_kind,
-            correction_id=transfer.reference.partition("/")[2] if is_correction else "",
+            correction_id=correction_named(transfer.reference) if is_correction else "",
         )
 
     def _recorded_at(self, seq: int) -> datetime:

@@ -51,11 +51,7 @@ def amendments_of_records(told: Sightings, customer: str) -> set[BreakClass]:
 
 
 def amendments_of_ledger(told: Sightings) -> set[BreakClass]:
-    """How the ledger's amendments differ from the venue's, where they do not come to the same.
-
-    A refusal of the ledger is for ever: what is asked of it anew has another id, made from the
-    venue's with a slash and a number.
-    """
+    """How the ledger's amendments differ from the venue's, where they do not come to the same."""
     words = _by_id(told.get(Source.VENUE, ()))
     booked = {told_as(id_, words) for id_ in _by_id(told.get(Source.LEDGER, ()))}
     last = last_word(told.get(Source.VENUE, ()))
@@ -68,7 +64,10 @@ def amendments_of_ledger(told: Sightings) -> set[BreakClass]:
 
 
 def told_as(booked_as: str, words: Collection[str]) -> str:
-    """The venue's id of what the ledger booked under this one."""
+    """The venue's id of what the ledger booked under this one.
+
+    What was asked of it anew, after a refusal, was once told with a slash and a number behind it.
+    """
     asked_first = booked_as.rpartition("/")[0]
     return asked_first if asked_first in words and booked_as not in words else booked_as
 

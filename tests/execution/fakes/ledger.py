@@ -28,7 +28,7 @@ class FakeLedger(FakeHoldSizes, ledger_grpc.LedgerServiceServicer):
         self.closed: set[str] = set()
         self.posted: dict[str, ledger_pb.ExecutionPosting] = {}
         self.released: set[str] = set()
-        self.corrected: dict[str, correction_pb.ExecutionCorrection] = {}
+        self.corrected: dict[tuple[str, int], correction_pb.ExecutionCorrection] = {}
         self.refuses_corrections = Reason.REASON_UNSPECIFIED
         self.log: list[tuple[str, str]] = []
         self.chokes_on: set[str] = set()  # ids of holds and executions answered INTERNAL
@@ -91,13 +91,13 @@ class FakeLedger(FakeHoldSizes, ledger_grpc.LedgerServiceServicer):
         return ledger_pb.CorrectExecutionsResponse(results=results)
 
     def _correct(self, correction: correction_pb.ExecutionCorrection) -> ledger_pb.ItemResult:
-        reason = Reason.REASON_UNSPECIFIED
+        reason, name = Reason.REASON_UNSPECIFIED, (correction.correction_id, correction.retries)
         if correction.execution_id not in self.posted:
             reason = Reason.REASON_TRANSFER_NOT_FOUND
-        elif correction.correction_id not in self.corrected:
+        elif name not in self.corrected:
             reason = self.refuses_corrections
-        if not reason and correction.correction_id not in self.corrected:
-            self.corrected[correction.correction_id] = correction
+        if not reason and name not in self.corrected:
+            self.corrected[name] = correction
             self.log.append(("corrected", self.posted[correction.execution_id].trade_id))
         return ledger_pb.ItemResult(id=correction.correction_id, reason=reason)
 
