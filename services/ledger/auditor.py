@@ -77,7 +77,7 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Auditor:
-    """Looks while this process is the writer, and when it is asked to."""
+    """Looks while this process is the writer or somebody follows, and when it is asked to."""
 
     def __init__(self, pool: Pool, *, kept: Kept, tenure: Tenure, clock: Clock) -> None:
         self._pool = pool
@@ -86,6 +86,7 @@ class Auditor:
         self._clock = clock
         self._lock = asyncio.Lock()
         self._looked = asyncio.Event()
+        self._followers = 0
         self._task: asyncio.Task[None] | None = None
         self._latest: Look | None = None
         self._counters: Counters = {}  # as of the latest look
@@ -133,7 +134,11 @@ class Auditor:
 
     async def next_look(self) -> Look:
         """The look after this moment."""
-        await self._looked.wait()
+        self._followers += 1
+        try:
+            await self._looked.wait()
+        finally:
+            self._followers -= 1
         return self._known()
 
     def _known(self) -> Look:
@@ -144,7 +149,7 @@ class Auditor:
     async def _run(self) -> None:
         while True:
             began = self._clock.monotonic()
-            if self._tenure.epoch is not None:
+            if self._tenure.epoch is not None or self._followers:
                 try:
                     if await self._is_due():
                         await self.look(full=began >= self._next_full, in_turn=True)

@@ -20,11 +20,12 @@ from services.ledger.service import LEDGER, PORTFOLIO
 from services.ledger.store import epochs
 from services.ledger.tenure import Tenure
 from services.ledger.writer import Writer
+from stockbroker.ledger.v1.invariant_pb2 import GetInvariantsRequest
 from tests.ledger import freezing
 from tests.ledger.desk import Desk, a_hold, new_id
 from tests.ledger.memory import ALICE, DONE, paid_in
 from tests.ledger.test_access import refusal
-from tests.support.keys import Keys
+from tests.support.keys import Keys, bearer
 from tests.support.wait import until
 
 
@@ -93,6 +94,21 @@ async def test_a_second_process_writes_nothing_and_says_so(
     await writer.deposit(5)
     assert await refusal(other.deposit(7)) == (grpc.StatusCode.UNAVAILABLE, "UNAVAILABLE")
     assert await other.cash_of() == (5, 0)
+
+
+async def test_who_follows_at_a_process_that_stands_by_is_told_of_what_is_written(
+    both: tuple[Desk, Desk, AsyncExitStack],
+) -> None:
+    writer, other, _ = both
+    stream = other.ledger.GetInvariants(
+        GetInvariantsRequest(follow=True), metadata=bearer(other.keys.operator())
+    )
+    looks = aiter(stream)
+    assert (await anext(looks)).transfer_seq == 0
+    await writer.deposit(5)
+    while (await anext(looks)).transfer_seq == 0:
+        pass
+    stream.cancel()
 
 
 async def test_another_process_takes_over_when_the_writer_leaves(
