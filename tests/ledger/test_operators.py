@@ -14,6 +14,7 @@ from tests.support.keys import bearer
 
 REFUSED = grpc.StatusCode.FAILED_PRECONDITION
 DONE = Reason.REASON_UNSPECIFIED
+MOST = 2**63 - 1
 
 
 class Operator:
@@ -150,6 +151,14 @@ async def test_only_what_is_empty_is_closed_and_stays_so(desk: Desk, olivia: Ope
     for call in (desk.deposit(1), olivia.unfreeze(), olivia.freeze(), olivia.close()):
         assert await refusal(call) == (REFUSED, "ACCOUNT_NOT_OPEN")
     assert (await desk.balance("customer/alice", "USD")).state == "closed"
+
+
+@pytest.mark.parametrize("account", ["clearing", "deposits", "withdrawals"])
+async def test_what_every_trade_or_deposit_goes_through_is_never_closed(
+    desk: Desk, olivia: Operator, account: str
+) -> None:
+    assert (await refusal(olivia.close(f"house/{account}")))[1] == "INVALID_ACCOUNT"
+    await olivia.close("house/fees")
 
 
 async def test_every_act_of_an_operator_is_on_record_with_name_and_words(
@@ -308,6 +317,21 @@ async def test_a_transfer_of_many_legs_is_reversed_whole(
     await olivia.request(transfer.transfer_id, called=request)
     await oscar.approve(request)
     assert await desk.rows("SELECT name, asset FROM account WHERE posted <> 0") == []
+    await desk.assert_books_balance()
+
+
+async def test_what_no_leg_could_move_at_once_is_reversed_by_several(
+    desk: Desk, olivia: Operator, oscar: Operator
+) -> None:
+    """Accounts without a floor span twice what an amount can be."""
+    before = a_transfer(a_leg("b", "a", 1, "EUR"), below_zero=["a", "b"])
+    most = a_transfer(a_leg("a", "b", MOST, "EUR"), a_leg("a", "b", 1, "EUR"))
+    assert [each.reason for each in await desk.transfer(before, most)] == [DONE, DONE]
+    request = new_id()
+    asked = await olivia.request(most.transfer_id, called=request)
+    assert [(leg.debit_account, leg.amount) for leg in asked.legs] == [("b", MOST), ("b", 1)]
+    done = await oscar.approve(request)
+    assert [(b.account, b.posted) for b in done.balances] == [("b", -1), ("a", 1)]
     await desk.assert_books_balance()
 
 

@@ -129,6 +129,25 @@ async def test_what_is_recorded_late_counts_from_when_it_was_effective(desk: Des
     assert await cash(as_of=now + DAY, known_at=times[1]) == 107
 
 
+async def test_a_figure_of_then_that_64_bits_do_not_hold_is_refused(desk: Desk) -> None:
+    """What came twice was there in between only once, but that was effective later."""
+    now = datetime.now(UTC)
+    most = 2**63 - 1
+    for source, target, age in (
+        ("house/fees", "customer/alice", 2),
+        ("customer/alice", "house/fees", 0),
+        ("house/fees", "customer/alice", 1),
+    ):
+        transfer = a_transfer(a_leg(source, target, most))
+        transfer.effective_at.FromDatetime(now - age * DAY)
+        assert [each.reason for each in await desk.transfer(transfer)] == [0]
+    traveller = Traveller(desk)
+    assert await traveller.cash(as_of=now - 2 * DAY) == (most, 0, 1)
+    assert (await refusal(traveller.cash(as_of=now - DAY)))[1] == "BALANCE_OVERFLOW"
+    assert (await refusal(traveller.portfolio(as_of=now - DAY)))[1] == "BALANCE_OVERFLOW"
+    assert await traveller.cash(as_of=now + DAY) == (most, 0, 3)
+
+
 async def test_shares_and_their_cost_count_from_when_they_were_effective(desk: Desk) -> None:
     now = datetime.now(UTC)
     await desk.deposit(100 * USD)

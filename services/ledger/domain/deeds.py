@@ -192,7 +192,10 @@ def unfreeze(restraint: Restraint) -> Restrain:
 
 
 def close(restraint: Restraint) -> Restrain:
-    """Close the accounts for ever; they must be empty."""
+    """Close the accounts for ever; they must be empty. Those that the world goes through stay."""
+    if restraint.account in (CLEARING, DEPOSITS, WITHDRAWALS):
+        text = "without it nothing is bought, sold, brought in or taken out"
+        raise forms.Malformed(Reason.REASON_INVALID_ACCOUNT, "account", text)
     return _restrained(restraint, Kind.CLOSE, AccountState.CLOSED, field="close_id")
 
 

@@ -125,7 +125,7 @@ def _paired(givers: list[Moved], takers: list[Moved]) -> list[Leg]:
     legs = []
     while givers and takers:
         giver, taker = givers.pop(), takers.pop()
-        amount = min(giver.amount, -taker.amount)
+        amount = min(giver.amount, -taker.amount, MOST)  # what no floor bounds may be more
         given = giver.cost_micros if amount == giver.amount else 0
         taken = -taker.cost_micros if amount == -taker.amount else 0
         legs.append(

@@ -12,9 +12,13 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 from psycopg import AsyncConnection
 
 from libs.postgres import Pool
+from libs.reasons import Reason
+from libs.refusals import Refused
+from services.ledger.domain.attempt import LEAST, MOST
 from services.ledger.domain.books import Account, AccountKey, AccountState
 from services.ledger.store import columns
 from services.ledger.store.horizon import Horizon, archived, archived_as_of, read_horizon
@@ -62,7 +66,7 @@ READ_ACCOUNTS_AS_OF = """
     ) AS moment
     CROSS JOIN account a
     CROSS JOIN LATERAL (
-        SELECT sum(known.amount)::bigint AS posted, sum(known.cost)::bigint AS cost,
+        SELECT sum(known.amount) AS posted, sum(known.cost) AS cost,
             max(known.version) AS version
         FROM (
             SELECT version, transfer_seq,
@@ -189,7 +193,7 @@ class Portfolios:
     async def accounts(self, name: str, moment: Moment = NOW, *, asset: str = "") -> list[Account]:
         """All accounts called `name`, by asset. `asset`: of this one only.
 
-        Raises Archived when entries of then are archived.
+        Raises Archived when entries of then are archived, Refused when a figure is out of range.
         """
         statement = READ_ACCOUNTS
         if moment.as_of is not None:
@@ -200,6 +204,8 @@ class Portfolios:
         async with self._pool.connection() as connection:
             cursor = await connection.execute(statement, asked)
             found = [columns.account_from(row) for row in await cursor.fetchall()]
+            if moment.as_of is not None:
+                found = [_summed(account) for account in found]
             if moment != NOW:
                 await _check_moment(connection, moment)
             return found
@@ -251,6 +257,18 @@ async def _check_moment(connection: AsyncConnection, moment: Moment) -> Horizon:
 
 def _is_before(at: datetime | None, end: datetime | None) -> bool:
     return at is not None and end is not None and at < end
+
+
+def _summed(account: Account) -> Account:
+    """In 64 bits: figures that were decided in another order than they count in may be larger.
+
+    Raises Refused.
+    """
+    posted, cost = int(account.posted), int(account.cost_micros)
+    if not all(LEAST <= each <= MOST for each in (posted, posted - account.held, cost)):
+        text = f"what was owned of {account.key.asset} then does not fit into 64 bits"
+        raise Refused(Reason.REASON_BALANCE_OVERFLOW, text)
+    return replace(account, posted=posted, cost_micros=cost)
 
 
 def _listed(name: str, row: Sequence[Any]) -> ListedEntry:
