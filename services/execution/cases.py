@@ -16,7 +16,7 @@ from stockbroker.common.v1.reason_pb2 import Reason
 from stockbroker.exchange_gateway.v1.exchange_gateway_service_pb2 import OrderStatus
 from stockbroker.execution.v1 import execution_service_pb2 as pb
 from stockbroker.order.v1.order_execution_service_pb2 import ParkedTrade
-from stockbroker.order.v1.order_pb2 import Trade
+from stockbroker.order.v1.order_pb2 import TRADE_STATUS_REJECTED, Trade
 
 _REFUSALS: Mapping[str, type[Refusal]] = {
     "NOT_FOUND": NotFound,
@@ -52,16 +52,16 @@ class Cases:
 
         First it is condemned, so that nobody can let it go on; then the gateway sends it no more,
         whoever stood still with it in hand; then nothing is held for it, and never will be; then it
-        ends. Cut off anywhere it stays parked, and is safe to repeat.
+        ends. Cut off anywhere it stays parked, and is safe to repeat; after its end too.
         """
         order = self._neighbours.order
         parked = await order.parked(trade_id=trade_id, limit=1)
-        if not parked:
-            raise Refused(Reason.REASON_TRADE_NOT_PARKED, "the trade is not parked")
         try:
-            if not parked[0].is_condemned:
+            if parked and not parked[0].is_condemned:
                 await self._must_be_unsent(trade_id)
             trade = await order.condemn_parked(trade_id, actor=actor, reason_text=reason_text)
+            if not parked:  # the decision is on record
+                return _rejected(trade)
             await self._withdraw(parked[0])
             await self._end(trade_id)
         except NeighbourFault as fault:
@@ -121,6 +121,13 @@ class Cases:
             _log.warning("orders_in_doubt_not_known", orders=len(trade_ids), error=str(error))
             return {}
         return {order.trade_id: order for order in orders}
+
+
+def _rejected(trade: Trade) -> Trade:
+    """The trade, if it was rejected. Raises Refused."""
+    if trade.status != TRADE_STATUS_REJECTED:
+        raise Refused(Reason.REASON_TRADE_NOT_PARKED, "the trade is not parked")
+    return trade
 
 
 def _passed_on(fault: NeighbourFault) -> Exception:

@@ -182,6 +182,26 @@ async def test_what_was_rejected_is_not_sent_by_a_worker_that_stood_still_with_i
     assert bad not in desk.gateway.sent
 
 
+async def test_a_rejection_whose_answer_was_lost_is_answered_as_done_to_whoever_asked(
+    desk: Desk,
+) -> None:
+    worker = await desk.start_leader(park_after_faults=2)
+    desk.open_exchange(worker)
+    bad, behind = await park(desk, worker)
+    desk.ledger.chokes_on.clear()
+    await reject(desk, worker, bad)
+    withdrawn = desk.gateway.faults.calls["CancelOrders"]
+
+    await reject(desk, worker, bad)
+
+    assert desk.gateway.faults.calls["CancelOrders"] == withdrawn
+    assert desk.order.status(bad) == "REJECTED"
+    await eventually(lambda: desk.order.status(behind) == "FILLED")
+    with pytest.raises(grpc.aio.AioRpcError) as failed:
+        await reject(desk, worker, behind)
+    assert reason_of(failed.value) == "TRADE_NOT_PARKED"
+
+
 async def test_a_rejection_that_was_cut_off_is_finished_by_the_next(desk: Desk) -> None:
     worker = await desk.start_leader(park_after_faults=2)
     desk.open_exchange(worker)

@@ -200,6 +200,7 @@ async def test_a_condemned_trade_is_released_no_more_and_ends_by_the_operators_w
     assert trade.reason == Reason.REASON_CANCELED_BY_OPERATOR
     assert (await order.events("alice", trade_id))[-1].cause == "operator"
     assert not await parked(order)
+    assert (await condemn(order, trade_id)).trade == trade, "a repeat is told how it ended"
     answer = condemn(order, trade_id, "another reason")
     assert await refused(answer) == ("FAILED_PRECONDITION", "TRADE_NOT_PARKED")
 

@@ -30,6 +30,7 @@ class Row:
     fault_text: str = ""
     is_parked: bool = False
     is_condemned: bool = False
+    condemned_by: order_pb.CondemnParkedTradeRequest | None = None
     cancel_epoch: int = 0  # 0: nobody has taken it up
     replace_epoch: int = 0
     cancel_asked_at: Timestamp = field(default_factory=Timestamp)
@@ -91,8 +92,10 @@ class FakeParking:
         self, request: order_pb.CondemnParkedTradeRequest, context: Context
     ) -> order_pb.CondemnParkedTradeResponse:
         await self.faults.before("CondemnParkedTrade", request)
-        row = self._parked(request.trade_id)
-        row.is_condemned = True
+        row = self.rows.get(request.trade_id)
+        if row is None or row.condemned_by != request:
+            row = self._parked(request.trade_id)
+        row.is_condemned, row.condemned_by = True, request
         return order_pb.CondemnParkedTradeResponse(trade=row.trade)
 
     async def ListTradesInDoubt(
