@@ -28,7 +28,9 @@ def status_word(status: order_pb2.TradeStatus.ValueType) -> str:
 
 
 def reason_word(reason: Reason.ValueType) -> str:
-    """For example MARKET_CLOSED; empty when there is none."""
+    """For example MARKET_CLOSED; a number if only a newer house knows it; empty: there is none."""
+    if reason not in Reason.values():
+        return str(reason)
     return Reason.Name(reason).removeprefix("REASON_") if reason else ""
 
 

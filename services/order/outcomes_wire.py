@@ -28,6 +28,8 @@ from stockbroker.order.v1 import order_pb2
 
 _MAX_REASON_TEXT = 1000
 _REASONS = frozenset(Reason.values())
+# The numbers from 1 to this say why a trade was not filled, in every version.
+_LAST_OF_TRADES = 99
 # Looked up once: each is asked for with every outcome.
 _code = execution_pb.OutcomeResult.Code.ValueType
 _status = order_pb2.TradeStatus.ValueType
@@ -138,10 +140,10 @@ def _rejected_from(message: execution_pb.Outcome.Rejected) -> Rejected | None:
 
 
 def _reason_by(cause: Cause, number: int) -> int:
-    """The reason's number; one of the house's own that this version does not know is none."""
+    """The reason's number. A trade may end for one of the house's that only a newer part knows."""
     if cause is Cause.EXCHANGE:
         return _exchange_reason(number)
-    return number if number in _REASONS else 0
+    return number if number in _REASONS or 1 <= number <= _LAST_OF_TRADES else 0
 
 
 def _exchange_reason(number: int) -> int:

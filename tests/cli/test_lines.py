@@ -2,7 +2,8 @@
 
 import pytest
 
-from services.cli.wire import event_line
+from services.cli.wire import event_line, why_of
+from stockbroker.common.v1.reason_pb2 import Reason
 from stockbroker.order.v1 import order_pb2 as pb
 
 
@@ -34,3 +35,10 @@ def test_a_fill_that_was_taken_back_is_told_as_it_was_and_is(
     line = event_line(event)
     assert kind in line
     assert words in line
+
+
+def test_a_reason_that_only_a_newer_house_knows_is_told_as_its_number() -> None:
+    trade = pb.Trade(reason=Reason.ValueType(99), reason_text="as the newer house says")
+
+    assert why_of(trade) == "99: as the newer house says"
+    assert not why_of(pb.Trade())

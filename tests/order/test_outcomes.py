@@ -105,6 +105,20 @@ async def test_a_reason_of_the_exchange_that_only_a_newer_house_knows_ends_the_t
     assert [customer.trade_id for customer in answer.open_customers] == [behind]
 
 
+async def test_a_reason_of_the_house_that_only_a_newer_part_knows_is_kept_as_it_is(
+    order: Order,
+) -> None:
+    trade_id = await a_trade_in_progress(order)
+    nothing, refused = rejected(trade_id, Reason.ValueType(399)), rejected(trade_id, NEWER)
+
+    assert codes(await order.apply(nothing)) == ["IMPOSSIBLE"], "no reason of a trade"
+    assert codes(await order.apply(refused)) == ["APPLIED"]
+
+    trade = await order.get("alice", trade_id)
+    assert (trade.status, trade.reason) == (Status.TRADE_STATUS_REJECTED, NEWER)
+    assert (await order.events("alice", trade_id))[-1].trade.reason == NEWER
+
+
 async def test_doubt_is_shown_and_then_resolved(order: Order) -> None:
     trade_id = await a_trade_in_progress(order)
     await order.apply(in_doubt(trade_id))
