@@ -47,8 +47,8 @@ class Carrying:
             return None
         self._worker.tally.claimed += 1
         self._worker.tally.swept += is_swept
-        if self._worker.board.current.stops_symbol(trade.symbol):
-            self._rest(trade, is_halted=True)
+        if self._worker.board.current.stops(trade):
+            self.hold_back(trade)
             return None
         return trade
 
@@ -65,6 +65,10 @@ class Carrying:
         _submitted.inc(len(trades))
         for trade in trades:
             self._rest(trade)
+
+    def hold_back(self, trade: Trade) -> None:
+        """It was halted on its way, and waits with what is held for it."""
+        self._rest(trade, is_halted=True)
 
     async def fail(self, customer_id: str, trade: Trade | None, error: Exception) -> None:
         """Whatever is wrong with the trade is counted against it. `trade`: None if not known."""
@@ -98,7 +102,7 @@ class Carrying:
         resting = self._attention.resting_of(trade.customer_id)
         if resting is None or resting.trade_id != trade.trade_id or resting.epoch != trade.epoch:
             return False
-        return not resting.is_halted or self._worker.board.current.stops_symbol(trade.symbol)
+        return not resting.is_halted or self._worker.board.current.stops(trade)
 
     def _rest(self, trade: Trade, *, is_halted: bool = False) -> None:
         now = self._worker.clock.monotonic()

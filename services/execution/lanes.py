@@ -4,9 +4,9 @@ Whatever queued meanwhile is the next batch. A step that gets no answer is repea
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import structlog
@@ -34,6 +34,9 @@ from stockbroker.order.v1.order_execution_service_pb2 import Outcome
 
 # While many are nudged, so that what follows from a claim has batches worth their while.
 _LINGER_SECONDS = 0.02
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
 
 _doubted = Counter("execution_in_doubt", "Times a trade was found in doubt")
 _log = structlog.get_logger()
@@ -151,7 +154,14 @@ class Lanes:
     async def _submit(self, orders: list[tuple[Trade, Held]]) -> list[Submitted]:
         """The submit lane. Orders that wait long for an answer are in doubt, never rejected."""
         async with self._doubting([trade.trade_id for trade, _ in orders]):
-            return await self._insist(lambda: self._neighbours.gateway.submit(orders))
+            return await self._insist(
+                lambda: self._unless_halted(
+                    orders,
+                    [trade for trade, _ in orders],
+                    self._neighbours.gateway.submit,
+                    Submitted(is_halted=True),
+                )
+            )
 
     async def _cancel(self, trades: list[Trade]) -> list[CancelTaken]:
         """The lane of cancels."""
@@ -165,7 +175,14 @@ class Lanes:
     async def _replace(self, replaces: list[ClaimedReplace]) -> list[ReplaceTaken]:
         """The lane of replaces."""
         async with self._doubting([replace.trade.trade_id for replace in replaces]):
-            return await self._insist(lambda: self._neighbours.gateway.replace(replaces))
+            return await self._insist(
+                lambda: self._unless_halted(
+                    replaces,
+                    [replace.trade for replace in replaces],
+                    self._neighbours.gateway.replace,
+                    ReplaceTaken(is_halted=True),
+                )
+            )
 
     async def _release(self, trade_ids: list[str]) -> list[Booking]:
         """The lane of holds of orders that never were."""
@@ -184,6 +201,22 @@ class Lanes:
                 setbacks, park_after=self._park_after_faults
             )
         )
+
+    async def _unless_halted(
+        self,
+        items: Sequence[Item],
+        trades: Sequence[Trade],
+        send: Callable[[Sequence[Item]], Awaitable[list[Answer]]],
+        halted: Answer,
+    ) -> list[Answer]:
+        """One attempt. What was halted since it was taken up is not sent, nor sent again."""
+        halts = self._worker.board.current
+        if not halts.in_force:
+            return await send(items)
+        stopped = [halts.stops(trade) for trade in trades]
+        free = [item for item, is_stopped in zip(items, stopped, strict=True) if not is_stopped]
+        answers = iter(await send(free) if free else ())
+        return [halted if is_stopped else next(answers) for is_stopped in stopped]
 
     @asynccontextmanager
     async def _doubting(self, trade_ids: list[str]) -> AsyncIterator[None]:

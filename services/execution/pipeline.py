@@ -250,7 +250,7 @@ class Pipeline:
     async def _submit(
         self, held: Sequence[tuple[_Claimed, Trade, Held]], flight: set[str]
     ) -> list[_Claimed]:
-        """Those whose orders the gateway has, or whose partition somebody else leads."""
+        """Those whose orders the gateway has, or is not to have now."""
         answers = await self._lanes.submits.outcomes([(trade, hold) for _, trade, hold in held])
         done: list[_Claimed] = []
         sent: list[Trade] = []
@@ -259,6 +259,9 @@ class Pipeline:
                 self._fail(flight, claim, answer)
             elif answer.is_stale:
                 self._lanes.lose(trade.partition, trade.epoch)
+                done.append(claim)
+            elif answer.is_halted:
+                self._carrying.hold_back(trade)
                 done.append(claim)
             elif answer.is_expired:
                 self._part(flight, claim, partial(self._carrying.expire, trade))

@@ -40,7 +40,7 @@ class Replacing:
 
     async def _replace(self, replace: ClaimedReplace) -> None:
         trade, now = replace.trade, self._worker.clock.monotonic()
-        if self._worker.board.current.stops_symbol(trade.symbol):
+        if self._worker.board.current.stops(trade):
             return
         brought = self._worker.attention.replaces
         if brought.has(trade.trade_id, replace.terms.replace_id, trade.epoch, now):
@@ -76,6 +76,8 @@ class Replacing:
         answer = await self._lanes.replaces.submit(replace)
         if answer.is_stale:
             self._lanes.lose(trade.partition, trade.epoch)
+        elif answer.is_halted:
+            pass  # the sweep brings it again
         elif answer.reason:
             raise HouseFault(f"no replace: {wire.name_of(answer.reason)}")
         elif answer.never_sent:

@@ -52,6 +52,7 @@ class Sweeper:
         self._consumer = consumer
         self._enquiry = enquiry
         self._hurried: set[int] = set()
+        self._halts = worker.board.current.in_force
         self._looked_at = float("-inf")
         self._pause_seconds = _EVERY_SECONDS
         self._skipped = 0
@@ -79,9 +80,12 @@ class Sweeper:
                 self._pause_seconds = _pause_after(found)
 
     def _is_due(self, waited: float) -> bool:
-        """Whether to look again after so many seconds."""
-        return waited >= self._pause_seconds or (
-            waited >= _HURRIED_SECONDS and not self._consumer.hears_all
+        """Whether to look again after so many seconds; at once when a halt has ended, or begun."""
+        halts, self._halts = self._halts, self._worker.board.current.in_force
+        return (
+            halts != self._halts
+            or waited >= self._pause_seconds
+            or (waited >= _HURRIED_SECONDS and not self._consumer.hears_all)
         )
 
     async def reap(self) -> None:

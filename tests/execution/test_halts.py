@@ -1,5 +1,7 @@
 """Operators halt and resume trading; all workers obey, and everything is on record."""
 
+import time
+
 import grpc
 import psycopg
 import pytest
@@ -61,6 +63,23 @@ async def test_nothing_of_a_halted_customer_is_taken_up_until_trading_resumes(
     await eventually(desk.order.all_filled)
 
 
+async def test_however_many_have_waited_they_are_taken_up_soon_after_trading_resumes(
+    desk: Desk,
+) -> None:
+    worker = await desk.start_leader()
+    await halt(desk, worker, FIRM)
+    for number in range(2_500):
+        desk.order.place(f"customer-{number}")
+    looks = desk.order.sweep_ages[1_000]
+    await eventually(lambda: desk.order.sweep_ages[1_000] >= looks + 3)  # now every five seconds
+
+    resumed_at = time.monotonic()
+    await resume(desk, worker, FIRM)
+    await eventually(lambda: desk.order.claims)
+
+    assert time.monotonic() - resumed_at < 3
+
+
 async def test_a_halted_customer_stops_nobody_else(desk: Desk) -> None:
     worker = await desk.start_leader()
     desk.open_exchange(worker)
@@ -107,6 +126,31 @@ async def test_a_halt_during_the_flight_stops_the_next_trade(desk: Desk) -> None
     await eventually(lambda: desk.order.status(first) == "REJECTED")
     await swept_twice(desk)
     assert desk.order.status(second) == "PLACED"
+
+
+@pytest.mark.parametrize("scope", [FIRM, ALICE, AAPL])
+@pytest.mark.parametrize("away", ["ledger", "gateway"])
+async def test_what_was_taken_up_before_a_halt_is_not_sent_when_its_neighbour_is_back(
+    desk: Desk, away: str, scope: pb.HaltScope
+) -> None:
+    worker = await desk.start_leader()
+    desk.open_exchange(worker)
+    faults = getattr(desk, away).faults
+    faults.is_away = True
+    trade_id = await desk.place("alice")
+    asked = {"ledger": "PlaceHolds", "gateway": "SubmitOrders"}[away]
+    await eventually(lambda: faults.calls[asked] > 2)
+    await halt(desk, worker, scope)
+
+    faults.is_away = False
+    await eventually(lambda: trade_id in desk.ledger.holds)
+    await swept_twice(desk)
+
+    assert desk.gateway.sent == []
+    assert desk.order.status(trade_id) == "IN_PROGRESS"
+    assert await resume(desk, worker, scope)
+    await eventually(desk.order.all_filled)
+    assert desk.gateway.sent == [trade_id]
 
 
 async def test_a_halt_holds_at_every_worker_and_after_a_restart(desk: Desk) -> None:

@@ -2,12 +2,14 @@
 
 from typing import Any
 
+import pytest
+
 from stockbroker.common.v1.reason_pb2 import Reason
 from stockbroker.common.v1.terms_pb2 import OrderType
 from stockbroker.exchange_gateway.v1 import exchange_gateway_service_pb2 as gateway_pb
 from stockbroker.execution.v1 import execution_service_pb2 as pb
 from tests.execution.desk import Desk, WorkerDouble, eventually
-from tests.execution.test_halts import AAPL, halt, resume, swept_twice
+from tests.execution.test_halts import AAPL, ALICE, FIRM, halt, resume, swept_twice
 
 LIMIT = 10_000_000
 
@@ -169,6 +171,26 @@ async def test_it_waits_while_its_symbol_is_halted(desk: Desk) -> None:
     assert desk.gateway.replaced == []
     assert await resume(desk, worker, AAPL)
     await eventually(lambda: desk.gateway.replaced == [replace_id])
+
+
+@pytest.mark.parametrize("scope", [FIRM, ALICE, AAPL])
+async def test_taken_up_before_a_halt_it_is_not_sent_when_the_ledger_is_back(
+    desk: Desk, scope: pb.HaltScope
+) -> None:
+    worker, trade_id = await a_resting_trade(desk)
+    desk.ledger.faults.is_away = True
+    replace_id = await ask(desk, trade_id, 120)
+    await eventually(lambda: desk.ledger.faults.calls["AdjustHolds"] > 2)
+    await halt(desk, worker, scope)
+
+    desk.ledger.faults.is_away = False
+    await eventually(desk.ledger.changes)
+    await swept_twice(desk)
+
+    assert desk.gateway.replaced == []
+    assert await resume(desk, worker, scope)
+    await eventually(lambda: desk.gateway.replaced == [replace_id])
+    assert desk.ledger.changes() == [20 * LIMIT]
 
 
 async def test_a_fill_frees_what_it_saves(desk: Desk) -> None:

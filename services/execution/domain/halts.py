@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from services.execution.domain.trade import Trade
+
 _CUSTOMER = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _SYMBOL = re.compile(r"[A-Z0-9.-]{1,12}")
 MAX_REASON_LENGTH = 500
@@ -74,6 +76,10 @@ class Halts:
     def stops_symbol(self, symbol: str) -> bool:
         """Whether nothing in the symbol may be sent to the exchange."""
         return symbol in self._symbols
+
+    def stops(self, trade: Trade) -> bool:
+        """Whether nothing of the trade may be sent to the exchange but its cancel."""
+        return self.stops_customer(trade.customer_id) or self.stops_symbol(trade.symbol)
 
     def _named(self, kind: ScopeKind) -> frozenset[str]:
         return frozenset(halt.scope.name for halt in self.in_force if halt.scope.kind is kind)

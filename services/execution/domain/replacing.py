@@ -56,11 +56,15 @@ class ClaimedReplace:
 
 @dataclass(frozen=True, slots=True)
 class ReplaceTaken:
-    """The gateway's answer to a replace. `never_sent`: the order had ended before."""
+    """The gateway's answer to a replace. `never_sent`: the order had ended before.
+
+    `is_halted`: it was not asked, because of a halt.
+    """
 
     reason: int = 0
     is_stale: bool = False
     never_sent: bool = False
+    is_halted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

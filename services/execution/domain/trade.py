@@ -99,12 +99,14 @@ class OrderState(Enum):
 class Submitted(msgspec.Struct, frozen=True, gc=False):
     """The gateway's answer to an order. `reason` 0: it has the order durably.
 
-    `is_expired`: its day was over before it was ever sent.
+    `is_expired`: its day was over before it was ever sent. `is_halted`: it was not asked, because
+    of a halt.
     """
 
     reason: int = 0
     is_stale: bool = False
     is_expired: bool = False
+    is_halted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
