@@ -8,6 +8,7 @@ import pytest
 
 from libs.partition import partition_of
 from tests.execution.desk import Desk, eventually
+from tests.execution.test_replacing import LIMIT, a_resting_trade, ask
 
 
 @pytest.mark.parametrize(
@@ -41,6 +42,73 @@ async def test_a_worker_killed_in_mid_step_is_succeeded_by_another(
     assert sorted(desk.ledger.holds) == trade_ids
     assert len(desk.ledger.posted) == 2
     assert desk.order.epochs[partition_of("alice")] == 2
+
+
+@pytest.mark.parametrize(
+    ("neighbour", "method", "moment"),
+    [
+        ("ledger", "PlaceHolds", "muted"),
+        ("gateway", "CancelOrders", "closed"),
+        ("gateway", "CancelOrders", "muted"),
+        ("ledger", "ReleaseHolds", "closed"),
+        ("ledger", "ReleaseHolds", "muted"),
+        ("order", "ApplyOutcomes", "closed"),
+        ("order", "ApplyOutcomes", "muted"),
+    ],
+)
+async def test_a_worker_killed_in_mid_cancel_is_succeeded_by_another(
+    desk: Desk, tmp_path: Path, neighbour: str, method: str, moment: str
+) -> None:
+    faults = getattr(desk, neighbour).faults
+    doomed = desk.start_process("doomed", tmp_path / "doomed.log")
+    await eventually(lambda: len(desk.order.swept_whole) == 128)
+    getattr(faults, moment).add(method)
+    unsent, behind = desk.order.place("alice"), desk.order.place("alice")
+    desk.order.ask_to_cancel(unsent)
+    await desk.nudges.publish(["alice"])
+    await eventually(lambda: faults.calls[method] == 1)
+
+    doomed.signal(SIGKILL)
+    faults.closed.clear()
+    faults.muted.clear()
+    desk.open_exchange(await desk.start_worker("heir"))
+
+    await eventually(lambda: desk.order.status(behind) == "FILLED")
+    assert desk.order.status(unsent) == "CANCELED"
+    assert desk.gateway.sent == [behind]
+    assert desk.ledger.log.count(("released", unsent)) == 1
+
+
+@pytest.mark.parametrize(
+    ("neighbour", "method", "moment"),
+    [
+        ("ledger", "AdjustHolds", "closed"),
+        ("ledger", "AdjustHolds", "muted"),
+        ("gateway", "ReplaceOrders", "closed"),
+        ("gateway", "ReplaceOrders", "muted"),
+    ],
+)
+async def test_a_worker_killed_in_mid_replace_is_succeeded_by_another(
+    desk: Desk, tmp_path: Path, neighbour: str, method: str, moment: str
+) -> None:
+    first, trade_id = await a_resting_trade(desk)
+    await first.end()
+    faults = getattr(desk, neighbour).faults
+    doomed = desk.start_process("doomed", tmp_path / "doomed.log")
+    await eventually(lambda: desk.leader_of("alice") == "doomed")
+    getattr(faults, moment).add(method)
+    replace_id = await ask(desk, trade_id, 120)
+    await eventually(lambda: faults.calls[method] == 1)
+
+    doomed.signal(SIGKILL)
+    faults.closed.clear()
+    faults.muted.clear()
+    calls = desk.gateway.faults.calls["ReplaceOrders"]
+    await desk.start_worker("heir")
+    await eventually(lambda: desk.gateway.faults.calls["ReplaceOrders"] > calls)
+
+    await eventually(lambda: set(desk.gateway.replaced) == {replace_id})
+    assert desk.ledger.changes() == [20 * LIMIT]
 
 
 async def test_a_worker_ends_while_a_neighbour_keeps_it_waiting(desk: Desk) -> None:

@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from tests.execution.desk import Desk, eventually
 from tests.support.nats_server import NatsServer
 
@@ -60,6 +62,32 @@ async def test_trading_goes_on_while_nats_is_killed_and_comes_back_empty(
 
 async def _is_connected(desk: Desk) -> bool:
     return desk.nudges.broker.is_connected
+
+
+@pytest.mark.parametrize("gone", ["stream", "consumers"])
+async def test_nudges_are_heard_again_after_what_they_need_was_deleted(
+    own_desk: Desk, own_nats: NatsServer, gone: str
+) -> None:
+    own_nats.start()
+    worker = await own_desk.start_leader()
+    own_desk.open_exchange(worker)
+    names = [""] if gone == "stream" else [f".partition-{number}" for number in range(128)]
+    kind, stream = gone.removesuffix("s").upper(), own_desk.stream.name
+
+    for name in names:
+        subject = f"$JS.API.{kind}.DELETE.{stream}{name}"
+        answer = await own_desk.nudges.broker.request(subject, timeout_seconds=5)
+        assert b'"success":true' in answer.data
+
+    async def needs_no_sweep() -> bool:
+        swept = (await worker.status()).swept
+        for number in range(20):
+            await own_desk.place(f"customer-{number}")
+        await eventually(own_desk.order.all_filled)
+        return (await worker.status()).swept == swept
+
+    await eventually(needs_no_sweep)
+    assert len(set(own_desk.gateway.sent)) == len(own_desk.gateway.sent)
 
 
 async def test_two_workers_keep_sharing_while_nats_is_killed_and_back(
