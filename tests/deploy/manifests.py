@@ -2,9 +2,10 @@
 
 import copy
 import functools
+import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ OVERLAYS = ("dev", "prod")
 GRPC_PORT = 50051
 
 Manifest = dict[str, Any]
+
+_VARIABLE = re.compile(r"\$\{(?P<name>[A-Z_]+):(?P<sign>[-+])(?P<words>[^}]*)\}")
 
 # No package has it, so CI cannot install it: where it is missing, that is told among the skipped.
 needs_kubectl = pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not here")
@@ -72,13 +75,14 @@ def pod_labels(workload: Manifest) -> dict[str, str]:
 
 
 def environment(workload: Manifest) -> dict[str, str]:
-    """Its container's variables; those that come from a Secret as `secret:<name>/<key>`."""
+    """Its container's variables; others' keys as `secret:<name>/<key>`, `configMap:...`."""
     found: dict[str, str] = {}
     for variable in container(workload)["env"]:
         if "value" in variable:
             found[variable["name"]] = variable["value"]
-        elif reference := variable["valueFrom"].get("secretKeyRef"):
-            found[variable["name"]] = f"secret:{reference['name']}/{reference['key']}"
+        for kind in ("secret", "configMap"):
+            if reference := variable.get("valueFrom", {}).get(f"{kind}KeyRef"):
+                found[variable["name"]] = f"{kind}:{reference['name']}/{reference['key']}"
     return found
 
 
@@ -99,7 +103,23 @@ def documents(folder: Path) -> Iterator[tuple[Path, Manifest]]:
             yield path, document
 
 
-def compose() -> dict[str, Any]:
-    """docker-compose.yml; a fresh copy each time."""
+def compose(told: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """docker-compose.yml with what .env says in it; a fresh copy each time."""
     found: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
-    return found
+    return dict(_interpolated(found, told or {}))
+
+
+def _interpolated(part: Any, told: Mapping[str, str]) -> Any:
+    """`${NAME:-default}` and `${NAME:+instead}`, as far as they are used."""
+    if isinstance(part, dict):
+        return {key: _interpolated(value, told) for key, value in part.items()}
+    if isinstance(part, list):
+        return [_interpolated(value, told) for value in part]
+    if not isinstance(part, str):
+        return part
+
+    def value(match: re.Match[str]) -> str:
+        said = told.get(match["name"], "")
+        return said or match["words"] if match["sign"] == "-" else said and match["words"]
+
+    return _VARIABLE.sub(value, part)

@@ -19,7 +19,7 @@ def _files(kustomization: dict[str, Any]) -> list[str]:
         file for each in kustomization.get("configMapGenerator", []) for file in each["files"]
     ]
     patches = [patch["path"] for patch in kustomization.get("patches", [])]
-    return [*kustomization["resources"], *generated, *patches]
+    return [*kustomization.get("resources", []), *generated, *patches]
 
 
 def _read(path: Path) -> dict[str, Any]:

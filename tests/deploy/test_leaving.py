@@ -36,7 +36,10 @@ class Process:
             "SIGNING_KEY_FILE": str(folder / "seal.pem"),
         }
         told = compose()["services"][services.dashed(name)]["environment"]
-        self._told = {key: here.get(key.removeprefix("STOCKBROKER_"), _NOBODY) for key in told}
+        self._told = {
+            key: here.get(key.removeprefix("STOCKBROKER_"), value and _NOBODY)
+            for key, value in told.items()
+        }
         self._log = folder / "log"
         self.child = Child(
             [sys.executable, "-m", services.module(name)], log=self._log, folder=ROOT

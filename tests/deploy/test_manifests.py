@@ -24,7 +24,8 @@ _VERSIONS = ("1.34", "1.37")
 _OF_OTHERS = {"Cluster", "Database", "Kustomization"}
 
 
-def _check(manifest: dict[str, Any]) -> None:
+def check(manifest: dict[str, Any]) -> None:
+    """Raises ValidationError where it does not fit the schema of its kind."""
     for version in _VERSIONS:
         kubernetes_validate.validate(manifest, version, strict=True)
 
@@ -35,7 +36,7 @@ def test_every_rendered_manifest_fits_the_schema_of_its_kind(overlay: str) -> No
     manifests = rendered(overlay)
     for manifest in manifests:
         if manifest["kind"] not in _OF_OTHERS:
-            _check(manifest)
+            check(manifest)
     assert len(of_kind(manifests, "Deployment")) == 7
 
 
@@ -43,7 +44,7 @@ def test_every_file_fits_the_schemas_even_before_it_is_rendered() -> None:
     for path, document in documents(K8S):
         is_whole = path.parent.name == "base"
         if is_whole and document["kind"] not in _OF_OTHERS:
-            _check(document)
+            check(document)
 
 
 @needs_kubectl
@@ -51,7 +52,7 @@ def test_a_field_that_kubernetes_does_not_know_is_found() -> None:
     deployment = named(rendered("prod"), "Deployment", "order")
     deployment["spec"]["replica"] = 2
     with pytest.raises(kubernetes_validate.ValidationError):
-        _check(deployment)
+        check(deployment)
 
 
 @needs_kubectl

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import sysconfig
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,18 +26,21 @@ from libs.probe import probe
 from tests.deploy import services
 from tests.deploy.manifests import GRPC_PORT, ROOT, compose
 from tests.deploy.test_databases import run_script
+from tests.support.provider import Provider
 
 _PROGRAMS = Path(sysconfig.get_path("scripts"))
 _START_SECONDS = 60.0
 
 
 class Rehearsal:
-    """The containers as processes below `folder`."""
+    """The containers as processes below `folder`; `told` is what .env says."""
 
-    def __init__(self, postgres: Postgres, folder: Path) -> None:
+    def __init__(self, postgres: Postgres, folder: Path, told: Mapping[str, str]) -> None:
         self._postgres = postgres
         self._folder = folder
-        self._house = compose()["services"]
+        self._told = told
+        self._house = compose(told)["services"]
+        self._configs = compose(told)["configs"]
         # A network of this run alone, out of the sixteen million loopback addresses.
         network = f"127.{secrets.randbelow(200) + 20}.{secrets.randbelow(250) + 1}"
         self._hosts = {
@@ -71,9 +74,9 @@ class Rehearsal:
         """kill -9 of a service; nobody starts it again here."""
         self._children[name].kill()
 
-    def command_line(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """`docker compose run --rm cli ...`."""
-        cli = self._house["cli"]
+    def command_line(self, *arguments: str, token: str = "") -> subprocess.CompletedProcess[str]:
+        """`docker compose run --rm cli ...`, with the token in STOCKBROKER_TOKEN."""
+        cli = compose({**self._told, "STOCKBROKER_TOKEN": token})["services"]["cli"]
         notes = self._folder / "secrets" / "cli"
         house = json.loads((notes / "house.json").read_text())
         for door in ("public", "operators"):
@@ -101,10 +104,12 @@ class Rehearsal:
             volume["target"]: str(self._folder / "secrets" / volume["volume"]["subpath"])
             for volume in service["volumes"]
         }
+        folders |= {f"/{name}": self._configs[name]["file"] for name in service["configs"]}
         told = self._environment(service["environment"], folders)
         host = self._hosts[services.dashed(name)]
         told = {key: value.replace("0.0.0.0", host) for key, value in told.items()}
         told["STOCKBROKER_CONFIG_FILE"] = str(self._folder / "envoy.yaml")  # its own /tmp
+        told["STOCKBROKER_ADMIN_LISTEN"] = f"{host}:9901"  # and loopback
         self._run(name, [sys.executable, *service["command"][1:]], told)
 
     def _run(self, name: str, command: list[str], told: dict[str, str]) -> None:
@@ -139,8 +144,20 @@ class Rehearsal:
 
 
 @pytest.fixture
-def rehearsal(postgres: Postgres, tmp_path: Path) -> Iterator[Rehearsal]:
-    rehearsal = Rehearsal(postgres, tmp_path)
+def provider(tmp_path: Path) -> Provider:
+    return Provider(tmp_path)
+
+
+@pytest.fixture
+def rehearsal(
+    request: pytest.FixtureRequest, postgres: Postgres, provider: Provider, tmp_path: Path
+) -> Iterator[Rehearsal]:
+    """Of a house that names everybody itself, or (parameter True) whose provider does."""
+    named = {
+        "STOCKBROKER_IDENTITY_ISSUER": provider.issuer,
+        "STOCKBROKER_IDENTITY_JWKS_FILE": provider.jwks_file,
+    }
+    rehearsal = Rehearsal(postgres, tmp_path, named if getattr(request, "param", False) else {})
     with contextlib.ExitStack() as stack:
         stack.callback(rehearsal.stop)
         rehearsal.start()
@@ -157,9 +174,7 @@ def _answer(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
 def test_a_trade_goes_through_the_house_of_the_file_which_tells_how_it_stands(
     rehearsal: Rehearsal,
 ) -> None:
-    deadline = time.monotonic() + _START_SECONDS
-    while (done := rehearsal.command_line("deposit", "alice", "100000", "--json")).returncode:
-        assert time.monotonic() < deadline, done.stdout + done.stderr
+    _deposit(rehearsal)
     placed = _answer(rehearsal.command_line("place", "AAPL", "buy", "10", "--json"))
     assert placed["trade"]["status"] == "TRADE_STATUS_FILLED"
     portfolio = rehearsal.command_line("portfolio", "--json")
@@ -169,6 +184,26 @@ def test_a_trade_goes_through_the_house_of_the_file_which_tells_how_it_stands(
     assert _health(rehearsal, ends_with=0) == dict.fromkeys(services.WITH_DATABASE, "SERVING")
     rehearsal.kill("ledger")
     assert _health(rehearsal, ends_with=4)["ledger"] == "UNAVAILABLE"
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("rehearsal", [True], indirect=True, ids=["provider"])
+def test_a_provider_in_env_names_people_and_the_house_its_services_alone(
+    rehearsal: Rehearsal, provider: Provider
+) -> None:
+    _deposit(rehearsal, token=provider.token("olivia", aud="stockbroker-ops"))
+    placed = rehearsal.command_line("place", "AAPL", "buy", "10", "--json", token=provider.token())
+    assert _answer(placed)["trade"]["status"] == "TRADE_STATUS_FILLED"
+    minted_by_the_house = rehearsal.command_line("portfolio")
+    assert "UNAUTHENTICATED" in minted_by_the_house.stderr
+
+
+def _deposit(rehearsal: Rehearsal, *, token: str = "") -> None:
+    """Give alice money, as soon as the house takes it."""
+    command = ("deposit", "alice", "100000", "--json")
+    deadline = time.monotonic() + _START_SECONDS
+    while (done := rehearsal.command_line(*command, token=token)).returncode:
+        assert time.monotonic() < deadline, done.stdout + done.stderr
 
 
 def _health(rehearsal: Rehearsal, *, ends_with: int) -> dict[str, str]:
