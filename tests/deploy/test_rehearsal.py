@@ -22,6 +22,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from deploy import keys
 from libs.embedded import Child, Postgres
+from libs.embedded.child import wait_until
 from libs.probe import probe
 from tests.deploy import services
 from tests.deploy.manifests import GRPC_PORT, ROOT, compose
@@ -90,6 +91,11 @@ class Rehearsal:
             text=True,
             check=False,
         )
+
+    def keeps_a_checkpoint(self) -> bool:
+        """Whether the ledger does, within seconds of what it signed."""
+        kept = self._folder / "secrets" / "kept" / "seal.checkpoint"
+        return wait_until(kept.exists, seconds=10)
 
     def _start_nats(self) -> None:
         text = (ROOT / "deploy" / "nats.conf").read_text()
@@ -181,6 +187,7 @@ def test_a_trade_goes_through_the_house_of_the_file_which_tells_how_it_stands(
     assert portfolio.returncode == 0, portfolio.stderr
     (position,) = json.loads(portfolio.stdout)["positions"]
     assert (position["symbol"], int(position["quantity"])) == ("AAPL", 10)
+    assert rehearsal.keeps_a_checkpoint()
     assert _health(rehearsal, ends_with=0) == dict.fromkeys(services.WITH_DATABASE, "SERVING")
     rehearsal.kill("ledger")
     assert _health(rehearsal, ends_with=4)["ledger"] == "UNAVAILABLE"

@@ -131,7 +131,7 @@ def _references(manifests: list[dict[str, Any]]) -> set[tuple[str, str]]:
         for variable in pod["containers"][0]["env"]:
             if reference := variable.get("valueFrom", {}).get("secretKeyRef"):
                 found.add((reference["name"], reference["key"]))
-        files = {v for k, v in _variables(pod).items() if k.endswith("_FILE")}
+        files = {v for v in _variables(pod).values() if v.startswith("/secrets/")}
         for volume in pod["volumes"]:
             if volume["name"] == "secrets":
                 found |= {(volume["secret"]["secretName"], Path(file).name) for file in files}

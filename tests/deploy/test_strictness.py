@@ -1,6 +1,7 @@
 """Pods run with nothing they do not need, and leave without being missed."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from tests.deploy.manifests import (
     OVERLAYS,
     container,
+    environment,
     named,
     needs_kubectl,
     of_kind,
@@ -136,6 +138,33 @@ def test_liveness_asks_for_the_process_alone_and_readiness_for_the_service(overl
         assert main["livenessProbe"]["grpc"]["service"] == "liveness"
         assert main["startupProbe"]["grpc"]["service"] == "liveness"
         assert main["readinessProbe"]["grpc"]["service"].startswith("stockbroker.")
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_what_is_written_lasts_where_the_ledger_keeps_its_checkpoint_and_nowhere_else(
+    overlay: str,
+) -> None:
+    manifests = rendered(overlay)
+    lasting = {
+        (deployment["metadata"]["name"], path, volume["persistentVolumeClaim"]["claimName"])
+        for deployment in of_kind(manifests, "Deployment")
+        for path, volume in _written(deployment).items()
+        if path != "/tmp"
+    }
+    told = environment(named(manifests, "Deployment", "ledger"))["STOCKBROKER_CHECKPOINT_FILE"]
+    assert lasting == {("ledger", str(Path(told).parent), "ledger-kept")}
+    claim = named(manifests, "PersistentVolumeClaim", "ledger-kept")["spec"]
+    assert claim["accessModes"] == ["ReadWriteOnce"], "one ledger, one file"
+
+
+def _written(deployment: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Path and volume of what its container may write to."""
+    volumes = {each["name"]: each for each in deployment["spec"]["template"]["spec"]["volumes"]}
+    return {
+        each["mountPath"]: volumes[each["name"]]
+        for each in container(deployment)["volumeMounts"]
+        if not each.get("readOnly")
+    }
 
 
 def _pod(manifests: list[dict[str, Any]]) -> dict[str, Any]:
