@@ -57,10 +57,23 @@ def _faults(manifests: list[dict[str, Any]]) -> list[str]:
             isinstance(value, str) for value in spec["postgresql"]["parameters"].values()
         ),
         "instances on nodes of their own": spec["affinity"]["podAntiAffinityType"] == "required",
+        "a log that its disk has room for": _log_gigabytes(spec["postgresql"]["parameters"])
+        <= 0.9 * _gigabytes(spec["walStorage"]["size"]),
         "memory that is there": spec["resources"]["requests"]["memory"]
         == spec["resources"]["limits"]["memory"],
     }
     return [claim for claim, holds in checks.items() if not holds]
+
+
+def _log_gigabytes(parameters: dict[str, str]) -> int:
+    """That the log may grow to: between checkpoints, and for an instance that does not read it."""
+    names = ("max_wal_size", "max_slot_wal_keep_size")
+    return sum(_gigabytes(parameters.get(name, "99999GB")) for name in names)
+
+
+def _gigabytes(size: str) -> int:
+    """Of 2**30 bytes each, as PostgreSQL and Kubernetes write them."""
+    return int(size.removesuffix("GB").removesuffix("Gi"))
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
@@ -80,6 +93,10 @@ def test_production_loses_no_commit_with_an_instance() -> None:
         (lambda spec: spec["managed"]["roles"].pop(), "a role for each service"),
         (lambda spec: spec["postgresql"]["pg_hba"].pop(), "own databases over TLS only"),
         (lambda spec: spec.update(instance=3), "known fields"),
+        (
+            lambda spec: spec["postgresql"]["parameters"].pop("max_slot_wal_keep_size"),
+            "a log that its disk has room for",
+        ),
         (
             lambda spec: spec["postgresql"]["parameters"].update(max_connections=200),
             "parameters as text",
