@@ -114,7 +114,7 @@ def _careless(house: dict[str, Any]) -> list[str]:
             # PostgreSQL's image begins as root and gives its rights up itself.
             "is read-only": name == "postgres" or service.get("read_only") is True,
             "has no rights": name == "postgres" or service.get("cap_drop") == ["ALL"],
-            "waits for the keys": name in {"keys", "nats"} or _waits_for_keys(house, name),
+            "waits for the keys": name in {"keys", "nats", "cli"} or _waits_for_keys(house, name),
         }
         found += [f"{name}: {claim}" for claim, holds in checks.items() if not holds]
     return found
@@ -138,6 +138,14 @@ def test_containers_are_careful() -> None:
         "nats: tells its health",
         "postgres: writes no log without end",
     }
+
+
+def test_the_doors_open_and_an_operator_gets_in_whatever_is_not_well() -> None:
+    house = compose()["services"]
+    assert "depends_on" not in house["cli"], "its start would wait, and end where one is unhealthy"
+    waits = house["edge"]["depends_on"]
+    assert waits.pop("keys") == {"condition": "service_completed_successfully"}
+    assert waits == {name: {"condition": "service_started"} for name in _OURS - {"edge"}}
 
 
 def test_each_reads_its_own_secrets_alone() -> None:

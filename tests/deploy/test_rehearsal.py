@@ -60,9 +60,9 @@ class Rehearsal:
         self._start_nats()
         for name in services.WITH_DATABASE:
             self._start(name)
+        self._start("edge")
         for name in services.WITH_DATABASE:
             self._wait(name)
-        self._start("edge")
 
     def stop(self) -> None:
         """End everything, callers first."""
