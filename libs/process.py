@@ -4,6 +4,7 @@ import asyncio
 import contextvars
 import gc
 import os
+import resource
 import signal
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -39,6 +40,7 @@ def run(
     """
     log.configure(name)
     settings = load_or_exit(kind)
+    _take_all_files()
     uvloop.run(_serve(settings, house))
 
 
@@ -49,6 +51,12 @@ def settle_memory() -> None:
     # A batch makes thousands of values that die young: by the default each would be looked at
     # several times before it is dropped.
     gc.set_threshold(_YOUNG_VALUES)
+
+
+def _take_all_files() -> None:
+    """Every connection is a file: containers begin with 1,024, although many more are allowed."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 async def _serve(

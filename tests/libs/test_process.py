@@ -1,7 +1,9 @@
-"""A service that cannot start says why in a sentence."""
+"""A service that cannot start says why in a sentence; one that can takes what it may have."""
 
+import contextlib
 import json
 import os
+import resource
 import socket
 import subprocess
 import sys
@@ -10,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from libs.auth import make_key
+from libs.probe import probe
 from libs.proof.checkpoint import SigningKey
 
 
@@ -103,3 +106,29 @@ def test_what_took_too_long_at_the_start_is_told_with_its_place(tmp_path: Path) 
     assert ended.returncode == 1
     assert "late.py" in ended.stderr
     assert "TimeoutError" in ended.stderr
+
+
+def _begin_with_few_files() -> None:
+    """As a container of today does."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (100, most))
+
+
+def test_it_takes_as_many_connections_as_the_system_allows(tmp_path: Path) -> None:
+    with contextlib.ExitStack() as stack:
+        service = stack.enter_context(
+            subprocess.Popen(
+                [sys.executable, "-m", "services.ledger.main"],
+                env=os.environ | _environment(tmp_path),
+                stdout=subprocess.PIPE,
+                preexec_fn=_begin_with_few_files,
+            )
+        )
+        stack.callback(service.kill)
+        assert service.stdout is not None
+        lines = map(json.loads, service.stdout)
+        address = next(line["listen"] for line in lines if line["event"] == "started")
+        host, _, port = address.partition(":")
+        for _ in range(200):
+            stack.enter_context(socket.create_connection((host, int(port))))
+        assert probe(address, "liveness") == ""
