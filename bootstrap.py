@@ -20,6 +20,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 
 ROOT = pathlib.Path(__file__).resolve().parent
 TOOLS = ROOT / ".tools"
@@ -54,6 +55,19 @@ def check_platform() -> None:
         )
 
 
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """One run at a time: two would take from each other what they fetch and make."""
+    TOOLS.mkdir(exist_ok=True)
+    with (TOOLS / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("stockbroker: another run makes the environment; waiting for it", flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def find_uv() -> str:
     """The uv of .tools, fetched there by pip if need be; else one on the PATH."""
     own = TOOLS / UV.replace("==", "-") / "bin" / "uv"
@@ -74,6 +88,7 @@ def find_uv() -> str:
     return str(found)
 
 
+@alone()
 def sync(dev: bool) -> None:
     """Make .venv what uv.lock says."""
     check_platform()
@@ -122,6 +137,7 @@ def dev_is_synced() -> bool:
     return (ENVIRONMENT / "bin" / "pytest").exists()
 
 
+@alone()
 def stubs() -> None:
     """Generate Python and its types from protos/, when protos/ or the generator changed."""
     protos = sorted((ROOT / "protos").rglob("*.proto"))

@@ -26,6 +26,8 @@ target = pathlib.Path(sys.argv[sys.argv.index("--target") + 1])
 if (target / "bin").exists():
     sys.exit(0)
 (target / "bin").mkdir(parents=True)
+if os.environ.get("SLOW"):
+    time.sleep(0.5)
 if os.environ.get("STAYS"):
     time.sleep(60)
 uv = target / "bin" / "uv"
@@ -103,6 +105,14 @@ def test_what_was_broken_off_is_fetched_anew(clone: Clone) -> None:
 
     status, words = clone.run("-c", _SYNC)
     assert (status, clone.envoy()) == (0, "envoy\n"), words
+
+
+def test_two_at_once_in_a_fresh_clone_both_get_their_environment(clone: Clone) -> None:
+    runs = [clone.start("-c", _SYNC, SLOW="yes") for _ in range(2)]
+    for run in runs:
+        words, _ = run.communicate(timeout=60)
+        assert run.returncode == 0, words
+    assert clone.envoy() == "envoy\n"
 
 
 def test_a_python_that_is_too_old_can_read_what_says_so() -> None:
