@@ -14,8 +14,9 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from libs.direct import DIRECT
+
 _SECONDS = 3.0
-_OPTIONS = [("grpc.enable_http_proxy", 0)]
 
 
 def probe(
@@ -26,7 +27,7 @@ def probe(
     metadata: tuple[tuple[str, str], ...] = (),
 ) -> str:
     """Why `service` at `address` (host:port) is not serving; empty if it is."""
-    with grpc.insecure_channel(address, options=_OPTIONS) as channel:
+    with grpc.insecure_channel(address, options=[DIRECT]) as channel:
         stub: Any = health_pb2_grpc.HealthStub(channel)  # its types name no methods
         request = health_pb2.HealthCheckRequest(service=service)
         try:

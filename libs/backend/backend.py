@@ -23,6 +23,7 @@ from libs.backend.errors import (
 )
 from libs.backend.stream import Ended, NoToken, Stream
 from libs.batcher import Batcher
+from libs.direct import DIRECT
 from libs.refusals import Refusal
 from libs.settings import is_address
 from stockbroker.order.v1 import order_service_pb2 as pb
@@ -42,15 +43,17 @@ _OPTIONS = [
     ("grpc.max_reconnect_backoff_ms", 1_000),
     ("grpc.dns_min_time_between_resolutions_ms", 1_000),
     ("grpc.use_local_subchannel_pool", 1),
+    DIRECT,
 ]
 
 
 class BackEnd:
     """Places trades for any customer, as a token of the role BACK_END may.
 
-    `address`: host:port of the house's public door. `token` is asked whenever a stream begins, and
-    answers without waiting. `trusted`: certificates (PEM) that vouch for the door, where it speaks
-    TLS. `patience_seconds`: how long a trade is insisted on, from the call of `place` to its end.
+    `address`: host:port of the house's public door; it is called straight, whatever proxy the
+    environment names. `token` is asked whenever a stream begins, and answers without waiting.
+    `trusted`: certificates (PEM) that vouch for the door, where it speaks TLS. `patience_seconds`:
+    how long a trade is insisted on, from the call of `place` to its end.
     Made and used in one event loop.
 
     What is placed at about the same time goes together: at most four batches are under way, one

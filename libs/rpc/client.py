@@ -7,6 +7,8 @@ from typing import Any, Self
 
 import grpc
 
+from libs.direct import DIRECT
+
 _OPTIONS = [
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 5_000),
@@ -19,8 +21,7 @@ _OPTIONS = [
     # half a minute later.
     ("grpc.dns_min_time_between_resolutions_ms", 1_000),
     ("grpc.use_local_subchannel_pool", 1),
-    # The proxy by which packages are fetched is no way to a neighbour.
-    ("grpc.enable_http_proxy", 0),
+    DIRECT,
 ]
 
 

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import grpc
 
 from libs.auth import Role, Signer
+from libs.direct import DIRECT
 from services.chaos import wire
 from services.chaos.domain.history import CASH, Event, Fill, Journal, Order, Terms
 from services.chaos.domain.nemesis import Misbehaviour
@@ -37,6 +38,7 @@ OPTIONS = [
     ("grpc.max_reconnect_backoff_ms", 500),
     # A connection for each caller, as apps have.
     ("grpc.use_local_subchannel_pool", 1),
+    DIRECT,
 ]
 # What passes by itself: the call is safe to repeat.
 _PASSING = {

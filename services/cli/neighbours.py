@@ -13,6 +13,7 @@ from typing import TypeVar, cast
 import grpc
 from google.protobuf.message import Message
 
+from libs.direct import DIRECT
 from libs.rpc.status import reason_of, retry_after
 from services.cli.failures import ExitCode, Failure, refused, unavailable, unreachable
 from services.cli.house_file import read_house
@@ -34,7 +35,7 @@ _OPTIONS = [
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1_000),
-    ("grpc.enable_http_proxy", 0),
+    DIRECT,
 ]
 # A stream that ends so was cut off, and goes on where it was.
 _CUT_OFF = {

@@ -241,6 +241,17 @@ async def test_an_address_that_is_none_is_refused_and_not_called_in_vain(address
         BackEnd(address, lambda: "T1")
 
 
+async def test_a_proxy_of_the_environment_is_not_asked_for_the_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    async with doors(patience_seconds=20.0) as (firm, door):
+        await firm.place("carol", buy("o1"))
+
+    assert door.read == ["o1"]
+
+
 @pytest.mark.parametrize("mode", [Mode.CUT, Mode.STALLED])
 async def test_what_found_no_connection_is_not_placed_and_what_comes_later_is(mode: Mode) -> None:
     async with doors() as (_, door):

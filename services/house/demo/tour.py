@@ -7,6 +7,7 @@ import uuid
 import grpc
 
 from libs.auth import Signer
+from libs.direct import DIRECT
 from services.house.demo.customers import GIFTS
 from services.house.demo.neighbours import CallFailed, Customer, Operator
 from services.house.demo.paste import next_steps
@@ -18,7 +19,6 @@ from stockbroker.order.v1.order_pb2 import TradeStatus
 from stockbroker.order.v1.order_service_pb2 import PlaceTradeRequest
 
 _TRADE_SECONDS = 30.0
-_OPTIONS = [("grpc.enable_http_proxy", 0)]
 _TERMINAL = {
     TradeStatus.TRADE_STATUS_FILLED,
     TradeStatus.TRADE_STATUS_CANCELED,
@@ -59,8 +59,8 @@ class Tour:
         """All of it. Raises TourFailed."""
         try:
             async with (
-                grpc.aio.insecure_channel(self._public, options=_OPTIONS) as customers,
-                grpc.aio.insecure_channel(self._operators, options=_OPTIONS) as operators,
+                grpc.aio.insecure_channel(self._public, options=[DIRECT]) as customers,
+                grpc.aio.insecure_channel(self._operators, options=[DIRECT]) as operators,
             ):
                 await self._give(operators)
                 alice = Customer(customers, self._signer, "alice")
