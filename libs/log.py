@@ -2,9 +2,20 @@
 
 import logging
 import sys
+from contextlib import suppress
 
 import orjson
 import structlog
+
+
+class _Lines(structlog.BytesLogger):
+    """What a full disk has no room for is lost, and nobody's work ends by that."""
+
+    def msg(self, message: bytes) -> None:
+        with suppress(OSError):
+            super().msg(message)
+
+    debug = info = warning = error = critical = msg
 
 
 def configure(service: str, *, level: str = "info") -> None:
@@ -19,7 +30,7 @@ def configure(service: str, *, level: str = "info") -> None:
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.JSONRenderer(serializer=orjson.dumps),
         ],
-        logger_factory=structlog.BytesLoggerFactory(sys.stdout.buffer),
+        logger_factory=lambda *_: _Lines(),
     )
     structlog.contextvars.bind_contextvars(service=service)
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
