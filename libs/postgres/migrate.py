@@ -13,6 +13,7 @@ import psycopg
 import structlog
 from tenacity import (
     AsyncRetrying,
+    RetryCallState,
     retry_if_exception_type,
     retry_if_result,
     wait_random_exponential,
@@ -38,10 +39,24 @@ async def migrate(dsn: str, folder: Path) -> int:
     async for attempt in AsyncRetrying(
         retry=retry_if_exception_type(AWAY),
         wait=wait_random_exponential(multiplier=0.1, max=2),
+        before_sleep=_Waiting(),
     ):
         with attempt:
             return await _migrate(dsn, _read(folder))
     raise AssertionError("unreachable")
+
+
+class _Waiting:
+    """Tells what is waited for, once until it is something else."""
+
+    def __init__(self) -> None:
+        self._told = ""
+
+    def __call__(self, state: RetryCallState) -> None:
+        error = str(state.outcome.exception() if state.outcome else "").strip()
+        if error != self._told:
+            _log.warning("migrations_wait_for_the_database", error=error)
+        self._told = error
 
 
 def _read(folder: Path) -> list[tuple[str, str]]:

@@ -22,6 +22,9 @@ class Pool:
             min_size=1,
             max_size=size,
             timeout=wait_seconds,
+            # Attempts to connect follow at longer and longer pauses. Given up so soon, they begin
+            # anew with the next caller, who by the default waited minutes for the next attempt.
+            reconnect_timeout=wait_seconds,
             open=False,
             check=AsyncConnectionPool.check_connection,
             kwargs={"autocommit": True, "application_name": name, **TIMEOUTS},

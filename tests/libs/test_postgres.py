@@ -1,6 +1,8 @@
 import asyncio
 import os
 import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -8,16 +10,33 @@ import psycopg
 import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from structlog.testing import capture_logs
 
 from libs.postgres import Lane, Pool, migrate
 from libs.postgres.flight import Connection
 from libs.postgres.migrate import BrokenMigrations
 from libs.refusals import Unavailable
+from libs.tasks import end
+from tests.support.wait import until
 
 
 async def _value(connection: psycopg.AsyncConnection[Any], question: bytes) -> Any:
     row = await (await connection.execute(question)).fetchone()
     return row and row[0]
+
+
+@asynccontextmanager
+async def _a_server_that_hangs_up() -> AsyncIterator[tuple[str, list[float]]]:
+    """Its URL, and when it was called."""
+    attempts: list[float] = []
+
+    async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        attempts.append(asyncio.get_running_loop().time())
+        writer.close()
+
+    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        yield f"postgresql://x@127.0.0.1:{port}/x", attempts
 
 
 @pytest.fixture
@@ -54,6 +73,16 @@ async def test_migrations_wait_for_a_server_that_takes_changes(
         await connection.execute("SET default_transaction_read_only = off")
         await connection.execute(setting.format(name, "off"))
     assert await migrating == 2
+
+
+async def test_migrations_that_wait_for_a_database_say_once_what_for(folder: Path) -> None:
+    with capture_logs() as lines:
+        async with _a_server_that_hangs_up() as (url, attempts):
+            waiting = asyncio.create_task(migrate(url, folder))
+            await until(lambda: len(attempts) > 2)
+            await end(waiting)
+    assert [line["event"] for line in lines] == ["migrations_wait_for_the_database"]
+    assert "server closed the connection" in lines[0]["error"]
 
 
 async def test_a_changed_or_missing_migration_is_noticed(postgres_url: str, folder: Path) -> None:
@@ -319,6 +348,18 @@ async def test_a_pool_notices_that_its_connections_are_gone(postgres_url: str) -
     async with pool.connection() as connection:
         assert await _value(connection, b"SELECT pg_backend_pid()") != pid
     await pool.close()
+
+
+async def test_however_long_a_server_was_away_a_pool_looks_for_it_as_often_as_it_is_asked() -> None:
+    async with _a_server_that_hangs_up() as (url, attempts):
+        pool = Pool(url, wait_seconds=0.1)
+        await pool.open()
+        async with asyncio.timeout(20):  # by pauses that double it is half a minute until the last
+            while len(attempts) < 12:
+                with pytest.raises(Unavailable):
+                    async with pool.connection():
+                        raise AssertionError("there is no database")
+        await pool.close()
 
 
 async def test_a_server_that_goes_without_a_word_is_given_up_within_seconds(
