@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import resource
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -17,6 +18,7 @@ from tests.ledger.aftermath import alive, assert_all_is_well
 from tests.ledger.cluster import Cluster, a_cluster
 from tests.ledger.desk import Desk
 from tests.ledger.load import Load
+from tests.ledger.proofs import sealed
 from tests.ledger.test_access import refusal
 from tests.ledger.volumes import a_volume, move_wal
 from tests.support.keys import Keys
@@ -76,6 +78,32 @@ async def test_a_full_log_volume_stops_the_database_and_it_comes_back_with_all(
                 await until(desk.is_ready, seconds=60)
             assert "database_answers_again" in cluster.told()
             supervisor.cancel()
+
+
+async def test_a_ledger_whose_own_disk_is_full_books_on_and_signs_once_there_is_room(
+    tmp_path: Path, keys: Keys
+) -> None:
+    async with (
+        a_cluster(tmp_path, keys, ledgers=1) as cluster,
+        Desk(cluster.addresses[0], cluster.database_url, keys) as desk,
+    ):
+        pid = cluster.ledgers[0].pid
+        _, most = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, most))
+        await desk.deposit(1)
+        await cluster.kill_postgres()
+        await until(lambda: answers(desk))  # it has much to say, and nowhere to write it
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (most, most))
+        await sealed(desk)
+        await until(desk.is_ready)
+        assert cluster.ledgers[0].pid == pid
+
+
+async def answers(desk: Desk) -> bool:
+    with contextlib.suppress(grpc.aio.AioRpcError):
+        await desk.deposit(1)
+        return True
+    return False
 
 
 async def supervise(cluster: Cluster) -> None:
