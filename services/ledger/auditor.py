@@ -120,7 +120,11 @@ class Auditor:
             after = 0 if is_full or before is None else before.transfer_seq
             if is_full or not in_turn:
                 self._next_state = began
-            until, breaches = await self._search(after, is_full=is_full)
+            try:
+                until, breaches = await self._search(after, is_full=is_full)
+            except BaseException:
+                self._owes_state = True  # what it found of it is not told
+                raise
             self._counters = counters
             seconds = self._clock.monotonic() - began
             if is_full:

@@ -4,9 +4,11 @@ import csv
 import gzip
 from pathlib import Path
 
+import psycopg
+
 from libs.archive import check
 from services.ledger.main import Settings, house
-from stockbroker.ledger.v1 import ledger_service_pb2
+from stockbroker.ledger.v1 import invariant_pb2, ledger_service_pb2
 from tests.ledger.desk import USD, Desk, a_bust, a_fill, a_hold, new_id
 from tests.ledger.past import DONE, GONE, At, Past, assert_invariants_hold, buy, refusal_of
 from tests.support.keys import Keys, bearer
@@ -140,6 +142,25 @@ async def test_what_can_be_reversed_no_more_is_not_waited_for_and_who_asked_is_a
     other = await refusal_of(desk.ledger.RequestReversal(asked, metadata=olivia))
     assert other[1] == "EXISTS_DIFFERENT"
     assert await refusal_of(desk.ledger.RequestReversal(another, metadata=olivia)) == GONE
+
+
+async def test_what_is_left_of_an_archived_month_and_was_changed_by_hand_is_found(
+    past: Past, archive: At, superuser_url: str
+) -> None:
+    await archive.run()
+    async with await psycopg.AsyncConnection.connect(superuser_url, autocommit=True) as anybody:
+        await anybody.execute("SET session_replication_role = replica")
+        await anybody.execute(
+            "UPDATE entry SET balance_after = balance_after - 1, held_after = balance_after"
+            " WHERE account_id = (SELECT id FROM account WHERE name = 'customer/bob')"
+        )
+    full = invariant_pb2.GetInvariantsRequest(full=True)
+    metadata = bearer(past.desk.keys.operator())
+    (look,) = [each async for each in past.desk.ledger.GetInvariants(full, metadata=metadata)]
+    breaches = {each.id: list(each.breaches) for each in look.invariants if not each.holds}
+    assert breaches.keys() == {"I1", "I2", "I3"}
+    assert breaches["I1"] == ["what is left of archived entries of USD adds up to -1"]
+    assert breaches["I2"] == ["customer/bob USD version 1: balance 69999999, held 70000000"]
 
 
 async def test_no_checkpoint_reaches_over_the_end_of_a_month(past: Past) -> None:

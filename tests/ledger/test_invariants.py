@@ -255,9 +255,12 @@ async def test_what_is_mended_is_seen_by_a_full_look(
     watch: Watch, anybody: psycopg.AsyncConnection[Any]
 ) -> None:
     await anybody.execute("UPDATE hold SET remaining = remaining - 1 WHERE is_open")
-    assert not (await watch.look()).invariants[3].holds
+    first = (await watch.look()).invariants[3]
+    assert not first.holds
     await anybody.execute("UPDATE hold SET remaining = remaining + 1 WHERE is_open")
-    assert not (await watch.look()).invariants[3].holds
+    later = (await watch.look()).invariants[3]
+    assert not later.holds
+    assert later.broken_since == first.broken_since
     assert (await watch.look(full=True)).invariants[3].holds
 
 
@@ -293,6 +296,30 @@ async def test_what_grows_with_customers_is_looked_at_a_fiftieth_of_the_time(
     assert (soon.transfer_seq, later.transfer_seq) == (6, 7)
     assert not soon.findings["I4"].breaches
     assert later.findings["I4"].breaches
+
+
+async def test_what_a_look_found_that_failed_is_found_by_the_next(
+    desk: Desk, watch: Watch, anybody: psycopg.AsyncConnection[Any], postgres_url: str
+) -> None:
+    clock, pool = SlowClock(), Pool(postgres_url)
+    await pool.open()
+    tenure = Tenure(postgres_url, clock=clock, on_change=AsyncMock())
+    auditor = Auditor(pool, kept=NOTHING_KEPT, tenure=tenure, clock=clock)
+    await auditor.look()
+    await anybody.execute(BREAKS["two balances that hide each other"][0].encode())
+    soon = await auditor.look(in_turn=True)
+    assert not soon.findings["I3"].breaches  # it is not time for all accounts
+
+    await desk.hold(a_hold(customer="carol"))  # refused: it leads to no account
+    clock.seconds += 50
+    await anybody.execute("ALTER TABLE batch RENAME TO missing")
+    with pytest.raises(psycopg.errors.UndefinedTable):
+        await auditor.look(in_turn=True)
+    await anybody.execute("ALTER TABLE missing RENAME TO batch")
+    clock.seconds += 50
+    later = await auditor.look(in_turn=True)
+    await pool.close()
+    assert later.findings["I3"].breaches
 
 
 async def test_only_operators_look(desk: Desk) -> None:
