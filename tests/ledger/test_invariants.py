@@ -298,6 +298,30 @@ async def test_what_grows_with_customers_is_looked_at_a_fiftieth_of_the_time(
     assert later.findings["I4"].breaches
 
 
+class HastyClock(SlowClock):
+    """And nobody waits."""
+
+    async def sleep(self, seconds: float) -> None:
+        await super().sleep(0.01)
+
+
+async def test_everything_is_looked_at_from_time_to_time(
+    desk: Desk, watch: Watch, postgres_url: str
+) -> None:
+    clock, pool = HastyClock(), Pool(postgres_url)
+    await pool.open()
+    tenure = Tenure(postgres_url, clock=clock, on_change=AsyncMock())
+    auditor = Auditor(pool, kept=NOTHING_KEPT, tenure=tenure, clock=clock)
+    await auditor.look()
+    clock.seconds += 100_000
+    await desk.deposit(1)
+    auditor.begin()
+    look = await auditor.next_look()
+    await auditor.end()
+    await pool.close()
+    assert look.full_transfer_seq == 6
+
+
 async def test_what_a_look_found_that_failed_is_found_by_the_next(
     desk: Desk, watch: Watch, anybody: psycopg.AsyncConnection[Any], postgres_url: str
 ) -> None:

@@ -90,7 +90,9 @@ async def test_the_books_are_told_as_they_were_known_at_any_time(desk: Desk) -> 
             (time - timedelta(microseconds=1), before),
             (time, after),
         ):
-            assert await traveller.cash(known_at=known_at) == (posted * USD, held * USD, version)
+            figures = (posted * USD, held * USD, version)
+            assert await traveller.cash(known_at=known_at) == figures
+            assert await traveller.cash(as_of=known_at) == figures  # all was effective at once
     portfolio = await traveller.portfolio(known_at=times[2])
     assert [(p.symbol, p.quantity, p.cost_micros) for p in portfolio.positions] == [
         ("AAPL", 2, 20 * USD)
