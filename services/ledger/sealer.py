@@ -1,15 +1,18 @@
 """Signs what is written: a checkpoint at most once a second, and only when there is something new.
 
 The order of transfers is the order of commits, so whatever batch is seen as the last, all before it
-are there too: that is the exact horizon of a checkpoint. What was just written is sealed from
-memory; what an earlier process left is read and hashed again. No checkpoint reaches over the end of
-a month, so that a month can be archived and what comes after it still be proven.
+are there too: that is the exact horizon of a checkpoint. Where commits wait for a standby, only
+what that has is sealed: a failover would leave a signature without its history. What was just
+written is sealed from memory; what an earlier process left is read and hashed again. No checkpoint
+reaches over the end of a month, so that a month can be archived and what comes after it still be
+proven.
 
 Nothing is sealed but what goes on from the last checkpoint kept outside of the database: see
 `kept`. A process that is not the writer keeps what it sees, and compares as well.
 """
 
 import asyncio
+from functools import partial
 
 import structlog
 from prometheus_client import Gauge
@@ -85,12 +88,15 @@ class Sealer:
             await self._clock.sleep(_PAUSE_SECONDS)
 
     async def _seal(self) -> None:
-        if self._tenure.epoch is not None:
-            self._something.clear()
+        until = 0
         try:
-            sealed, is_all = await self._lane.run(self._write)
+            if self._tenure.epoch is not None:
+                self._something.clear()
+                until = await self._lane.run(checkpoints.last_batch)
+            write = partial(self._write, until=until)
+            sealed, is_all = await self._lane.run(write)
             while not is_all:
-                sealed, is_all = await self._lane.run(self._write)
+                sealed, is_all = await self._lane.run(write)
         except Unavailable:
             self._something.set()
             return
@@ -108,8 +114,9 @@ class Sealer:
         _sealed.set(sealed)
         self._hashes = {seq: hash_ for seq, hash_ in self._hashes.items() if seq > sealed}
 
-    async def _write(self, connection: AsyncConnection) -> tuple[int, bool]:
-        """One checkpoint more; the last transfer that is sealed then, and whether all is.
+    async def _write(self, connection: AsyncConnection, *, until: int) -> tuple[int, bool]:
+        """One checkpoint more; the last transfer that is sealed then, and whether all up to the
+        batch `until` is.
 
         Each is committed by itself: no more than one is kept that is not on record.
         """
@@ -120,7 +127,7 @@ class Sealer:
         if owed is not None:
             await checkpoints.write(connection, owed)
             return owed.last_transfer_seq, False
-        found = await checkpoints.next_to_seal(connection, sealed)
+        found = await checkpoints.next_to_seal(connection, sealed, until=until)
         if found is None:
             return sealed, True
         batch, is_last = found

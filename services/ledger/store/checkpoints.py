@@ -20,15 +20,17 @@ READ_TWO_FROM = _COLUMNS + _TWO_FROM
 READ_COVERING = _COLUMNS + _COVERING
 READ_ENDS = "SELECT last_transfer_seq FROM checkpoint WHERE seq = %(seq)s"
 READ_BATCH = "SELECT seq, first_seq, last_seq, hash FROM batch WHERE seq = %(seq)s"
-# The latest, unless the month of the first that is not sealed ended before it.
+READ_LAST = "SELECT coalesce(max(seq), 0), pg_logical_emit_message(true, 'seal', '') FROM batch"
+# The latest up to that one, unless the month of the first that is not sealed ended before it.
 READ_NEXT_TO_SEAL = """
     SELECT b.seq, b.first_seq, b.last_seq, b.hash, b.seq = latest.seq
     FROM (
-        SELECT recorded_at FROM batch WHERE last_seq > %(sealed)s ORDER BY last_seq LIMIT 1
+        SELECT recorded_at FROM batch WHERE last_seq > %(sealed)s AND seq <= %(until)s
+        ORDER BY last_seq LIMIT 1
     ) AS first
     CROSS JOIN LATERAL (
         SELECT seq, first_seq, last_seq, hash, recorded_at FROM batch
-        ORDER BY seq DESC LIMIT 1
+        WHERE seq <= %(until)s ORDER BY seq DESC LIMIT 1
     ) AS latest
     CROSS JOIN LATERAL (
         SELECT seq, first_seq, last_seq, hash FROM batch
@@ -69,12 +71,26 @@ async def batch(connection: AsyncConnection, seq: int) -> StoredBatch | None:
     return None if row is None else StoredBatch(*row)
 
 
-async def next_to_seal(connection: AsyncConnection, sealed: int) -> tuple[StoredBatch, bool] | None:
-    """The last batch of the month of the first above `sealed`, and whether it is the last of all.
+async def last_batch(connection: AsyncConnection) -> int:
+    """The number of the last batch; 0: there is none.
 
-    None: there is no batch above.
+    It is lost no more once the transaction is committed: a batch can be seen before it is on the
+    standbys that commits wait for, where its own commit no longer does. What is written here comes
+    after it, and is waited for.
     """
-    cursor = await connection.execute(READ_NEXT_TO_SEAL, {"sealed": sealed})
+    cursor = await connection.execute(READ_LAST)
+    rows: list[tuple[int, str]] = await cursor.fetchall()
+    return rows[0][0]
+
+
+async def next_to_seal(
+    connection: AsyncConnection, sealed: int, *, until: int
+) -> tuple[StoredBatch, bool] | None:
+    """The last batch of the month of the first above transfer `sealed`, and whether it is the last.
+
+    Of batches up to the number `until`. None: there is no batch above.
+    """
+    cursor = await connection.execute(READ_NEXT_TO_SEAL, {"sealed": sealed, "until": until})
     row = await cursor.fetchone()
     return None if row is None else (StoredBatch(*row[:4]), row[4])
 

@@ -6,7 +6,8 @@ from psycopg import AsyncConnection
 from psycopg.errors import LockNotAvailable
 
 # A process that froze, or whose network went, keeps the locks of the transaction it was in. Nothing
-# is lost by ending that: it was not committed. Who holds them for less than `seconds` is at work.
+# is lost by ending that: nobody was told that it is committed. Who holds them for less than
+# `seconds` is at work.
 EVICT = """
     SELECT pg_terminate_backend(holder.pid, 1000)
     FROM (
