@@ -6,8 +6,15 @@ from types import TracebackType
 from typing import Any, Self
 
 import grpc
+import jwt
+from prometheus_client import Gauge
 
 from libs.direct import DIRECT
+
+_expires_at = Gauge(
+    "service_token_expires_at_seconds",
+    "when the token that this service calls by runs out, since 1970",
+)
 
 _OPTIONS = [
     ("grpc.keepalive_time_ms", 30_000),
@@ -48,10 +55,19 @@ class _Bearer:
             if changed_at != self._changed_at:
                 token = self._token_file.read_text().strip()
                 self._entry, self._changed_at = ("authorization", f"Bearer {token}"), changed_at
+                _expires_at.set(_expiry(token))
         except OSError:
             if not self._changed_at:
                 raise
         return self._entry
+
+
+def _expiry(token: str) -> float:
+    """In seconds since 1970; 0 of what is no token."""
+    try:
+        return float(jwt.decode(token, options={"verify_signature": False})["exp"])
+    except (jwt.InvalidTokenError, LookupError, ValueError, TypeError):
+        return 0.0
 
 
 class _Signing(grpc.aio.Channel):

@@ -1,4 +1,5 @@
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, cast
@@ -9,6 +10,7 @@ from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from grpc_status import rpc_status
+from prometheus_client import REGISTRY
 
 from libs.auth import Role, Verifier, caller
 from libs.refusals import Invalid, NotFound, Throttled
@@ -282,6 +284,17 @@ async def test_a_service_calls_with_its_token_and_notices_a_new_one(keys: Keys) 
         third = await stub.GetTrade(pb.GetTradeRequest(trade_id="x"))
         assert third.trade.customer_id == "ledger", "it has that one, whatever became of the file"
     await server.stop(0)
+
+
+async def test_a_service_tells_when_the_token_it_calls_by_runs_out(keys: Keys) -> None:
+    file = Path(keys.token_file("execution"))
+    for token, at in ((keys.service("execution", 3600), time.time() + 3600), ("none", 0.0)):
+        await asyncio.to_thread(file.write_text, token)
+        async with connect("127.0.0.1:1", file) as channel:
+            with pytest.raises(grpc.aio.AioRpcError):
+                await pb_grpc.OrderServiceStub(channel).GetTrade(pb.GetTradeRequest())
+        told = REGISTRY.get_sample_value("service_token_expires_at_seconds")
+        assert told == pytest.approx(at, abs=10)
 
 
 async def test_a_neighbour_that_comes_back_with_another_address_is_found_within_seconds(
