@@ -3,14 +3,19 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import LiteralString
+from unittest.mock import AsyncMock
 
 import psycopg
 import pytest
 from msgspec.structs import replace
 
+from libs.postgres import Pool
 from libs.proof.breach import Broken
 from services.ledger.main import Settings, house
-from stockbroker.ledger.v1 import statement_pb2
+from services.ledger.service.reading import Reading
+from services.ledger.store.history import History
+from services.ledger.store.stored import End
+from stockbroker.ledger.v1 import journal_pb2, statement_pb2
 from tests.ledger.desk import SELL, USD, Desk, a_fill, a_hold, an_adjustment, new_id
 from tests.ledger.proofs import checked_statement, sealed, verified
 from tests.ledger.test_operators import Operator
@@ -183,6 +188,34 @@ async def test_a_long_statement_over_many_checkpoints_is_whole(desk: Desk, tmp_p
         await sealed(desk)
     report = await checked_statement(desk, tmp_path, statement_pb2.GetStatementRequest(asset="USD"))
     assert (report.entries, report.closing_balance) == (1_800, 1_800)
+
+
+class Begun(History):
+    """Has looked where the journal ends, and reads on later."""
+
+    seen: End
+
+    async def end(self) -> End:
+        return self.seen
+
+
+async def test_who_began_to_read_is_told_no_checkpoint_of_what_came_later(
+    desk: Desk, postgres_url: str
+) -> None:
+    pool = Pool(postgres_url)
+    await pool.open()
+    await desk.deposit(1)
+    await sealed(desk)
+    reading = Reading()
+    reading._history = history = Begun(pool)
+    history.seen = await History(pool).end()
+    await desk.deposit(2)
+    await sealed(desk)
+    responses = reading.ListJournal(journal_pb2.ListJournalRequest(), AsyncMock())
+    records = [record async for response in responses for record in response.records]
+    await pool.close()
+    assert [r.transfer.seq for r in records if r.HasField("transfer")] == [1]
+    assert [r.checkpoint.seq for r in records if r.HasField("checkpoint")] == [1]
 
 
 async def test_checkpoints_are_sealed_only_when_there_is_something_new(desk: Desk) -> None:
