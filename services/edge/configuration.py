@@ -17,8 +17,10 @@ from services.edge.filters import (
     customers_filters,
     no_pressure,
     operators_filters,
+    refused,
     typed,
 )
+from services.edge.malformed import MALFORMED
 from services.edge.refusals import ASKED_AS_HEADER, local_replies
 from services.edge.settings import Settings
 from services.edge.tls import over_tls
@@ -26,6 +28,8 @@ from services.edge.tls import over_tls
 _HTTP_MANAGER = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 _HTTP_PROTOCOL = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _GRPC = r"application/grpc([+;].*|-web(-text)?(\+proto)?)?"  # what Envoy and gRPC can read
+# No service looks at these, and gRPC ends a call when it cannot read one.
+_UNHEARD = ".*-bin|grpc-previous-rpc-attempts|grpc-retry-pushback-ms|grpc-internal-encoding-request"
 _IDLE_STREAM_SECONDS = 3600  # streams tell a sign of life long before
 _MAX_STREAMS_PER_CONNECTION = 1000
 # To a service: where many calls come at once there are several connections, and a service that
@@ -62,7 +66,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
                     _door(
                         settings,
                         routes=[
-                            _unpressed(_not_grpc()),
+                            *map(_unpressed, _turned_away("order")),
                             *(_unpressed(_route(method, settings)) for method in customers),
                         ],
                         filters=customers_filters(settings, customers),
@@ -75,7 +79,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
                     _door(
                         settings,
                         routes=[
-                            _not_grpc(),
+                            *_turned_away("order"),
                             *(_route(method, settings) for method in operators),
                             *_routes_of_every_service(list(upstreams)),
                         ],
@@ -122,7 +126,7 @@ def _door(
         "normalize_path": True,
         "common_http_protocol_options": {
             "idle_timeout": "300s",
-            "headers_with_underscores_action": "REJECT_REQUEST",
+            "headers_with_underscores_action": "DROP_HEADER",
         },
         "stream_idle_timeout": "0s",
         "request_headers_timeout": "5s",
@@ -142,7 +146,12 @@ def _first_of_all() -> dict[str, Any]:
         "header": {"key": ASKED_AS_HEADER, "value": "%REQ(CONTENT-TYPE)%"},
         "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
     }
-    mutations = [{"remove": CUSTOMER_HEADER}, {"append": asked_as}]
+    unheard = {"key_matcher": {"safe_regex": {"regex": _UNHEARD}}}
+    mutations = [
+        {"remove": CUSTOMER_HEADER},
+        {"remove_on_match": unheard},
+        {"append": asked_as},
+    ]
     return {"name": "first-of-all", "typed_config": typed(kind, mutations=mutations)}
 
 
@@ -179,9 +188,23 @@ def _route(method: Method, settings: Settings) -> dict[str, Any]:
     return {"match": {"path": method.path}, "route": action}
 
 
-def _not_grpc() -> dict[str, Any]:
+def _turned_away(cluster: str) -> list[dict[str, Any]]:
+    """The routes of calls that no service is to see."""
+    away = [(415, _not_grpc()), *((call.http_status, call.headers) for call in MALFORMED)]
+    return [
+        {
+            "match": {"prefix": "/", "headers": headers},
+            # Never reached. A direct response would lack what lets a page read it (CORS).
+            "route": {"cluster": cluster},
+            "typed_per_filter_config": refused(http_status),
+        }
+        for http_status, headers in away
+    ]
+
+
+def _not_grpc() -> list[dict[str, Any]]:
     """A service would reset such a call, and Envoy would say that the service is away."""
-    headers = [
+    return [
         # No preflight of CORS, which finds its answer by the route.
         {"name": ":method", "string_match": {"exact": "OPTIONS"}, "invert_match": True},
         {
@@ -191,18 +214,16 @@ def _not_grpc() -> dict[str, Any]:
             "treat_missing_header_as_empty": True,
         },
     ]
-    words = "gRPC and gRPC-web are spoken here: content-type application/grpc or -web+proto\n"
-    return {
-        "match": {"prefix": "/", "headers": headers},
-        "direct_response": {"status": 415, "body": {"inline_string": words}},
-    }
 
 
 def _unpressed(route: dict[str, Any]) -> dict[str, Any]:
     """Only calls that place a trade are turned away when they take long."""
     if route["match"].get("path") == PLACING_METHOD:
         return route
-    return {**route, "typed_per_filter_config": no_pressure()}
+    return {
+        **route,
+        "typed_per_filter_config": {**route.get("typed_per_filter_config", {}), **no_pressure()},
+    }
 
 
 def _stream_limits() -> dict[str, Any]:

@@ -35,6 +35,7 @@ def customers_filters(settings: Settings, methods: list[Method]) -> list[dict[st
                 "back-ends": _policy(Role.BACK_END, sorted(BACK_ENDS_METHODS)),
             }
         ),
+        _filter("fault", "HTTPFault"),
         _pressure(settings),
         *_after_the_token(),
     ]
@@ -50,6 +51,7 @@ def operators_filters(settings: Settings) -> list[dict[str, Any]]:
         *_before_the_token(),
         _token(settings, Role.OPERATOR, open_prefixes=(HEALTH_PREFIX,)),
         _only({"health": health, "operators": _policy(Role.OPERATOR, None)}),
+        _filter("fault", "HTTPFault"),
         *_after_the_token(),
     ]
 
@@ -104,6 +106,12 @@ def no_pressure() -> dict[str, Any]:
     """Of a route whose calls are neither counted nor turned away."""
     off = typed("envoy.config.route.v3.FilterConfig", disabled=True, config={})
     return {"envoy.filters.http.adaptive_concurrency": off}
+
+
+def refused(http_status: int) -> dict[str, Any]:
+    """Of a route whose calls end here."""
+    abort = {"http_status": http_status, "percentage": {"numerator": 100}}
+    return {"envoy.filters.http.fault": typed(f"{_HTTP}.fault.v3.HTTPFault", abort=abort)}
 
 
 def _token(settings: Settings, *roles: Role, open_prefixes: tuple[str, ...]) -> dict[str, Any]:

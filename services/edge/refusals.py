@@ -12,10 +12,20 @@ from urllib.parse import quote
 import grpc
 
 from libs.reasons import Reason
-from libs.refusals import Denied, Refusal, Throttled, Unauthenticated, Unavailable, Unimplemented
+from libs.refusals import (
+    Denied,
+    Invalid,
+    Refusal,
+    Throttled,
+    Unauthenticated,
+    Unavailable,
+    Unimplemented,
+)
 from libs.rpc.status import to_status
+from services.edge.malformed import MALFORMED
 
 _BY_HTTP_STATUS: dict[int, Refusal] = {
+    400: Invalid(Reason.REASON_INVALID_REQUEST, "the call cannot be read"),
     401: Unauthenticated(
         Reason.REASON_UNAUTHENTICATED,
         "a bearer token is needed; this one is missing, expired or does not verify",
@@ -29,14 +39,16 @@ _BY_HTTP_STATUS: dict[int, Refusal] = {
         Reason.REASON_UNAVAILABLE, "the service does not answer; try again with the same id"
     ),
     504: Unavailable(Reason.REASON_UNAVAILABLE, "the service did not answer in time"),
+    **{call.http_status: call.refusal for call in MALFORMED},
 }
+_NOT_GRPC = "gRPC and gRPC-web are spoken here: content-type application/grpc or -web+proto\n"
 # Keeps the content type a call came with: gRPC-web is turned into gRPC on the way.
 ASKED_AS_HEADER = "x-asked-as"
 
 
 def local_replies() -> dict[str, Any]:
     """Envoy's LocalReplyConfig. gRPC-web comes first: its content type begins like gRPC's."""
-    mappers = []
+    mappers = [{"filter": _status(415), "body": {"inline_string": _NOT_GRPC}}]
     for http_status, refusal in _BY_HTTP_STATUS.items():
         mappers.append(_for_grpc_web(http_status, refusal))
         mappers.append(_for_grpc(http_status, refusal))
@@ -54,7 +66,7 @@ def _for_grpc(http_status: int, refusal: Refusal) -> dict[str, Any]:
 
 def _for_grpc_web(http_status: int, refusal: Refusal) -> dict[str, Any]:
     """An answer of headers alone, which gRPC-web clients read like trailers."""
-    message = {"grpc-message": quote(refusal.text, safe=" ,;'")}
+    message = {"grpc-message": quote(refusal.text, safe=" ,;:/'")}
     return {
         "filter": _when(http_status, "application/grpc-web"),
         "status_code": 200,
@@ -89,10 +101,11 @@ def _headers(values: dict[str, str]) -> list[dict[str, Any]]:
 
 
 def _when(http_status: int, content_type: str) -> dict[str, Any]:
-    comparison = {"op": "EQ", "value": {"default_value": http_status, "runtime_key": "unused"}}
     header = {"name": ASKED_AS_HEADER, "string_match": {"prefix": content_type}}
-    filters = [
-        {"status_code_filter": {"comparison": comparison}},
-        {"header_filter": {"header": header}},
-    ]
+    filters = [_status(http_status), {"header_filter": {"header": header}}]
     return {"and_filter": {"filters": filters}}
+
+
+def _status(http_status: int) -> dict[str, Any]:
+    comparison = {"op": "EQ", "value": {"default_value": http_status, "runtime_key": "unused"}}
+    return {"status_code_filter": {"comparison": comparison}}

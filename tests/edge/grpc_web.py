@@ -1,10 +1,13 @@
 """gRPC-web as a browser sends it: HTTP/1.1, frames in the body, trailers as the last frame."""
 
 import asyncio
+import base64
 import http.client
 import struct
 from dataclasses import dataclass, field
 from urllib.parse import unquote
+
+from google.rpc import error_details_pb2, status_pb2
 
 _TRAILERS = 0x80
 
@@ -28,12 +31,34 @@ class WebAnswer:
         """The words beside it."""
         return unquote({**self.headers, **self.trailers}.get("grpc-message", ""))
 
+    @property
+    def reason(self) -> str:
+        """The reason in its details, which tell the same status."""
+        packed = {**self.headers, **self.trailers}["grpc-status-details-bin"]
+        status = status_pb2.Status.FromString(base64.b64decode(packed + "=" * (-len(packed) % 4)))
+        assert (status.code, status.message) == (self.grpc_status, self.grpc_message)
+        info = error_details_pb2.ErrorInfo()
+        assert status.details[0].Unpack(info)
+        return str(info.reason)
+
 
 async def call(
     address: str, path: str, message: bytes, token: str = "", **headers: str
 ) -> WebAnswer:
     """POST one message to `path`."""
-    return await asyncio.to_thread(_call, address, path, message, token, headers)
+    frame = struct.pack(">BI", 0, len(message)) + message
+    return await post(address, path, frame, token, **headers)
+
+
+async def post(
+    address: str, path: str, body: bytes, token: str = "", verb: str = "POST", **headers: str
+) -> WebAnswer:
+    """A body as it is. `headers`: an underscore is a hyphen."""
+    sent = {"content-type": "application/grpc-web+proto", "x-grpc-web": "1"}
+    sent |= {name.replace("_", "-"): value for name, value in headers.items()}
+    if token:
+        sent["authorization"] = f"Bearer {token}"
+    return await asyncio.to_thread(_post, address, verb, path, body, sent)
 
 
 async def request(
@@ -55,16 +80,10 @@ def _request(
         connection.close()
 
 
-def _call(
-    address: str, path: str, message: bytes, token: str, headers: dict[str, str]
-) -> WebAnswer:
+def _post(address: str, verb: str, path: str, body: bytes, headers: dict[str, str]) -> WebAnswer:
     connection = http.client.HTTPConnection(address, timeout=10)
-    sent = {"content-type": "application/grpc-web+proto", "x-grpc-web": "1"}
-    sent |= {name.replace("_", "-"): value for name, value in headers.items()}
-    if token:
-        sent["authorization"] = f"Bearer {token}"
     try:
-        connection.request("POST", path, struct.pack(">BI", 0, len(message)) + message, sent)
+        connection.request(verb, path, body, headers)
         response = connection.getresponse()
         body = response.read()
         received = {name.lower(): value for name, value in response.getheaders()}

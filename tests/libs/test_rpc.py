@@ -19,6 +19,7 @@ from libs.rpc.status import reason_of
 from stockbroker.common.v1.reason_pb2 import Reason
 from stockbroker.order.v1 import order_service_pb2 as pb
 from stockbroker.order.v1 import order_service_pb2_grpc as pb_grpc
+from tests.libs.plain_http2 import Connection
 from tests.support.keys import Keys, bearer
 from tests.support.names import Names
 from tests.support.wait import until
@@ -201,6 +202,21 @@ async def test_a_request_that_cannot_be_read_is_told_so(
             await call
         assert failed.value.code() is grpc.StatusCode.INVALID_ARGUMENT
         assert reason_of(failed.value) == "INVALID_REQUEST"
+
+
+async def test_a_header_that_cannot_be_read_ends_the_call_it_came_with_and_no_other(
+    server: RpcServer,
+) -> None:
+    """gRPC keeps it in its table, if it has one: behind the edge customers share connections."""
+    host, _, port = server.address.rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    connection = Connection(reader, writer)
+    check = "/grpc.health.v1.Health/Check"
+    async with asyncio.timeout(30):
+        await connection.begin()
+        assert not await connection.is_answered(check, "grpc-timeout", "soon")
+        assert await connection.is_answered(check, "grpc-timeout", "30S")
+    writer.close()
 
 
 async def test_a_stream_gives_its_messages_and_then_its_refusal(
