@@ -96,6 +96,8 @@ class Door:
         code = _code(error)
         details = str(cast(grpc.Call, error).details() or "no words were given")
         reason = reason_of(error)
+        if code is grpc.StatusCode.DEADLINE_EXCEEDED and not reason:
+            return unavailable(f"{self._name}, or what is behind it, gives no answer in time")
         if code not in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
             return refused(reason or code.name, details, retry_after(error) or None)
         return unavailable(details) if reason else unreachable(self._name, details)

@@ -69,13 +69,21 @@ class DataFolder:
                     younger.replace(older)
 
     def make_keys(self) -> None:
-        """The keys of development, made at the first start. One broken off leaves none behind."""
-        if self.keys.exists():
+        """The keys of development, made at the first start. One broken off leaves none behind.
+
+        The one that signs tokens is made anew where it is gone: so its tokens are good no more.
+        """
+        if self.signing_key_file.exists():
             return
         fresh = self.path / "keys.new"
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(mode=0o700)
         make_key(fresh / self.signing_key_file.name, fresh / self.jwks_file.name)
+        if self.keys.exists():
+            for file in (self.jwks_file, self.signing_key_file):
+                (fresh / file.name).replace(file)
+            fresh.rmdir()
+            return
         SigningKey.new().write(
             fresh / self.ledger_key_file.name, fresh / self.ledger_public_key_file.name
         )

@@ -43,6 +43,7 @@ from stockbroker.ledger.v1.portfolio_service_pb2_grpc import add_PortfolioServic
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 _HEALTH_SECONDS = 1.0
+_SILENT_SECONDS = 5.0  # a database that says nothing for so long does not answer
 
 
 class Settings(Believed, frozen=True, kw_only=True):
@@ -156,8 +157,9 @@ async def _answers(health: Lane) -> tuple[bool, bool]:
         return await cursor.fetchone() == ("off",)
 
     try:
-        return True, await health.attempt(takes_changes)
-    except psycopg.Error:
+        async with asyncio.timeout(_SILENT_SECONDS):
+            return True, await health.attempt(takes_changes)
+    except (psycopg.Error, TimeoutError):
         return False, False
 
 

@@ -101,6 +101,7 @@ _QUIET = frozenset(
 _ACCEPTORS = 4
 _MAX_OUTCOMES = 100_000
 _HEALTH_SECONDS = 1.0
+_SILENT_SECONDS = 5.0  # a database that says nothing for so long does not answer
 _START_SECONDS = 0.1
 
 Seconds = Annotated[float, Meta(gt=0, le=3600)]
@@ -290,11 +291,14 @@ async def _attend(desk: Desk, rpc: RpcServer) -> None:
     await desk.instruments.start()
     while True:
         try:
-            async with desk.database.connection() as connection:
+            async with (
+                asyncio.timeout(_SILENT_SECONDS),
+                desk.database.connection() as connection,
+            ):
                 await desk.guard.refresh(connection)
                 await desk.placer.look(connection)
             await rpc.set_ready(desk.instruments.are_known)
-        except Unavailable:
+        except (Unavailable, TimeoutError):
             await rpc.set_ready(False)
         await asyncio.sleep(_HEALTH_SECONDS if desk.instruments.are_known else _START_SECONDS)
 

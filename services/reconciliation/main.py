@@ -50,6 +50,7 @@ _ALLOW = {
     )
 }
 _HEALTH_SECONDS = 1.0
+_SILENT_SECONDS = 5.0  # a database that says nothing for so long does not answer
 
 Seconds = Annotated[float, Meta(gt=0, le=3600)]
 Rows = Annotated[int, Meta(ge=10, le=5000)]
@@ -158,10 +159,10 @@ async def _attend(pool: Pool, rpc: RpcServer) -> None:
     """Say whether the database answers."""
     while True:
         try:
-            async with pool.connection() as connection:
+            async with asyncio.timeout(_SILENT_SECONDS), pool.connection() as connection:
                 await connection.execute("SELECT FROM page_token_key")
             await rpc.set_ready(True)
-        except (Unavailable, psycopg.Error):
+        except (Unavailable, TimeoutError, psycopg.Error):
             await rpc.set_ready(False)
         await asyncio.sleep(_HEALTH_SECONDS)
 

@@ -20,6 +20,7 @@ from stockbroker.order.v1 import recorded_execution_pb2
 from stockbroker.order.v1.order_execution_service_pb2_grpc import OrderExecutionServiceStub
 
 _CALL_SECONDS = 5.0
+_GLANCE_SECONDS = 1.0  # while an operator waits
 
 
 class Away(Exception):
@@ -70,7 +71,7 @@ class GatewayReader:
     async def in_doubt_and_parked(self) -> tuple[int, int]:
         """Orders without an answer, and reports kept for an operator. Raises Away."""
         request = exchange_gateway_service_pb2.GetSessionRequest()
-        session = await _ask(self._gateway.GetSession, request)
+        session = await _ask(self._gateway.GetSession, request, seconds=_GLANCE_SECONDS)
         return session.pending_orders, session.parked_reports
 
 
@@ -120,9 +121,9 @@ class LedgerReader:
         return _numbered_page(Source.LEDGER, after, told, found, now=now)
 
 
-async def _ask(method: Any, request: Any) -> Any:
+async def _ask(method: Any, request: Any, *, seconds: float = _CALL_SECONDS) -> Any:
     try:
-        return await method(request, timeout=_CALL_SECONDS)
+        return await method(request, timeout=seconds)
     except grpc.aio.AioRpcError as error:
         raise Away(f"{error.code().name}: {error.details()}") from error
 

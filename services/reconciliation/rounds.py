@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from types import MappingProxyType
 
 import structlog
@@ -70,6 +71,8 @@ class Rounds:
         self._rounds = 0
         self._is_counted = False  # whether the gauge of open breaks is right
         self.last_round_at: datetime | None = None
+        for source in readers:  # it grows where no round is done, too
+            _lag.labels(source.name).set_function(partial(self._lag_seconds, source))
 
     @property
     def sources(self) -> Mapping[Source, Progress]:
@@ -267,13 +270,17 @@ class Rounds:
         )
 
     def _measure(self) -> None:
-        now, late = self.now(), _LATE_ROUNDS * self._rhythm.interval_seconds
+        late = _LATE_ROUNDS * self._rhythm.interval_seconds
         for source, progress in self._sources.items():
-            lag = (now - (progress.read_at or self._moments.began_at)).total_seconds()
+            lag = self._lag_seconds(source)
             if lag > late and self._rounds % _SAVE_EVERY == 0:
                 _log.warning("source_lags", source=source.name, lag_seconds=round(lag, 1))
-            _lag.labels(source.name).set(lag)
             _away.labels(source.name).set(progress.answers_since is None)
+
+    def _lag_seconds(self, source: Source) -> float:
+        """How old is what is known of it."""
+        read_at = self._sources[source].read_at or self._moments.began_at
+        return (self.now() - read_at).total_seconds()
 
     def _tell(self, outcome: Outcome) -> None:
         """What an alarm goes by."""

@@ -14,6 +14,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixe
 
 from libs.backend import BackEnd, InDoubt, NotPlaced
 from libs.embedded.child import processes_in
+from libs.probe import probe
 from stockbroker.order.v1 import order_pb2
 from stockbroker.order.v1 import order_service_pb2 as pb
 from tests.support import books
@@ -96,6 +97,25 @@ async def test_trades_go_on_after_kill_9(house: House, victim: str) -> None:
     house.kill(victim)
     await asyncio.gather(*trading)
     books.check(house.database_url("ledger"))
+
+
+@pytest.mark.timeout(300)
+async def test_nobody_says_to_be_ready_while_the_database_stands_still(house: House) -> None:
+    ready = ["order", "ledger", "exchange_gateway", "reconciliation"]
+    addresses = {name: house.service_address(name) for name in ready}
+
+    def ready_ones() -> list[str]:
+        return [name for name, address in addresses.items() if not probe(address)]
+
+    database = processes_in(house.folder / "postgres" / "data", "postgres")
+    for pid in database:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        await until(lambda: not ready_ones())
+    finally:
+        for pid in database:
+            os.kill(pid, signal.SIGCONT)
+    await until(lambda: ready_ones() == ready)
 
 
 @pytest.mark.timeout(300)

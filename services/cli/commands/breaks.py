@@ -171,6 +171,8 @@ def _show(found: "GetReconciliationResponse") -> None:
             f"at the gateway: {found.in_doubt_orders} orders without an answer,"
             f" {found.parked_reports} reports parked"
         )
+    else:
+        say("at the gateway: it does not answer")
     say(f"last day sealed: {found.last_sealed_date or 'none'}")
 
 

@@ -133,7 +133,7 @@ def _ask_operators() -> dict[str, Any]:
             }
             return told | {"needs_operator": _count_waiting(door, told["session"])}
     except Failure as failure:
-        nothing_told = {what: {"failure": failure.text} for what in _ASKED}
+        nothing_told = {what: {"failure": _why(failure)} for what in _ASKED}
         return nothing_told | {"needs_operator": dict.fromkeys(_WAITING)}
 
 
@@ -207,7 +207,12 @@ def _ask(door: "Door", method: "Callable[..., Message]", request: "Message") -> 
     try:
         return fields_of(door.call(method, request, seconds=_SECONDS, tries=1))  # type: ignore[arg-type]
     except Failure as failure:
-        return {"failure": failure.text}
+        return {"failure": _why(failure)}
+
+
+def _why(failure: Failure) -> str:
+    """What hindered, without the advice to ask for what is asked for here."""
+    return failure.text.removesuffix("; `stockbroker status` shows what runs")
 
 
 def _is_well(found: dict[str, Any]) -> bool:
