@@ -137,7 +137,10 @@ def test_liveness_asks_for_the_process_alone_and_readiness_for_the_service(overl
             continue
         assert main["livenessProbe"]["grpc"]["service"] == "liveness"
         assert main["startupProbe"]["grpc"]["service"] == "liveness"
-        assert main["readinessProbe"]["grpc"]["service"].startswith("stockbroker.")
+        readiness = main["readinessProbe"]
+        assert readiness["grpc"]["service"].startswith("stockbroker.")
+        seconds = readiness["periodSeconds"] * readiness["failureThreshold"]
+        assert seconds >= 60, "names are not to go while PostgreSQL changes over"
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
