@@ -141,7 +141,8 @@ def _check_booked(told: Told, ledger: Database) -> None:
     """One posting of each fill, one of each amendment, and each comes to what is right by then."""
     booked: dict[tuple[str, str], list[Change]] = defaultdict(list)
     for kind, exec_id, shares, micros in ledger.rows(
-        "SELECT t.kind::text, split_part(t.reference, '/', 2),"
+        # Behind an id and a space stands which try it was.
+        "SELECT t.kind::text, split_part(split_part(t.reference, '/', 2), ' ', 1),"
         " coalesce(sum(e.amount) FILTER (WHERE a.asset <> 'USD'), 0)::bigint,"
         " coalesce(sum(e.amount) FILTER (WHERE a.asset = 'USD'), 0)::bigint"
         " FROM transfer t JOIN entry e ON e.transfer_seq = t.seq"

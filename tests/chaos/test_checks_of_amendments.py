@@ -82,6 +82,11 @@ def test_a_fill_that_was_taken_back_to_the_micro_is_clean() -> None:
     assert check(_BUSTED) == []
 
 
+def test_a_fill_that_was_taken_back_at_a_later_try_is_clean() -> None:
+    retried = (*TRANSFERS, transfer(7, "bust", "b-1", reference="XSIM/B1 2"))
+    assert check(replace(_BUSTED, journal=replace(_BUSTED.journal, transfers=retried))) == []
+
+
 def test_a_fill_that_was_taken_back_and_never_told_is_lost() -> None:
     assert Claim.LOST in _claims(replace(_BUSTED, events={ALICE: STORY}))
 

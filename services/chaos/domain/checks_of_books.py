@@ -54,8 +54,8 @@ def check_amendments(history: History) -> Iterator[Violation]:
         for event in events
         if event.amendment is not None
     }
-    posted = Counter(
-        transfer.reference.partition("/")[2]
+    posted = Counter(  # behind an id and a space stands which try it was
+        transfer.reference.partition("/")[2].partition(" ")[0]
         for transfer in history.journal.transfers
         if transfer.kind in ("bust", "correction") and transfer.is_done
     )
