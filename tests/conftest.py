@@ -19,6 +19,8 @@ from tests.support.house import House, running_house
 from tests.support.keys import Keys
 
 room.choose()
+# The proxy by which packages are fetched is no way to what tests start.
+os.environ.setdefault("no_grpc_proxy", "127.0.0.1")
 _groups = Groups()
 
 # A claim does not depend on how fast the machine is just now.

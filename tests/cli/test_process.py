@@ -71,6 +71,7 @@ async def test_a_proxy_of_the_environment_is_not_asked_for_the_way(
 ) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("no_grpc_proxy", raising=False)
     process = await _start(house, "market", "hours")
     output, errors = await asyncio.wait_for(process.communicate(), 60)
     assert (output, errors) == (b"the exchange is always open\n", b"")

@@ -158,6 +158,7 @@ def test_proxies_and_other_databases_of_the_environment_are_nothing_to_it(
 ) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("no_grpc_proxy", raising=False)
     monkeypatch.setenv("PGSSLMODE", "require")
     run = Run(folder, "--exit-after-demo", START_SECONDS="30")
     words = run.words()

@@ -246,6 +246,7 @@ async def test_a_proxy_of_the_environment_is_not_asked_for_the_way(
 ) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("no_grpc_proxy", raising=False)
     async with doors(patience_seconds=20.0) as (firm, door):
         await firm.place("carol", buy("o1"))
 
