@@ -104,6 +104,26 @@ async def test_a_neighbour_that_is_away_parks_nothing(desk: Desk) -> None:
     await eventually(desk.order.all_filled)
 
 
+@pytest.mark.parametrize(
+    ("neighbour", "method"), [("ledger", "PlaceHolds"), ("gateway", "SubmitOrders")]
+)
+@pytest.mark.parametrize("reason", [Reason.REASON_UNAVAILABLE, Reason.REASON_OVERLOADED])
+async def test_a_neighbour_that_cannot_take_a_trade_just_now_parks_nothing(
+    desk: Desk, neighbour: str, method: str, reason: Reason.ValueType
+) -> None:
+    worker = await desk.start_leader(park_after_faults=1)
+    desk.open_exchange(worker)
+    busy = getattr(desk, neighbour)
+    busy.chokes_with = reason
+    busy.chokes_on.add(f"trade-{len(desk.order.rows) + 1}")
+    await desk.place("alice")
+    await eventually(lambda: busy.faults.calls[method] >= 3)
+
+    assert not await parked(desk, worker)
+    busy.chokes_on.clear()
+    await eventually(desk.order.all_filled)
+
+
 async def test_a_released_trade_and_those_behind_it_go_on_in_order(desk: Desk) -> None:
     worker = await desk.start_leader(park_after_faults=2)
     desk.open_exchange(worker)

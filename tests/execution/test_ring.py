@@ -2,8 +2,11 @@
 
 import asyncio
 
+import pytest
+
 from libs.partition import partition_of
 from tests.execution.desk import Desk, WorkerDouble, eventually
+from tests.execution.test_replacing import LIMIT, a_resting_trade
 
 
 async def _both_lead(desk: Desk) -> tuple[WorkerDouble, WorkerDouble]:
@@ -83,6 +86,23 @@ async def test_an_order_under_an_old_epoch_is_not_sent_until_the_lead_is_won_aga
     await eventually(lambda: desk.gateway.sent == [trade_id])
     assert desk.gateway.stale >= 1
     assert desk.gateway.orders[trade_id].epoch == 2
+
+
+@pytest.mark.parametrize("asked", ["cancel", "replace"])
+async def test_a_request_under_an_old_epoch_is_brought_once_the_lead_is_won_again(
+    desk: Desk, asked: str
+) -> None:
+    _, trade_id = await a_resting_trade(desk)
+    desk.gateway.epochs[partition_of("alice")] = 2
+
+    if asked == "cancel":
+        desk.order.ask_to_cancel(trade_id)
+    else:
+        desk.order.ask_to_replace(trade_id, 120, LIMIT)
+    await desk.nudges.publish(["alice"])
+
+    await eventually(lambda: desk.gateway.canceled or desk.gateway.replaced)
+    assert desk.order.epochs[partition_of("alice")] == 2
 
 
 async def test_a_worker_without_the_order_service_leaves_its_partitions_to_others(

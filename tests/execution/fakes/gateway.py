@@ -28,7 +28,8 @@ class FakeGateway(FakeRevisions, FakeWithdrawals, gateway_grpc.ExchangeGatewaySe
         self.states: dict[str, gateway_pb.OrderState.ValueType] = {}
         self.epochs: dict[int, int] = defaultdict(int)
         self.stale = 0
-        self.chokes_on: set[str] = set()  # trade ids answered INVALID_REQUEST
+        self.chokes_on: set[str] = set()  # trade ids answered `chokes_with`
+        self.chokes_with = Reason.REASON_INVALID_REQUEST
         self.expires: set[str] = set()  # trade ids whose day is over
         self.last_submit = gateway_pb.SubmitOrdersRequest()
         self.news: asyncio.Queue[str] = asyncio.Queue()
@@ -45,7 +46,7 @@ class FakeGateway(FakeRevisions, FakeWithdrawals, gateway_grpc.ExchangeGatewaySe
                 reason = Reason.REASON_STALE_EPOCH
                 self.stale += 1
             elif order.trade_id in self.chokes_on:
-                reason = Reason.REASON_INVALID_REQUEST
+                reason = self.chokes_with
             elif order.trade_id in self.expires:
                 reason = Reason.REASON_EXPIRED
             else:

@@ -31,7 +31,8 @@ class FakeLedger(FakeHoldSizes, ledger_grpc.LedgerServiceServicer):
         self.corrected: dict[tuple[str, int], correction_pb.ExecutionCorrection] = {}
         self.refuses_corrections = Reason.REASON_UNSPECIFIED
         self.log: list[tuple[str, str]] = []
-        self.chokes_on: set[str] = set()  # ids of holds and executions answered INTERNAL
+        self.chokes_on: set[str] = set()  # ids of holds and executions answered `chokes_with`
+        self.chokes_with = Reason.REASON_INTERNAL
 
     async def PlaceHolds(
         self, request: ledger_pb.PlaceHoldsRequest, context: Context
@@ -43,7 +44,7 @@ class FakeLedger(FakeHoldSizes, ledger_grpc.LedgerServiceServicer):
 
     def _hold(self, hold: ledger_pb.Hold) -> ledger_pb.ItemResult:
         if hold.hold_id in self.chokes_on:
-            return ledger_pb.ItemResult(id=hold.hold_id, reason=Reason.REASON_INTERNAL)
+            return ledger_pb.ItemResult(id=hold.hold_id, reason=self.chokes_with)
         if hold.hold_id not in self.holds:
             self.holds[hold.hold_id] = self._place(hold)
             self.asked[hold.hold_id] = hold
@@ -72,7 +73,7 @@ class FakeLedger(FakeHoldSizes, ledger_grpc.LedgerServiceServicer):
             if is_new:
                 reason = self._why_not(posting.trade_id)
             if posting.execution_id in self.chokes_on:
-                reason, is_new = Reason.REASON_INTERNAL, False
+                reason, is_new = self.chokes_with, False
             if is_new and not reason:
                 self.posted[posting.execution_id] = posting
                 self.log.append(("posted", posting.trade_id))
@@ -112,7 +113,7 @@ class FakeLedger(FakeHoldSizes, ledger_grpc.LedgerServiceServicer):
             if is_new:
                 reason = self._why_not(release.hold_id)
             if release.hold_id in self.chokes_on:
-                reason, is_new = Reason.REASON_INTERNAL, False
+                reason, is_new = self.chokes_with, False
             if is_new and not reason:
                 self.released.add(release.hold_id)
                 self.closed.add(release.hold_id)
