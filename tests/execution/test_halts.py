@@ -1,5 +1,6 @@
 """Operators halt and resume trading; all workers obey, and everything is on record."""
 
+import asyncio
 import time
 
 import grpc
@@ -164,6 +165,35 @@ async def test_a_halt_holds_at_every_worker_and_after_a_restart(desk: Desk) -> N
 
     assert desk.order.status(trade_id) == "PLACED"
     assert [found.scope for found in await in_force(desk, two)] == [FIRM]
+
+
+async def test_nothing_is_taken_up_before_the_halts_are_known(desk: Desk) -> None:
+    one = await desk.start_leader("one")
+    await halt(desk, one, FIRM)
+    await one.end()
+    desk.order.leaders.clear()
+    trade_id = desk.order.place("alice")
+
+    url = desk.settings().database_url
+    async with await psycopg.AsyncConnection.connect(url) as connection:
+        await connection.execute("LOCK TABLE halt")
+        starting = asyncio.create_task(desk.start_worker("two"))
+        async with await psycopg.AsyncConnection.connect(url, autocommit=True) as other:
+
+            async def has_waited_for_long() -> bool:
+                cursor = await other.execute(
+                    "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+                    " AND datname = current_database() AND now() - query_start > interval '2 s'"
+                )
+                return cursor.rowcount == 1
+
+            await eventually(has_waited_for_long)
+        assert desk.order.leaders == {}
+
+    two = await starting
+    await eventually(lambda: desk.leads_all(two))
+    await swept_twice(desk)
+    assert desk.order.status(trade_id) == "PLACED"
 
 
 async def test_a_halt_told_to_one_worker_reaches_the_others_within_a_second(desk: Desk) -> None:

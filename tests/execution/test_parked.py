@@ -7,6 +7,7 @@ from itertools import pairwise
 import grpc
 import pytest
 
+from libs.partition import partition_of
 from libs.rpc.status import reason_of
 from stockbroker.common.v1.reason_pb2 import Reason
 from stockbroker.exchange_gateway.v1 import exchange_gateway_service_pb2 as gateway_pb
@@ -220,6 +221,25 @@ async def test_a_rejection_whose_answer_was_lost_is_answered_as_done_to_whoever_
     with pytest.raises(grpc.aio.AioRpcError) as failed:
         await reject(desk, worker, behind)
     assert reason_of(failed.value) == "TRADE_NOT_PARKED"
+
+
+async def test_what_the_gateway_did_not_withdraw_is_not_rejected(desk: Desk) -> None:
+    worker = await desk.start_leader(park_after_faults=2)
+    bad, _ = await park(desk, worker)
+    desk.ledger.chokes_on.clear()
+    partition = partition_of("mallory")
+    epoch, desk.gateway.epochs[partition] = desk.gateway.epochs[partition], 1_000
+
+    with pytest.raises(grpc.aio.AioRpcError) as failed:
+        await reject(desk, worker, bad)  # its epoch passed just now
+
+    assert failed.value.code() is grpc.StatusCode.UNAVAILABLE
+    assert desk.order.status(bad) == "IN_PROGRESS"
+    assert bad not in desk.gateway.withdrawn
+    desk.gateway.epochs[partition] = epoch
+    await reject(desk, worker, bad)
+    assert desk.order.status(bad) == "REJECTED"
+    assert bad in desk.gateway.withdrawn
 
 
 async def test_a_rejection_that_was_cut_off_is_finished_by_the_next(desk: Desk) -> None:
