@@ -17,6 +17,9 @@ from services.order.store.queue import Partitions, Queue
 from services.order.store.requests import Requests
 from services.order.store.trades import Trades
 
+# Of a customer at once, so that what is answered stays small and soon.
+_MOST_REQUESTS = 1_000
+
 
 @dataclass(frozen=True, slots=True)
 class Claims:
@@ -37,7 +40,7 @@ async def claim_trades(
     *,
     halted_ids: Collection[str] = (),
 ) -> Claims:
-    """Take up each customer's oldest open trade, all cancels and replaces, under the epochs given.
+    """Take up each customer's oldest open trade, cancels and replaces, under the epochs given.
 
     Customers of partitions with another epoch are left out; of `halted_ids` cancels alone are taken
     up. `started`: customers whose trade got its turn now.
@@ -51,7 +54,7 @@ async def claim_trades(
     locked = [each for each in heads if partition_of(each) in led]
     free = [each for each in locked if each not in halted_ids]
     claiming = await Queue(connection).claim(free, epochs)
-    requesting = await Requests(connection).claim(locked, epochs)
+    requesting = await Requests(connection).claim(locked, epochs, most=_MOST_REQUESTS)
     claimed, requested = await claiming.read(), await requesting.read()
     if not claimed and not requested:
         return Claims([], [], [], lost, [])

@@ -4,8 +4,10 @@ import asyncio
 
 import grpc
 import psycopg
+import pytest
 
 from libs.partition import partition_of
+from services.order import claiming
 from stockbroker.common.v1.reason_pb2 import Reason
 from stockbroker.order.v1 import order_execution_service_pb2 as execution_pb
 from stockbroker.order.v1 import order_pb2
@@ -114,6 +116,32 @@ async def test_neither_cancels_nor_replaces_are_taken_up_under_an_older_epoch(or
     found = await order.claim(newer, "alice")
     assert [each.trade.trade_id for each in found.cancels] == [canceled_one.trade_id]
     assert [each.trade.trade_id for each in found.replaces] == [replaced_one.trade_id]
+
+
+async def test_however_many_a_customer_asks_for_a_claim_gives_some_and_the_next_one_others(
+    order: Order, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claiming, "_MOST_REQUESTS", 2)
+    epochs = await order.lead(sorted({partition_of("alice"), partition_of("bob")}))
+    trade_ids = []
+    for customer in ("alice",) * 5 + ("bob",):
+        trade_ids.append((await a_limit(order, customer)).trade_id)
+        await order.claim(epochs, customer)
+        await order.apply(accepted(trade_ids[-1]))
+    await replace(order, trade_ids[0], quantity=120)
+    for customer, trade_id in zip(("alice",) * 4 + ("bob",), trade_ids[1:], strict=True):
+        await cancel(order, customer, trade_id)
+
+    first = await order.claim(epochs, "alice", "bob")
+    second, third = [await order.claim(epochs, "alice") for _ in range(2)]
+
+    def given(answer: execution_pb.ClaimTradesResponse) -> list[str]:
+        return sorted(each.trade.trade_id for each in answer.cancels)
+
+    assert given(first) == sorted([*trade_ids[1:3], trade_ids[5]]), "the oldest, and bob's"
+    assert given(second) == sorted(trade_ids[3:5])
+    assert [each.trade.trade_id for each in third.replaces] == trade_ids[:1]
+    assert given(third) == trade_ids[1:2], "what is not answered is given again"
 
 
 async def test_a_cancel_that_comes_too_late_leaves_the_trade_as_it_was(order: Order) -> None:

@@ -221,6 +221,7 @@ async def test_who_parked_released_and_condemned_is_on_a_record_nobody_can_chang
     order: Order, postgres_url: str
 ) -> None:
     trade_id, epochs = await park(order)
+    await fail(order, epochs)  # told late, of a trade that is parked
     await release(order, trade_id)
     await order.claim(epochs, "alice")
     for _ in range(3):

@@ -123,11 +123,13 @@ def no_fence_of_requests() -> Iterator[None]:
     """Cancels and replaces are claimed under whatever epoch."""
     claim = Requests.claim
 
-    async def trusting(self: Requests, _: Sequence[str], epochs: Mapping[int, int]) -> Any:
+    async def trusting(
+        self: Requests, _: Sequence[str], epochs: Mapping[int, int], *, most: int
+    ) -> Any:
         cursor = await self._connection.execute("SELECT DISTINCT customer_id FROM open_request")
         waiting = [customer_id for (customer_id,) in await cursor.fetchall()]
         led = [each for each in waiting if partition_of(each) in epochs]
-        return await claim(self, led, epochs)
+        return await claim(self, led, epochs, most=most)
 
     with mock.patch.object(Requests, "claim", trusting):
         yield

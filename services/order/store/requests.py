@@ -55,23 +55,42 @@ class Requests:
         )
 
     async def claim(
-        self, customer_ids: Sequence[str], epochs: Mapping[int, int]
+        self, customer_ids: Sequence[str], epochs: Mapping[int, int], *, most: int
     ) -> Later[list[Requested]]:
-        """Take up all requests of these customers, whose partitions have the epochs given."""
+        """Take up requests of these customers, whose partitions have the epochs given.
+
+        Of each customer at most `most`: first what was not taken up under the epoch, then cancels,
+        oldest first. The sweep finds the others: one customer's many hold up nobody else.
+        """
         partitions = [partition_of(customer_id) for customer_id in customer_ids]
         cursor = await self._connection.execute(
             """
             UPDATE open_request AS o
-            SET claimed_epoch = i.epoch
-            FROM unnest(%(customer_ids)s::text[], %(epochs)s::bigint[]) AS i (customer_id, epoch)
-            WHERE o.customer_id = i.customer_id
-                AND o.customer_id = ANY (%(customer_ids)s::text[])
+            SET claimed_epoch = (
+                SELECT epoch
+                FROM unnest(%(led)s::bigint[], %(led_epochs)s::bigint[]) AS l (partition, epoch)
+                WHERE l.partition = o.partition
+            )
+            WHERE ctid = ANY (ARRAY(
+                SELECT asked.ctid
+                FROM unnest(%(customer_ids)s::text[], %(epochs)s::bigint[])
+                    AS i (customer_id, epoch)
+                CROSS JOIN LATERAL (
+                    SELECT ctid FROM open_request
+                    WHERE customer_id = i.customer_id
+                    ORDER BY claimed_epoch = i.epoch, is_replace, asked_at
+                    LIMIT %(most)s
+                ) AS asked
+            ))
             RETURNING o.is_replace, o.asked_at, o.trade_id::text, o.partition,
                 o.claimed_epoch, 1
             """,
             {
                 "customer_ids": Texts(customer_ids),
                 "epochs": Bigints([epochs[partition] for partition in partitions]),
+                "led": Bigints(list(epochs)),
+                "led_epochs": Bigints(list(epochs.values())),
+                "most": most,
             },
             binary=True,
         )
