@@ -1,5 +1,6 @@
 """A gateway out of memory, as small as the command line needs."""
 
+import asyncio
 from typing import Any
 
 from libs.refusals import NotFound
@@ -16,6 +17,8 @@ class SmallGateway(ExchangeGatewayServiceServicer):
 
     def __init__(self) -> None:
         self.asked: list[Any] = []
+        self.goes_on = asyncio.Event()
+        self.goes_on.set()
         self.parked = pb.ParkedReport(
             report_seq=7,
             state=pb.ParkedReport.STATE_PARKED,
@@ -32,6 +35,7 @@ class SmallGateway(ExchangeGatewayServiceServicer):
         )
 
     async def GetSession(self, request: gateway.GetSessionRequest, context: Any) -> Any:
+        await self.goes_on.wait()
         return gateway.GetSessionResponse(is_connected=True, session_id="house", parked_reports=3)
 
     async def ListUnansweredOrders(self, request: Any, context: Any) -> Any:

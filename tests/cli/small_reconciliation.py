@@ -31,6 +31,7 @@ class SmallReconciliation(ReconciliationServiceServicer):
 
     def __init__(self) -> None:
         self.pages = 1
+        self.parked_reports = 3
         self.the_break = break_pb2.Break(
             break_id=BREAK_ID,
             venue="XSIM",
@@ -66,7 +67,7 @@ class SmallReconciliation(ReconciliationServiceServicer):
             open_breaks=[
                 pb.OpenBreaks(break_class=break_pb2.BREAK_CLASS_ALTERED_AT_ORDER, count=1)
             ],
-            parked_reports=3,
+            parked_reports=self.parked_reports,
         )
 
     async def ListDays(self, request: pb.ListDaysRequest, context: Any) -> Any:

@@ -51,11 +51,15 @@ async def test_a_break_there_is_not_is_refused_with_its_reason(run: Run) -> None
     assert "BREAK_NOT_FOUND" in result.stderr
 
 
-async def test_reconciliation_tells_how_far_each_source_is_read(run: Run) -> None:
+async def test_reconciliation_tells_how_far_each_source_is_read(
+    house: SmallHouse, run: Run
+) -> None:
     shown = (await run("reconciliation")).stdout
     assert "away: UNAVAILABLE" in shown
     assert "open breaks: 1 ALTERED_AT_ORDER; pending: 2" in shown
     assert "3 reports parked" in shown
+    house.reconciliation.parked_reports = -1
+    assert "at the gateway: it does not answer" in (await run("reconciliation")).stdout
 
 
 async def test_sealed_days_are_a_table(run: Run) -> None:

@@ -109,6 +109,17 @@ async def test_status_without_the_operators_listener_still_tells_the_rest(
     assert found["services"][0]["health"] == "SERVING"
 
 
+async def test_status_says_what_stands_still_and_gives_no_advice_to_ask_for_itself(
+    house: SmallHouse, run: Run
+) -> None:
+    house.gateway.goes_on.clear()
+    shown = await run("status")
+    assert shown.exit_code == 4
+    assert f"listener at {house.operators.address}, or what is behind it, gives no" in shown.stdout
+    assert "`make up`" not in shown.stdout
+    assert "`stockbroker status`" not in shown.stdout
+
+
 async def test_a_halt_is_placed_listed_and_ended(run: Run) -> None:
     halted = await run("halt", "--symbol", "AAPL", "--reason", "news")
     assert halted.stdout.startswith("halted: symbol AAPL | news | operator")

@@ -148,6 +148,8 @@ async def test_a_venue_that_forgot_everything_is_an_alarm_and_nothing_is_guessed
     assert "next report 1, and 2 is stored" in session.trouble
     assert (session.exchange_next_command_seq, session.exchange_next_report_seq) == (1, 1)
     assert reason_of(refused.value) == "INVALID_SEQUENCE"
+    words = refused.value.details() or ""
+    assert "by the exchange the next command is 1, the next report 1" in words
     assert scene.venue.sends == {filled.trade_id: 1}
     assert scene.rows("SELECT FROM operator_action") == []
 

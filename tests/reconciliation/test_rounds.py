@@ -3,6 +3,7 @@
 from datetime import date
 
 import pytest
+from prometheus_client import REGISTRY
 
 from services.reconciliation.domain.sighting import Source
 from services.reconciliation.store.breaks import BreakState
@@ -110,6 +111,18 @@ async def test_a_difference_older_than_the_grace_is_a_break_until_it_is_gone(des
     assert closed.closed_at is not None
 
 
+def lag_of(source: Source) -> float | None:
+    """As a monitor sees it."""
+    return REGISTRY.get_sample_value("reconciliation_lag_seconds", {"source": source.name})
+
+
+async def test_the_lag_grows_although_no_round_is_done(desk: Desk) -> None:
+    await desk.rounds_for(1)
+    assert [lag_of(source) for source in Source] == [0] * 4
+    desk.clock.pass_seconds(600)
+    assert [lag_of(source) for source in Source] == [600] * 4
+
+
 async def test_a_source_that_is_away_makes_no_breaks_and_its_lag_is_told(desk: Desk) -> None:
     desk.sources[Source.LEDGER].is_away = True
     for number in range(5):
@@ -123,6 +136,8 @@ async def test_a_source_that_is_away_makes_no_breaks_and_its_lag_is_told(desk: D
     assert ledger.read_at is not None
     assert (desk.clock.now() - ledger.read_at).total_seconds() == 60
     assert "UNAVAILABLE" in ledger.detail
+
+    assert lag_of(Source.LEDGER) == 60
 
     # Back, it has the grace to catch up.
     desk.sources[Source.LEDGER].is_away = False

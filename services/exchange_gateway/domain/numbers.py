@@ -10,6 +10,17 @@ class Numbers:
     next_command_seq: int
     next_report_seq: int
 
+    @property
+    def words(self) -> str:
+        """For an operator.
+
+        >>> Numbers(10, 20).words
+        'the next command is 10, the next report 20'
+        """
+        return (
+            f"the next command is {self.next_command_seq}, the next report {self.next_report_seq}"
+        )
+
 
 def out_of_step(ours: Numbers, theirs: Numbers) -> str:
     """What cannot be explained by messages under way, in words; empty: nothing.

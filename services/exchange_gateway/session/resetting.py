@@ -27,7 +27,7 @@ class Resetting:
         """Let the session go on from there. Raises Refused, Unavailable."""
         board = self._floor.board
         if board.theirs != theirs:
-            stands = f"the exchange gives {board.theirs}" if board.theirs else "it is in step"
+            stands = f"by the exchange {board.theirs.words}" if board.theirs else "it is in step"
             raise Refused(
                 Reason.REASON_INVALID_SEQUENCE, f"the session does not stand there: {stands}"
             )
