@@ -87,6 +87,14 @@ async def test_bookings_are_told_in_pages_of_transfers(desk: Desk) -> None:
     assert after == 9
 
 
+async def test_a_page_that_ends_amid_a_batch_tells_when_that_was_recorded(desk: Desk) -> None:
+    await desk.transfer(_cash("break XSIM/E-1", 7), _cash("break XSIM/E-2", 5))
+    assert await desk.rows("SELECT first_seq, last_seq FROM batch") == [(1, 2)]
+    one, other = (await page(desk)).executions
+    assert list((await page(desk, limit=1)).executions) == [one]
+    assert list((await page(desk, 1, limit=1)).executions) == [other]
+
+
 async def test_a_reversal_and_a_compensating_transfer_are_told_of_their_execution(
     desk: Desk,
 ) -> None:

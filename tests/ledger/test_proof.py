@@ -180,6 +180,20 @@ async def test_a_statement_of_a_period_goes_on_where_the_one_before_ended(
     assert (none.opening_version, none.entries) == (second.closing_version, 0)
 
 
+async def test_a_statement_ends_where_checkpoints_do(
+    settings: Settings, postgres_url: str, keys: Keys, tmp_path: Path
+) -> None:
+    everything = statement_pb2.GetStatementRequest(asset="USD")
+    async with house(settings) as rpc, Desk(rpc.address, postgres_url, keys) as desk:
+        await desk.deposit(1)
+        await sealed(desk)
+    unsigned = replace(settings, checkpoint_file=str(tmp_path / "not there" / "checkpoint"))
+    async with house(unsigned) as rpc, Desk(rpc.address, postgres_url, keys) as desk:
+        await desk.deposit(2)
+        report = await checked_statement(desk, tmp_path, everything)
+    assert (report.entries, report.closing_balance) == (1, 1)
+
+
 async def test_a_long_statement_over_many_checkpoints_is_whole(desk: Desk, tmp_path: Path) -> None:
     for _ in range(3):
         await desk.transfer(
