@@ -1,11 +1,12 @@
 """One line of JSON per event on standard output."""
 
 import logging
-import sys
 from contextlib import suppress
 
 import orjson
 import structlog
+
+_log = structlog.get_logger()
 
 
 class _Lines(structlog.BytesLogger):
@@ -16,6 +17,18 @@ class _Lines(structlog.BytesLogger):
             super().msg(message)
 
     debug = info = warning = error = critical = msg
+
+
+class _OfLibraries(logging.Handler):
+    """What libraries say becomes a line like any other: asyncio's of a task that failed, too."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            text = record.getMessage()
+            fields = {"library": record.name, "text": text, "exc_info": record.exc_info}
+            _log.log(record.levelno, "library_says", **fields)
+        except Exception:
+            self.handleError(record)
 
 
 def configure(service: str, *, level: str = "info") -> None:
@@ -33,4 +46,4 @@ def configure(service: str, *, level: str = "info") -> None:
         logger_factory=lambda *_: _Lines(),
     )
     structlog.contextvars.bind_contextvars(service=service)
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    logging.basicConfig(level=logging.WARNING, handlers=[_OfLibraries()])

@@ -22,6 +22,40 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
 _log.error("after")
 """
 
+# Two libraries have something to say, one of a task that nobody looked after.
+_OF_LIBRARIES = """
+import asyncio
+import logging
+from libs import log
+
+async def work():
+    raise ValueError("in\\ntwo lines")
+
+async def main():
+    asyncio.create_task(work())
+    await asyncio.sleep(0)
+
+log.configure("order")
+logging.getLogger("psycopg.pool").warning("error connecting in %r: %s", "pool-1", "refused")
+asyncio.run(main())
+"""
+
+
+def test_what_libraries_say_is_told_in_lines_like_any_other() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", _OF_LIBRARIES],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    pool, task = map(json.loads, ended.stdout.splitlines())
+    assert (pool["library"], pool["level"]) == ("psycopg.pool", "warning")
+    assert pool["text"] == "error connecting in 'pool-1': refused"
+    assert (task["library"], task["level"], task["service"]) == ("asyncio", "error", "order")
+    assert "ValueError: in\ntwo lines" in task["exception"]
+    assert ended.stderr == ""
+
 
 def test_a_full_disk_costs_lines_of_the_log_and_nothing_else(tmp_path: Path) -> None:
     lines = tmp_path / "log"
