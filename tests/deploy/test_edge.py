@@ -5,6 +5,7 @@ import subprocess
 import sys
 import sysconfig
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -75,9 +76,18 @@ def test_its_health_is_asked_for_where_no_tls_is_spoken() -> None:
 
 @needs_kubectl
 @pytest.mark.parametrize("overlay", OVERLAYS)
-def test_it_has_memory_for_the_connections_that_it_takes(overlay: str) -> None:
-    edge = named(rendered(overlay), "Deployment", "edge")
-    limit = container(edge)["resources"]["limits"]["memory"]
-    assert limit.endswith("Gi")
+def test_there_is_memory_for_the_connections_that_it_takes_and_a_stream_of_each(
+    overlay: str,
+) -> None:
+    manifests = rendered(overlay)
+    edge, order = (named(manifests, "Deployment", name) for name in ("edge", "order"))
     connections = int(environment(edge)["STOCKBROKER_CONNECTIONS"])
-    assert int(limit.removesuffix("Gi")) * 2**30 / connections > 50_000
+    assert _memory(edge) / connections > 50_000
+    # Twice what a stream takes: whoever is left has those of the one that is lost besides.
+    assert _memory(order) / connections > 64_000
+
+
+def _memory(deployment: dict[str, Any]) -> int:
+    limit = str(container(deployment)["resources"]["limits"]["memory"])
+    assert limit.endswith("Gi")
+    return int(limit.removesuffix("Gi")) * 2**30
