@@ -26,6 +26,7 @@ from stockbroker.common.v1.reason_pb2 import Reason
 
 ISSUER = "https://auth.stockbroker.local"
 ALGORITHM = "EdDSA"
+CLAIM = "sub"  # names the caller, where nothing else is said
 SUBJECT = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _MAX_CACHED = 50_000
 _AHEAD_SECONDS = 10  # that the clock of whoever made a token may be; Envoy allows as much
@@ -65,7 +66,8 @@ def set_caller(principal: Principal) -> None:
 class Issuer:
     """Who signs the tokens of some kinds of callers: their `iss`, and the keys of a JWKS file.
 
-    Raises OSError and InvalidSettings where there is no such file.
+    `claim` is what names the caller. Raises OSError and InvalidSettings where there is no such
+    file, or no key in it that a token can name.
     """
 
     def __init__(
@@ -75,22 +77,26 @@ class Issuer:
         *,
         roles: Collection[Role],
         algorithms: Sequence[str] = (ALGORITHM,),
+        claim: str = CLAIM,
     ) -> None:
         text = Path(jwks_file).read_text()
         try:
             keys = jwt.PyJWKSet.from_dict(json.loads(text))
         except (ValueError, AttributeError, jwt.PyJWTError) as error:
             raise InvalidSettings(f"{jwks_file} is no set of public keys: {error}") from error
-        self._keys = {key.key_id: key for key in keys.keys}
+        self._keys = {key.key_id: key for key in keys.keys if key.key_id}
+        if not self._keys:
+            raise InvalidSettings(f"{jwks_file} has no key with a `kid`, by which tokens name it")
         self._name = name
         self._roles = frozenset(roles)
         self._algorithms = algorithms
+        self._claim = claim
 
-    def read(self, token: str) -> tuple[Role, dict[str, Any]]:
-        """The kind of caller, and what else it says; its times are looked at by nobody yet.
+    def read(self, token: str) -> tuple[str, Role, dict[str, Any]]:
+        """The caller, of what kind, and all it says; its times are looked at by nobody yet.
 
         Of what it names as its audiences one is a kind of caller. Raises PyJWTError, LookupError,
-        ValueError or TypeError.
+        ValueError or TypeError, and Unauthenticated where it is good but names nobody.
         """
         claims: dict[str, Any] = jwt.decode(
             token,
@@ -99,7 +105,7 @@ class Issuer:
             audience=[role.value for role in self._roles],
             issuer=self._name,
             options={
-                "require": ["exp", "sub", "aud", "iss"],
+                "require": ["exp", "aud", "iss"],
                 "verify_exp": False,
                 "verify_nbf": False,
                 "verify_iat": False,
@@ -107,7 +113,11 @@ class Issuer:
         )
         audiences = [claims["aud"]] if isinstance(claims["aud"], str) else claims["aud"]
         (role,) = (role for role in Role if role.value in audiences)
-        return role, claims
+        subject = claims.get(self._claim)
+        if not isinstance(subject, str) or not SUBJECT.fullmatch(subject):
+            text = "is not 1 to 64 characters of A-Z, a-z, 0-9, underscore and hyphen"
+            raise _unauthenticated(f"the token's {self._claim} {text}")
+        return subject, role, claims
 
 
 class Verifier:
@@ -146,29 +156,28 @@ class Verifier:
         return principal.expires_at - self._clock.now().timestamp()
 
     def _decode(self, token: str) -> Principal:
-        role, claims = self._read(token)
+        subject, role, claims = self._read(token)
         try:
             expires_at, begins_at = _seconds(claims["exp"]), _seconds(claims.get("nbf", 0))
         except (ValueError, TypeError, OverflowError):
-            raise _unverified() from None
+            raise _unauthenticated("the token's times cannot be read") from None
         # By our clock, not the library's, so that time can be simulated.
         now = self._clock.now().timestamp()
         if expires_at <= now:
             raise expired()
         if begins_at > now + _AHEAD_SECONDS:
             raise _unauthenticated("the token is not good yet")
-        if not SUBJECT.fullmatch(claims["sub"]):
-            raise _unauthenticated("the token's subject is not a customer id")
-        return Principal(claims["sub"], role, expires_at)
+        return Principal(subject, role, expires_at)
 
-    def _read(self, token: str) -> tuple[Role, dict[str, Any]]:
+    def _read(self, token: str) -> tuple[str, Role, dict[str, Any]]:
         """By whoever signed it. Raises Unauthenticated."""
         for issuer in self._issuers:
             try:
                 return issuer.read(token)
             except (jwt.PyJWTError, LookupError, ValueError, TypeError):
                 continue
-        raise _unverified()
+        text = "the token does not verify by a key (kid), an issuer and an audience known here"
+        raise _unauthenticated(text)
 
 
 class Signer:
@@ -222,10 +231,6 @@ def _seconds(moment: Any) -> float:
     if not isfinite(seconds):
         raise ValueError("neither a number nor a moment")
     return seconds
-
-
-def _unverified() -> Unauthenticated:
-    return _unauthenticated("the token does not verify")
 
 
 def expired() -> Unauthenticated:

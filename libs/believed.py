@@ -4,7 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from libs.auth import ISSUER, Issuer, Role, Verifier
+from libs.auth import CLAIM, ISSUER, Issuer, Role, Verifier
 from libs.clock import Clock
 
 PEOPLE = (Role.CUSTOMER, Role.BACK_END, Role.OPERATOR)
@@ -24,10 +24,19 @@ class Believed(Struct, frozen=True, kw_only=True):
         ),
     ] = ""
     identity_jwks_file: Annotated[str, Meta(description="Public keys of that provider.")] = ""
+    identity_claim: Annotated[
+        str,
+        Meta(
+            pattern="^[A-Za-z0-9_.:/-]+$",
+            description="What names the caller in that provider's tokens: a claim of theirs.",
+        ),
+    ] = CLAIM
 
     def __post_init__(self) -> None:
         if bool(self.identity_issuer) != bool(self.identity_jwks_file):
             raise ValueError("a provider needs both IDENTITY_ISSUER and IDENTITY_JWKS_FILE")
+        if self.identity_claim != CLAIM and not self.identity_issuer:
+            raise ValueError("IDENTITY_CLAIM is of a provider: IDENTITY_ISSUER is missing")
 
     def verifier(self, clock: Clock | None = None) -> Verifier:
         """Raises OSError and InvalidSettings where a file holds no keys."""
@@ -38,6 +47,7 @@ class Believed(Struct, frozen=True, kw_only=True):
                 self.identity_jwks_file,
                 roles=PEOPLE,
                 algorithms=_ALGORITHMS,
+                claim=self.identity_claim,
             )
         return Verifier(self.jwks_file, clock, identity=provider)
 

@@ -12,8 +12,8 @@ from services.edge.doors import (
     operators_methods,
 )
 from services.edge.filters import (
-    CUSTOMER_HEADER,
     HEALTH_PREFIX,
+    JWT,
     customers_filters,
     no_pressure,
     operators_filters,
@@ -132,7 +132,7 @@ def _door(
         "request_headers_timeout": "5s",
         "http2_protocol_options": {"max_concurrent_streams": _MAX_STREAMS_PER_CONNECTION},
         "early_header_mutation_extensions": [_first_of_all()],
-        "access_log": [_access_log()],
+        "access_log": [_access_log(settings.identity_claim)],
         "local_reply_config": local_replies(),
         "route_config": {"name": "house", "virtual_hosts": [host]},
         "http_filters": filters,
@@ -140,7 +140,7 @@ def _door(
 
 
 def _first_of_all() -> dict[str, Any]:
-    """A customer's name comes from the token alone, whatever the caller wrote."""
+    """What the caller wrote and is not to be heard, and what is to be known of it later."""
     kind = "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation"
     asked_as = {
         "header": {"key": ASKED_AS_HEADER, "value": "%REQ(CONTENT-TYPE)%"},
@@ -148,7 +148,6 @@ def _first_of_all() -> dict[str, Any]:
     }
     unheard = {"key_matcher": {"safe_regex": {"regex": _UNHEARD}}}
     mutations = [
-        {"remove": CUSTOMER_HEADER},
         {"remove_on_match": unheard},
         {"append": asked_as},
     ]
@@ -283,7 +282,7 @@ def _cluster(name: str, addresses: str) -> dict[str, Any]:
     }
 
 
-def _access_log() -> dict[str, Any]:
+def _access_log(claim: str) -> dict[str, Any]:
     """A line for each call turned away or broken off; the services tell about the others."""
     kind = "envoy.extensions.access_loggers.stream.v3.StdoutAccessLog"
     line = {
@@ -294,7 +293,7 @@ def _access_log() -> dict[str, Any]:
         "http": "%RESPONSE_CODE%",
         "grpc": "%GRPC_STATUS(SNAKE_STRING)%",
         "why": "%RESPONSE_CODE_DETAILS%",
-        "caller": "%DYNAMIC_METADATA(envoy.filters.http.jwt_authn:payload:sub)%",
+        "caller": f"%CEL(metadata.filter_metadata['{JWT}'].payload['{claim}'])%",
         "trace_id": "%REQ(X-REQUEST-ID)%",
         "ms": "%DURATION%",
     }

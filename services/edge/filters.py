@@ -7,14 +7,13 @@ from services.edge.doors import BACK_ENDS_METHODS, Method
 from services.edge.settings import Settings
 
 _HTTP = "envoy.extensions.filters.http"
-_JWT = "envoy.filters.http.jwt_authn"
+JWT = "envoy.filters.http.jwt_authn"
 _CLOCK_SKEW_SECONDS = 10
 _LONGEST_TOKEN_SECONDS = 86_400
 _CUSTOMERS_COUNTED = 50_000
 _TOKENS_KNOWN = 10_000  # of each kind of caller
 _MOST_PLACING = 10_000
 HEALTH_PREFIX = "/grpc.health.v1.Health/"
-CUSTOMER_HEADER = "x-customer-id"
 
 
 def typed(kind: str, **fields: Any) -> dict[str, Any]:
@@ -28,7 +27,7 @@ def customers_filters(settings: Settings, methods: list[Method]) -> list[dict[st
         *_before_the_token(),
         _limit("everybody", settings.calls_per_second),
         _token(settings, Role.CUSTOMER, Role.BACK_END, open_prefixes=()),
-        _limit_per_customer(settings.customer_calls_per_second),
+        _limit_per_customer(settings),
         _only(
             {
                 "customers": _policy(Role.CUSTOMER, [method.path for method in methods]),
@@ -129,7 +128,6 @@ def _token(settings: Settings, *roles: Role, open_prefixes: tuple[str, ...]) -> 
         "payload_in_metadata": "payload",
         # By their exact words; each is looked at for its end. Others' signatures are checked.
         "jwt_cache_config": {"jwt_cache_size": _TOKENS_KNOWN},
-        "claim_to_headers": [{"header_name": CUSTOMER_HEADER, "claim_name": "sub"}],
         "local_jwks": {"filename": jwks_file},
     }
     rules: list[dict[str, Any]] = [{"match": {"prefix": prefix}} for prefix in open_prefixes]
@@ -142,7 +140,7 @@ def _policy(role: Role, paths: list[str] | None) -> dict[str, Any]:
     exact = {"string_match": {"exact": role.value}}
     one_of = {"list_match": {"one_of": exact}}
     audience = {
-        "filter": _JWT,
+        "filter": JWT,
         "path": [{"key": "payload"}, {"key": "aud"}],
         "value": {"or_match": {"value_matchers": [exact, one_of]}},
     }
@@ -175,15 +173,24 @@ def _limit(name: str, per_second: int) -> dict[str, Any]:
     }
 
 
-def _limit_per_customer(per_second: int) -> dict[str, Any]:
+def _limit_per_customer(settings: Settings) -> dict[str, Any]:
     """A bucket for each of the customers seen last; a new one begins full."""
+    per_second = settings.customer_calls_per_second
     limit = _limit("per_customer", per_second)
-    by_customer = {"header_name": CUSTOMER_HEADER, "descriptor_key": "customer"}
+    by_customer = {
+        "descriptor_key": "customer",
+        "metadata_key": {
+            "key": JWT,
+            "path": [{"key": "payload"}, {"key": settings.identity_claim}],
+        },
+        "source": "DYNAMIC",
+        "skip_if_absent": True,
+    }
     limit["typed_config"] |= {
         # What bears no customer meets no bucket here: a million is as good as none.
         "token_bucket": _bucket(1_000_000),
         "max_dynamic_descriptors": _CUSTOMERS_COUNTED,
-        "rate_limits": [{"actions": [{"request_headers": by_customer}]}],
+        "rate_limits": [{"actions": [{"metadata": by_customer}]}],
         "descriptors": [{"entries": [{"key": "customer"}], "token_bucket": _bucket(per_second)}],
         "enable_x_ratelimit_headers": "DRAFT_VERSION_03",
     }

@@ -42,6 +42,14 @@ def test_with_compose_it_is_named_in_env(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", services.NAMES)
+def test_with_compose_a_claim_is_named_beside_it(name: str) -> None:
+    (claim,) = re.findall(r"`STOCKBROKER_IDENTITY_CLAIM=(\S+)`", _TEXT)
+    for told, named_by in ({"STOCKBROKER_IDENTITY_CLAIM": claim}, claim), ({}, "sub"):
+        service = compose(_IN_ENV | told)["services"][services.dashed(name)]
+        assert _believed(name, service["environment"]).identity_claim == named_by
+
+
+@pytest.mark.parametrize("name", services.NAMES)
 @pytest.mark.parametrize("half", _IN_ENV)
 def test_half_a_provider_in_env_starts_nothing(name: str, half: str) -> None:
     service = compose({half: _IN_ENV[half]})["services"][services.dashed(name)]
@@ -82,6 +90,7 @@ def test_on_kubernetes_it_is_named_by_an_overlay(manifests: list[dict[str, Any]]
         told = environment(deployment)
         assert told["STOCKBROKER_IDENTITY_ISSUER"] == f"configMap:{told_by}/issuer"
         assert _believed(name, told).identity_jwks_file == "/identity/jwks.json"
+        assert told["STOCKBROKER_IDENTITY_CLAIM"] == f"configMap:{told_by}/claim"
         mounts = {each["name"]: each for each in container(deployment)["volumeMounts"]}
         assert mounts["identity"]["mountPath"] == "/identity"
         volumes = deployment["spec"]["template"]["spec"]["volumes"]

@@ -64,12 +64,20 @@ async def test_a_token_that_was_let_in_is_turned_away_at_the_door_once_it_is_ove
     }
 
 
-async def test_a_name_written_by_the_caller_is_not_believed(
-    public: grpc.aio.Channel, keys: Keys
+async def test_a_name_that_no_customer_can_have_is_refused_as_such(
+    envoy: Envoy, public: grpc.aio.Channel, keys: Keys
 ) -> None:
-    metadata = (*bearer(keys.customer("alice")), ("x-customer-id", "bob"))
-    answer = await _stub(public).PlaceTrade(pb.PlaceTradeRequest(), metadata=metadata, timeout=30)
-    assert answer.trade.client_order_id == "alice"
+    for name in ("a\nb", "a\rb", "a\0b", "\x7f", "a b", "auth0|abc", "a@b.c", "é", "", "x" * 65):
+        token = keys.customer(name)
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await _stub(public).PlaceTrade(
+                pb.PlaceTradeRequest(), metadata=bearer(token), timeout=30
+            )
+        assert refused.value.code() == grpc.StatusCode.UNAUTHENTICATED, name
+        assert reason_of(refused.value) == "UNAUTHENTICATED", name
+        assert "sub is not 1 to 64 characters" in str(refused.value.details()), name
+        answer = await grpc_web.call(envoy.public, PLACE, b"", token)
+        assert (answer.grpc_status, answer.reason) == (16, "UNAUTHENTICATED"), name
 
 
 async def test_a_call_may_bring_as_many_headers_as_the_door_takes(

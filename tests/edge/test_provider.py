@@ -1,6 +1,8 @@
 """With an identity provider, its tokens open both doors, and those of the house neither."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +13,11 @@ from libs.believed import Believed
 from libs.rpc import RpcServer
 from stockbroker.order.v1 import order_service_pb2 as pb
 from stockbroker.order.v1 import order_service_pb2_grpc as pb_grpc
-from tests.edge.conftest import ANYBODY, ORDER, Echo
+from tests.edge.conftest import ANYBODY, CUSTOMER_CALLS, ORDER, Echo
 from tests.edge.envoy import Envoy
 from tests.support.keys import Keys, bearer
 from tests.support.provider import ALGORITHMS, Provider
+from tests.support.wait import until
 
 
 @pytest.fixture
@@ -22,11 +25,15 @@ def provider(tmp_path: Path) -> Provider:
     return Provider(tmp_path)
 
 
-@pytest.fixture
-async def envoy(keys: Keys, provider: Provider, tmp_path: Path) -> AsyncIterator[Envoy]:
+@asynccontextmanager
+async def _house(
+    folder: Path, keys: Keys, provider: Provider, claim: str = "sub"
+) -> AsyncIterator[Envoy]:
+    """A service, and the doors before it."""
     identity = {
         "identity_issuer": provider.issuer,
         "identity_jwks_file": provider.jwks_file,
+        "identity_claim": claim,
     }
     server = RpcServer(
         listen="127.0.0.1:0",
@@ -37,11 +44,20 @@ async def envoy(keys: Keys, provider: Provider, tmp_path: Path) -> AsyncIterator
     server.serves("stockbroker.order.v1.OrderService")
     await server.start()
     await server.set_ready(True)
-    envoy = Envoy(tmp_path, keys=keys, upstream=server.address, **identity)
+    calls = {"customer_calls_per_second": str(CUSTOMER_CALLS)}
+    envoy = Envoy(folder, keys=keys, upstream=server.address, **identity, **calls)
     await envoy.start()
-    yield envoy
-    envoy.stop()
-    await server.stop(0)
+    try:
+        yield envoy
+    finally:
+        envoy.stop()
+        await server.stop(0)
+
+
+@pytest.fixture
+async def envoy(keys: Keys, provider: Provider, tmp_path: Path) -> AsyncIterator[Envoy]:
+    async with _house(tmp_path, keys, provider) as envoy:
+        yield envoy
 
 
 async def _placed_by(address: str, token: str) -> Any:
@@ -69,3 +85,39 @@ async def test_a_providers_tokens_open_the_doors_they_are_made_for(
     assert await _placed_by(envoy.operators, several) in (refused, denied)
     assert await _placed_by(envoy.public, keys.customer("alice")) == refused
     assert await _placed_by(envoy.operators, keys.operator()) == refused
+
+
+async def test_an_operator_chooses_which_claim_names_the_caller(
+    keys: Keys, provider: Provider, tmp_path: Path
+) -> None:
+    claim = "https://broker.example/customer"
+    refused = grpc.StatusCode.UNAUTHENTICATED
+
+    def token(customer: Any, **claims: Any) -> str:
+        return provider.token("auth0|5f7c8ec7c33c6c004bbafe82", **{claim: customer}, **claims)
+
+    async with _house(tmp_path, keys, provider, claim) as envoy:
+        assert await _placed_by(envoy.public, token("alice")) == "alice"
+        assert await _placed_by(envoy.operators, token("olivia", aud="stockbroker-ops")) == "olivia"
+        for nobody in ("a\nb", "", 7, None, ["alice"]):
+            assert await _placed_by(envoy.public, token(nobody)) == refused
+        assert await _placed_by(envoy.public, provider.token("alice")) == refused
+
+        calls = (_placed_by(envoy.public, token("bob")) for _ in range(3 * CUSTOMER_CALLS))
+        assert grpc.StatusCode.RESOURCE_EXHAUSTED in await asyncio.gather(*calls)
+        assert await _placed_by(envoy.public, token("alice")) == "alice"
+
+        denied = token("carol", aud="stockbroker-back-end")
+        assert await _placed_by(envoy.public, denied) == grpc.StatusCode.PERMISSION_DENIED
+        await until(lambda: '"caller":"carol"' in envoy.log())
+
+
+async def test_while_a_provider_changes_its_keys_those_of_before_serve_too(
+    keys: Keys, provider: Provider, tmp_path: Path
+) -> None:
+    after = Provider(tmp_path, kid="-2")
+    after.publish([*provider.public, *after.public])
+    async with _house(tmp_path, keys, after) as envoy:
+        for alg in ALGORITHMS:
+            assert await _placed_by(envoy.public, provider.token("alice", alg=alg)) == "alice"
+            assert await _placed_by(envoy.public, after.token("bob", alg=alg)) == "bob"

@@ -5,7 +5,7 @@ from pathlib import Path
 import jwt
 import pytest
 
-from libs.auth import ISSUER, Principal, Role, Verifier
+from libs.auth import ISSUER, Issuer, Principal, Role, Verifier
 from libs.believed import PEOPLE, Believed
 from libs.refusals import Unauthenticated
 from libs.settings import InvalidSettings, load
@@ -79,6 +79,38 @@ def test_without_a_provider_the_house_names_everybody(keys: Keys, provider: Prov
     verifier = load(Believed, {"STOCKBROKER_JWKS_FILE": keys.jwks_file}).verifier()
     assert verifier.verify(keys.customer("alice")) == Principal("alice", Role.CUSTOMER)
     _is_refused(verifier, provider.token())
+
+
+def test_once_a_key_has_left_the_file_its_tokens_are_refused(
+    keys: Keys, provider: Provider, tmp_path: Path
+) -> None:
+    after = Provider(tmp_path, kid="-2")
+    settings = Believed(
+        jwks_file=keys.jwks_file,
+        identity_issuer=provider.issuer,
+        identity_jwks_file=after.jwks_file,
+    )
+    after.publish([*provider.public, *after.public])
+    assert settings.verifier().verify(provider.token()).subject == "alice"
+    after.publish(after.public)
+    assert settings.verifier().verify(after.token()).subject == "alice"
+    _is_refused(settings.verifier(), provider.token())
+
+
+def test_keys_without_a_name_are_refused_at_the_start(provider: Provider) -> None:
+    provider.publish([{**key, "kid": ""} for key in provider.public])
+    with pytest.raises(InvalidSettings, match="has no key with a `kid`"):
+        Issuer(provider.issuer, provider.jwks_file, roles=PEOPLE)
+    nameless = [{name: key[name] for name in key if name != "kid"} for key in provider.public]
+    provider.publish(nameless)
+    with pytest.raises(InvalidSettings, match="has no key with a `kid`"):
+        Issuer(provider.issuer, provider.jwks_file, roles=PEOPLE)
+
+
+def test_a_claim_is_of_a_provider(keys: Keys) -> None:
+    told = {"STOCKBROKER_JWKS_FILE": keys.jwks_file, "STOCKBROKER_IDENTITY_CLAIM": "customer"}
+    with pytest.raises(InvalidSettings, match="IDENTITY_ISSUER is missing"):
+        load(Believed, told)
 
 
 @pytest.mark.parametrize("missing", ["IDENTITY_ISSUER", "IDENTITY_JWKS_FILE"])

@@ -13,11 +13,12 @@ ALGORITHMS = ("EdDSA", "ES256", "RS256")
 
 
 class Provider:
-    """Its public keys are in `folder`."""
+    """Its public keys are in `folder`; `kid` sets them apart from those of another time."""
 
     issuer = "https://id.example"
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, kid: str = "") -> None:
+        self._kid = kid
         self.keys: dict[str, Any] = {
             "EdDSA": ed25519.Ed25519PrivateKey.generate(),
             "ES256": ec.generate_private_key(ec.SECP256R1()),
@@ -28,8 +29,14 @@ class Provider:
             "ES256": ECAlgorithm.to_jwk(self.keys["ES256"].public_key(), as_dict=True),
             "RS256": RSAAlgorithm.to_jwk(self.keys["RS256"].public_key(), as_dict=True),
         }
-        keys = [{**key, "kid": name, "alg": name, "use": "sig"} for name, key in public.items()]
+        self.public = [
+            {**key, "kid": name + kid, "alg": name, "use": "sig"} for name, key in public.items()
+        ]
         self.jwks_file = str(folder / "provider.json")
+        self.publish(self.public)
+
+    def publish(self, keys: list[dict[str, Any]]) -> None:
+        """Write these public keys to its file."""
         Path(self.jwks_file).write_text(json.dumps({"keys": keys}))
 
     def token(self, subject: str = "alice", *, alg: str = "ES256", **claims: Any) -> str:
@@ -37,4 +44,4 @@ class Provider:
         now = datetime.now(UTC)
         usual = {"iss": self.issuer, "sub": subject, "aud": "stockbroker", "iat": now}
         said = {**usual, "exp": now + timedelta(minutes=5), **claims}
-        return jwt.encode(said, self.keys[alg], alg, headers={"kid": alg})
+        return jwt.encode(said, self.keys[alg], alg, headers={"kid": alg + self._kid})
