@@ -105,6 +105,7 @@ async def test_status_without_the_operators_listener_still_tells_the_rest(
     assert found["needs_operator"]["halts"] is None
     shown = (await run("status")).stdout
     assert shown.count("does not answer") == 1
+    assert "`make up` starts the house; what waits" in shown
     assert "what waits for an operator is not known" in shown
     assert found["services"][0]["health"] == "SERVING"
 

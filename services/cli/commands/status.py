@@ -212,7 +212,7 @@ def _ask(door: "Door", method: "Callable[..., Message]", request: "Message") -> 
 
 def _why(failure: Failure) -> str:
     """What hindered, without the advice to ask for what is asked for here."""
-    return failure.text.removesuffix("; `stockbroker status` shows what runs")
+    return failure.text.removesuffix("`stockbroker status` shows what runs").rstrip("; ,")
 
 
 def _is_well(found: dict[str, Any]) -> bool:
