@@ -22,6 +22,7 @@ from stockbroker.order.v1.order_pb2 import TradeEventKind as Kind
 from stockbroker.order.v1.order_pb2 import TradeStatus as Status
 from tests.order.client import Order, accepted, canceled, filled, in_doubt, refused, rejected, seqs
 from tests.order.conftest import MakeHouse
+from tests.order.replaced import a_limit
 from tests.order.test_placing import rows
 from tests.support.wait import until
 
@@ -65,6 +66,19 @@ async def test_what_does_not_end_a_trade_does_not_let_the_next_one_pass(order: O
         assert not (await order.apply(outcome)).open_customers
         (claimed,) = (await order.claim(epochs, "alice")).trades
         assert claimed.trade.trade_id == first
+
+
+async def test_an_order_that_was_filled_in_part_before_it_was_accepted_rests(order: Order) -> None:
+    first = await a_limit(order)
+    behind = await order.place("alice")
+    epochs = await order.lead([ALICE])
+    await order.claim(epochs, "alice")
+
+    answer = await order.apply(filled(first.trade_id, 40, 1_000_000))
+
+    assert [each.trade_id for each in answer.open_customers] == [behind.trade_id]
+    (claimed,) = (await order.claim(epochs, "alice")).trades
+    assert claimed.trade.trade_id == behind.trade_id
 
 
 async def test_a_trade_given_again_is_counted_and_makes_no_event(order: Order) -> None:

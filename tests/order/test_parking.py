@@ -9,6 +9,7 @@ from libs.partition import partition_of
 from stockbroker.common.v1.reason_pb2 import Reason
 from stockbroker.order.v1 import order_execution_service_pb2 as pb
 from stockbroker.order.v1.order_pb2 import TradeStatus as Status
+from stockbroker.order.v1.order_service_pb2 import CancelTradeRequest
 from tests.order.client import Order, accepted, canceled, filled, in_doubt, refused, rejected
 
 ALICE = partition_of("alice")
@@ -269,3 +270,17 @@ async def test_a_doubt_has_a_beginning_and_any_word_of_the_exchange_ends_it(
     trade = await order.get("bob", second)
     assert not trade.in_doubt
     assert not trade.HasField("in_doubt_since")
+
+
+async def test_a_doubt_is_as_old_as_its_beginning_whatever_is_asked_meanwhile(order: Order) -> None:
+    trade_id = (await order.place("alice")).trade_id
+    await order.claim_as_leader("alice")
+    await order.apply(in_doubt(trade_id))
+    since = (await order.get("alice", trade_id)).in_doubt_since
+
+    request = CancelTradeRequest(trade_id=trade_id)
+    asked = (await order.trades.CancelTrade(request, **order.as_customer("alice"))).trade
+
+    assert asked.status == Status.TRADE_STATUS_PENDING_CANCEL
+    assert asked.in_doubt_since == since
+    assert (await order.get("alice", trade_id)).in_doubt_since == since

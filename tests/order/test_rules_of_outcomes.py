@@ -179,6 +179,8 @@ def test_the_same_end_told_again_is_repeated_and_another_one_impossible() -> Non
     canceled = a_trade(S.CANCELED, reason=CANCELED.reason)
     assert judge(canceled, CANCELED).code is Code.REPEATED
     assert judge(canceled, EXPIRED).code is Code.IMPOSSIBLE
+    of_another_reason = replace(CANCELED, reason=Reason.REASON_EXCHANGE_REJECTED)
+    assert judge(canceled, of_another_reason).code is Code.IMPOSSIBLE
     expired = a_trade(S.EXPIRED, reason=EXPIRED.reason)
     assert judge(expired, EXPIRED).code is Code.REPEATED
     assert judge(expired, CANCELED).code is Code.IMPOSSIBLE
