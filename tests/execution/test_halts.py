@@ -9,6 +9,7 @@ import pytest
 
 from libs.partition import partition_of
 from libs.rpc.status import reason_of
+from services.execution import sweep
 from services.execution.domain.ring import ring_of
 from stockbroker.execution.v1 import execution_service_pb2 as pb
 from tests.execution.desk import SELL, Desk, WorkerDouble, eventually
@@ -90,6 +91,20 @@ async def test_a_halted_customer_stops_nobody_else(desk: Desk) -> None:
     trade_id = await desk.place("bob")
 
     await eventually(lambda: desk.order.status(trade_id) == "FILLED")
+
+
+async def test_halted_customers_hide_nobody_from_the_sweep(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweep, "_LIMIT", 2)
+    worker = await desk.start_leader()
+    for number in range(5):
+        await halt(desk, worker, pb.HaltScope(customer_id=f"customer-{number}"))
+        desk.order.place(f"customer-{number}")
+
+    trade_id = desk.order.place("latecomer")
+
+    await eventually(lambda: desk.gateway.sent == [trade_id])
 
 
 async def test_trades_in_a_halted_symbol_wait_and_are_never_rejected(desk: Desk) -> None:
