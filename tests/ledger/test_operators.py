@@ -133,6 +133,15 @@ async def test_a_frozen_customer_only_ends_what_they_began_until_it_is_lifted(
     await desk.assert_books_balance()
 
 
+async def test_who_is_frozen_takes_part_in_no_leg(desk: Desk, olivia: Operator) -> None:
+    await desk.deposit(5, customer="bob")
+    await olivia.freeze()
+    for last in (a_leg("customer/bob", "customer/alice", 1), a_leg("customer/alice", "shop", 1)):
+        (result,) = await desk.transfer(a_transfer(a_leg("customer/bob", "shop", 1), last))
+        assert result.reason == Reason.REASON_ACCOUNT_NOT_OPEN
+    assert await desk.cash_of("bob") == (5, 0)
+
+
 async def test_a_customer_may_be_frozen_before_they_own_anything(
     desk: Desk, olivia: Operator
 ) -> None:
