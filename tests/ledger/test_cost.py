@@ -4,11 +4,15 @@ from fractions import Fraction
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
+from services.ledger.domain.operations import leg
 from tests.ledger.memory import (
+    CLEARING,
     DONE,
     SHARES,
     Books,
+    group,
     opened,
     paid_in,
     paid_out,
@@ -22,6 +26,13 @@ def test_average_cost_is_rounded_down_and_the_last_share_takes_the_rest() -> Non
         assert books.reasons(paid_out(1, SHARES, called=str(number))) == [DONE]
         costs.append(books.accounts[SHARES].cost_micros)
     assert costs == [67, 34, 0]
+
+
+def test_no_more_cost_is_given_than_is_left() -> None:
+    books = opened(paid_in(10, SHARES, cost=100))
+    dear = replace(leg(4, "AAPL", source=SHARES.name, target=CLEARING), cost_given_micros=150)
+    assert books.reasons(group(dear)) == [DONE]
+    assert books.accounts[SHARES].cost_micros == 0
 
 
 @given(

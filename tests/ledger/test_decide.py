@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from libs.reasons import Reason
 from services.ledger.domain.attempt import MOST
 from services.ledger.domain.books import CASH, AccountKey, AccountState, Kind
-from services.ledger.domain.operations import Operation, leg
+from services.ledger.domain.operations import Operation, Post, leg
 from tests.ledger.memory import (
     ALICE,
     CLEARING,
@@ -292,3 +292,18 @@ def test_record_time_never_falls_even_if_the_clock_does() -> None:
     books.take(paid_in(3), at=NOON + timedelta(hours=1))
     times = [w.transfers[0].recorded_at for w in books.writes]
     assert times == [NOON, NOON, NOON + timedelta(hours=1)]
+
+
+def test_what_was_to_be_reversed_in_vain_is_reversed_once_all_the_same() -> None:
+    books = opened(paid_in(5, called="wrong"))
+
+    def reversal(amount: int, *, called: str) -> Post:
+        back = leg(amount, CASH, source=ALICE.name, target=CLEARING)
+        return Post(id=called, kind=Kind.REVERSAL, legs=(back,), reverses="wrong")
+
+    attempts = reversal(6, called="a"), reversal(4, called="b"), reversal(1, called="c")
+    assert books.reasons(*attempts) == [
+        Reason.REASON_INSUFFICIENT_FUNDS,
+        DONE,
+        Reason.REASON_ALREADY_REVERSED,
+    ]

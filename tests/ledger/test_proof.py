@@ -8,6 +8,7 @@ from unittest.mock import AsyncMock
 import psycopg
 import pytest
 from msgspec.structs import replace
+from structlog.testing import capture_logs
 
 from libs.postgres import Pool
 from libs.proof.breach import Broken
@@ -22,6 +23,7 @@ from tests.ledger.test_operators import Operator
 from tests.ledger.test_transfers import a_leg, a_transfer
 from tests.ledger.wire_cutter import WireCutter
 from tests.support.keys import Keys
+from tests.support.wait import until
 
 
 async def a_day(desk: Desk) -> None:
@@ -257,6 +259,23 @@ async def test_what_a_killed_process_left_unsealed_is_sealed_by_the_next(
         await sealed(desk)
         report = await verified(desk, tmp_path)
         assert report.sealed_transfers == report.transfers
+
+
+async def test_what_one_process_left_is_sealed_with_what_the_next_wrote(
+    settings: Settings, postgres_url: str, keys: Keys, tmp_path: Path
+) -> None:
+    place = tmp_path / "not there" / "checkpoint"
+    unsigned = replace(settings, checkpoint_file=str(place))
+    async with house(unsigned) as rpc, Desk(rpc.address, postgres_url, keys) as desk:
+        await desk.deposit(1)
+    async with house(unsigned) as rpc, Desk(rpc.address, postgres_url, keys) as desk:
+        await desk.deposit(2)
+        with capture_logs() as lines:
+            await until(lambda: [line for line in lines if line["event"] == "seal_failed"])
+        place.parent.mkdir()
+        await sealed(desk)
+        report = await verified(desk, tmp_path)
+    assert report.sealed_transfers == report.transfers == 2
 
 
 async def test_what_was_committed_without_an_answer_is_sealed_without_waiting_for_more(

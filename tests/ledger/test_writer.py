@@ -244,3 +244,12 @@ async def test_the_epoch_guards_the_write_itself(desk: Desk) -> None:
     assert (await refusal(desk.deposit(2)))[1] == Reason.Name(Reason.REASON_UNAVAILABLE)[7:]
     (after,) = await desk.rows("SELECT transfer_seq, batch_seq FROM journal_head")
     assert after == (before[0][1], before[0][3]) == (1, 1)
+
+
+async def test_who_was_seen_at_a_time_to_come_is_no_writer(books: Desk, postgres_url: str) -> None:
+    """The database's clock was set back."""
+    for hour in ("+1", "0"):
+        seen = f"UPDATE writer SET seen_at = clock_timestamp() + interval '{hour} hour' RETURNING 1"
+        await books.rows(seen)
+        async with await psycopg.AsyncConnection.connect(postgres_url, autocommit=True) as mine:
+            assert await epochs.take(mine, 30.0) == (1 if hour == "+1" else None)
