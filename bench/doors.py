@@ -125,4 +125,4 @@ class Doors:
 
 def _message(id_: str, source: str, target: str) -> pb.PostedTransfer:
     leg = pb.TransferLeg(debit_account=source, credit_account=target, asset=ASSET, amount=1)
-    return pb.PostedTransfer(transfer_id=id_, legs=[leg])
+    return pb.PostedTransfer(transfer_id=id_, legs=[leg], reference="for a measurement")
