@@ -3,6 +3,7 @@
 import ipaddress
 from typing import Any
 
+from libs.rpc.doorkeeper import BYTES_SENT
 from services.edge.doors import (
     CONTRACTS,
     PLACING_METHOD,
@@ -146,10 +147,16 @@ def _first_of_all() -> dict[str, Any]:
         "header": {"key": ASKED_AS_HEADER, "value": "%REQ(CONTENT-TYPE)%"},
         "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
     }
+    # Left out where it is compressed; gRPC-web is made gRPC on the way, and loses its length.
+    bytes_sent = {
+        "header": {"key": BYTES_SENT, "value": "%REQ(GRPC-ENCODING?CONTENT-LENGTH)%"},
+        "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+    }
     unheard = {"key_matcher": {"safe_regex": {"regex": _UNHEARD}}}
     mutations = [
         {"remove_on_match": unheard},
         {"append": asked_as},
+        {"append": bytes_sent},
     ]
     return {"name": "first-of-all", "typed_config": typed(kind, mutations=mutations)}
 

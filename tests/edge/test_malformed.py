@@ -1,5 +1,8 @@
 """Calls that are no good gRPC, over gRPC and over gRPC-web: each is told what is wrong."""
 
+import base64
+import gzip
+import struct
 from typing import Any
 
 import grpc
@@ -56,6 +59,22 @@ async def test_a_message_that_is_too_large_or_missing_is_told_so(envoy: Envoy, k
     _is_refused(await grpc_web.post(envoy.public, PLACE, bytes(5), alice, **larger), "4 MB")
     for body in (b"", b"\0\0\0\0"):
         _is_refused(await grpc_web.post(envoy.public, PLACE, body, alice), "brings a message")
+
+
+async def test_a_garbled_message_is_not_taken_for_an_empty_one(envoy: Envoy, keys: Keys) -> None:
+    """As which gRPC passes it on; an empty one may mean all trades."""
+    alice = keys.customer("alice")
+    for body in (b'{"symbol": "KO"}', b"\2\0\0\0\4abcd", b"\2\0\0\0\1a"):
+        _is_refused(await grpc_web.post(envoy.public, PLACE, body, alice), "cannot be read")
+    packed = gzip.compress(b"")
+    empty: list[tuple[bytes, dict[str, str]]] = [
+        (bytes(5), {}),
+        (base64.b64encode(bytes(5)), {"content_type": "application/grpc-web-text"}),
+        (struct.pack(">BI", 1, len(packed)) + packed, {"grpc_encoding": "gzip"}),
+    ]
+    for body, headers in empty:
+        answer = await grpc_web.post(envoy.public, PLACE, body, alice, **headers)
+        assert (answer.grpc_status, len(answer.messages)) == (0, 1), headers
 
 
 async def test_headers_of_no_meaning_to_the_house_do_no_harm(
