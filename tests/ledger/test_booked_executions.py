@@ -2,9 +2,12 @@
 
 from typing import Any
 
+import pytest
+
 from stockbroker.ledger.v1 import booked_execution_pb2 as pb
 from stockbroker.ledger.v1 import ledger_service_pb2, posting_pb2
 from tests.ledger.desk import SELL, USD, Desk, a_fill, a_hold, new_id
+from tests.ledger.test_access import refusal
 from tests.support.fills import DAY_SECONDS, fills_of
 from tests.support.keys import bearer
 
@@ -85,6 +88,16 @@ async def test_bookings_are_told_in_pages_of_transfers(desk: Desk) -> None:
 
     assert found == ["E-0", "E-1", "E-2"]
     assert after == 9
+
+
+@pytest.mark.parametrize(
+    ("after", "limit", "reason"),
+    [(-1, 0, "INVALID_SEQUENCE"), (0, -1, "INVALID_REQUEST"), (0, 5_001, "INVALID_REQUEST")],
+)
+async def test_a_page_out_of_range_is_refused(
+    desk: Desk, after: int, limit: int, reason: str
+) -> None:
+    assert (await refusal(page(desk, after, limit=limit)))[1] == reason
 
 
 async def test_a_page_that_ends_amid_a_batch_tells_when_that_was_recorded(desk: Desk) -> None:

@@ -329,6 +329,35 @@ async def test_a_transfer_of_many_legs_is_reversed_whole(
     await desk.assert_books_balance()
 
 
+async def test_all_who_gave_and_got_shares_have_what_theirs_cost_again(
+    desk: Desk, olivia: Operator, oscar: Operator
+) -> None:
+    """Alice got hers from two, and bob gave his to two."""
+    before = {
+        "alice": (10, 0, 1_000),
+        "bob": (10, 0, 100),
+        "carol": (3, 0, 500),
+        "dave": (10, 0, 60),
+    }
+    for customer, (shares, _, cost) in before.items():
+        await desk.deposit_shares(shares, customer=customer, cost=cost)
+    legs = []
+    for giver, getter, shares, cost in (
+        ("bob", "alice", 5, 50),
+        ("bob", "carol", 5, 50),
+        ("dave", "alice", 4, 24),
+    ):
+        legs.append(a_leg(f"customer/{giver}", f"customer/{getter}", shares, "AAPL"))
+        legs[-1].cost_micros = cost
+    transfer, request = a_transfer(*legs), new_id()
+    assert [each.reason for each in await desk.transfer(transfer)] == [DONE]
+    assert await desk.shares_of() == (19, 0, 1_074)
+    await olivia.request(transfer.transfer_id, called=request)
+    await oscar.approve(request)
+    assert {customer: await desk.shares_of(customer) for customer in before} == before
+    await desk.assert_books_balance()
+
+
 async def test_what_no_leg_could_move_at_once_is_reversed_by_several(
     desk: Desk, olivia: Operator, oscar: Operator
 ) -> None:
