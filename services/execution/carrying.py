@@ -66,9 +66,12 @@ class Carrying:
         for trade in trades:
             self._rest(trade)
 
-    def hold_back(self, trade: Trade) -> None:
-        """It was halted on its way, and waits with what is held for it."""
-        self._rest(trade, is_halted=True)
+    def hold_back(self, trade: Trade, *, may_be_sent: bool = False) -> None:
+        """It was halted on its way, and waits with what is held for it.
+
+        `may_be_sent`: the gateway may have the order, and is asked.
+        """
+        self._rest(trade, is_halted=True, may_be_sent=may_be_sent)
 
     async def fail(self, customer_id: str, trade: Trade | None, error: Exception) -> None:
         """Whatever is wrong with the trade is counted against it. `trade`: None if not known."""
@@ -104,9 +107,9 @@ class Carrying:
             return False
         return not resting.is_halted or self._worker.board.current.stops(trade)
 
-    def _rest(self, trade: Trade, *, is_halted: bool = False) -> None:
+    def _rest(self, trade: Trade, **how: bool) -> None:
         now = self._worker.clock.monotonic()
-        resting = Resting(trade.trade_id, trade.epoch, trade.symbol, now, now, is_halted)
+        resting = Resting(trade.trade_id, trade.epoch, trade.symbol, now, now, **how)
         self._attention.rest(trade.customer_id, resting)
 
 

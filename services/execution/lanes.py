@@ -153,13 +153,19 @@ class Lanes:
 
     async def _submit(self, orders: list[tuple[Trade, Held]]) -> list[Submitted]:
         """The submit lane. Orders that wait long for an answer are in doubt, never rejected."""
+        asked: set[str] = set()
+
+        async def submit(free: Sequence[tuple[Trade, Held]]) -> list[Submitted]:
+            asked.update(trade.trade_id for trade, _ in free)
+            return await self._neighbours.gateway.submit(free)
+
         async with self._doubting([trade.trade_id for trade, _ in orders]):
             return await self._insist(
                 lambda: self._unless_halted(
                     orders,
                     [trade for trade, _ in orders],
-                    self._neighbours.gateway.submit,
-                    Submitted(is_halted=True),
+                    submit,
+                    lambda trade: Submitted(is_halted=True, may_have_it=trade.trade_id in asked),
                 )
             )
 
@@ -180,7 +186,7 @@ class Lanes:
                     replaces,
                     [replace.trade for replace in replaces],
                     self._neighbours.gateway.replace,
-                    ReplaceTaken(is_halted=True),
+                    lambda _: ReplaceTaken(is_halted=True),
                 )
             )
 
@@ -207,7 +213,7 @@ class Lanes:
         items: Sequence[Item],
         trades: Sequence[Trade],
         send: Callable[[Sequence[Item]], Awaitable[list[Answer]]],
-        halted: Answer,
+        halted: Callable[[Trade], Answer],
     ) -> list[Answer]:
         """One attempt. What was halted since it was taken up is not sent, nor sent again."""
         halts = self._worker.board.current
@@ -216,7 +222,10 @@ class Lanes:
         stopped = [halts.stops(trade) for trade in trades]
         free = [item for item, is_stopped in zip(items, stopped, strict=True) if not is_stopped]
         answers = iter(await send(free) if free else ())
-        return [halted if is_stopped else next(answers) for is_stopped in stopped]
+        return [
+            halted(trade) if is_stopped else next(answers)
+            for trade, is_stopped in zip(trades, stopped, strict=True)
+        ]
 
     @asynccontextmanager
     async def _doubting(self, trade_ids: list[str]) -> AsyncIterator[None]:

@@ -261,7 +261,7 @@ class Pipeline:
                 self._lanes.lose(trade.partition, trade.epoch)
                 done.append(claim)
             elif answer.is_halted:
-                self._carrying.hold_back(trade)
+                self._carrying.hold_back(trade, may_be_sent=answer.may_have_it)
                 done.append(claim)
             elif answer.is_expired:
                 self._part(flight, claim, partial(self._carrying.expire, trade))

@@ -189,11 +189,13 @@ def test_of_many_trades_at_the_exchange_each_is_asked_after_in_turn() -> None:
     assert looks == [["c0", "c1"], ["c2", "c3"], ["c4"], []]
 
 
-def test_a_trade_held_back_by_a_halt_is_not_asked_after() -> None:
+def test_a_trade_held_back_by_a_halt_is_asked_after_if_it_may_have_been_sent() -> None:
     attention = Attention(ask_after_seconds=5)
-    attention.rest("alice", Resting("t", 1, "AAPL", since=0.0, ask_at=0.0, is_halted=True))
+    for customer, may_be_sent in (("alice", False), ("bob", True)):
+        held_back = Resting("t", 1, "AAPL", 0.0, 0.0, is_halted=True, may_be_sent=may_be_sent)
+        attention.rest(customer, held_back)
 
-    assert attention.due(["alice"], 1_000.0, most=9) == []
+    assert attention.due(["alice", "bob"], 1_000.0, most=9) == ["bob"]
 
 
 def test_settled_customers_are_forgotten_and_young_ones_are_not() -> None:

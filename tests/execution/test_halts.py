@@ -157,6 +157,7 @@ async def test_what_was_taken_up_before_a_halt_is_not_sent_when_its_neighbour_is
     asked = {"ledger": "PlaceHolds", "gateway": "SubmitOrders"}[away]
     await eventually(lambda: faults.calls[asked] > 2)
     await halt(desk, worker, scope)
+    await swept_twice(desk)  # no attempt is under way that began before
 
     faults.is_away = False
     await eventually(lambda: trade_id in desk.ledger.holds)
@@ -166,6 +167,21 @@ async def test_what_was_taken_up_before_a_halt_is_not_sent_when_its_neighbour_is
     assert desk.order.status(trade_id) == "IN_PROGRESS"
     assert await resume(desk, worker, scope)
     await eventually(desk.order.all_filled)
+    assert desk.gateway.sent == [trade_id]
+
+
+@pytest.mark.parametrize("scope", [FIRM, ALICE, AAPL])
+async def test_what_may_have_been_sent_before_a_halt_is_in_doubt_and_not_sent_again(
+    desk: Desk, scope: pb.HaltScope
+) -> None:
+    worker = await desk.start_leader(in_doubt_after_seconds=1)
+    desk.gateway.faults.lose["SubmitOrders"] = 1_000
+    trade_id = await desk.place("alice")
+    await eventually(lambda: desk.gateway.sent)
+    await halt(desk, worker, scope)
+    desk.gateway.faults.lose.clear()
+
+    await eventually(lambda: desk.order.trade(trade_id).in_doubt)
     assert desk.gateway.sent == [trade_id]
 
 

@@ -23,9 +23,10 @@ class Flight:
 
 @dataclass(slots=True)
 class Resting:
-    """A trade that is out of the worker's hands: at the exchange, or held back by a symbol's halt.
+    """A trade that is out of the worker's hands: at the exchange, or held back by a halt.
 
-    `since` and `ask_at` are monotonic seconds; a trade at the exchange is asked after at `ask_at`.
+    `since` and `ask_at` are monotonic seconds; one that may be at the exchange is asked after at
+    `ask_at`.
     """
 
     trade_id: str
@@ -34,6 +35,7 @@ class Resting:
     since: float
     ask_at: float
     is_halted: bool = False
+    may_be_sent: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +147,7 @@ class Attention:
             if len(found) == most:
                 break
             resting = self._resting.get(customer_id)
-            if resting is not None and not resting.is_halted and resting.ask_at <= now:
+            if resting is not None and resting.may_be_sent and resting.ask_at <= now:
                 wait = min(max(now - resting.since, self._ask_after_seconds), _MAX_WAIT_SECONDS)
                 resting.ask_at = now + wait
                 found.append(customer_id)

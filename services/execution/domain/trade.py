@@ -100,13 +100,14 @@ class Submitted(msgspec.Struct, frozen=True, gc=False):
     """The gateway's answer to an order. `reason` 0: it has the order durably.
 
     `is_expired`: its day was over before it was ever sent. `is_halted`: it was not asked, because
-    of a halt.
+    of a halt; `may_have_it`: not again, and nobody knows whether it has the order.
     """
 
     reason: int = 0
     is_stale: bool = False
     is_expired: bool = False
     is_halted: bool = False
+    may_have_it: bool = False
 
 
 @dataclass(frozen=True, slots=True)
