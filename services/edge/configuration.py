@@ -18,17 +18,15 @@ from services.edge.filters import (
     customers_filters,
     no_pressure,
     operators_filters,
-    refused,
     typed,
 )
-from services.edge.malformed import MALFORMED
+from services.edge.malformed import turned_away
 from services.edge.refusals import ASKED_AS_HEADER, local_replies
 from services.edge.settings import Settings
 from services.edge.tls import over_tls
 
 _HTTP_MANAGER = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 _HTTP_PROTOCOL = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
-_GRPC = r"application/grpc([+;].*|-web(-text)?(\+proto)?)?"  # what Envoy and gRPC can read
 # No service looks at these, and gRPC ends a call when it cannot read one.
 _UNHEARD = ".*-bin|grpc-previous-rpc-attempts|grpc-retry-pushback-ms|grpc-internal-encoding-request"
 _IDLE_STREAM_SECONDS = 3600  # streams tell a sign of life long before
@@ -67,7 +65,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
                     _door(
                         settings,
                         routes=[
-                            *map(_unpressed, _turned_away("order")),
+                            *map(_unpressed, turned_away("order")),
                             *(_unpressed(_route(method, settings)) for method in customers),
                         ],
                         filters=customers_filters(settings, customers),
@@ -80,7 +78,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
                     _door(
                         settings,
                         routes=[
-                            *_turned_away("order"),
+                            *turned_away("order"),
                             *(_route(method, settings) for method in operators),
                             *_routes_of_every_service(list(upstreams)),
                         ],
@@ -192,34 +190,6 @@ def _route(method: Method, settings: Settings) -> dict[str, Any]:
             },
         }
     return {"match": {"path": method.path}, "route": action}
-
-
-def _turned_away(cluster: str) -> list[dict[str, Any]]:
-    """The routes of calls that no service is to see."""
-    away = [(415, _not_grpc()), *((call.http_status, call.headers) for call in MALFORMED)]
-    return [
-        {
-            "match": {"prefix": "/", "headers": headers},
-            # Never reached. A direct response would lack what lets a page read it (CORS).
-            "route": {"cluster": cluster},
-            "typed_per_filter_config": refused(http_status),
-        }
-        for http_status, headers in away
-    ]
-
-
-def _not_grpc() -> list[dict[str, Any]]:
-    """A service would reset such a call, and Envoy would say that the service is away."""
-    return [
-        # No preflight of CORS, which finds its answer by the route.
-        {"name": ":method", "string_match": {"exact": "OPTIONS"}, "invert_match": True},
-        {
-            "name": "content-type",
-            "string_match": {"safe_regex": {"regex": _GRPC}},
-            "invert_match": True,
-            "treat_missing_header_as_empty": True,
-        },
-    ]
 
 
 def _unpressed(route: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Calls that are gRPC by their content type and cannot be read as such.
+"""Calls that are no gRPC, or are by their content type and cannot be read as such.
 
 gRPC itself would end them with a bare status, or leave them without an answer.
 """
@@ -8,10 +8,12 @@ from typing import Any
 
 from libs.reasons import Reason
 from libs.refusals import Invalid, Refusal, Unimplemented
+from services.edge.filters import refused
 
 _FRAME_BYTES = 5  # before each message
 _MESSAGE_BYTES = 4 << 20  # as `libs.rpc` takes them
 _ANY_LENGTH = 1 << 62
+_GRPC = r"application/grpc([+;].*|-web(-text)?(\+proto)?)?"  # what Envoy and gRPC can read
 _PLAIN_GRPC = r"application/grpc([+;].*)?"
 _POST = {"name": ":method", "string_match": {"exact": "POST"}}
 # A preflight of CORS finds its answer by the route of the call that it is for.
@@ -88,3 +90,31 @@ MALFORMED = (
         _invalid("gRPC comes by HTTP/2, with te: trailers; speak gRPC-web over HTTP/1.1"),
     ),
 )
+
+
+def turned_away(cluster: str) -> list[dict[str, Any]]:
+    """The routes of calls that no service is to see."""
+    away = [(415, _not_grpc()), *((call.http_status, call.headers) for call in MALFORMED)]
+    return [
+        {
+            "match": {"prefix": "/", "headers": headers},
+            # Never reached. A direct response would lack what lets a page read it (CORS).
+            "route": {"cluster": cluster},
+            "typed_per_filter_config": refused(http_status),
+        }
+        for http_status, headers in away
+    ]
+
+
+def _not_grpc() -> list[dict[str, Any]]:
+    """A service would reset such a call, and Envoy would say that the service is away."""
+    return [
+        # No preflight of CORS, which finds its answer by the route.
+        {"name": ":method", "string_match": {"exact": "OPTIONS"}, "invert_match": True},
+        {
+            "name": "content-type",
+            "string_match": {"safe_regex": {"regex": _GRPC}},
+            "invert_match": True,
+            "treat_missing_header_as_empty": True,
+        },
+    ]

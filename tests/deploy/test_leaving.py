@@ -36,6 +36,7 @@ class Process:
             "SIGNING_KEY_FILE": str(folder / "seal.pem"),
         }
         told = compose()["services"][services.dashed(name)]["environment"]
+        here["IDENTITY_CLAIM"] = told["STOCKBROKER_IDENTITY_CLAIM"]
         self._told = {
             key: here.get(key.removeprefix("STOCKBROKER_"), value and _NOBODY)
             for key, value in told.items()

@@ -7,8 +7,16 @@ from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM
 import pytest
 
 from libs.partition import partition_of
-from tests.execution.desk import Desk, eventually
+from tests.execution.desk import Desk, WorkerProcess, eventually
+from tests.execution.fakes.faults import Faults
 from tests.execution.test_replacing import LIMIT, a_resting_trade, ask
+
+
+def kill(doomed: WorkerProcess, faults: Faults) -> None:
+    """And let its neighbour go on."""
+    doomed.signal(SIGKILL)
+    faults.closed.clear()
+    faults.muted.clear()
 
 
 @pytest.mark.parametrize(
@@ -31,9 +39,7 @@ async def test_a_worker_killed_in_mid_step_is_succeeded_by_another(
     trade_ids = [await desk.place("alice"), await desk.place("alice")]
     await eventually(lambda: faults.calls[method] == 1)
 
-    doomed.signal(SIGKILL)
-    faults.closed.clear()
-    faults.muted.clear()
+    kill(doomed, faults)
     heir = await desk.start_worker("heir")
     desk.open_exchange(heir)
 
@@ -68,9 +74,7 @@ async def test_a_worker_killed_in_mid_cancel_is_succeeded_by_another(
     await desk.nudges.publish(["alice"])
     await eventually(lambda: faults.calls[method] == 1)
 
-    doomed.signal(SIGKILL)
-    faults.closed.clear()
-    faults.muted.clear()
+    kill(doomed, faults)
     desk.open_exchange(await desk.start_worker("heir"))
 
     await eventually(lambda: desk.order.status(behind) == "FILLED")
@@ -100,9 +104,7 @@ async def test_a_worker_killed_in_mid_replace_is_succeeded_by_another(
     replace_id = await ask(desk, trade_id, 120)
     await eventually(lambda: faults.calls[method] == 1)
 
-    doomed.signal(SIGKILL)
-    faults.closed.clear()
-    faults.muted.clear()
+    kill(doomed, faults)
     calls = desk.gateway.faults.calls["ReplaceOrders"]
     await desk.start_worker("heir")
     await eventually(lambda: desk.gateway.faults.calls["ReplaceOrders"] > calls)

@@ -1,6 +1,7 @@
 """The books are looked at all the time, and what is broken by hand shows and alarms in seconds."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 from unittest.mock import AsyncMock
 
@@ -275,29 +276,6 @@ class SlowClock(SystemClock):
         return self.seconds
 
 
-async def test_what_grows_with_customers_is_looked_at_a_fiftieth_of_the_time(
-    desk: Desk, watch: Watch, anybody: psycopg.AsyncConnection[Any], postgres_url: str
-) -> None:
-    """All accounts and holds; what was written since is looked at every time."""
-    clock, pool = SlowClock(), Pool(postgres_url)
-    await pool.open()
-    tenure = Tenure(postgres_url, clock=clock, on_change=AsyncMock())
-    auditor = Auditor(pool, kept=NOTHING_KEPT, tenure=tenure, clock=clock)
-    await auditor.look()
-    await anybody.execute("UPDATE hold SET remaining = remaining - 1 WHERE is_open")
-
-    await desk.deposit(1)
-    soon = await auditor.look(in_turn=True)
-    clock.seconds += 50
-    await desk.deposit(1)
-    later = await auditor.look(in_turn=True)
-    await pool.close()
-
-    assert (soon.transfer_seq, later.transfer_seq) == (6, 7)
-    assert not soon.findings["I4"].breaches
-    assert later.findings["I4"].breaches
-
-
 class HastyClock(SlowClock):
     """And nobody waits."""
 
@@ -305,44 +283,66 @@ class HastyClock(SlowClock):
         await super().sleep(0.01)
 
 
-async def test_everything_is_looked_at_from_time_to_time(
-    desk: Desk, watch: Watch, postgres_url: str
-) -> None:
-    clock, pool = HastyClock(), Pool(postgres_url)
+@asynccontextmanager
+async def an_auditor(postgres_url: str, clock: SystemClock) -> AsyncIterator[Auditor]:
+    """One that has looked at everything once."""
+    pool = Pool(postgres_url)
     await pool.open()
     tenure = Tenure(postgres_url, clock=clock, on_change=AsyncMock())
     auditor = Auditor(pool, kept=NOTHING_KEPT, tenure=tenure, clock=clock)
     await auditor.look()
-    clock.seconds += 100_000
-    await desk.deposit(1)
-    auditor.begin()
-    look = await auditor.next_look()
-    await auditor.end()
+    yield auditor
     await pool.close()
+
+
+async def test_what_grows_with_customers_is_looked_at_a_fiftieth_of_the_time(
+    desk: Desk, watch: Watch, anybody: psycopg.AsyncConnection[Any], postgres_url: str
+) -> None:
+    """All accounts and holds; what was written since is looked at every time."""
+    clock = SlowClock()
+    async with an_auditor(postgres_url, clock) as auditor:
+        await anybody.execute("UPDATE hold SET remaining = remaining - 1 WHERE is_open")
+        await desk.deposit(1)
+        soon = await auditor.look(in_turn=True)
+        clock.seconds += 50
+        await desk.deposit(1)
+        later = await auditor.look(in_turn=True)
+
+    assert (soon.transfer_seq, later.transfer_seq) == (6, 7)
+    assert not soon.findings["I4"].breaches
+    assert later.findings["I4"].breaches
+
+
+async def test_everything_is_looked_at_from_time_to_time(
+    desk: Desk, watch: Watch, postgres_url: str
+) -> None:
+    clock = HastyClock()
+    async with an_auditor(postgres_url, clock) as auditor:
+        clock.seconds += 100_000
+        await desk.deposit(1)
+        auditor.begin()
+        look = await auditor.next_look()
+        await auditor.end()
     assert look.full_transfer_seq == 6
 
 
 async def test_what_a_look_found_that_failed_is_found_by_the_next(
     desk: Desk, watch: Watch, anybody: psycopg.AsyncConnection[Any], postgres_url: str
 ) -> None:
-    clock, pool = SlowClock(), Pool(postgres_url)
-    await pool.open()
-    tenure = Tenure(postgres_url, clock=clock, on_change=AsyncMock())
-    auditor = Auditor(pool, kept=NOTHING_KEPT, tenure=tenure, clock=clock)
-    await auditor.look()
-    await anybody.execute(BREAKS["two balances that hide each other"][0].encode())
-    soon = await auditor.look(in_turn=True)
-    assert not soon.findings["I3"].breaches  # it is not time for all accounts
+    clock = SlowClock()
+    async with an_auditor(postgres_url, clock) as auditor:
+        await anybody.execute(BREAKS["two balances that hide each other"][0].encode())
+        soon = await auditor.look(in_turn=True)
+        assert not soon.findings["I3"].breaches  # it is not time for all accounts
 
-    await desk.hold(a_hold(customer="carol"))  # refused: it leads to no account
-    clock.seconds += 50
-    await anybody.execute("ALTER TABLE batch RENAME TO missing")
-    with pytest.raises(psycopg.errors.UndefinedTable):
-        await auditor.look(in_turn=True)
-    await anybody.execute("ALTER TABLE missing RENAME TO batch")
-    clock.seconds += 50
-    later = await auditor.look(in_turn=True)
-    await pool.close()
+        await desk.hold(a_hold(customer="carol"))  # refused: it leads to no account
+        clock.seconds += 50
+        await anybody.execute("ALTER TABLE batch RENAME TO missing")
+        with pytest.raises(psycopg.errors.UndefinedTable):
+            await auditor.look(in_turn=True)
+        await anybody.execute("ALTER TABLE missing RENAME TO batch")
+        clock.seconds += 50
+        later = await auditor.look(in_turn=True)
     assert later.findings["I3"].breaches
 
 
