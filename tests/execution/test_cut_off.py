@@ -12,6 +12,13 @@ from tests.execution.fakes.faults import Faults
 from tests.execution.test_replacing import LIMIT, a_resting_trade, ask
 
 
+async def one_that_leads(desk: Desk, folder: Path) -> WorkerProcess:
+    """All partitions, each of which it has looked through."""
+    doomed = desk.start_process("doomed", folder / "doomed.log")
+    await eventually(lambda: len(desk.order.swept_whole) == 128)
+    return doomed
+
+
 def kill(doomed: WorkerProcess, faults: Faults) -> None:
     """And let its neighbour go on."""
     doomed.signal(SIGKILL)
@@ -33,8 +40,7 @@ async def test_a_worker_killed_in_mid_step_is_succeeded_by_another(
     desk: Desk, tmp_path: Path, neighbour: str, method: str, moment: str
 ) -> None:
     faults = getattr(desk, neighbour).faults
-    doomed = desk.start_process("doomed", tmp_path / "doomed.log")
-    await eventually(lambda: len(desk.order.swept_whole) == 128)
+    doomed = await one_that_leads(desk, tmp_path)
     getattr(faults, moment).add(method)
     trade_ids = [await desk.place("alice"), await desk.place("alice")]
     await eventually(lambda: faults.calls[method] == 1)
@@ -66,8 +72,7 @@ async def test_a_worker_killed_in_mid_cancel_is_succeeded_by_another(
     desk: Desk, tmp_path: Path, neighbour: str, method: str, moment: str
 ) -> None:
     faults = getattr(desk, neighbour).faults
-    doomed = desk.start_process("doomed", tmp_path / "doomed.log")
-    await eventually(lambda: len(desk.order.swept_whole) == 128)
+    doomed = await one_that_leads(desk, tmp_path)
     getattr(faults, moment).add(method)
     unsent, behind = desk.order.place("alice"), desk.order.place("alice")
     desk.order.ask_to_cancel(unsent)

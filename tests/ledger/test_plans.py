@@ -50,6 +50,8 @@ READER: dict[str, LiteralString] = {
     "LIST_JOURNAL": history.LIST_ENTRIES,
     "LIST_BATCHES": history.LIST_BATCHES,
     "READ_COVERING": checkpoints.READ_COVERING,
+    "READ_LAST": checkpoints.READ_LAST,
+    "READ_NEXT_TO_SEAL": checkpoints.READ_NEXT_TO_SEAL,
     "LIST_BOOKED": bookings.LIST_TRANSFERS,
     "READ_UNDONE": bookings.READ_UNDONE,
     "LIST_BOOKED_BATCHES": bookings.LIST_BATCHES,

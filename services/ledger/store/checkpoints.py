@@ -20,13 +20,12 @@ READ_TWO_FROM = _COLUMNS + _TWO_FROM
 READ_COVERING = _COLUMNS + _COVERING
 READ_ENDS = "SELECT last_transfer_seq FROM checkpoint WHERE seq = %(seq)s"
 READ_BATCH = "SELECT seq, first_seq, last_seq, hash FROM batch WHERE seq = %(seq)s"
-READ_LAST = "SELECT coalesce(max(seq), 0), pg_logical_emit_message(true, 'seal', '') FROM batch"
+READ_LAST = "SELECT batch_seq, pg_logical_emit_message(true, 'seal', '') FROM journal_head"
 # The latest up to that one, unless the month of the first that is not sealed ended before it.
 READ_NEXT_TO_SEAL = """
     SELECT b.seq, b.first_seq, b.last_seq, b.hash, b.seq = latest.seq
     FROM (
-        SELECT recorded_at FROM batch WHERE last_seq > %(sealed)s AND seq <= %(until)s
-        ORDER BY last_seq LIMIT 1
+        SELECT seq, recorded_at FROM batch WHERE last_seq > %(sealed)s ORDER BY last_seq LIMIT 1
     ) AS first
     CROSS JOIN LATERAL (
         SELECT seq, first_seq, last_seq, hash, recorded_at FROM batch
@@ -40,6 +39,7 @@ READ_NEXT_TO_SEAL = """
                 + interval '1 month') AT TIME ZONE 'UTC' - interval '1 microsecond')
             END
     ) AS b
+    WHERE first.seq <= %(until)s
 """
 
 WRITE = """
