@@ -14,3 +14,5 @@ TIMEOUTS: Final[dict[str, Any]] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 15_000,
 }
+# One that is reached, and says nothing for so long, does not answer.
+SILENT_SECONDS: Final = 5.0

@@ -14,6 +14,7 @@ from libs import process
 from libs.believed import Believed
 from libs.clock import SystemClock
 from libs.postgres import Lane, Pool, migrate
+from libs.postgres.lost import SILENT_SECONDS
 from libs.postgres.upkeep import keep_ahead
 from libs.proof.checkpoint import SigningKey, WrongKeyFile, read_signing_key
 from libs.rpc import RpcServer
@@ -43,7 +44,6 @@ from stockbroker.ledger.v1.portfolio_service_pb2_grpc import add_PortfolioServic
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 _HEALTH_SECONDS = 1.0
-_SILENT_SECONDS = 5.0  # a database that says nothing for so long does not answer
 
 
 class Settings(Believed, frozen=True, kw_only=True):
@@ -157,7 +157,7 @@ async def _answers(health: Lane) -> tuple[bool, bool]:
         return await cursor.fetchone() == ("off",)
 
     try:
-        async with asyncio.timeout(_SILENT_SECONDS):
+        async with asyncio.timeout(SILENT_SECONDS):
             return True, await health.attempt(takes_changes)
     except (psycopg.Error, TimeoutError):
         return False, False

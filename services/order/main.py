@@ -15,6 +15,7 @@ from libs.believed import Believed
 from libs.clock import SystemClock
 from libs.ids import SystemIds
 from libs.nudges import Nudges, NudgeStream
+from libs.postgres.lost import SILENT_SECONDS
 from libs.refusals import Unavailable
 from libs.rpc import RpcServer, connect
 from services.order import consumer
@@ -101,7 +102,6 @@ _QUIET = frozenset(
 _ACCEPTORS = 4
 _MAX_OUTCOMES = 100_000
 _HEALTH_SECONDS = 1.0
-_SILENT_SECONDS = 5.0  # a database that says nothing for so long does not answer
 _START_SECONDS = 0.1
 
 Seconds = Annotated[float, Meta(gt=0, le=3600)]
@@ -292,7 +292,7 @@ async def _attend(desk: Desk, rpc: RpcServer) -> None:
     while True:
         try:
             async with (
-                asyncio.timeout(_SILENT_SECONDS),
+                asyncio.timeout(SILENT_SECONDS),
                 desk.database.connection() as connection,
             ):
                 await desk.guard.refresh(connection)

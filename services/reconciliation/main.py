@@ -16,6 +16,7 @@ from libs.believed import Believed
 from libs.clock import Clock, SystemClock
 from libs.ids import SystemIds
 from libs.postgres import Lane, Pool, migrate
+from libs.postgres.lost import SILENT_SECONDS
 from libs.refusals import Unavailable
 from libs.rpc import RpcServer, connect
 from libs.tasks import end
@@ -50,7 +51,6 @@ _ALLOW = {
     )
 }
 _HEALTH_SECONDS = 1.0
-_SILENT_SECONDS = 5.0  # a database that says nothing for so long does not answer
 
 Seconds = Annotated[float, Meta(gt=0, le=3600)]
 Rows = Annotated[int, Meta(ge=10, le=5000)]
@@ -159,7 +159,7 @@ async def _attend(pool: Pool, rpc: RpcServer) -> None:
     """Say whether the database answers."""
     while True:
         try:
-            async with asyncio.timeout(_SILENT_SECONDS), pool.connection() as connection:
+            async with asyncio.timeout(SILENT_SECONDS), pool.connection() as connection:
                 await connection.execute("SELECT FROM page_token_key")
             await rpc.set_ready(True)
         except (Unavailable, TimeoutError, psycopg.Error):
